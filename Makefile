@@ -1,0 +1,97 @@
+# blockz: edit chosen parts of a disk image inside its compressed file.
+#
+#:  make              build the library and the tools
+#:  make demo         install what is missing, build, and show the whole story on a small image
+#:  make check        install what is missing, build, and run all tests
+#:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
+#:  make fuzz         run each fuzz target for FUZZ_SECONDS (default 20); needs clang
+#:  make install      honours DESTDIR and PREFIX
+#:  make uninstall
+#:  make clean
+#:
+#:  Variables
+#:    SANITIZE=address,undefined   a build of its own with these sanitizers (or: thread)
+#:    ISAL=0                       leave ISA-L out (default: used where pkg-config finds it)
+#:    BUILD=dir                    build directory (default .build, one for each configuration)
+#:    CC, CFLAGS, CPPFLAGS, LDFLAGS are yours; they come last.
+
+VERSION  := $(shell sed -n 's/^.define BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)
+SOVERSION := 0
+PREFIX   ?= /usr/local
+BINDIR    = $(PREFIX)/bin
+LIBDIR    = $(PREFIX)/lib
+INCDIR    = $(PREFIX)/include
+MANDIR    = $(PREFIX)/share/man
+SANITIZE ?=
+CFLAGS   ?= -O2 -g
+
+comma := ,
+BUILD ?= .build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)
+PKGCONFIG ?= pkg-config
+
+ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
+
+LIB_PKGS  := zlib libdeflate libxxhash $(if $(filter 1,$(ISAL)),libisal)
+TOOL_PKGS := jansson blkid libcrypto
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef \
+	-Wwrite-strings -Wcast-qual -Wformat=2
+ALL_CPPFLAGS = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ilibblockz $(if $(filter 1,$(ISAL)),-DBLOCKZ_WITH_ISAL=1,-DBLOCKZ_WITH_ISAL=0) $(CPPFLAGS)
+ALL_CFLAGS   = -std=c11 -pthread -fPIC -fvisibility=hidden $(WARN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
+ALL_LDFLAGS  = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+LIB_LIBS     = $(shell $(PKGCONFIG) --libs $(LIB_PKGS))
+TOOL_LIBS    = $(shell $(PKGCONFIG) --libs $(TOOL_PKGS))
+CHECK_LIBS   = $(shell $(PKGCONFIG) --libs check)
+
+LIB_SRC    := $(wildcard libblockz/*/*.c libblockz/format/*/*.c)
+LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
+COMMON_SRC := $(wildcard tools/common/*.c)
+COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/%.o)
+TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify
+TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
+MAN_PAGES  := $(wildcard tools/man/*.[1-9])
+
+.PHONY: all help tools unit demo check bench fuzz install uninstall clean prepare
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) $(BUILD)/blockz.pc tools
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' Makefile
+
+tools: $(TOOL_BIN)
+unit: $(UNIT_BIN)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libblockz.a: $(LIB_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/libblockz.so.$(SOVERSION): $(LIB_OBJ) libblockz/libblockz.map
+	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libblockz.so.$(SOVERSION) -Wl,--version-script,libblockz/libblockz.map \
+		-Wl,-z,defs -o $@ $(LIB_OBJ) $(ALL_LDFLAGS) $(LIB_LIBS)
+	ln -sf libblockz.so.$(SOVERSION) $(BUILD)/libblockz.so
+
+$(BUILD)/blockz.pc: libblockz/blockz.pc.in
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' $< > $@
+
+$(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS) -lm
+
+$(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(BUILD)/libblockz.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
+
+clean:
+	rm -rf .build
+
+-include $(shell find .build -name '*.d' 2>/dev/null)

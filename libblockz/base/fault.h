@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Filling a caller's struct blockz_fault. */
+#ifndef BASE_FAULT_H
+#define BASE_FAULT_H
+
+#include "blockz.h"
+
+/*
+ * Describes a failure in *fault, unless fault is NULL, and returns status.  offset: the file offset the text speaks
+ * of, or BLOCKZ_UNKNOWN.  The state is set to BLOCKZ_IMAGE_UNCHANGED.
+ */
+enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status status, uint64_t offset,
+			     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* BLOCKZ_FAILED with "what: strerror(error)". */
+enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t offset, const char *what);
+
+/* BLOCKZ_FAILED for a failed allocation. */
+enum blockz_status fault_nomem(struct blockz_fault *fault);
+
+#endif

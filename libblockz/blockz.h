@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * libblockz: edit chosen parts of a disk image inside its compressed file.
+ *
+ * A writer stores chosen byte ranges of an image as stored (raw) blocks and compresses the rest; nothing behind a
+ * raw range refers into it, so its bytes can be overwritten in place, and the checks over it are moved by
+ * arithmetic.  The file is an ordinary .gz before and after every operation.
+ *
+ * Words used throughout
+ *   image         the uncompressed bytes; an image offset counts from 0 in it
+ *   file          the compressed stream; a file offset counts in it
+ *   range         half-open [start, end) of image offsets
+ *   raw range     a range that is stored uncompressed
+ *   piece         the unit that decodes on its own, with no history
+ *   map           the gap-free list of pieces, and where the checks over them stand
+ *   plan          the ordered writes that an edit needs, as data
+ *
+ * Conventions
+ *   - All offsets and lengths are bytes, as uint64_t; sizes of memory are size_t.
+ *   - A call that can fail returns enum blockz_status, and fills *fault if fault is not NULL and the status is not
+ *     BLOCKZ_OK.  Parameters named *_ret are written on success and untouched on failure.
+ *   - Callbacks return 0 or an errno value, unless they say otherwise.
+ *   - The library prints nothing, keeps no global state, and opens no file but through blockz_store_open(), which
+ *     gets a directory descriptor and a name.
+ *   - An object may be used by one thread at a time, unless its description says more.  Maps and plans are
+ *     read-only once made and may be shared.
+ *   - No value read from a file is trusted before it is checked.
+ */
+#ifndef BLOCKZ_H
+#define BLOCKZ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BLOCKZ_VERSION "0.1.0"
+
+/* No such offset, or a size that is not known in advance. */
+#define BLOCKZ_UNKNOWN UINT64_MAX
+
+/* ---- What went wrong --------------------------------------------------------------------------------------- */
+
+/* The values are the exit statuses of the tools. */
+enum blockz_status {
+	BLOCKZ_OK = 0,
+	BLOCKZ_FAILED = 1,         /* the system refused: I/O error, no memory, no room, interrupted */
+	BLOCKZ_USAGE = 2,          /* the caller's arguments do not fit together */
+	BLOCKZ_DAMAGED = 3,        /* the file is damaged, or a check does not match */
+	BLOCKZ_UNSUPPORTED = 4,    /* the file is valid but not supported, or the range is not raw */
+	BLOCKZ_LIMIT = 5,          /* a limit on memory or counts was hit */
+	BLOCKZ_LOCKED = 6,         /* another program writes the file */
+	BLOCKZ_NEEDS_RECOVERY = 7, /* an interrupted edit must be finished or undone first */
+};
+
+/* What a failed call left behind. */
+enum blockz_state {
+	BLOCKZ_IMAGE_UNCHANGED,
+	BLOCKZ_IMAGE_ROLLED_BACK,    /* bytes had been written; the old ones are back, and synced */
+	BLOCKZ_IMAGE_UPDATED,        /* the edit is complete; what failed came after it */
+	BLOCKZ_IMAGE_NEEDS_RECOVERY, /* blockz_recover() has to finish or undo the edit */
+};
+
+struct blockz_fault {
+	enum blockz_status status;
+	enum blockz_state state;
+	uint64_t offset; /* file offset that the text speaks of; BLOCKZ_UNKNOWN if it speaks of none */
+	char text[256];  /* one line, UTF-8, no newline: what was wrong, what was expected, what was found */
+};
+
+/* ---- Ranges ------------------------------------------------------------------------------------------------ */
+
+struct blockz_range {
+	uint64_t start;
+	uint64_t end; /* exclusive */
+};
+
+/*
+ * Sorts ranges in place, unites those that overlap or touch, drops empty ones, and returns how many are left.
+ * Each must have start <= end.
+ */
+size_t blockz_ranges_unite(struct blockz_range *ranges, size_t count);
+
+/* ---- Sources: where bytes come from ------------------------------------------------------------------------ */
+
+struct blockz_source_ops {
+	/*
+	 * Reads up to len bytes at off into buf; *got_ret is less than len only at the end of the data.  For a
+	 * source of known size any thread may call it at any offset; for one of unknown size the calls come from
+	 * one thread at a time with ascending offsets and no gap.
+	 */
+	int (*read)(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret);
+	/*
+	 * Finds the first extent at or after off that may hold something else than zeros: [*start_ret, *end_ret).
+	 * Where there is none, both are the size.  NULL: everything may be data.
+	 */
+	int (*next_data)(void *ctx, uint64_t off, uint64_t *start_ret, uint64_t *end_ret);
+};
+
+struct blockz_source {
+	const struct blockz_source_ops *ops;
+	void *ctx;
+	uint64_t size; /* BLOCKZ_UNKNOWN: a stream, read from its beginning to its end */
+};
+
+/* A source over memory that the caller keeps alive. */
+struct blockz_source blockz_source_memory(const void *bytes, size_t len);
+
+/*
+ * A source over a descriptor that the caller keeps open.  A regular file or block device has a size, can be read
+ * anywhere and knows its holes; anything else is a stream.  Errors: BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_source_fd(int fd, struct blockz_source *source_ret, struct blockz_fault *fault);
+
+/* ---- Sinks: where bytes go --------------------------------------------------------------------------------- */
+
+struct blockz_sink_ops {
+	/* Appends len bytes. */
+	int (*write)(void *ctx, const void *buf, size_t len);
+	/* Overwrites bytes that were appended before; off counts from the first of them.  NULL: cannot. */
+	int (*rewrite)(void *ctx, const void *buf, size_t len, uint64_t off);
+	/* Appends len zeros.  NULL: they are written like any others. */
+	int (*zeros)(void *ctx, uint64_t len);
+};
+
+struct blockz_sink {
+	const struct blockz_sink_ops *ops;
+	void *ctx;
+};
+
+struct blockz_fd_sink {
+	int fd;
+	uint64_t base; /* where in the file the output starts */
+};
+
+/*
+ * A sink that appends to a descriptor at its current position; self is its memory and must live as long.  A
+ * regular file (not in append mode) can be rewritten, and zeros that lie behind its end become a hole.
+ */
+struct blockz_sink blockz_sink_fd(struct blockz_fd_sink *self, int fd);
+
+/* ---- Stores: a compressed file that can be changed, and its journal ---------------------------------------- */
+
+/* Tells a file from a copy of it. */
+struct blockz_identity {
+	uint64_t inode;
+	int64_t birth_sec; /* birth time; both 0 where the file system has none */
+	uint32_t birth_nsec;
+};
+
+struct blockz_store_ops {
+	int (*read)(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret);
+	/* Overwrites exactly len bytes within the size. */
+	int (*write)(void *ctx, const void *buf, size_t len, uint64_t off);
+	/* Makes all writes durable.  Never called again after it failed. */
+	int (*sync)(void *ctx);
+	/*
+	 * The journal, one a store.  create: a new empty one under a temporary name, room for len bytes reserved.
+	 * publish: its content and then its final name become durable.  discard: drops an unpublished one.
+	 * find: *len_ret is the length of a published one, which can be read from then on; ENOENT: there is none;
+	 * EPERM: there is something under its name that is not to be trusted.  remove: drops the published one,
+	 * durably.  NULL in all: the store has no journal, and a crash in the middle of an edit loses it.
+	 */
+	int (*journal_create)(void *ctx, uint64_t len);
+	int (*journal_write)(void *ctx, const void *buf, size_t len, uint64_t off);
+	int (*journal_publish)(void *ctx);
+	int (*journal_discard)(void *ctx);
+	int (*journal_find)(void *ctx, uint64_t *len_ret);
+	int (*journal_read)(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret);
+	int (*journal_remove)(void *ctx);
+};
+
+struct blockz_store {
+	const struct blockz_store_ops *ops;
+	void *ctx;
+	uint64_t size;
+	struct blockz_identity identity;
+};
+
+enum blockz_store_mode {
+	BLOCKZ_STORE_READ,               /* shared lock; refused while a journal is there (BLOCKZ_NEEDS_RECOVERY) */
+	BLOCKZ_STORE_WRITE,              /* exclusive lock, journal beside the file */
+	BLOCKZ_STORE_WRITE_UNJOURNALLED, /* exclusive lock; a crash in the middle of an edit destroys the file */
+};
+
+/*
+ * Opens the regular file `name` (not a symbolic link, one hard link when it is to be written) in the directory
+ * dirfd, which must stay open as long as the store.  Locks it as the mode says.
+ * Errors: BLOCKZ_FAILED, BLOCKZ_UNSUPPORTED (not a regular file, several links, directory not writable),
+ * BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY.
+ */
+enum blockz_status blockz_store_open(int dirfd, const char *name, enum blockz_store_mode mode,
+				     struct blockz_store *store_ret, struct blockz_fault *fault);
+
+/* Drops the locks and closes.  store->ctx may be NULL. */
+void blockz_store_close(struct blockz_store *store);
+
+/* A source that reads the store's file; valid as long as the store. */
+struct blockz_source blockz_store_source(const struct blockz_store *store);
+
+/* ---- Work that takes long ---------------------------------------------------------------------------------- */
+
+/*
+ * Called now and then, from any thread but one at a time: image bytes done so far, and file bytes written or read
+ * for them.  Returns false to stop the work, which then fails with BLOCKZ_FAILED, "interrupted".
+ */
+typedef bool (*blockz_progress)(void *ctx, uint64_t image_done, uint64_t file_done);
+
+struct blockz_work {
+	unsigned threads; /* 0: one for each CPU that this process may use */
+	blockz_progress progress; /* NULL: none */
+	void *progress_ctx;
+};
+
+/* ---- Formats ----------------------------------------------------------------------------------------------- */
+
+struct blockz_format {
+	const char *name;   /* "gzip" */
+	const char *suffix; /* ".gz" */
+	int level_min, level_max, level_default;
+	uint64_t piece_size_min, piece_size_max, piece_size_default; /* powers of two */
+};
+
+/* The index-th format, or NULL behind the last. */
+const struct blockz_format *blockz_format_at(size_t index);
+
+/* ---- Pack: write a compressed file ------------------------------------------------------------------------- */
+
+struct blockz_pack_options {
+	const char *format;             /* name as in struct blockz_format */
+	int level;                      /* 0: the format's default */
+	uint64_t piece_size;            /* a power of two; 0: the format's default */
+	bool no_index;                  /* do not keep the map in the file */
+	const struct blockz_range *raw; /* in any order; each within the image, where its size is known */
+	size_t raw_count;
+	struct blockz_work work;
+};
+
+struct blockz_pack_result {
+	uint64_t image_size, file_size;
+	uint64_t pieces;
+	uint64_t raw_bytes, zero_bytes; /* image bytes in raw ranges, and in whole zero pieces */
+	uint64_t index_piece_size;      /* image bytes a piece in the index; 0: no index was written */
+};
+
+/*
+ * Compresses image to the sink.  The output depends on the image's bytes and the options alone: not on threads, and
+ * not on whether zeros are holes.  Memory: threads x piece size x a small constant.
+ * An index needs a sink that can be rewritten and an image of known size; without them none is written.
+ * Errors: BLOCKZ_USAGE (unknown format, level, piece size, a raw range beyond the image), BLOCKZ_FAILED (read or write
+ * error, image shorter than it said, interrupted).  What the sink holds after an error is no compressed file.
+ */
+enum blockz_status blockz_pack(const struct blockz_source *image, const struct blockz_sink *sink,
+			       const struct blockz_pack_options *options, struct blockz_pack_result *result_ret,
+			       struct blockz_fault *fault);
+
+/* ---- Map: where the image lies in the file ----------------------------------------------------------------- */
+
+struct blockz_map;
+
+enum blockz_index {
+	BLOCKZ_INDEX_NONE,   /* found by scanning the file */
+	BLOCKZ_INDEX_HEADER, /* kept in the file's header */
+};
+
+struct blockz_map_info {
+	const char *format;
+	uint64_t file_size, image_size;
+	enum blockz_index index;
+	uint64_t pieces;
+};
+
+enum blockz_kind { BLOCKZ_COMPRESSED, BLOCKZ_RAW, BLOCKZ_ZERO };
+
+struct blockz_map_range {
+	uint64_t start, end; /* image offsets */
+	enum blockz_kind kind;
+	bool patchable;               /* raw, and nothing else refers to its bytes */
+	uint64_t file_off, file_end;  /* the bytes of the file that hold it, headers included */
+};
+
+struct blockz_extent {
+	uint64_t start;    /* image offset */
+	uint64_t length;   /* bytes, contiguous in image and file */
+	uint64_t file_off; /* where the first of them stands */
+};
+
+/*
+ * Reads the map of a compressed file, by its index if it has a good one, else by scanning it (which decodes
+ * no output but reads the whole file, raw ranges excepted).  scan: ignore an index.
+ * Memory: 16 MiB and 64 bytes a piece, at most 1 Mi pieces.
+ * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (no known format), BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_map_read(const struct blockz_source *file, bool scan, struct blockz_map **map_ret,
+				   struct blockz_fault *fault);
+void blockz_map_free(struct blockz_map *map);
+struct blockz_map_info blockz_map_info(const struct blockz_map *map);
+
+/* The longest range of one kind that contains image offset off, to be walked by off = range.end; false at the end. */
+bool blockz_map_range_at(const struct blockz_map *map, uint64_t off, struct blockz_map_range *range_ret);
+
+/* The longest contiguous run of raw bytes from image offset off on; false where off is not raw. */
+bool blockz_map_extent_at(const struct blockz_map *map, uint64_t off, struct blockz_extent *extent_ret);
+
+/* ---- Read: parts of the image ------------------------------------------------------------------------------ */
+
+struct blockz_reader;
+
+/* A reader at any offset, which keeps the piece decoded last.  file and map must outlive it. */
+enum blockz_status blockz_reader_new(const struct blockz_source *file, const struct blockz_map *map,
+				     struct blockz_reader **reader_ret, struct blockz_fault *fault);
+void blockz_reader_free(struct blockz_reader *reader);
+
+/*
+ * Reads len bytes of the image at off.  Errors: BLOCKZ_USAGE (beyond the image), BLOCKZ_DAMAGED, BLOCKZ_FAILED,
+ * BLOCKZ_LIMIT.
+ */
+enum blockz_status blockz_reader_read(struct blockz_reader *reader, void *buf, size_t len, uint64_t off,
+				      struct blockz_fault *fault);
+
+/* Writes a range of the image to the sink, pieces decoded in parallel and written in order.  Errors: as above. */
+enum blockz_status blockz_extract(const struct blockz_source *file, const struct blockz_map *map,
+				  struct blockz_range range, const struct blockz_sink *sink,
+				  const struct blockz_work *work, struct blockz_fault *fault);
+
+/* ---- Patch: overwrite raw ranges --------------------------------------------------------------------------- */
+
+struct blockz_edit {
+	uint64_t start;            /* image offset of the first byte of data */
+	struct blockz_source data; /* its size is known; its bytes must not change until the plan is freed */
+	/*
+	 * Where the range of this edit is not raw, its data must equal the image there: the call refuses otherwise,
+	 * naming the first byte that differs.  Without it the whole range must be raw.
+	 */
+	bool same_elsewhere;
+};
+
+struct blockz_plan;
+
+struct blockz_plan_info {
+	uint64_t writes;        /* how many; 0: the image has these bytes already */
+	uint64_t payload_bytes; /* image bytes that are overwritten */
+	uint64_t check_bytes;   /* bytes of checks that are overwritten */
+};
+
+struct blockz_planned_write {
+	uint64_t file_off;
+	uint64_t length;
+	uint64_t image_off; /* BLOCKZ_UNKNOWN: a check */
+};
+
+/*
+ * Computes what edits need: the payload bytes of the 4 KiB pages that differ, trimmed to what differs, and the checks
+ * over them.  Later edits win where edits overlap.  Nothing is written.  Bytes read from edits are read again when the
+ * plan is carried out.
+ * Errors: BLOCKZ_UNSUPPORTED (a range is not raw, or not patchable), BLOCKZ_USAGE (beyond the image),
+ * BLOCKZ_DAMAGED (old content does not match its check, stored headers or what follows a raw range are not as the
+ * map says), BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_plan_new(const struct blockz_source *file, const struct blockz_map *map,
+				   const struct blockz_edit *edits, size_t count, const struct blockz_work *work,
+				   struct blockz_plan **plan_ret, struct blockz_fault *fault);
+void blockz_plan_free(struct blockz_plan *plan);
+struct blockz_plan_info blockz_plan_info(const struct blockz_plan *plan);
+
+/* The index-th write, by ascending file offset; false behind the last. */
+bool blockz_plan_write_at(const struct blockz_plan *plan, size_t index, struct blockz_planned_write *write_ret);
+
+/*
+ * Carries a plan out, all or nothing: alters the bytes of the plan's writes and nothing else, through a journal if
+ * the store has one.  The store's file must be as it was when the plan was made.
+ * On failure fault->state tells what is left: see enum blockz_state.
+ */
+enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, const struct blockz_store *store,
+				     struct blockz_fault *fault);
+
+/* Writes a patched copy of the file to the sink, at the same length.  Errors: BLOCKZ_FAILED. */
+enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const struct blockz_source *file,
+				    const struct blockz_sink *sink, struct blockz_fault *fault);
+
+enum blockz_recovery {
+	BLOCKZ_RECOVERY_NONE,     /* there was no journal */
+	BLOCKZ_RECOVERY_FINISHED, /* the edit had been complete; its journal is gone */
+	BLOCKZ_RECOVERY_UNDONE,   /* the image is as before the edit */
+};
+
+/*
+ * Finishes or undoes an interrupted edit by the store's journal.  May be interrupted and run again.
+ * Errors: BLOCKZ_NEEDS_RECOVERY (the journal is not this file's, is damaged or not to be trusted: nothing is
+ * touched), BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_recovery *recovery_ret,
+				  struct blockz_fault *fault);
+
+/* ---- Verify ------------------------------------------------------------------------------------------------ */
+
+struct blockz_verify_options {
+	bool quick;                          /* structure, index and raw payload only: decode no compressed piece */
+	const struct blockz_source *against; /* NULL: none; else the image must equal these bytes */
+	struct blockz_work work;
+};
+
+struct blockz_verify_result {
+	struct blockz_map_info map;
+	uint64_t raw_bytes, zero_bytes, patchable_bytes; /* image bytes */
+};
+
+/*
+ * Verifies a compressed file: its structure, that each piece decodes alone and ends at a block boundary, every check,
+ * the layout of raw ranges, and the index against the stream.
+ * Errors: BLOCKZ_DAMAGED (what, at which file offset; with against: the first image offset that differs),
+ * BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_verify(const struct blockz_source *file, const struct blockz_verify_options *options,
+				 struct blockz_verify_result *result_ret, struct blockz_fault *fault);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
