@@ -329,8 +329,9 @@ enum blockz_status blockz_extract(const struct blockz_source *file, const struct
 /* ---- Patch: overwrite raw ranges --------------------------------------------------------------------------- */
 
 struct blockz_edit {
-	uint64_t start;            /* image offset of the first byte of data */
-	struct blockz_source data; /* its size is known; its bytes must not change until the plan is freed */
+	struct blockz_range range; /* of the image, to be overwritten */
+	struct blockz_source data; /* of known size; the bytes used must not change until the plan is freed */
+	uint64_t data_off;         /* where in data the new bytes of the range start */
 	/*
 	 * Where the range of this edit is not raw, its data must equal the image there: the call refuses otherwise,
 	 * naming the first byte that differs.  Without it the whole range must be raw.
