@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A format as one const row of functions.  stream/ finds it by name, suffix or magic and asks nothing else about it;
+ * the functions see memory, sources and maps, and know no threads and no other format.
+ *
+ * Writing: one writer a file sees the pieces in order and makes what stands before and behind them; encoders, one a
+ * thread, turn the bytes of one piece into its encoding in any order.
+ */
+#ifndef FORMAT_FORMAT_H
+#define FORMAT_FORMAT_H
+
+#include "base/buffer.h"
+#include "blockz.h"
+#include "range/map.h"
+
+struct pack_params {
+	int level;
+	uint64_t piece_size;
+	uint64_t image_size; /* BLOCKZ_UNKNOWN for a stream */
+	size_t raw_count;    /* how many raw ranges there are */
+	bool indexed;        /* the head may be rewritten at the end */
+};
+
+/* One piece, or a run of zero pieces, as it was written. */
+struct written_piece {
+	enum blockz_kind kind;
+	uint64_t start, end; /* image offsets */
+	uint64_t file_len;   /* of all its units */
+	uint64_t units;
+	uint32_t crc; /* CRC-32 of the image bytes, of all units */
+};
+
+/*
+ * Decoders read a piece from a buffer with DECODE_SLACK writable bytes behind it, and may change them.
+ */
+enum { DECODE_SLACK = 16 };
+
+/* Gets image bytes in order; returns false to have no more. */
+typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);
+
+struct format {
+	struct blockz_format public;
+
+	/* True if a file that begins with these bytes is of this format. */
+	bool (*matches)(const uint8_t *head, size_t len);
+
+	/* Write.  out buffers are grown as needed and *len_ret tells how much of them is used. */
+	void *(*writer_new)(const struct pack_params *params);
+	void (*writer_free)(void *writer);
+	enum blockz_status (*write_head)(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
+	enum blockz_status (*write_piece)(void *writer, const struct written_piece *piece, struct blockz_fault *fault);
+	enum blockz_status (*write_tail)(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
+	/* The head once more, of the same length, with what is known now; *index_piece_size_ret: 0 for no index. */
+	enum blockz_status (*rewrite_head)(void *writer, struct buffer *out, size_t *len_ret,
+					   uint64_t *index_piece_size_ret, struct blockz_fault *fault);
+
+	void *(*encoder_new)(const struct pack_params *params);
+	void (*encoder_free)(void *encoder);
+	/* Encodes the image bytes [start, start + len), raw or compressed, as a piece; *crc_ret is their CRC-32. */
+	enum blockz_status (*encode)(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
+				     struct buffer *out, size_t *out_len_ret, uint32_t *crc_ret,
+				     struct blockz_fault *fault);
+
+	/* Scan: fills an empty map, by the index (map->index says so) unless scan is set. */
+	enum blockz_status (*map)(const struct blockz_source *file, bool scan, struct blockz_map *map,
+				  struct blockz_fault *fault);
+
+	/* Read. */
+	void *(*decoder_new)(void);
+	void (*decoder_free)(void *decoder);
+	/*
+	 * Decodes one unit of a piece to exactly out_len bytes.  `in` are the file_len bytes of the unit, and DECODE_SLACK
+	 * more.  prove: show that the piece's bytes alone leave the decoder at a block boundary.  file_off: for faults.
+	 */
+	enum blockz_status (*decode)(void *decoder, uint8_t *in, size_t in_len, bool ends_stream, uint8_t *out,
+				     size_t out_len, bool prove, uint64_t file_off, struct blockz_fault *fault);
+	/* Decodes a piece too large for memory, in parts, with bounded memory. */
+	enum blockz_status (*decode_long)(void *decoder, const struct blockz_source *file, const struct piece *piece,
+					  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
+
+	/*
+	 * Patch.  framing: the headers of the raw blocks of a span that stand in bytes, the file bytes from file_off on
+	 * that hold the span's image bytes [start, end), edges of its blocks, are as the layout says.
+	 */
+	enum blockz_status (*framing)(const struct span *span, uint64_t start, uint64_t end, const uint8_t *bytes,
+				      uint64_t file_off, struct blockz_fault *fault);
+	/* What stands right before a span, whose first header is at file_off, keeps earlier matches apart from it. */
+	enum blockz_status (*before)(const struct blockz_source *file, const struct blockz_map *map, uint64_t file_off,
+				     struct blockz_fault *fault);
+	uint64_t reach; /* how far behind a raw range decoded bytes could still depend on it, were the map wrong */
+};
+
+extern const struct format format_gzip;
+
+const struct format *format_by_name(const char *name);
+
+/* The format of a file that begins with head, or NULL. */
+const struct format *format_by_magic(const uint8_t *head, size_t len);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The header of a gzip member (RFC 1952, section 2.3), as any writer may have made it. */
+#ifndef FORMAT_GZIP_HEAD_H
+#define FORMAT_GZIP_HEAD_H
+
+#include "blockz.h"
+
+struct gzip_head {
+	uint64_t body_off; /* file offset of the deflate stream behind it */
+	uint64_t index_off;  /* of the data of a "BZ" subfield; 0: there is none */
+	uint32_t index_len;
+};
+
+/*
+ * Parses the header at file offset off.  Names and comments of any length are passed over with little memory; the
+ * header's CRC is checked if there is one.  Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_FAILED.
+ */
+enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off, struct gzip_head *head_ret,
+				  struct blockz_fault *fault);
+
+#endif

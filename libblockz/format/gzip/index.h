@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The index in a gzip header (layout.h): made from the pieces as they are written, and read into a map. */
+#ifndef FORMAT_GZIP_INDEX_H
+#define FORMAT_GZIP_INDEX_H
+
+#include "format/format.h"
+#include "format/gzip/layout.h"
+
+/* Bytes of the image range [start, end), not empty, as stored blocks, headers included. */
+uint64_t stored_len(uint64_t start, uint64_t end);
+
+struct index_builder;
+
+/* An index of pieces that are cut at multiples of piece_size, a power of two. */
+struct index_builder *index_builder_new(uint64_t piece_size);
+void index_builder_free(struct index_builder *builder);
+
+/*
+ * Adds the next piece.  Memory stays bounded: neighbours are united to larger pieces when there are too many, and
+ * when even that is not enough the index is given up.  Errors: BLOCKZ_FAILED.
+ */
+enum blockz_status index_add(struct index_builder *builder, const struct written_piece *piece,
+			     struct blockz_fault *fault);
+
+/* How long an index to reserve for an image that is cut into pieces by these parameters. */
+size_t index_room(const struct pack_params *params);
+
+/* What stands in the index beside the pieces. */
+struct index_facts {
+	enum index_encoder encoder;
+	int level;
+	uint64_t image_size, file_size;
+	uint8_t trailer[GZIP_TRAILER_LEN];
+};
+
+/*
+ * Writes the index into len bytes: with the CRCs of data if they fit, else without, else with larger pieces.  Returns
+ * its piece size; 0, and all zeros but for the CRC, where none fits.
+ */
+uint64_t index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes, size_t len);
+
+/*
+ * Fills an empty map from the index in bytes, which stand at file offset index_off; the pieces begin at body_off.
+ * trailer: the last bytes of the file.  Errors: BLOCKZ_DAMAGED for every disagreement with itself or the file's size
+ * and trailer, BLOCKZ_UNSUPPORTED for another version, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ */
+enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_off, uint64_t body_off,
+			      const uint8_t *trailer, struct blockz_map *map, struct blockz_fault *fault);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "format/gzip/index.h"
+
+uint64_t stored_len(uint64_t start, uint64_t end)
+{
+	return end - start + STORED_HEADER_LEN * ((end - 1) / STORED_PAYLOAD - start / STORED_PAYLOAD + 1);
+}
+
+struct input {
+	const uint8_t *bytes;
+	size_t pos, end;
+	uint64_t index_off; /* file offset of bytes[0] */
+	uint64_t piece_size, image_size;
+	uint64_t image_pos, file_pos; /* behind the pieces read so far */
+	struct blockz_map *map;
+	struct blockz_fault *fault;
+};
+
+static enum blockz_status damaged(const struct input *in, const char *what)
+{
+	return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + in->pos, "index: %s", what);
+}
+
+static enum blockz_status read_varint(struct input *in, uint64_t *value_ret)
+{
+	uint64_t value = 0;
+	for (unsigned shift = 0; shift < 63; shift += 7) {
+		if (in->pos == in->end)
+			return damaged(in, "ends within an entry");
+		uint8_t byte = in->bytes[in->pos++];
+		value |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			*value_ret = value;
+			return BLOCKZ_OK;
+		}
+	}
+	return damaged(in, "a number of more than 63 bits");
+}
+
+/* Adds `units` pieces, one item of the map, that hold image_len bytes in file_len bytes. */
+static enum blockz_status add_piece(struct input *in, enum blockz_kind kind, uint64_t image_len, uint64_t file_len,
+				    uint64_t units)
+{
+	struct piece piece = {
+		.start = in->image_pos, .file_off = in->file_pos, .file_len = file_len, .kind = kind,
+		.units = (uint32_t)units,
+	};
+	enum blockz_status status = map_add_piece(in->map, &piece, in->fault);
+	in->image_pos += image_len;
+	in->file_pos += file_len;
+	return status;
+}
+
+/* Adds a raw range as a span, and as pieces cut at multiples of the piece size. */
+static enum blockz_status add_raw(struct input *in, uint64_t image_len)
+{
+	uint64_t end = in->image_pos + image_len;
+	struct span span = {
+		.start = in->image_pos, .end = end, .file_off = in->file_pos,
+		.stride = STORED_PAYLOAD, .header_len = STORED_HEADER_LEN, .patchable = true,
+	};
+	enum blockz_status status = map_add_span(in->map, &span, in->fault);
+	while (status == BLOCKZ_OK && in->image_pos < end) {
+		uint64_t len = in->piece_size - in->image_pos % in->piece_size;
+		if (len > end - in->image_pos)
+			len = end - in->image_pos;
+		status = add_piece(in, BLOCKZ_RAW, len, stored_len(in->image_pos, in->image_pos + len), 1);
+	}
+	return status;
+}
+
+/* The image length of an entry. */
+static enum blockz_status entry_length(struct input *in, enum index_type type, uint64_t *len_ret, uint64_t *units_ret)
+{
+	uint64_t left = in->image_size - in->image_pos, len;
+	uint64_t to_edge = in->piece_size - in->image_pos % in->piece_size, units = 1;
+	if (type == INDEX_DATA) {
+		len = to_edge < left ? to_edge : left;
+	} else {
+		enum blockz_status status = read_varint(in, &len);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
+	if (type == INDEX_ZERO) {
+		units = len;
+		if (to_edge != in->piece_size || units > PIECE_UNITS_MAX || !checked_mul(units, in->piece_size, &len))
+			return damaged(in, "a run of zero pieces that does not start at a piece, or is too long");
+	}
+	if (len == 0 || len > left || (type == INDEX_SHORT && len >= to_edge))
+		return damaged(in, "pieces do not add up to the image");
+	*len_ret = len;
+	*units_ret = units;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status read_entry(struct input *in)
+{
+	uint64_t value = 0, image_len = 0, units = 1;
+	enum blockz_status status = read_varint(in, &value);
+	if (status != BLOCKZ_OK)
+		return status;
+	enum index_type type = value & 3;
+	uint64_t unit_len = value >> 2, file_len;
+	status = entry_length(in, type, &image_len, &units);
+	if (status != BLOCKZ_OK)
+		return status;
+	/* Deflate expands by little; more is a lie, and would cost memory. */
+	uint64_t unit_image_len = image_len / units;
+	if (type == INDEX_RAW ? unit_len != stored_len(in->image_pos, in->image_pos + image_len)
+			      : unit_len < FLUSH_MARK_LEN || unit_len > unit_image_len + unit_image_len / 8 + 1024)
+		return damaged(in, "a piece's length cannot be right");
+	if (!checked_mul(unit_len, units, &file_len) || file_len > in->map->file_size - in->file_pos)
+		return damaged(in, "pieces lie beyond the end of the file");
+	switch (type) {
+	case INDEX_RAW:
+		return add_raw(in, image_len);
+	case INDEX_ZERO:
+		return add_piece(in, BLOCKZ_ZERO, image_len, file_len, units);
+	default:
+		return add_piece(in, BLOCKZ_COMPRESSED, image_len, file_len, units);
+	}
+}
+
+/* Gives each raw piece, and each data piece if they have them, its CRC; those of raw pieces are checks to keep. */
+static enum blockz_status read_crcs(struct input *in, bool data_crcs)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < in->map->piece_count && status == BLOCKZ_OK; i++) {
+		struct piece *piece = &in->map->pieces[i];
+		if (piece->kind == BLOCKZ_ZERO || (piece->kind == BLOCKZ_COMPRESSED && !data_crcs))
+			continue;
+		if (in->end - in->pos < INDEX_CRC_LEN)
+			return damaged(in, "ends within the CRCs");
+		piece->crc = load_le32(in->bytes + in->pos);
+		piece->has_crc = 1;
+		if (piece->kind == BLOCKZ_RAW)
+			status = map_add_check(in->map, &(struct check){
+				CHECK_CRC32_IMAGE, piece->start, map_piece_end(in->map, i), in->index_off + in->pos,
+			}, in->fault);
+		in->pos += INDEX_CRC_LEN;
+	}
+	return status;
+}
+
+static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t *trailer)
+{
+	const uint8_t *bytes = in->bytes;
+	uint32_t crc = crc32_update(0, bytes, len - INDEX_CRC_LEN), stored = load_le32(bytes + len - INDEX_CRC_LEN);
+	if (crc != stored)
+		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + len - INDEX_CRC_LEN,
+				 "index: CRC-32 is %08" PRIx32 ", expected %08" PRIx32, stored, crc);
+	if (bytes[INDEX_VERSION_OFF] != INDEX_VERSION)
+		return fault_set(in->fault, BLOCKZ_UNSUPPORTED, in->index_off, "index: version %u",
+				 bytes[INDEX_VERSION_OFF]);
+	uint64_t file_size = load_le64(bytes + INDEX_FILE_SIZE_OFF);
+	if (file_size != in->map->file_size)
+		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_FILE_SIZE_OFF,
+				 "index: made for a file of %" PRIu64 " bytes, this one has %" PRIu64, file_size,
+				 in->map->file_size);
+	if (memcmp(bytes + INDEX_TRAILER_OFF, trailer, GZIP_TRAILER_LEN) != 0)
+		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_TRAILER_OFF,
+				 "index: its copy of the trailer differs from the trailer");
+	uint64_t image_size = load_le64(bytes + INDEX_IMAGE_SIZE_OFF);
+	unsigned piece_log = bytes[INDEX_PIECE_LOG_OFF];
+	if (image_size > INT64_MAX || (uint32_t)image_size != load_le32(trailer + 4) ||
+	    piece_log < INDEX_PIECE_LOG_MIN || piece_log > INDEX_PIECE_LOG_MAX)
+		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_IMAGE_SIZE_OFF,
+				 "index: image size or piece size cannot be right");
+	in->image_size = in->map->image_size = image_size;
+	in->piece_size = (uint64_t)1 << piece_log;
+	return BLOCKZ_OK;
+}
+
+/* The checks that a patch has to keep beside those of pieces, in the order in which they are computed. */
+static enum blockz_status add_checks(struct input *in, size_t len)
+{
+	struct check trailer = { CHECK_CRC32_IMAGE, 0, in->image_size, in->map->file_size - GZIP_TRAILER_LEN };
+	struct check copy = { CHECK_CRC32_IMAGE, 0, in->image_size, in->index_off + INDEX_TRAILER_OFF };
+	struct check self = { CHECK_CRC32_FILE, in->index_off, in->index_off + len - INDEX_CRC_LEN,
+			      in->index_off + len - INDEX_CRC_LEN };
+	enum blockz_status status = map_add_check(in->map, &trailer, in->fault);
+	if (status == BLOCKZ_OK)
+		status = map_add_check(in->map, &copy, in->fault);
+	if (status == BLOCKZ_OK)
+		status = map_add_check(in->map, &self, in->fault);
+	return status;
+}
+
+enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_off, uint64_t body_off,
+			      const uint8_t *trailer, struct blockz_map *map, struct blockz_fault *fault)
+{
+	if (len < INDEX_LEN_MIN || len > INDEX_LEN_MAX)
+		return fault_set(fault, BLOCKZ_DAMAGED, index_off, "index: %zu bytes long", len);
+	struct input in = {
+		.bytes = bytes, .pos = INDEX_COUNT_OFF, .end = len - INDEX_CRC_LEN, .index_off = index_off,
+		.file_pos = body_off, .map = map, .fault = fault,
+	};
+	uint64_t count = 0;
+	enum blockz_status status = read_facts(&in, len, trailer);
+	if (status == BLOCKZ_OK)
+		status = read_varint(&in, &count);
+	for (uint64_t i = 0; i < count && status == BLOCKZ_OK; i++)
+		status = read_entry(&in);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (in.image_pos != in.image_size)
+		return damaged(&in, "pieces do not add up to the image");
+	if (in.file_pos + END_LEN + GZIP_TRAILER_LEN != map->file_size)
+		return damaged(&in, "pieces do not add up to the file");
+	status = read_crcs(&in, bytes[INDEX_FLAGS_OFF] & INDEX_FLAG_DATA_CRCS);
+	return status == BLOCKZ_OK ? add_checks(&in, len) : status;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "format/gzip/index.h"
+
+enum {
+	/*
+	 * The smallest entry takes 2 bytes, so an index of so many pieces fits only when most of them are united; there is
+	 * no need to remember more.
+	 */
+	ENTRIES_MAX = 2 * INDEX_LEN_MAX,
+};
+
+struct entry {
+	uint64_t start, end; /* image offsets */
+	uint64_t file_len;   /* of all units */
+	uint32_t crc;        /* of all of it; unused for zeros */
+	uint8_t kind;        /* enum blockz_kind */
+};
+
+struct index_builder {
+	uint64_t piece_size;
+	struct entry *entries;
+	size_t count;
+	bool given_up;
+};
+
+struct index_builder *index_builder_new(uint64_t piece_size)
+{
+	struct index_builder *builder = calloc(1, sizeof(*builder));
+	if (builder != NULL)
+		builder->piece_size = piece_size;
+	return builder;
+}
+
+void index_builder_free(struct index_builder *builder)
+{
+	if (builder == NULL)
+		return;
+	free(builder->entries);
+	free(builder);
+}
+
+size_t index_room(const struct pack_params *params)
+{
+	/* A data piece: 4 bytes of length and 4 of CRC.  An edge of a raw range: two long varints more, and a CRC. */
+	uint64_t pieces = params->image_size / params->piece_size + 1;
+	if (pieces > INDEX_LEN_MAX || params->raw_count > INDEX_LEN_MAX)
+		return INDEX_LEN_MAX;
+	uint64_t len = INDEX_LEN_MIN + 16 + 8 * pieces + 48 * (uint64_t)params->raw_count;
+	return len < INDEX_LEN_MAX ? (size_t)len : INDEX_LEN_MAX;
+}
+
+/* True if b, which follows a, is better kept as one entry with it in an index of this piece size. */
+static bool unites(const struct entry *a, const struct entry *b, uint64_t piece_size)
+{
+	if (a->kind == BLOCKZ_ZERO && b->kind == BLOCKZ_ZERO)
+		return a->file_len / ((a->end - a->start) / piece_size) == b->file_len / ((b->end - b->start) / piece_size);
+	return a->kind == b->kind && a->kind != BLOCKZ_ZERO && a->start / piece_size == (b->end - 1) / piece_size;
+}
+
+/* Appends to entries that have room for it, or unites with the last. */
+static void put(struct entry *entries, size_t *count, const struct entry *entry, uint64_t piece_size)
+{
+	struct entry *last = *count > 0 ? &entries[*count - 1] : NULL;
+	if (last == NULL || !unites(last, entry, piece_size)) {
+		entries[(*count)++] = *entry;
+		return;
+	}
+	last->crc = crc32_join(last->crc, entry->crc, entry->end - entry->start);
+	last->end = entry->end;
+	last->file_len += entry->file_len;
+}
+
+/*
+ * Appends a run of zeros that was written in units of unit_size, at most three entries: whole pieces stay zero pieces,
+ * what sticks out at either end is data.
+ */
+static void put_zeros(struct entry *entries, size_t *count, const struct entry *run, uint64_t unit_size,
+		      uint64_t piece_size)
+{
+	uint64_t unit_len = run->file_len / ((run->end - run->start) / unit_size);
+	uint64_t edges[] = { run->start, (run->start + piece_size - 1) / piece_size * piece_size,
+			     run->end / piece_size * piece_size, run->end };
+	if (edges[1] > edges[2])
+		edges[1] = edges[2] = run->end;
+	for (int part = 0; part < 3; part++) {
+		uint64_t len = edges[part + 1] - edges[part];
+		if (len == 0)
+			continue;
+		struct entry cut = {
+			.start = edges[part], .end = edges[part + 1], .file_len = len / unit_size * unit_len,
+			.crc = crc32_zeros(len), .kind = part == 1 ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED,
+		};
+		put(entries, count, &cut, piece_size);
+	}
+}
+
+/* Doubles the piece size and unites what then falls into one piece. */
+static bool double_pieces(struct index_builder *builder)
+{
+	uint64_t old_size = builder->piece_size, size = 2 * old_size;
+	if (size > (uint64_t)1 << INDEX_PIECE_LOG_MAX)
+		return false;
+	struct entry *entries = calloc(3 * (builder->count > ENTRIES_MAX ? builder->count : ENTRIES_MAX) + 3,
+				       sizeof(*entries));
+	if (entries == NULL)
+		return false;
+	size_t count = 0;
+	for (size_t i = 0; i < builder->count; i++) {
+		const struct entry *entry = &builder->entries[i];
+		if (entry->kind == BLOCKZ_ZERO)
+			put_zeros(entries, &count, entry, old_size, size);
+		else
+			put(entries, &count, entry, size);
+	}
+	free(builder->entries);
+	builder->entries = entries;
+	builder->count = count;
+	builder->piece_size = size;
+	return count < ENTRIES_MAX;
+}
+
+enum blockz_status index_add(struct index_builder *builder, const struct written_piece *piece,
+			     struct blockz_fault *fault)
+{
+	if (builder->given_up)
+		return BLOCKZ_OK;
+	if (builder->entries == NULL) {
+		builder->entries = calloc(ENTRIES_MAX + 3, sizeof(*builder->entries));
+		if (builder->entries == NULL)
+			return fault_nomem(fault);
+	}
+	if (builder->count >= ENTRIES_MAX && !double_pieces(builder)) {
+		builder->given_up = true;
+		return BLOCKZ_OK;
+	}
+	struct entry entry = { piece->start, piece->end, piece->file_len, piece->crc, (uint8_t)piece->kind };
+	if (entry.kind == BLOCKZ_ZERO)
+		put_zeros(builder->entries, &builder->count, &entry, (entry.end - entry.start) / piece->units,
+			  builder->piece_size);
+	else
+		put(builder->entries, &builder->count, &entry, builder->piece_size);
+	return BLOCKZ_OK;
+}
+
+/* Bytes that are written as long as there is room; overflow is found at the end. */
+struct output {
+	uint8_t *bytes;
+	size_t len, room;
+};
+
+static void out_byte(struct output *out, uint8_t byte)
+{
+	if (out->len < out->room)
+		out->bytes[out->len] = byte;
+	out->len++;
+}
+
+static void out_varint(struct output *out, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		out_byte(out, (uint8_t)(value | 0x80));
+	out_byte(out, (uint8_t)value);
+}
+
+static void out_crc(struct output *out, uint32_t crc)
+{
+	for (int shift = 0; shift < 32; shift += 8)
+		out_byte(out, (uint8_t)(crc >> shift));
+}
+
+/* Raw pieces that touch are one entry of the index: the end of that from entry i on. */
+static size_t raw_run_end(const struct index_builder *builder, size_t i)
+{
+	while (i + 1 < builder->count && builder->entries[i + 1].kind == BLOCKZ_RAW)
+		i++;
+	return i + 1;
+}
+
+static void out_entry(struct output *out, const struct index_builder *builder, size_t i, size_t end,
+		      uint64_t image_size)
+{
+	const struct entry *entry = &builder->entries[i];
+	uint64_t image_end = builder->entries[end - 1].end;
+	switch (entry->kind) {
+	case BLOCKZ_RAW:
+		out_varint(out, stored_len(entry->start, image_end) << 2 | INDEX_RAW);
+		out_varint(out, image_end - entry->start);
+		break;
+	case BLOCKZ_ZERO: {
+		uint64_t units = (entry->end - entry->start) / builder->piece_size;
+		out_varint(out, entry->file_len / units << 2 | INDEX_ZERO);
+		out_varint(out, units);
+		break;
+	}
+	default:
+		if (entry->end % builder->piece_size == 0 || entry->end == image_size) {
+			out_varint(out, entry->file_len << 2 | INDEX_DATA);
+		} else {
+			out_varint(out, entry->file_len << 2 | INDEX_SHORT);
+			out_varint(out, entry->end - entry->start);
+		}
+	}
+}
+
+/* True if all of it fits. */
+static bool out_pieces(struct output *out, const struct index_builder *builder, uint64_t image_size, bool data_crcs)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < builder->count; count++)
+		i = builder->entries[i].kind == BLOCKZ_RAW ? raw_run_end(builder, i) : i + 1;
+	out_varint(out, count);
+	for (size_t i = 0, end; i < builder->count; i = end) {
+		end = builder->entries[i].kind == BLOCKZ_RAW ? raw_run_end(builder, i) : i + 1;
+		out_entry(out, builder, i, end, image_size);
+	}
+	for (size_t i = 0; i < builder->count; i++) {
+		const struct entry *entry = &builder->entries[i];
+		if (entry->kind == BLOCKZ_RAW || (entry->kind == BLOCKZ_COMPRESSED && data_crcs))
+			out_crc(out, entry->crc);
+	}
+	return out->len <= out->room;
+}
+
+static bool try_write(const struct index_builder *builder, const struct index_facts *facts, bool data_crcs,
+		      uint8_t *bytes, size_t len)
+{
+	memset(bytes, 0, len);
+	bytes[INDEX_VERSION_OFF] = INDEX_VERSION;
+	bytes[INDEX_FLAGS_OFF] = data_crcs ? INDEX_FLAG_DATA_CRCS : 0;
+	bytes[INDEX_ENCODER_OFF] = (uint8_t)facts->encoder;
+	bytes[INDEX_LEVEL_OFF] = (uint8_t)facts->level;
+	store_le64(bytes + INDEX_IMAGE_SIZE_OFF, facts->image_size);
+	store_le64(bytes + INDEX_FILE_SIZE_OFF, facts->file_size);
+	memcpy(bytes + INDEX_TRAILER_OFF, facts->trailer, GZIP_TRAILER_LEN);
+	while ((uint64_t)1 << bytes[INDEX_PIECE_LOG_OFF] < builder->piece_size)
+		bytes[INDEX_PIECE_LOG_OFF]++;
+	struct output out = { bytes, INDEX_COUNT_OFF, len - INDEX_CRC_LEN };
+	return out_pieces(&out, builder, facts->image_size, data_crcs);
+}
+
+uint64_t index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes, size_t len)
+{
+	bool fits = false;
+	while (!builder->given_up) {
+		fits = try_write(builder, facts, true, bytes, len) || try_write(builder, facts, false, bytes, len);
+		if (fits || !double_pieces(builder))
+			break;
+	}
+	if (!fits)
+		memset(bytes, 0, len);
+	store_le32(bytes + len - INDEX_CRC_LEN, crc32_update(0, bytes, len - INDEX_CRC_LEN));
+	return fits ? builder->piece_size : 0;
+}

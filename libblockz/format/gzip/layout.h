@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Constants of gzip (RFC 1952), of deflate (RFC 1951), and of the index that blockz keeps in a gzip header. */
+#ifndef FORMAT_GZIP_LAYOUT_H
+#define FORMAT_GZIP_LAYOUT_H
+
+/* RFC 1952, section 2.3: the member header. */
+enum {
+	GZIP_ID1 = 0x1f,
+	GZIP_ID2 = 0x8b,
+	GZIP_CM_DEFLATE = 8,
+	GZIP_FHCRC = 1 << 1,
+	GZIP_FEXTRA = 1 << 2,
+	GZIP_FNAME = 1 << 3,
+	GZIP_FCOMMENT = 1 << 4,
+	GZIP_FLG_RESERVED = 0xe0,
+	GZIP_OS_UNKNOWN = 255,
+	GZIP_HEAD_LEN = 10,    /* ID1 ID2 CM FLG MTIME(4) XFL OS */
+	GZIP_XLEN_LEN = 2,     /* behind it with FEXTRA */
+	GZIP_SUBFIELD_LEN = 4, /* SI1 SI2 LEN(2) */
+	GZIP_TRAILER_LEN = 8,  /* CRC32(4) ISIZE(4) */
+};
+
+/* RFC 1951, section 3.2.4: stored blocks that begin on a byte boundary, as blockz writes them. */
+enum {
+	STORED_HEADER_LEN = 5, /* BFINAL, BTYPE and padding in one byte, LEN(2), NLEN(2) */
+	STORED_PAYLOAD = 32768, /* cut at its multiples in the image, so that no aligned 4 KiB page is cut by a header */
+	STORED_RUN_MIN = 4096, /* shorter runs of stored blocks are not worth a place in a map */
+	FLUSH_MARK_LEN = 4,    /* 00 00 FF FF: LEN and NLEN of the empty stored block that ends a piece */
+	END_LEN = 2,           /* 03 00: an empty fixed block with BFINAL, which ends the stream */
+};
+
+/*
+ * The index: subfield "BZ" of FEXTRA.  Little-endian; a varint is 7 bits a byte, low ones first, the highest bit set
+ * on all but the last byte.
+ *
+ *    0  version u8: 1; 0 says that the room is there and no index in it
+ *    1  flags u8: bit 0: there are CRCs of data pieces too
+ *    2  encoder u8, 3  level u8: who wrote the pieces
+ *    4  image size u64
+ *   12  file size u64
+ *   20  the 8 bytes of the trailer
+ *   28  log2 of the piece size u8
+ *   29  count of entries, varint
+ *       entries: varint(length in the file << 2 | type), and by type
+ *         0 data   ends at the next multiple of the piece size, or with the image
+ *         1 raw    varint(image length)
+ *         2 zero   a whole piece of zeros, as often as varint(count) says, the length being that of one
+ *         3 short  data that ends elsewhere: varint(image length)
+ *       CRC-32 u32 of each raw piece (raw entries are cut at multiples of the piece size), and of each data piece
+ *         where the flag says so, in the order of the image
+ *       zeros
+ *   -4  CRC-32 u32 of all that stands before it in the subfield's data
+ */
+enum {
+	INDEX_SI1 = 'B',
+	INDEX_SI2 = 'Z',
+	INDEX_VERSION = 1,
+	INDEX_FLAG_DATA_CRCS = 1 << 0,
+	INDEX_VERSION_OFF = 0,
+	INDEX_FLAGS_OFF = 1,
+	INDEX_ENCODER_OFF = 2,
+	INDEX_LEVEL_OFF = 3,
+	INDEX_IMAGE_SIZE_OFF = 4,
+	INDEX_FILE_SIZE_OFF = 12,
+	INDEX_TRAILER_OFF = 20,
+	INDEX_PIECE_LOG_OFF = 28,
+	INDEX_COUNT_OFF = 29,
+	INDEX_CRC_LEN = 4,
+	INDEX_LEN_MIN = INDEX_COUNT_OFF + 1 + INDEX_CRC_LEN,
+	INDEX_XLEN_MAX = 16384, /* BusyBox 1.35 reads no longer FEXTRA */
+	INDEX_LEN_MAX = INDEX_XLEN_MAX - GZIP_SUBFIELD_LEN,
+	INDEX_PIECE_LOG_MIN = 16,
+	INDEX_PIECE_LOG_MAX = 23,
+};
+
+enum index_type { INDEX_DATA = 0, INDEX_RAW = 1, INDEX_ZERO = 2, INDEX_SHORT = 3 };
+
+enum index_encoder { ENCODER_LIBDEFLATE = 1, ENCODER_ISAL = 2 };
+
+#endif

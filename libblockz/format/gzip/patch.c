@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "format/gzip/patch.h"
+
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "format/gzip/layout.h"
+#include "io/access.h"
+
+enum blockz_status gzip_framing(const struct span *span, uint64_t start, uint64_t end, const uint8_t *bytes,
+				uint64_t file_off, struct blockz_fault *fault)
+{
+	while (start < end) {
+		struct blockz_extent extent = span_extent(span, start);
+		size_t len = (size_t)(extent.length < end - start ? extent.length : end - start);
+		uint64_t header_off = extent.file_off - STORED_HEADER_LEN;
+		const uint8_t *header = bytes + (header_off - file_off);
+		if (header[0] != 0 || load_le16(header + 1) != len || load_le16(header + 3) != (uint16_t)~len)
+			return fault_set(fault, BLOCKZ_DAMAGED, header_off,
+					 "expected the header of a stored block of %zu bytes, found %02x %02x %02x %02x %02x",
+					 len, header[0], header[1], header[2], header[3], header[4]);
+		start += len;
+	}
+	return BLOCKZ_OK;
+}
+
+enum blockz_status gzip_before(const struct blockz_source *file, const struct blockz_map *map, uint64_t file_off,
+			       struct blockz_fault *fault)
+{
+	if (file_off == map->pieces[0].file_off)
+		return BLOCKZ_OK; /* nothing stands before it */
+	static const uint8_t mark[FLUSH_MARK_LEN] = { 0x00, 0x00, 0xff, 0xff };
+	uint8_t bytes[FLUSH_MARK_LEN];
+	enum blockz_status status = read_file(file, bytes, sizeof(bytes), file_off - sizeof(bytes), fault);
+	if (status == BLOCKZ_OK && memcmp(bytes, mark, sizeof(mark)) != 0)
+		return fault_set(fault, BLOCKZ_DAMAGED, file_off - sizeof(bytes),
+				 "expected the flush mark 00 00 ff ff before a raw range, found %02x %02x %02x %02x",
+				 bytes[0], bytes[1], bytes[2], bytes[3]);
+	return status;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Scanning: a file by any writer, or one of ours without an index, is walked from its first byte to its last.
+ *
+ * Pieces are cut where a byte-aligned block ends and no later match reaches back over that point, which is known 32 KiB
+ * further on.  One such cut is tried at a time, and not before the piece has a size worth decoding alone; the wanted
+ * size grows with the image, so that the number of pieces stays bounded.
+ */
+#include "format/gzip/scan.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "format/gzip/head.h"
+#include "format/gzip/index.h"
+#include "format/gzip/stored.h"
+#include "format/gzip/walk.h"
+#include "io/access.h"
+
+enum {
+	CUT_MIN = 256 * 1024, /* image bytes */
+	CUT_SHIFT = 15,       /* and at least image offset >> 15: fewer than 2^15 * ln(2^63 / 2^33) pieces beyond 8 GiB */
+};
+
+struct scan {
+	const struct blockz_source *file;
+	struct blockz_map *map;
+	struct walker *walker;
+	struct walk_reach reach;
+	struct stored stored;
+	uint64_t member_off;   /* file offset of the member's deflate stream */
+	uint64_t member_image; /* image offset of the member */
+	uint64_t piece_start, piece_off; /* of the piece that is being walked, in image and file */
+	bool cut_open;                   /* a cut is being tried: */
+	uint64_t cut_start, cut_off;
+};
+
+static enum blockz_status add_piece(struct scan *scan, uint64_t end, uint64_t end_off, bool ends_stream,
+				    struct blockz_fault *fault)
+{
+	struct piece piece = {
+		.start = scan->piece_start, .file_off = scan->piece_off, .file_len = end_off - scan->piece_off,
+		.kind = BLOCKZ_COMPRESSED, .ends_stream = ends_stream, .units = 1,
+	};
+	if (end == scan->piece_start)
+		return BLOCKZ_OK;
+	scan->piece_start = end;
+	scan->piece_off = end_off;
+	return map_add_piece(scan->map, &piece, fault);
+}
+
+/* Confirms, drops or opens a cut after a block. */
+static enum blockz_status try_cut(struct scan *scan, const struct walk_block *block, struct blockz_fault *fault)
+{
+	uint64_t end = scan->member_image + block->out_end;
+	enum blockz_status status = BLOCKZ_OK;
+	if (scan->cut_open) {
+		uint64_t cut = scan->cut_start - scan->member_image;
+		if (scan->reach.lowest < cut) {
+			scan->cut_open = false;
+		} else if (block->out_end - cut >= WALK_WINDOW || block->final) {
+			status = add_piece(scan, scan->cut_start, scan->cut_off, false, fault);
+			scan->cut_open = false;
+		}
+	}
+	uint64_t wanted = end >> CUT_SHIFT > CUT_MIN ? end >> CUT_SHIFT : CUT_MIN;
+	if (!scan->cut_open && block->type == WALK_STORED && !block->final && end - scan->piece_start >= wanted) {
+		scan->cut_open = true;
+		scan->cut_start = end;
+		scan->cut_off = scan->member_off + block->end_bit / 8;
+		scan->reach.lowest = UINT64_MAX;
+	}
+	return status;
+}
+
+static enum blockz_status check_trailer(struct scan *scan, uint64_t off, uint64_t member_len,
+					struct blockz_fault *fault)
+{
+	uint8_t trailer[GZIP_TRAILER_LEN];
+	enum blockz_status status = read_file(scan->file, trailer, sizeof(trailer), off, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (load_le32(trailer + 4) != (uint32_t)member_len)
+		return fault_set(fault, BLOCKZ_DAMAGED, off + 4, "ISIZE is %" PRIu32 ", expected %" PRIu32,
+				 load_le32(trailer + 4), (uint32_t)member_len);
+	if (member_len == 0)
+		return load_le32(trailer) == 0
+			       ? BLOCKZ_OK
+			       : fault_set(fault, BLOCKZ_DAMAGED, off, "CRC-32 of an empty member is %08" PRIx32,
+					   load_le32(trailer));
+	return map_add_check(scan->map, &(struct check){
+		CHECK_CRC32_IMAGE, scan->member_image, scan->member_image + member_len, off,
+	}, fault);
+}
+
+/* Walks one member whose deflate stream begins at member_off; *end_ret is the file offset behind its trailer. */
+static enum blockz_status scan_member(struct scan *scan, uint64_t *end_ret, struct blockz_fault *fault)
+{
+	struct walk_block block = { 0 };
+	enum blockz_status status = BLOCKZ_OK;
+	walker_reset_source(scan->walker, scan->file, scan->member_off, scan->map->file_size);
+	stored_begin(&scan->stored, scan->member_image);
+	scan->piece_start = scan->member_image;
+	scan->piece_off = scan->member_off;
+	scan->cut_open = false;
+	while (status == BLOCKZ_OK && !block.final) {
+		status = walker_next(scan->walker, &block, &scan->reach, fault);
+		if (status == BLOCKZ_OK && block.out_end > INT64_MAX - scan->member_image)
+			status = fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "image larger than 2^63 - 1 bytes");
+		if (status == BLOCKZ_OK)
+			status = stored_pass(&scan->stored, &block, scan->member_off + block.payload_off, fault);
+		if (status == BLOCKZ_OK)
+			status = try_cut(scan, &block, fault);
+	}
+	if (status != BLOCKZ_OK)
+		return status;
+	uint64_t trailer_off = scan->member_off + (block.end_bit + 7) / 8;
+	status = add_piece(scan, scan->member_image + block.out_end, trailer_off, true, fault);
+	if (status == BLOCKZ_OK)
+		status = stored_end(&scan->stored, fault);
+	if (status == BLOCKZ_OK)
+		status = check_trailer(scan, trailer_off, block.out_end, fault);
+	scan->member_image += block.out_end;
+	*end_ret = trailer_off + GZIP_TRAILER_LEN;
+	return status;
+}
+
+/* Zeros behind the last member are padding, as gzip has it; anything else is not. */
+static enum blockz_status check_padding(const struct scan *scan, uint64_t off, struct blockz_fault *fault)
+{
+	uint8_t bytes[4096];
+	uint64_t start = off;
+	while (off < scan->map->file_size) {
+		uint64_t left = scan->map->file_size - off;
+		size_t part = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
+		enum blockz_status status = read_file(scan->file, bytes, part, off, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		for (size_t i = 0; i < part; i++)
+			if (bytes[i] != 0)
+				return fault_set(fault, BLOCKZ_DAMAGED, start,
+						 "%" PRIu64 " bytes behind the trailer are no gzip member",
+						 scan->map->file_size - start);
+		off += part;
+	}
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status starts_member(const struct scan *scan, uint64_t off, bool *yes_ret,
+					struct blockz_fault *fault)
+{
+	uint8_t id[2];
+	*yes_ret = false;
+	if (scan->map->file_size - off < sizeof(id))
+		return BLOCKZ_OK;
+	enum blockz_status status = read_file(scan->file, id, sizeof(id), off, fault);
+	*yes_ret = status == BLOCKZ_OK && id[0] == GZIP_ID1 && id[1] == GZIP_ID2;
+	return status;
+}
+
+static enum blockz_status scan_file(struct scan *scan, const struct gzip_head *first, struct blockz_fault *fault)
+{
+	struct gzip_head head = *first;
+	for (;;) {
+		uint64_t end;
+		bool more = false;
+		scan->member_off = head.body_off;
+		enum blockz_status status = scan_member(scan, &end, fault);
+		if (status == BLOCKZ_OK)
+			status = starts_member(scan, end, &more, fault);
+		if (status == BLOCKZ_OK && !more) {
+			scan->map->image_size = scan->member_image;
+			return check_padding(scan, end, fault);
+		}
+		if (status == BLOCKZ_OK)
+			status = gzip_head_read(scan->file, end, &head, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
+}
+
+static enum blockz_status map_by_scan(const struct blockz_source *file, const struct gzip_head *head,
+				      struct blockz_map *map, struct blockz_fault *fault)
+{
+	struct scan *scan = calloc(1, sizeof(*scan));
+	if (scan == NULL)
+		return fault_nomem(fault);
+	scan->file = file;
+	scan->map = map;
+	scan->stored.map = map;
+	scan->stored.reach = &scan->reach;
+	enum blockz_status status = walker_new(&scan->walker, fault);
+	if (status == BLOCKZ_OK)
+		status = scan_file(scan, head, fault);
+	stored_free(&scan->stored);
+	walker_free(scan->walker);
+	free(scan);
+	return status;
+}
+
+static enum blockz_status map_by_index(const struct blockz_source *file, const struct gzip_head *head,
+				       struct blockz_map *map, struct blockz_fault *fault)
+{
+	uint8_t trailer[END_LEN + GZIP_TRAILER_LEN], bytes[INDEX_LEN_MAX];
+	if (head->index_len > sizeof(bytes))
+		return fault_set(fault, BLOCKZ_DAMAGED, head->index_off, "index: %" PRIu32 " bytes long", head->index_len);
+	enum blockz_status status = read_file(file, bytes, head->index_len, head->index_off, fault);
+	if (status == BLOCKZ_OK)
+		status = read_file(file, trailer, sizeof(trailer), map->file_size - sizeof(trailer), fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (trailer[0] != 0x03 || trailer[1] != 0x00)
+		return fault_set(fault, BLOCKZ_DAMAGED, map->file_size - sizeof(trailer),
+				 "index: the stream does not end in an empty block");
+	status = index_read(bytes, head->index_len, head->index_off, head->body_off, trailer + END_LEN, map, fault);
+	if (status == BLOCKZ_OK)
+		map->index = BLOCKZ_INDEX_HEADER;
+	return status;
+}
+
+enum blockz_status gzip_map(const struct blockz_source *file, bool scan, struct blockz_map *map,
+			    struct blockz_fault *fault)
+{
+	struct gzip_head head;
+	enum blockz_status status = gzip_head_read(file, 0, &head, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (head.body_off + END_LEN + GZIP_TRAILER_LEN > map->file_size)
+		return fault_set(fault, BLOCKZ_DAMAGED, map->file_size, "file ends within a gzip member");
+	if (head.index_off != 0 && !scan) {
+		status = map_by_index(file, &head, map, &map->index_fault);
+		if (status == BLOCKZ_OK)
+			return status;
+		/* An index that does not fit is no worse than none. */
+		map->index_fault.status = status;
+		map_clear(map);
+	}
+	return map_by_scan(file, &head, map, fault);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "io/access.h"
+
+#include <inttypes.h>
+
+#include "base/fault.h"
+
+enum blockz_status read_file(const struct blockz_source *file, void *buf, size_t len, uint64_t off,
+			     struct blockz_fault *fault)
+{
+	size_t got = 0;
+	int error = file->ops->read(file->ctx, buf, len, off, &got);
+	if (error != 0)
+		return fault_errno(fault, error, off, "read");
+	if (got < len)
+		return fault_set(fault, BLOCKZ_DAMAGED, off + got, "file ends, %zu more bytes expected", len - got);
+	return BLOCKZ_OK;
+}
+
+enum blockz_status read_data(const struct blockz_source *data, void *buf, size_t len, uint64_t off, const char *what,
+			     struct blockz_fault *fault)
+{
+	size_t got = 0;
+	int error = data->ops->read(data->ctx, buf, len, off, &got);
+	if (error != 0)
+		return fault_errno(fault, error, BLOCKZ_UNKNOWN, what);
+	if (got < len)
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN,
+				 "%s ends at byte %" PRIu64 ", expected %" PRIu64 " bytes: it shrank while being read",
+				 what, off + got, data->size);
+	return BLOCKZ_OK;
+}
+
+enum blockz_status write_out(const struct blockz_sink *sink, const void *buf, size_t len, struct blockz_fault *fault)
+{
+	int error = sink->ops->write(sink->ctx, buf, len);
+	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "write");
+}
+
+enum blockz_status write_zeros(const struct blockz_sink *sink, uint64_t len, struct blockz_fault *fault)
+{
+	static const uint8_t zeros[65536];
+	if (sink->ops->zeros != NULL) {
+		int error = sink->ops->zeros(sink->ctx, len);
+		return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "write");
+	}
+	enum blockz_status status = BLOCKZ_OK;
+	while (len > 0 && status == BLOCKZ_OK) {
+		size_t part = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
+		status = write_out(sink, zeros, part, fault);
+		len -= part;
+	}
+	return status;
+}

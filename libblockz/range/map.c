@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "range/map.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "base/export.h"
+#include "base/fault.h"
+
+struct blockz_map *map_new(const struct format *format, uint64_t file_size)
+{
+	struct blockz_map *map = calloc(1, sizeof(*map));
+	if (map != NULL) {
+		map->format = format;
+		map->file_size = file_size;
+	}
+	return map;
+}
+
+EXPORT void blockz_map_free(struct blockz_map *map)
+{
+	if (map == NULL)
+		return;
+	map_clear(map);
+	free(map);
+}
+
+void map_clear(struct blockz_map *map)
+{
+	free(map->pieces);
+	free(map->spans);
+	free(map->checks);
+	map->pieces = NULL;
+	map->spans = NULL;
+	map->checks = NULL;
+	map->piece_count = map->span_count = map->check_count = 0;
+}
+
+/* Room for one more item, in an array that its owner then points to. */
+static enum blockz_status grow(void *items, size_t count, size_t item_size, const char *what, void **items_ret,
+			       struct blockz_fault *fault)
+{
+	if (count >= MAP_ITEMS_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than %d %s in one file", MAP_ITEMS_MAX, what);
+	void *room = array_room(items, count, item_size);
+	if (room == NULL)
+		return fault_nomem(fault);
+	*items_ret = room;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status map_add_piece(struct blockz_map *map, const struct piece *piece, struct blockz_fault *fault)
+{
+	assert(map->piece_count == 0 ? piece->start == 0
+				     : piece->start > map->pieces[map->piece_count - 1].start);
+	void *room = NULL;
+	enum blockz_status status =
+		grow(map->pieces, map->piece_count, sizeof(*piece), "pieces", &room, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	map->pieces = room;
+	map->pieces[map->piece_count++] = *piece;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status map_add_span(struct blockz_map *map, const struct span *span, struct blockz_fault *fault)
+{
+	assert(span->start < span->end &&
+	       (map->span_count == 0 || span->start >= map->spans[map->span_count - 1].end));
+	void *room = NULL;
+	enum blockz_status status =
+		grow(map->spans, map->span_count, sizeof(*span), "raw ranges", &room, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	map->spans = room;
+	map->spans[map->span_count++] = *span;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status map_add_check(struct blockz_map *map, const struct check *check, struct blockz_fault *fault)
+{
+	void *room = NULL;
+	enum blockz_status status =
+		grow(map->checks, map->check_count, sizeof(*check), "checks", &room, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	map->checks = room;
+	map->checks[map->check_count++] = *check;
+	return BLOCKZ_OK;
+}
+
+uint64_t map_piece_end(const struct blockz_map *map, size_t index)
+{
+	return index + 1 < map->piece_count ? map->pieces[index + 1].start : map->image_size;
+}
+
+size_t map_find_piece(const struct blockz_map *map, uint64_t off)
+{
+	size_t low = 0, high = map->piece_count;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+		if (map->pieces[middle].start <= off)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t map_find_span(const struct blockz_map *map, uint64_t off)
+{
+	size_t low = 0, high = map->span_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (map->spans[middle].end <= off)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* How many headers stand before image offset off of a span, from its first. */
+static uint64_t headers_before(const struct span *span, uint64_t off)
+{
+	return span->stride == 0 ? 0 : off / span->stride - span->start / span->stride + 1;
+}
+
+struct blockz_extent span_extent(const struct span *span, uint64_t off)
+{
+	uint64_t end = span->end;
+	if (span->stride != 0 && span->end - off > span->stride - off % span->stride)
+		end = off + span->stride - off % span->stride;
+	return (struct blockz_extent){
+		.start = off,
+		.length = end - off,
+		.file_off = span->file_off + headers_before(span, off) * span->header_len + (off - span->start),
+	};
+}
+
+uint64_t span_file_end(const struct span *span)
+{
+	struct blockz_extent last = span_extent(span, span->end - 1);
+	return last.file_off + 1;
+}
+
+EXPORT bool blockz_map_extent_at(const struct blockz_map *map, uint64_t off, struct blockz_extent *extent_ret)
+{
+	size_t index = map_find_span(map, off);
+	if (index == map->span_count || map->spans[index].start > off)
+		return false;
+	*extent_ret = span_extent(&map->spans[index], off);
+	return true;
+}
+
+/* The range of one kind that starts at off, as far as one span or one piece tells. */
+static struct blockz_map_range range_part(const struct blockz_map *map, uint64_t off)
+{
+	size_t span_index = map_find_span(map, off), piece_index = map_find_piece(map, off);
+	const struct span *span = span_index < map->span_count ? &map->spans[span_index] : NULL;
+	const struct piece *piece = &map->pieces[piece_index];
+	if (span != NULL && span->start <= off)
+		return (struct blockz_map_range){
+			.start = span->start, .end = span->end,
+			.kind = BLOCKZ_RAW, .patchable = span->patchable,
+			.file_off = span->file_off, .file_end = span_file_end(span),
+		};
+	struct blockz_map_range range = {
+		.start = piece->start, .end = map_piece_end(map, piece_index),
+		.kind = piece->kind == BLOCKZ_ZERO ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED,
+		.file_off = piece->file_off, .file_end = piece->file_off + piece->file_len,
+	};
+	/* Raw bytes inside a piece bound what is compressed before and behind them. */
+	if (span != NULL && span->start < range.end) {
+		range.end = span->start;
+		range.file_end = span->file_off;
+	}
+	if (span_index > 0 && map->spans[span_index - 1].end > range.start) {
+		range.start = map->spans[span_index - 1].end;
+		range.file_off = span_file_end(&map->spans[span_index - 1]);
+	}
+	return range;
+}
+
+static bool joins(const struct blockz_map_range *a, const struct blockz_map_range *b)
+{
+	return a->kind == b->kind && a->patchable == b->patchable;
+}
+
+EXPORT bool blockz_map_range_at(const struct blockz_map *map, uint64_t off, struct blockz_map_range *range_ret)
+{
+	if (off >= map->image_size)
+		return false;
+	struct blockz_map_range range = range_part(map, off);
+	while (range.end < map->image_size) {
+		struct blockz_map_range next = range_part(map, range.end);
+		if (!joins(&range, &next))
+			break;
+		range.end = next.end;
+		range.file_end = next.file_end;
+	}
+	while (range.start > 0) {
+		struct blockz_map_range before = range_part(map, range.start - 1);
+		if (!joins(&range, &before))
+			break;
+		range.start = before.start;
+		range.file_off = before.file_off;
+	}
+	*range_ret = range;
+	return true;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The map: where the image lies in the file, and which checks stand over it.
+ *
+ * Three arrays, each in ascending order, are all that reading, patching and verifying need to know of a file:
+ *
+ *   pieces   gap-free cover of the image by units that decode on their own
+ *   spans    the raw bytes: where in the file payload stands unencoded
+ *   checks   fields over an interval of the image or of the file
+ */
+#ifndef RANGE_MAP_H
+#define RANGE_MAP_H
+
+#include "blockz.h"
+
+enum {
+	MAP_ITEMS_MAX = 1 << 20, /* of each array: 32 bytes each, so a hostile file costs at most 3 x 32 MiB */
+	PIECE_UNITS_MAX = (1 << 28) - 1,
+};
+
+struct piece {
+	uint64_t start;    /* image offset; it ends where the next piece starts */
+	uint64_t file_off; /* of its first byte */
+	uint64_t file_len;
+	uint32_t crc;      /* CRC-32 of its image bytes, where has_crc */
+	uint32_t kind : 2; /* enum blockz_kind; BLOCKZ_COMPRESSED may have raw spans inside */
+	uint32_t has_crc : 1;
+	uint32_t ends_stream : 1; /* holds the end-of-stream mark, which other pieces lack */
+	uint32_t units : 28;      /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
+};
+
+struct span {
+	uint64_t start, end; /* image offsets */
+	/*
+	 * Without a stride the payload is contiguous and starts here.  With one it is cut at the image's multiples of
+	 * stride, a header of the same length stands before each part, and the first header is here.
+	 */
+	uint64_t file_off;
+	uint32_t stride;
+	uint16_t header_len;
+	bool patchable;
+};
+
+enum check_kind {
+	CHECK_CRC32_IMAGE, /* 4 bytes, little-endian, over image bytes [start, end) */
+	CHECK_CRC32_FILE,  /* the same over file bytes; it stands behind every other field it covers */
+};
+
+struct check {
+	enum check_kind kind;
+	uint64_t start, end;
+	uint64_t field_off; /* file offset */
+};
+
+struct format;
+
+struct blockz_map {
+	const struct format *format;
+	uint64_t file_size, image_size;
+	enum blockz_index index;
+	struct blockz_fault index_fault; /* why an index that is there was not used; status BLOCKZ_OK: no such thing */
+	struct piece *pieces;
+	struct span *spans;
+	struct check *checks;
+	size_t piece_count, span_count, check_count;
+};
+
+struct blockz_map *map_new(const struct format *format, uint64_t file_size);
+
+/* Append; the order of the arrays is asserted here and nowhere else.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED. */
+enum blockz_status map_add_piece(struct blockz_map *map, const struct piece *piece, struct blockz_fault *fault);
+enum blockz_status map_add_span(struct blockz_map *map, const struct span *span, struct blockz_fault *fault);
+enum blockz_status map_add_check(struct blockz_map *map, const struct check *check, struct blockz_fault *fault);
+
+/* Forgets everything appended. */
+void map_clear(struct blockz_map *map);
+
+uint64_t map_piece_end(const struct blockz_map *map, size_t index);
+
+/* The piece that contains image offset off, which must be within the image. */
+size_t map_find_piece(const struct blockz_map *map, uint64_t off);
+
+/* The first span that ends behind image offset off; span_count if there is none. */
+size_t map_find_span(const struct blockz_map *map, uint64_t off);
+
+/* The contiguous part of a span from image offset off (within it) on. */
+struct blockz_extent span_extent(const struct span *span, uint64_t off);
+
+/* File offset behind the last byte of a span. */
+uint64_t span_file_end(const struct span *span);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "range/overlay.h"
+
+#include <stdlib.h>
+
+#include "base/fault.h"
+
+static int compare(const void *a, const void *b)
+{
+	const uint64_t *oa = a, *ob = b;
+	return (*oa > *ob) - (*oa < *ob);
+}
+
+/* The last edit that covers an offset, of `count` edits; count if none does. */
+static size_t last_over(const struct blockz_edit *edits, size_t count, uint64_t off)
+{
+	for (size_t i = count; i > 0; i--)
+		if (edits[i - 1].range.start <= off && off < edits[i - 1].range.end)
+			return i - 1;
+	return count;
+}
+
+static void add(struct overlay_part *parts, size_t *count, uint64_t start, uint64_t end, size_t edit)
+{
+	struct overlay_part *last = *count > 0 ? &parts[*count - 1] : NULL;
+	if (last != NULL && last->end == start && last->edit == edit)
+		last->end = end;
+	else
+		parts[(*count)++] = (struct overlay_part){ start, end, (uint32_t)edit };
+}
+
+static bool ascending(const struct blockz_edit *edits, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (edits[i].range.start < edits[i - 1].range.end)
+			return false;
+	return true;
+}
+
+enum blockz_status overlay_make(const struct blockz_edit *edits, size_t count, struct overlay_part **parts_ret,
+				size_t *count_ret, struct blockz_fault *fault)
+{
+	struct overlay_part *parts = calloc(2 * count + 1, sizeof(*parts));
+	uint64_t *edges = calloc(2 * count + 1, sizeof(*edges));
+	if (parts == NULL || edges == NULL) {
+		free(parts);
+		free(edges);
+		return fault_nomem(fault);
+	}
+	size_t made = 0;
+	if (ascending(edits, count)) {
+		for (size_t i = 0; i < count; i++)
+			if (edits[i].range.start < edits[i].range.end)
+				add(parts, &made, edits[i].range.start, edits[i].range.end, i);
+	} else {
+		/* Between two neighbouring edges one edit is on top; edits that overlap are few. */
+		for (size_t i = 0; i < count; i++) {
+			edges[2 * i] = edits[i].range.start;
+			edges[2 * i + 1] = edits[i].range.end;
+		}
+		qsort(edges, 2 * count, sizeof(*edges), compare);
+		for (size_t i = 0; i + 1 < 2 * count; i++) {
+			size_t edit = edges[i] < edges[i + 1] ? last_over(edits, count, edges[i]) : count;
+			if (edit < count)
+				add(parts, &made, edges[i], edges[i + 1], edit);
+		}
+	}
+	free(edges);
+	*parts_ret = parts;
+	*count_ret = made;
+	return BLOCKZ_OK;
+}

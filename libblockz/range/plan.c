@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "range/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/export.h"
+#include "base/fault.h"
+
+struct blockz_plan *plan_new(uint64_t file_size, const struct blockz_edit *edits, size_t count)
+{
+	struct blockz_plan *plan = calloc(1, sizeof(*plan));
+	if (plan == NULL)
+		return NULL;
+	plan->file_size = file_size;
+	plan->edits = calloc(count + 1, sizeof(*edits));
+	if (plan->edits == NULL) {
+		free(plan);
+		return NULL;
+	}
+	if (count > 0)
+		memcpy(plan->edits, edits, count * sizeof(*edits));
+	return plan;
+}
+
+EXPORT void blockz_plan_free(struct blockz_plan *plan)
+{
+	if (plan == NULL)
+		return;
+	free(plan->edits);
+	free(plan->writes);
+	free(plan);
+}
+
+enum blockz_status plan_add(struct blockz_plan *plan, const struct plan_write *write, struct blockz_fault *fault)
+{
+	struct plan_write *room = array_room(plan->writes, plan->write_count, sizeof(*room));
+	if (room == NULL)
+		return fault_nomem(fault);
+	plan->writes = room;
+	plan->writes[plan->write_count++] = *write;
+	return BLOCKZ_OK;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct plan_write *wa = a, *wb = b;
+	return (wa->file_off > wb->file_off) - (wa->file_off < wb->file_off);
+}
+
+void plan_sort(struct blockz_plan *plan)
+{
+	if (plan->write_count > 1)
+		qsort(plan->writes, plan->write_count, sizeof(*plan->writes), compare);
+}
+
+EXPORT struct blockz_plan_info blockz_plan_info(const struct blockz_plan *plan)
+{
+	struct blockz_plan_info info = { .writes = plan->write_count };
+	for (size_t i = 0; i < plan->write_count; i++) {
+		if (plan->writes[i].edit == PLAN_CHECK)
+			info.check_bytes += plan->writes[i].length;
+		else
+			info.payload_bytes += plan->writes[i].length;
+	}
+	return info;
+}
+
+EXPORT bool blockz_plan_write_at(const struct blockz_plan *plan, size_t index, struct blockz_planned_write *write_ret)
+{
+	if (index >= plan->write_count)
+		return false;
+	const struct plan_write *write = &plan->writes[index];
+	*write_ret = (struct blockz_planned_write){
+		.file_off = write->file_off,
+		.length = write->length,
+		.image_off = write->edit == PLAN_CHECK ? BLOCKZ_UNKNOWN : write->image_off,
+	};
+	return true;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A plan: what an edit writes, as data. */
+#ifndef RANGE_PLAN_H
+#define RANGE_PLAN_H
+
+#include "blockz.h"
+
+enum { PLAN_CHECK = UINT32_MAX };
+
+/* One write of up to 32 bits of a check, or of payload that is contiguous in image and file. */
+struct plan_write {
+	uint64_t file_off;
+	uint64_t image_off;
+	uint32_t length;
+	uint32_t edit;  /* index of the edit the bytes come from; PLAN_CHECK: they are value, little-endian */
+	uint32_t value; /* payload: CRC-32 of the new bytes, which are read again when they are written */
+	uint32_t delta; /* CRC-32 of the old bytes XOR that of the new */
+};
+
+struct blockz_plan {
+	uint64_t file_size;
+	struct blockz_edit *edits;
+	struct plan_write *writes; /* ascending by file offset, once the plan is complete */
+	size_t write_count;
+};
+
+/* A plan over a copy of the array of edits. */
+struct blockz_plan *plan_new(uint64_t file_size, const struct blockz_edit *edits, size_t count);
+enum blockz_status plan_add(struct blockz_plan *plan, const struct plan_write *write, struct blockz_fault *fault);
+void plan_sort(struct blockz_plan *plan);
+
+#endif

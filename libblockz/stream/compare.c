@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "stream/compare.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "stream/zeros.h"
+
+enum { PART = 1 << 20 };
+
+/* Reads the next part of the other side; what it lacks at its end differs. */
+static int read_part(struct compare_sink *self, size_t len)
+{
+	size_t got = 0;
+	if (!buffer_reserve(&self->part, PART))
+		return ENOMEM;
+	int error = self->data->ops->read(self->data->ctx, self->part.bytes, len, self->pos, &got);
+	if (error != 0)
+		return error;
+	if (got < len) {
+		self->differs = self->pos + got;
+		return ECANCELED;
+	}
+	return 0;
+}
+
+/* bytes NULL: zeros. */
+static int compare(struct compare_sink *self, const uint8_t *bytes, size_t len)
+{
+	int error = read_part(self, len);
+	if (error != 0)
+		return error;
+	const uint8_t *other = self->part.bytes;
+	if (bytes != NULL ? memcmp(bytes, other, len) == 0 : all_zeros(other, len)) {
+		self->pos += len;
+		return 0;
+	}
+	size_t i = 0;
+	while (other[i] == (bytes != NULL ? bytes[i] : 0))
+		i++;
+	self->differs = self->pos + i;
+	return ECANCELED;
+}
+
+static int compare_bytes(void *ctx, const void *buf, size_t len)
+{
+	int error = 0;
+	const uint8_t *bytes = buf;
+	for (size_t part; len > 0 && error == 0; bytes += part, len -= part) {
+		part = len < PART ? len : PART;
+		error = compare(ctx, bytes, part);
+	}
+	return error;
+}
+
+/* Holes of the other side are equal to zeros unread. */
+static int compare_zeros(void *ctx, uint64_t len)
+{
+	struct compare_sink *self = ctx;
+	uint64_t end = self->pos + len;
+	int error = 0;
+	while (self->pos < end && error == 0) {
+		uint64_t start = self->pos, stop = end;
+		if (self->data->ops->next_data != NULL)
+			error = self->data->ops->next_data(self->data->ctx, self->pos, &start, &stop);
+		if (error != 0)
+			break;
+		if (start > self->pos) {
+			self->pos = start < end ? start : end;
+			continue;
+		}
+		uint64_t left = (stop < end ? stop : end) - self->pos;
+		error = compare(self, NULL, left < PART ? (size_t)left : PART);
+	}
+	return error;
+}
+
+struct blockz_sink compare_sink(struct compare_sink *self)
+{
+	static const struct blockz_sink_ops ops = { .write = compare_bytes, .zeros = compare_zeros };
+	return (struct blockz_sink){ &ops, self };
+}
+
+void compare_sink_free(struct compare_sink *self)
+{
+	buffer_free(&self->part);
+}

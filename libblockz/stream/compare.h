@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A sink that compares what it gets with a source, and stops at the first difference. */
+#ifndef STREAM_COMPARE_H
+#define STREAM_COMPARE_H
+
+#include "base/buffer.h"
+#include "blockz.h"
+
+struct compare_sink {
+	const struct blockz_source *data;
+	uint64_t pos;     /* offset in data of what comes next */
+	uint64_t differs; /* offset in data of the first byte that differs; BLOCKZ_UNKNOWN: none so far */
+	struct buffer part;
+};
+
+struct blockz_sink compare_sink(struct compare_sink *self);
+void compare_sink_free(struct compare_sink *self);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/export.h"
+#include "base/fault.h"
+#include "format/format.h"
+
+enum { MAGIC_LEN = 64 };
+
+EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file, bool scan, struct blockz_map **map_ret,
+					  struct blockz_fault *fault)
+{
+	uint8_t head[MAGIC_LEN];
+	size_t len = 0;
+	if (file->size == BLOCKZ_UNKNOWN)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "a map needs a file that can be read anywhere");
+	int error = file->ops->read(file->ctx, head, sizeof(head), 0, &len);
+	if (error != 0)
+		return fault_errno(fault, error, 0, "read");
+	const struct format *format = format_by_magic(head, len);
+	if (format == NULL)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, 0, "not a compressed file of a known format");
+	struct blockz_map *map = map_new(format, file->size);
+	if (map == NULL)
+		return fault_nomem(fault);
+	enum blockz_status status = format->map(file, scan, map, fault);
+	if (status != BLOCKZ_OK)
+		blockz_map_free(map);
+	else
+		*map_ret = map;
+	return status;
+}
+
+EXPORT struct blockz_map_info blockz_map_info(const struct blockz_map *map)
+{
+	struct blockz_map_info info = {
+		.format = map->format->public.name,
+		.file_size = map->file_size,
+		.image_size = map->image_size,
+		.index = map->index,
+	};
+	for (size_t i = 0; i < map->piece_count; i++)
+		info.pieces += map->pieces[i].units;
+	return info;
+}

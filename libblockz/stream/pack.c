@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Pack: the image is cut by its size, the piece size and the raw ranges alone; pieces are encoded by any thread and
+ * written in order.  Zero pieces are encoded once, and holes are not read.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/export.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "format/format.h"
+#include "io/access.h"
+#include "parallel/pool.h"
+#include "stream/zeros.h"
+
+enum {
+	ZERO_RUN_MAX = 4096,        /* zero pieces a job: progress is told, and interruption heard, between jobs */
+	ZERO_BATCH = 1024 * 1024, /* bytes of equal zero pieces that are written at once */
+};
+
+struct pack {
+	const struct blockz_source *image;
+	const struct blockz_sink *sink;
+	const struct format *format;
+	struct pack_params params;
+	struct blockz_range *raw;
+	size_t raw_count;
+	const struct blockz_work *work;
+	void *writer;
+	/* Taking. */
+	uint64_t pos;                   /* image offset of the next job */
+	size_t next_raw;                /* first raw range that ends behind pos */
+	uint64_t data_start, data_end;  /* the image's first data extent that ends behind pos, as known so far */
+	bool ended;                     /* a stream has ended */
+	/* Giving. */
+	uint64_t file_done;
+	struct blockz_pack_result result;
+	struct buffer zero_piece; /* encodings of a zero piece, as many as ZERO_BATCH holds */
+	size_t zero_len;          /* of one; 0: not made yet */
+};
+
+struct pack_job {
+	enum blockz_kind kind;
+	uint64_t start, end; /* image offsets */
+	bool whole;          /* exactly one piece between two multiples of the piece size: may turn out to be zero */
+	struct buffer in, out;
+	size_t out_len;
+	uint32_t crc;
+};
+
+static void *job_new(void *ctx)
+{
+	const struct pack *pack = ctx;
+	struct pack_job *job = calloc(1, sizeof(*job));
+	if (job != NULL && !buffer_reserve(&job->in, (size_t)pack->params.piece_size)) {
+		free(job);
+		return NULL;
+	}
+	return job;
+}
+
+static void job_free(void *memory)
+{
+	struct pack_job *job = memory;
+	buffer_free(&job->in);
+	buffer_free(&job->out);
+	free(job);
+}
+
+static void *thread_new(void *ctx)
+{
+	const struct pack *pack = ctx;
+	return pack->format->encoder_new(&pack->params);
+}
+
+/* ---- Taking: cutting the image and reading it ---- */
+
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Where the piece that starts at pos ends, by cuts alone. */
+static void cut(struct pack *pack, struct pack_job *job)
+{
+	while (pack->next_raw < pack->raw_count && pack->raw[pack->next_raw].end <= pack->pos)
+		pack->next_raw++;
+	const struct blockz_range *raw = pack->next_raw < pack->raw_count ? &pack->raw[pack->next_raw] : NULL;
+	uint64_t size = pack->params.piece_size;
+	uint64_t edge = pack->pos - pack->pos % size + size;
+	bool in_raw = raw != NULL && raw->start <= pack->pos;
+	uint64_t end = min(edge, pack->params.image_size);
+	if (raw != NULL)
+		end = min(end, in_raw ? raw->end : raw->start);
+	job->kind = in_raw ? BLOCKZ_RAW : BLOCKZ_COMPRESSED;
+	job->start = pack->pos;
+	job->end = end;
+	job->whole = !in_raw && end - pack->pos == size;
+}
+
+/* Makes a job of the zero pieces that a hole holds from pos on; false if there is none. */
+static enum blockz_status take_hole(struct pack *pack, struct pack_job *job, bool *taken_ret,
+				    struct blockz_fault *fault)
+{
+	*taken_ret = false;
+	if (!job->whole || pack->image->ops->next_data == NULL || pack->image->size == BLOCKZ_UNKNOWN)
+		return BLOCKZ_OK;
+	if (pack->data_end <= pack->pos) {
+		int error = pack->image->ops->next_data(pack->image->ctx, pack->pos, &pack->data_start, &pack->data_end);
+		if (error != 0)
+			return fault_errno(fault, error, BLOCKZ_UNKNOWN, "finding holes in the image");
+	}
+	uint64_t limit = min(pack->data_start, pack->params.image_size);
+	if (pack->next_raw < pack->raw_count)
+		limit = min(limit, pack->raw[pack->next_raw].start);
+	uint64_t units = limit > pack->pos ? min((limit - pack->pos) / pack->params.piece_size, ZERO_RUN_MAX) : 0;
+	if (units == 0)
+		return BLOCKZ_OK;
+	job->kind = BLOCKZ_ZERO;
+	job->end = pack->pos + units * pack->params.piece_size;
+	*taken_ret = true;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status take_bytes(struct pack *pack, struct pack_job *job, struct blockz_fault *fault)
+{
+	size_t len = (size_t)(job->end - job->start), got = 0;
+	if (pack->image->size != BLOCKZ_UNKNOWN)
+		return read_data(pack->image, job->in.bytes, len, job->start, "image", fault);
+	int error = pack->image->ops->read(pack->image->ctx, job->in.bytes, len, job->start, &got);
+	if (error != 0)
+		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "image");
+	if (got < len) {
+		pack->ended = true;
+		job->end = job->start + got;
+		job->whole = false;
+	}
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
+{
+	struct pack *pack = ctx;
+	struct pack_job *job = memory;
+	*done_ret = pack->ended || pack->pos >= pack->params.image_size;
+	if (*done_ret)
+		return BLOCKZ_OK;
+	cut(pack, job);
+	bool taken;
+	enum blockz_status status = take_hole(pack, job, &taken, fault);
+	if (status == BLOCKZ_OK && !taken)
+		status = take_bytes(pack, job, fault);
+	pack->pos = job->end;
+	*done_ret = job->start == job->end;
+	return status;
+}
+
+/* ---- Working ---- */
+
+static enum blockz_status work(void *ctx, void *memory, void *encoder, struct blockz_fault *fault)
+{
+	const struct pack *pack = ctx;
+	struct pack_job *job = memory;
+	if (job->kind == BLOCKZ_ZERO)
+		return BLOCKZ_OK;
+	size_t len = (size_t)(job->end - job->start);
+	if (job->whole && all_zeros(job->in.bytes, len)) {
+		job->kind = BLOCKZ_ZERO;
+		return BLOCKZ_OK;
+	}
+	return pack->format->encode(encoder, job->in.bytes, len, job->start, job->kind == BLOCKZ_RAW, &job->out,
+				    &job->out_len, &job->crc, fault);
+}
+
+/* ---- Giving ---- */
+
+/* Encodes a zero piece once, and repeats it in memory so that many are written at once. */
+static enum blockz_status make_zero_piece(struct pack *pack, void *encoder, struct blockz_fault *fault)
+{
+	size_t len = (size_t)pack->params.piece_size;
+	struct buffer one = { 0 };
+	uint32_t crc;
+	uint8_t *zeros = calloc(1, len);
+	enum blockz_status status =
+		zeros == NULL ? fault_nomem(fault)
+			      : pack->format->encode(encoder, zeros, len, 0, false, &one, &pack->zero_len, &crc, fault);
+	if (status == BLOCKZ_OK && !buffer_reserve(&pack->zero_piece, ZERO_BATCH + pack->zero_len))
+		status = fault_nomem(fault);
+	if (status == BLOCKZ_OK)
+		for (size_t pos = 0; pos < ZERO_BATCH; pos += pack->zero_len)
+			memcpy(pack->zero_piece.bytes + pos, one.bytes, pack->zero_len);
+	else
+		pack->zero_len = 0;
+	buffer_free(&one);
+	free(zeros);
+	return status;
+}
+
+static enum blockz_status give_zeros(struct pack *pack, uint64_t units, void *encoder, uint64_t *file_len_ret,
+				     struct blockz_fault *fault)
+{
+	enum blockz_status status = pack->zero_len == 0 ? make_zero_piece(pack, encoder, fault) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK)
+		return status;
+	*file_len_ret = units * pack->zero_len;
+	uint64_t batch = ZERO_BATCH / pack->zero_len;
+	while (units > 0 && status == BLOCKZ_OK) {
+		uint64_t part = min(units, batch);
+		status = write_out(pack->sink, pack->zero_piece.bytes, (size_t)part * pack->zero_len, fault);
+		units -= part;
+	}
+	return status;
+}
+
+static enum blockz_status give(void *ctx, void *memory, void *encoder, struct blockz_fault *fault)
+{
+	struct pack *pack = ctx;
+	struct pack_job *job = memory;
+	struct written_piece piece = {
+		.kind = job->kind, .start = job->start, .end = job->end, .file_len = job->out_len, .units = 1,
+		.crc = job->crc,
+	};
+	enum blockz_status status;
+	if (job->kind == BLOCKZ_ZERO) {
+		piece.units = (job->end - job->start) / pack->params.piece_size;
+		piece.crc = crc32_zeros(job->end - job->start);
+		pack->result.zero_bytes += job->end - job->start;
+		status = give_zeros(pack, piece.units, encoder, &piece.file_len, fault);
+	} else {
+		status = write_out(pack->sink, job->out.bytes, job->out_len, fault);
+	}
+	if (status == BLOCKZ_OK)
+		status = pack->format->write_piece(pack->writer, &piece, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (job->kind == BLOCKZ_RAW)
+		pack->result.raw_bytes += job->end - job->start;
+	pack->result.pieces += piece.units;
+	pack->result.image_size = job->end;
+	pack->file_done += piece.file_len;
+	if (pack->work->progress != NULL &&
+	    !pack->work->progress(pack->work->progress_ctx, job->end, pack->file_done))
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
+	return BLOCKZ_OK;
+}
+
+/* ---- The whole ---- */
+
+typedef enum blockz_status (*make_part)(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
+
+static enum blockz_status write_part(struct pack *pack, make_part make, struct blockz_fault *fault)
+{
+	struct buffer part = { 0 };
+	size_t len = 0;
+	enum blockz_status status = make(pack->writer, &part, &len, fault);
+	if (status == BLOCKZ_OK && len > 0)
+		status = write_out(pack->sink, part.bytes, len, fault);
+	pack->file_done += len;
+	buffer_free(&part);
+	return status;
+}
+
+static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *fault)
+{
+	struct buffer head = { 0 };
+	size_t len = 0;
+	enum blockz_status status = pack->format->rewrite_head(pack->writer, &head, &len,
+							       &pack->result.index_piece_size, fault);
+	if (status == BLOCKZ_OK && len > 0) {
+		int error = pack->sink->ops->rewrite(pack->sink->ctx, head.bytes, len, 0);
+		if (error != 0)
+			status = fault_errno(fault, error, BLOCKZ_UNKNOWN, "write");
+	}
+	buffer_free(&head);
+	return status;
+}
+
+static enum blockz_status run(struct pack *pack, struct blockz_fault *fault)
+{
+	const struct pool_jobs jobs = {
+		.ctx = pack, .job_new = job_new, .job_free = job_free,
+		.thread_new = thread_new, .thread_free = pack->format->encoder_free,
+		.take = take, .work = work, .give = give,
+	};
+	enum blockz_status status = write_part(pack, pack->format->write_head, fault);
+	if (status == BLOCKZ_OK)
+		status = pool_run(&jobs, pack->work->threads, fault);
+	/* The end of a stream shows itself only now. */
+	if (status == BLOCKZ_OK && pack->raw_count > 0 &&
+	    pack->raw[pack->raw_count - 1].end > pack->result.image_size)
+		status = fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+				   "raw range up to %" PRIu64 " lies beyond the image, which has %" PRIu64 " bytes",
+				   pack->raw[pack->raw_count - 1].end, pack->result.image_size);
+	if (status == BLOCKZ_OK)
+		status = write_part(pack, pack->format->write_tail, fault);
+	if (status == BLOCKZ_OK && pack->params.indexed)
+		status = rewrite_head(pack, fault);
+	pack->result.file_size = pack->file_done;
+	return status;
+}
+
+static enum blockz_status check_options(const struct blockz_source *image, const struct blockz_pack_options *options,
+					struct pack *pack, struct blockz_fault *fault)
+{
+	pack->format = format_by_name(options->format);
+	if (pack->format == NULL)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "unknown format '%s'", options->format);
+	const struct blockz_format *format = &pack->format->public;
+	pack->params.level = options->level == 0 ? format->level_default : options->level;
+	pack->params.piece_size = options->piece_size == 0 ? format->piece_size_default : options->piece_size;
+	pack->params.image_size = image->size;
+	if (pack->params.level < format->level_min || pack->params.level > format->level_max)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "level %d: %s has levels %d to %d",
+				 pack->params.level, format->name, format->level_min, format->level_max);
+	uint64_t size = pack->params.piece_size;
+	if (size < format->piece_size_min || size > format->piece_size_max || (size & (size - 1)) != 0)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+				 "piece size %" PRIu64 ": a power of two from %" PRIu64 " to %" PRIu64 " is needed", size,
+				 format->piece_size_min, format->piece_size_max);
+	for (size_t i = 0; i < options->raw_count; i++) {
+		const struct blockz_range *raw = &options->raw[i];
+		if (raw->start > raw->end || (image->size != BLOCKZ_UNKNOWN && raw->end > image->size))
+			return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+					 "raw range %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " bytes",
+					 raw->start, raw->end, image->size);
+	}
+	return BLOCKZ_OK;
+}
+
+EXPORT enum blockz_status blockz_pack(const struct blockz_source *image, const struct blockz_sink *sink,
+				      const struct blockz_pack_options *options,
+				      struct blockz_pack_result *result_ret, struct blockz_fault *fault)
+{
+	struct pack pack = { .image = image, .sink = sink, .work = &options->work };
+	enum blockz_status status = check_options(image, options, &pack, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	pack.raw = calloc(options->raw_count + 1, sizeof(*pack.raw));
+	if (pack.raw == NULL)
+		return fault_nomem(fault);
+	if (options->raw_count > 0)
+		memcpy(pack.raw, options->raw, options->raw_count * sizeof(*pack.raw));
+	pack.raw_count = blockz_ranges_unite(pack.raw, options->raw_count);
+	pack.params.raw_count = pack.raw_count;
+	pack.params.indexed = !options->no_index && sink->ops->rewrite != NULL && image->size != BLOCKZ_UNKNOWN;
+	pack.writer = pack.format->writer_new(&pack.params);
+	status = pack.writer == NULL ? fault_nomem(fault) : run(&pack, fault);
+	pack.format->writer_free(pack.writer);
+	buffer_free(&pack.zero_piece);
+	free(pack.raw);
+	if (status == BLOCKZ_OK)
+		*result_ret = pack.result;
+	return status;
+}

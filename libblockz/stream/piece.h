@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reading one piece of a mapped file: what extract, verify, patch and readers have in common. */
+#ifndef STREAM_PIECE_H
+#define STREAM_PIECE_H
+
+#include "format/format.h"
+
+enum {
+	PIECE_MEMORY_MAX = 16 << 20, /* pieces larger than this, in image or file, are decoded in parts */
+	RAW_PART_MAX = 1 << 20,      /* raw bytes and zeros are handled in parts of about this size */
+};
+
+/* Of one thread. */
+struct piece_reader {
+	const struct blockz_source *file;
+	const struct blockz_map *map;
+	void *decoder;
+	struct buffer in;
+	struct buffer zeros; /* the bytes of a zero piece's unit that was decoded and found zero */
+	size_t zeros_len;    /* 0: none yet */
+};
+
+bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *file, const struct blockz_map *map);
+void piece_reader_free(struct piece_reader *reader);
+
+uint64_t piece_image_len(const struct blockz_map *map, size_t index); /* of all units */
+bool piece_is_long(const struct blockz_map *map, size_t index);
+
+/*
+ * Decodes a piece that is not long, of one unit, to out, which has room for its image length.  prove: as in struct
+ * format.
+ */
+enum blockz_status piece_decode(struct piece_reader *reader, size_t index, bool prove, uint8_t *out,
+				struct blockz_fault *fault);
+
+/*
+ * Proves that units [first, first + count) of a zero piece are zeros: one is decoded, the others have the same bytes.
+ */
+enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, uint64_t first, uint64_t count,
+				     struct blockz_fault *fault);
+
+/* Reads image bytes [start, end), all in raw spans, to out; the memory needed is theirs once more. */
+enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, uint64_t end, uint8_t *out,
+				  struct blockz_fault *fault);
+
+/* As above for a whole raw piece of an index, whose stored headers must be as the layout says. */
+enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
+					  struct blockz_fault *fault);
+
+#endif

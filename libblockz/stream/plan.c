@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Planning an edit: which payload bytes change, and what that does to the checks over them.
+ *
+ * Payload is read where an edit lies, with the whole piece around it where that has a CRC of its own, so that damage is
+ * found before it is written over.  Checks are moved by the difference of old and new bytes, never computed from the
+ * data, so that damage elsewhere stays visible.  Nothing is written here.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/export.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "io/access.h"
+#include "range/overlay.h"
+#include "range/plan.h"
+#include "stream/compare.h"
+#include "stream/piece.h"
+
+enum { PAGE = 4096 };
+
+struct planner {
+	struct blockz_plan *plan;
+	const struct blockz_map *map;
+	const struct blockz_edit *edits;
+	const struct blockz_work *work;
+	struct piece_reader reader;
+	struct buffer old, new;
+	const struct span *guarded; /* the span whose neighbours were looked at last */
+	struct blockz_fault *fault;
+};
+
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* ---- Payload ---- */
+
+/* Adds the write of image bytes [start, end), contiguous in the file; the bytes begin at old and new. */
+static enum blockz_status add_payload(struct planner *planner, uint32_t edit, uint64_t start, uint64_t end,
+				      uint64_t file_off, const uint8_t *old, const uint8_t *new)
+{
+	size_t len = (size_t)(end - start);
+	uint32_t crc = crc32_update(0, new, len);
+	struct plan_write write = {
+		.file_off = file_off, .image_off = start, .length = (uint32_t)len, .edit = edit,
+		.value = crc, .delta = crc ^ crc32_update(0, old, len),
+	};
+	return plan_add(planner->plan, &write, planner->fault);
+}
+
+/*
+ * Plans the 4 KiB pages of one extent that differ: each run of them is a write, trimmed to its first and last byte that
+ * differ.
+ */
+static enum blockz_status plan_extent(struct planner *planner, uint32_t edit, const struct blockz_extent *extent,
+				      const uint8_t *old, const uint8_t *new)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	uint64_t end = extent->start + extent->length, pos = extent->start;
+	while (pos < end && status == BLOCKZ_OK) {
+		uint64_t page_end = min(end, pos - pos % PAGE + PAGE), run_start = pos;
+		while (pos < end && memcmp(old + (pos - extent->start), new + (pos - extent->start),
+					   (size_t)(page_end - pos)) != 0) {
+			pos = page_end;
+			page_end = min(end, pos + PAGE);
+		}
+		if (pos == run_start) {
+			pos = page_end;
+			continue;
+		}
+		uint64_t first = run_start, last = pos - 1;
+		while (old[first - extent->start] == new[first - extent->start])
+			first++;
+		while (old[last - extent->start] == new[last - extent->start])
+			last--;
+		status = add_payload(planner, edit, first, last + 1, extent->file_off + (first - extent->start),
+				     old + (first - extent->start), new + (first - extent->start));
+	}
+	return status;
+}
+
+/* The decoded bytes behind a raw span cannot depend on it: the pieces there decode alone. */
+static enum blockz_status guard_behind(struct planner *planner, uint64_t end)
+{
+	const struct blockz_map *map = planner->map;
+	enum blockz_status status = BLOCKZ_OK;
+	for (uint64_t limit = min(map->image_size, end + map->format->reach); end < limit && status == BLOCKZ_OK;) {
+		size_t index = map_find_piece(map, end);
+		const struct piece *piece = &map->pieces[index];
+		uint64_t len = piece_image_len(map, index);
+		if (piece->kind == BLOCKZ_ZERO)
+			status = piece_prove_zeros(&planner->reader, index, 0, 1, planner->fault);
+		else if (!buffer_reserve(&planner->new, (size_t)len))
+			status = fault_nomem(planner->fault);
+		else
+			status = piece_decode(&planner->reader, index, true, planner->new.bytes, planner->fault);
+		end = piece->start + len;
+	}
+	return status;
+}
+
+/* What an index says of a span that will change is shown to be true of what stands around it.  A scan has shown it. */
+static enum blockz_status guard_span(struct planner *planner, const struct span *span)
+{
+	if (planner->map->index == BLOCKZ_INDEX_NONE || planner->guarded == span)
+		return BLOCKZ_OK;
+	planner->guarded = span;
+	enum blockz_status status = planner->map->format->before(planner->reader.file, planner->map, span->file_off,
+								 planner->fault);
+	return status == BLOCKZ_OK ? guard_behind(planner, span->end) : status;
+}
+
+/* Reads the old bytes of [start, end), which lie in one span, and if the piece has a CRC all of it. */
+static enum blockz_status read_old(struct planner *planner, uint64_t start, uint64_t end, const uint8_t **old_ret)
+{
+	size_t index = map_find_piece(planner->map, start);
+	const struct piece *piece = &planner->map->pieces[index];
+	bool whole = piece->kind == BLOCKZ_RAW;
+	size_t len = (size_t)(whole ? piece_image_len(planner->map, index) : end - start);
+	if (!buffer_reserve(&planner->old, len))
+		return fault_nomem(planner->fault);
+	*old_ret = planner->old.bytes + (whole ? start - piece->start : 0);
+	if (!whole)
+		return piece_read_raw(&planner->reader, start, end, planner->old.bytes, planner->fault);
+	enum blockz_status status =
+		piece_read_raw_checked(&planner->reader, index, planner->old.bytes, planner->fault);
+	if (status != BLOCKZ_OK || !piece->has_crc)
+		return status;
+	uint32_t crc = crc32_update(0, planner->old.bytes, len);
+	if (crc != piece->crc)
+		return fault_set(planner->fault, BLOCKZ_DAMAGED, piece->file_off,
+				 "CRC-32 of the raw bytes at image offset %" PRIu64 " is %08" PRIx32
+				 ", expected %08" PRIx32,
+				 piece->start, crc, piece->crc);
+	return BLOCKZ_OK;
+}
+
+/* Plans [start, end) of an edit, within one span and, if pieces are raw, one piece. */
+static enum blockz_status plan_raw_part(struct planner *planner, uint32_t edit, const struct span *span,
+					uint64_t start, uint64_t end)
+{
+	const struct blockz_edit *source = &planner->edits[edit];
+	size_t len = (size_t)(end - start), count = planner->plan->write_count;
+	const uint8_t *old = NULL;
+	enum blockz_status status = read_old(planner, start, end, &old);
+	if (status == BLOCKZ_OK && !buffer_reserve(&planner->new, len))
+		status = fault_nomem(planner->fault);
+	if (status == BLOCKZ_OK)
+		status = read_data(&source->data, planner->new.bytes, len,
+				   source->data_off + (start - source->range.start), "new data", planner->fault);
+	for (uint64_t pos = start; pos < end && status == BLOCKZ_OK;) {
+		struct blockz_extent extent = span_extent(span, pos);
+		extent.length = min(extent.length, end - pos);
+		status = plan_extent(planner, edit, &extent, old + (pos - start), planner->new.bytes + (pos - start));
+		pos += extent.length;
+	}
+	return status == BLOCKZ_OK && planner->plan->write_count > count ? guard_span(planner, span) : status;
+}
+
+static enum blockz_status plan_raw(struct planner *planner, uint32_t edit, const struct span *span, uint64_t start,
+				   uint64_t end)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	while (start < end && status == BLOCKZ_OK) {
+		size_t index = map_find_piece(planner->map, start);
+		uint64_t part_end = planner->map->pieces[index].kind == BLOCKZ_RAW ? map_piece_end(planner->map, index)
+										    : start + RAW_PART_MAX;
+		part_end = min(part_end, end);
+		status = plan_raw_part(planner, edit, span, start, part_end);
+		start = part_end;
+	}
+	return status;
+}
+
+/* ---- What is not raw ---- */
+
+static enum blockz_status refuse(struct planner *planner, uint64_t off)
+{
+	const struct blockz_map *map = planner->map;
+	size_t index = map_find_span(map, off);
+	if (index < map->span_count && map->spans[index].start <= off)
+		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+				 "image offset %" PRIu64 " is stored raw, but compressed data behind it depends on it", off);
+	/* The nearest raw ranges, before and behind. */
+	char where[128] = "nothing in this file is raw";
+	struct blockz_map_range range;
+	if (index < map->span_count && blockz_map_range_at(map, map->spans[index].start, &range))
+		snprintf(where, sizeof(where), "the next raw range is %" PRIu64 "-%" PRIu64, range.start, range.end);
+	else if (index > 0 && blockz_map_range_at(map, map->spans[index - 1].start, &range))
+		snprintf(where, sizeof(where), "the last raw range is %" PRIu64 "-%" PRIu64, range.start, range.end);
+	return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+			 "image offset %" PRIu64 " is compressed; %s", off, where);
+}
+
+static enum blockz_status compare_part(struct planner *planner, uint32_t edit, uint64_t start, uint64_t end)
+{
+	const struct blockz_edit *source = &planner->edits[edit];
+	struct compare_sink compare = {
+		.data = &source->data, .pos = source->data_off + (start - source->range.start), .differs = BLOCKZ_UNKNOWN,
+	};
+	struct blockz_sink sink = compare_sink(&compare);
+	enum blockz_status status = blockz_extract(planner->reader.file, planner->map,
+						   (struct blockz_range){ start, end }, &sink, planner->work,
+						   planner->fault);
+	compare_sink_free(&compare);
+	if (compare.differs == BLOCKZ_UNKNOWN)
+		return status;
+	return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+			 "the first difference outside raw ranges is at image offset %" PRIu64,
+			 compare.differs - source->data_off + source->range.start);
+}
+
+/* Plans one part that a single edit covers. */
+static enum blockz_status plan_part(struct planner *planner, const struct overlay_part *part)
+{
+	const struct blockz_map *map = planner->map;
+	enum blockz_status status = BLOCKZ_OK;
+	for (uint64_t pos = part->start, end; pos < part->end && status == BLOCKZ_OK; pos = end) {
+		size_t index = map_find_span(map, pos);
+		const struct span *span = index < map->span_count ? &map->spans[index] : NULL;
+		bool raw = span != NULL && span->start <= pos && span->patchable;
+		if (raw) {
+			end = min(span->end, part->end);
+			status = plan_raw(planner, part->edit, span, pos, end);
+		} else {
+			/* Up to the next patchable span. */
+			while (index < map->span_count && !(map->spans[index].patchable && map->spans[index].start > pos))
+				index++;
+			end = index < map->span_count ? min(map->spans[index].start, part->end) : part->end;
+			status = planner->edits[part->edit].same_elsewhere
+					 ? compare_part(planner, part->edit, pos, end)
+					 : refuse(planner, pos);
+		}
+	}
+	return status;
+}
+
+/* ---- Checks ---- */
+
+static uint64_t key(const struct plan_write *write, bool of_file)
+{
+	return of_file ? write->file_off : write->image_off;
+}
+
+/* The first of count writes, sorted by key, at or behind off. */
+static size_t first_write(const struct blockz_plan *plan, size_t count, bool of_file, uint64_t off)
+{
+	size_t low = 0, high = count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (key(&plan->writes[middle], of_file) < off)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Plans the new value of one check from the first count writes, which are sorted by the key that its kind goes by. */
+static enum blockz_status plan_check(struct planner *planner, const struct check *check, size_t count)
+{
+	struct blockz_plan *plan = planner->plan;
+	bool of_file = check->kind == CHECK_CRC32_FILE;
+	uint32_t delta = 0;
+	uint64_t pos = check->start;
+	for (size_t i = first_write(plan, count, of_file, check->start); i < count; i++) {
+		const struct plan_write *write = &plan->writes[i];
+		uint64_t off = key(write, of_file);
+		if (off >= check->end)
+			break;
+		delta = (uint32_t)crc_shift(&crc32_poly, delta, off + write->length - pos) ^ write->delta;
+		pos = off + write->length;
+	}
+	delta = (uint32_t)crc_shift(&crc32_poly, delta, check->end - pos);
+	if (delta == 0)
+		return BLOCKZ_OK;
+	uint8_t old[4], new[4];
+	enum blockz_status status =
+		read_file(planner->reader.file, old, sizeof(old), check->field_off, planner->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	store_le32(new, load_le32(old) ^ delta);
+	struct plan_write write = {
+		.file_off = check->field_off, .length = sizeof(new), .edit = PLAN_CHECK, .value = load_le32(new),
+		.delta = crc32_update(0, old, sizeof(old)) ^ crc32_update(0, new, sizeof(new)),
+	};
+	return plan_add(plan, &write, planner->fault);
+}
+
+static enum blockz_status plan_checks(struct planner *planner)
+{
+	const struct blockz_map *map = planner->map;
+	enum blockz_status status = BLOCKZ_OK;
+	size_t payload = planner->plan->write_count;
+	for (size_t i = 0; i < map->check_count && status == BLOCKZ_OK; i++)
+		if (map->checks[i].kind == CHECK_CRC32_IMAGE)
+			status = plan_check(planner, &map->checks[i], payload);
+	plan_sort(planner->plan);
+	for (size_t i = 0; i < map->check_count && status == BLOCKZ_OK; i++)
+		if (map->checks[i].kind == CHECK_CRC32_FILE)
+			status = plan_check(planner, &map->checks[i], planner->plan->write_count);
+	plan_sort(planner->plan);
+	return status;
+}
+
+/* ---- The whole ---- */
+
+static enum blockz_status check_edits(const struct planner *planner, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct blockz_edit *edit = &planner->edits[i];
+		if (edit->range.start > edit->range.end || edit->range.end > planner->map->image_size)
+			return fault_set(planner->fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+					 "edit %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " bytes",
+					 edit->range.start, edit->range.end, planner->map->image_size);
+		if (edit->data.size == BLOCKZ_UNKNOWN || edit->data_off > edit->data.size ||
+		    edit->data.size - edit->data_off < edit->range.end - edit->range.start)
+			return fault_set(planner->fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+					 "new data is shorter than the edit %" PRIu64 "-%" PRIu64, edit->range.start,
+					 edit->range.end);
+	}
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status run(struct planner *planner, size_t count)
+{
+	struct overlay_part *parts = NULL;
+	size_t part_count = 0;
+	enum blockz_status status = check_edits(planner, count);
+	if (status == BLOCKZ_OK)
+		status = overlay_make(planner->edits, count, &parts, &part_count, planner->fault);
+	for (size_t i = 0; i < part_count && status == BLOCKZ_OK; i++)
+		status = plan_part(planner, &parts[i]);
+	if (status == BLOCKZ_OK)
+		status = plan_checks(planner);
+	free(parts);
+	return status;
+}
+
+EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, const struct blockz_map *map,
+					  const struct blockz_edit *edits, size_t count,
+					  const struct blockz_work *work, struct blockz_plan **plan_ret,
+					  struct blockz_fault *fault)
+{
+	struct planner planner = { .map = map, .work = work, .fault = fault };
+	if (count >= PLAN_CHECK)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "%zu edits are too many", count);
+	planner.plan = plan_new(map->file_size, edits, count);
+	if (planner.plan == NULL || !piece_reader_init(&planner.reader, file, map)) {
+		blockz_plan_free(planner.plan);
+		return fault_nomem(fault);
+	}
+	planner.edits = planner.plan->edits;
+	enum blockz_status status = run(&planner, count);
+	piece_reader_free(&planner.reader);
+	buffer_free(&planner.old);
+	buffer_free(&planner.new);
+	if (status == BLOCKZ_OK)
+		*plan_ret = planner.plan;
+	else
+		blockz_plan_free(planner.plan);
+	return status;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Verify: each piece is decoded alone, in parallel; then the CRCs of pieces are joined to those that the checks of the
+ * file stand for.  An index is taken as a claim: pieces are where it says, each is proved by its own bytes, and
+ * together they are the whole stream, so that nothing of it is left to trust.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/export.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "io/access.h"
+#include "parallel/pool.h"
+#include "stream/piece.h"
+#include "stream/zeros.h"
+
+enum { ZERO_UNITS_A_JOB = 256 };
+
+struct verify {
+	const struct blockz_source *file;
+	const struct blockz_map *map;
+	const struct blockz_verify_options *options;
+	size_t piece;  /* the next job */
+	uint64_t unit; /* of a zero piece */
+	/* What is known of each piece's bytes. */
+	uint32_t *crcs;
+	bool *known;
+};
+
+struct verify_job {
+	size_t piece;
+	uint64_t first_unit, units;
+	uint32_t crc;
+	bool known;
+	struct buffer out, other;
+};
+
+static void *job_new(void *ctx)
+{
+	(void)ctx;
+	return calloc(1, sizeof(struct verify_job));
+}
+
+static void job_free(void *memory)
+{
+	struct verify_job *job = memory;
+	buffer_free(&job->out);
+	buffer_free(&job->other);
+	free(job);
+}
+
+static void *thread_new(void *ctx)
+{
+	const struct verify *verify = ctx;
+	struct piece_reader *reader = malloc(sizeof(*reader));
+	if (reader != NULL && !piece_reader_init(reader, verify->file, verify->map)) {
+		free(reader);
+		return NULL;
+	}
+	return reader;
+}
+
+static void thread_free(void *memory)
+{
+	piece_reader_free(memory);
+	free(memory);
+}
+
+static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
+{
+	(void)fault;
+	struct verify *verify = ctx;
+	struct verify_job *job = memory;
+	*done_ret = verify->piece == verify->map->piece_count;
+	if (*done_ret)
+		return BLOCKZ_OK;
+	uint64_t left = verify->map->pieces[verify->piece].units - verify->unit;
+	job->piece = verify->piece;
+	job->first_unit = verify->unit;
+	job->units = left < ZERO_UNITS_A_JOB ? left : ZERO_UNITS_A_JOB;
+	verify->unit += job->units;
+	if (job->units == left) {
+		verify->piece++;
+		verify->unit = 0;
+	}
+	return BLOCKZ_OK;
+}
+
+/* Compares image bytes with those of options->against. */
+static enum blockz_status compare(const struct verify *verify, struct verify_job *job, const uint8_t *bytes,
+				  size_t len, uint64_t start, struct blockz_fault *fault)
+{
+	const struct blockz_source *against = verify->options->against;
+	if (against == NULL)
+		return BLOCKZ_OK;
+	if (!buffer_reserve(&job->other, len))
+		return fault_nomem(fault);
+	enum blockz_status status = read_data(against, job->other.bytes, len, start, "image to compare with", fault);
+	if (status != BLOCKZ_OK || memcmp(bytes, job->other.bytes, len) == 0)
+		return status;
+	size_t i = 0;
+	while (bytes[i] == job->other.bytes[i])
+		i++;
+	return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
+			 "image byte %" PRIu64 " is %02x, that of the image to compare with is %02x", start + i, bytes[i],
+			 job->other.bytes[i]);
+}
+
+/* Zeros, unit by unit; holes of the other image are not read. */
+static enum blockz_status compare_zeros(const struct verify *verify, struct verify_job *job, size_t unit_len,
+					uint64_t start, uint64_t units, struct blockz_fault *fault)
+{
+	const struct blockz_source *against = verify->options->against;
+	if (against == NULL)
+		return BLOCKZ_OK;
+	if (!buffer_reserve(&job->out, unit_len))
+		return fault_nomem(fault);
+	memset(job->out.bytes, 0, unit_len);
+	uint64_t data_start = start, data_end = UINT64_MAX;
+	enum blockz_status status = BLOCKZ_OK;
+	for (uint64_t i = 0; i < units && status == BLOCKZ_OK; i++, start += unit_len) {
+		if (against->ops->next_data != NULL && start + unit_len > data_start && start >= data_start)
+			against->ops->next_data(against->ctx, start, &data_start, &data_end);
+		if (start + unit_len > data_start)
+			status = compare(verify, job, job->out.bytes, unit_len, start, fault);
+	}
+	return status;
+}
+
+struct long_check {
+	const struct verify *verify;
+	struct verify_job *job;
+	uint64_t pos;
+	enum blockz_status status;
+	struct blockz_fault *fault;
+};
+
+static bool emit_check(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct long_check *check = ctx;
+	check->job->crc = crc32_update(check->job->crc, bytes, len);
+	check->status = compare(check->verify, check->job, bytes, len, check->pos, check->fault);
+	check->pos += len;
+	return check->status == BLOCKZ_OK;
+}
+
+static enum blockz_status work_long(const struct verify *verify, struct verify_job *job, struct piece_reader *reader,
+				    struct blockz_fault *fault)
+{
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	struct long_check check = { .verify = verify, .job = job, .pos = piece->start, .fault = fault };
+	job->crc = 0;
+	enum blockz_status status =
+		verify->map->format->decode_long(reader->decoder, verify->file, piece,
+						 piece_image_len(verify->map, job->piece), emit_check, &check, fault);
+	job->known = true;
+	return status != BLOCKZ_OK ? status : check.status;
+}
+
+static enum blockz_status work_zeros(const struct verify *verify, struct verify_job *job,
+				     struct piece_reader *reader, struct blockz_fault *fault)
+{
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	uint64_t image_len = piece_image_len(verify->map, job->piece);
+	size_t unit_len = (size_t)(image_len / piece->units);
+	enum blockz_status status = BLOCKZ_OK;
+	if (!verify->options->quick)
+		status = piece_prove_zeros(reader, job->piece, job->first_unit, job->units, fault);
+	if (status == BLOCKZ_OK)
+		status = compare_zeros(verify, job, unit_len, piece->start + job->first_unit * unit_len, job->units,
+				       fault);
+	job->crc = crc32_zeros(image_len);
+	job->known = true;
+	return status;
+}
+
+static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	const struct verify *verify = ctx;
+	struct verify_job *job = memory;
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	bool indexed = verify->map->index != BLOCKZ_INDEX_NONE;
+	if (piece->kind == BLOCKZ_ZERO)
+		return work_zeros(verify, job, thread, fault);
+	if (verify->options->quick && piece->kind == BLOCKZ_COMPRESSED) {
+		job->crc = piece->crc;
+		job->known = piece->has_crc;
+		return BLOCKZ_OK;
+	}
+	if (piece_is_long(verify->map, job->piece))
+		return work_long(verify, job, thread, fault);
+	size_t len = (size_t)piece_image_len(verify->map, job->piece);
+	if (!buffer_reserve(&job->out, len))
+		return fault_nomem(fault);
+	/* A scan has walked every block already; an index has shown nothing yet. */
+	enum blockz_status status =
+		piece->kind == BLOCKZ_RAW ? piece_read_raw_checked(thread, job->piece, job->out.bytes, fault)
+					  : piece_decode(thread, job->piece, indexed, job->out.bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->crc = crc32_update(0, job->out.bytes, len);
+	job->known = true;
+	if (piece->has_crc && piece->crc != job->crc)
+		return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off,
+				 "CRC-32 of the piece at image offset %" PRIu64 " is %08" PRIx32 ", the index says %08" PRIx32,
+				 piece->start, job->crc, piece->crc);
+	return compare(verify, job, job->out.bytes, len, piece->start, fault);
+}
+
+static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	(void)thread;
+	struct verify *verify = ctx;
+	const struct verify_job *job = memory;
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	verify->crcs[job->piece] = job->crc;
+	verify->known[job->piece] = job->known;
+	const struct blockz_work *options = &verify->options->work;
+	uint64_t done = piece->start +
+			piece_image_len(verify->map, job->piece) / piece->units * (job->first_unit + job->units);
+	if (options->progress != NULL && !options->progress(options->progress_ctx, done, piece->file_off))
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
+	return BLOCKZ_OK;
+}
+
+/* ---- Checks over everything ---- */
+
+/* The CRC of an interval of the image from those of its pieces; false where one of them is not known. */
+static bool join_crcs(const struct verify *verify, const struct check *check, uint32_t *crc_ret)
+{
+	uint32_t crc = 0;
+	if (check->start == check->end) {
+		*crc_ret = 0;
+		return true;
+	}
+	for (size_t i = map_find_piece(verify->map, check->start);
+	     i < verify->map->piece_count && verify->map->pieces[i].start < check->end; i++) {
+		if (!verify->known[i])
+			return false;
+		crc = crc32_join(crc, verify->crcs[i], piece_image_len(verify->map, i));
+	}
+	*crc_ret = crc;
+	return true;
+}
+
+static enum blockz_status crc_of_file(const struct verify *verify, const struct check *check, uint32_t *crc_ret,
+				      struct blockz_fault *fault)
+{
+	uint8_t bytes[4096];
+	*crc_ret = 0;
+	for (uint64_t pos = check->start; pos < check->end;) {
+		size_t part = check->end - pos < sizeof(bytes) ? (size_t)(check->end - pos) : sizeof(bytes);
+		enum blockz_status status = read_file(verify->file, bytes, part, pos, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		*crc_ret = crc32_update(*crc_ret, bytes, part);
+		pos += part;
+	}
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status verify_check(const struct verify *verify, const struct check *check,
+				       struct blockz_fault *fault)
+{
+	uint8_t field[4];
+	uint32_t crc = 0;
+	enum blockz_status status = read_file(verify->file, field, sizeof(field), check->field_off, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (check->kind == CHECK_CRC32_FILE) {
+		status = crc_of_file(verify, check, &crc, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	} else if (!join_crcs(verify, check, &crc)) {
+		return BLOCKZ_OK;
+	}
+	if (load_le32(field) == crc)
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_DAMAGED, check->field_off,
+			 "CRC-32 of %s bytes %" PRIu64 "-%" PRIu64 ", expected %08" PRIx32 ", found %08" PRIx32,
+			 check->kind == CHECK_CRC32_FILE ? "file" : "image", check->start, check->end, crc,
+			 load_le32(field));
+}
+
+static enum blockz_status check_sizes(const struct verify *verify, struct blockz_fault *fault)
+{
+	const struct blockz_source *against = verify->options->against;
+	if (against != NULL && against->size != verify->map->image_size)
+		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
+				 "image has %" PRIu64 " bytes, the image to compare with %" PRIu64,
+				 verify->map->image_size, against->size);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status run(struct verify *verify, struct blockz_fault *fault)
+{
+	const struct pool_jobs jobs = {
+		.ctx = verify, .job_new = job_new, .job_free = job_free,
+		.thread_new = thread_new, .thread_free = thread_free,
+		.take = take, .work = work, .give = give,
+	};
+	enum blockz_status status = check_sizes(verify, fault);
+	if (status == BLOCKZ_OK)
+		status = pool_run(&jobs, verify->options->work.threads, fault);
+	for (size_t i = 0; i < verify->map->check_count && status == BLOCKZ_OK; i++)
+		status = verify_check(verify, &verify->map->checks[i], fault);
+	if (status == BLOCKZ_OK && verify->map->index_fault.status == BLOCKZ_DAMAGED) {
+		status = BLOCKZ_DAMAGED;
+		if (fault != NULL)
+			*fault = verify->map->index_fault;
+	}
+	return status;
+}
+
+static struct blockz_verify_result summary(const struct blockz_map *map)
+{
+	struct blockz_verify_result result = { .map = blockz_map_info(map) };
+	for (size_t i = 0; i < map->span_count; i++) {
+		uint64_t len = map->spans[i].end - map->spans[i].start;
+		result.raw_bytes += len;
+		result.patchable_bytes += map->spans[i].patchable ? len : 0;
+	}
+	for (size_t i = 0; i < map->piece_count; i++)
+		if (map->pieces[i].kind == BLOCKZ_ZERO)
+			result.zero_bytes += piece_image_len(map, i);
+	return result;
+}
+
+EXPORT enum blockz_status blockz_verify(const struct blockz_source *file, const struct blockz_verify_options *options,
+					struct blockz_verify_result *result_ret, struct blockz_fault *fault)
+{
+	struct blockz_map *map = NULL;
+	enum blockz_status status = blockz_map_read(file, false, &map, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct verify verify = { .file = file, .map = map, .options = options };
+	verify.crcs = calloc(map->piece_count + 1, sizeof(*verify.crcs));
+	verify.known = calloc(map->piece_count + 1, sizeof(*verify.known));
+	status = verify.crcs == NULL || verify.known == NULL ? fault_nomem(fault) : run(&verify, fault);
+	if (status == BLOCKZ_OK)
+		*result_ret = summary(map);
+	free(verify.crcs);
+	free(verify.known);
+	blockz_map_free(map);
+	return status;
+}
