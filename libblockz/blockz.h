@@ -106,8 +106,13 @@ struct blockz_source {
 	uint64_t size; /* BLOCKZ_UNKNOWN: a stream, read from its beginning to its end */
 };
 
-/* A source over memory that the caller keeps alive. */
-struct blockz_source blockz_source_memory(const void *bytes, size_t len);
+struct blockz_memory {
+	const void *bytes;
+	size_t len;
+};
+
+/* A source over memory; both it and self, which describes it, are the caller's to keep as long. */
+struct blockz_source blockz_source_memory(const struct blockz_memory *self);
 
 /*
  * A source over a descriptor that the caller keeps open.  A regular file or block device has a size, can be read

@@ -221,6 +221,25 @@ static enum blockz_status map_by_index(const struct blockz_source *file, const s
 	return status;
 }
 
+/*
+ * A scan does not go by the index, but a patch has to keep its checks right all the same: those that stand in an index
+ * that agrees with what was scanned.
+ */
+static enum blockz_status add_index_checks(const struct blockz_source *file, const struct gzip_head *head,
+					   struct blockz_map *map, struct blockz_fault *fault)
+{
+	struct blockz_map *index = map_new(map->format, map->file_size);
+	if (index == NULL)
+		return fault_nomem(fault);
+	enum blockz_status status = BLOCKZ_OK;
+	if (map_by_index(file, head, index, NULL) == BLOCKZ_OK && index->image_size == map->image_size)
+		for (size_t i = 0; i < index->check_count && status == BLOCKZ_OK; i++)
+			if (index->checks[i].field_off < head->body_off)
+				status = map_add_check(map, &index->checks[i], fault);
+	blockz_map_free(index);
+	return status;
+}
+
 enum blockz_status gzip_map(const struct blockz_source *file, bool scan, struct blockz_map *map,
 			    struct blockz_fault *fault)
 {
@@ -238,5 +257,6 @@ enum blockz_status gzip_map(const struct blockz_source *file, bool scan, struct 
 		map->index_fault.status = status;
 		map_clear(map);
 	}
-	return map_by_scan(file, &head, map, fault);
+	status = map_by_scan(file, &head, map, fault);
+	return status == BLOCKZ_OK && head.index_off != 0 ? add_index_checks(file, &head, map, fault) : status;
 }

@@ -55,7 +55,9 @@ void walker_free(struct walker *walker);
  * Errors, with the offset of the byte at fault (from the source's beginning, for walks of a source): BLOCKZ_DAMAGED for
  * what zlib's inflate rejects: reserved block type, LEN/NLEN mismatch, invalid or incomplete code sets (zlib's rules:
  * incomplete only as a single one-bit code), symbols without a code, length or distance symbols out of range, a
- * distance beyond the beginning of the walk's output, input that ends within the block; BLOCKZ_FAILED for read errors.
+ * distance beyond the beginning of the walk's output, input that ends within the block; BLOCKZ_FAILED for read errors
+ * and for a source that has become shorter; BLOCKZ_LIMIT beyond 2^60 bytes of input or 2^63 of output.  After an error
+ * *reach means nothing, and the walker has to be reset.
  */
 enum blockz_status walker_next(struct walker *walker, struct walk_block *block_ret, struct walk_reach *reach,
 			       struct blockz_fault *fault);

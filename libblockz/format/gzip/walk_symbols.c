@@ -13,6 +13,7 @@ enum {
 	LANES_SLACK = 3 * TRACE_BITS,
 	AHEAD_MIN = 512,
 	AHEAD_MAX = 2048,
+	ALONE = 64,        /* so many bytes of a block first: lanes do not pay in the shortest blocks */
 	AFTER_MISS = 8192, /* codes of nearly equal lengths do not fall into step: try again later */
 };
 
@@ -318,7 +319,7 @@ enum walk_stop walk_symbols_far(struct walk_input *in, uint64_t *out, const stru
 	lane_load(&lane, window);
 	lane.entry = lookup(codes, *table, lane.c.bits);
 	size_t ahead = AHEAD_MIN;
-	bool good = true;
+	bool good = follow_one(&lane, lesser(lane.c.next + ALONE, load_end), codes, window);
 	while (good && lane.c.next + 2 * ahead + LANES_SLACK < load_end) {
 		bool met;
 		good = follow_lanes(&lane, ahead, &met, load_end, codes, window);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The journal: what a file held before an edit, so that the edit can be undone.
+ *
+ * Little-endian.  A header, a record for each 512-byte sector of the file that changes, by ascending offset, and XXH64
+ * (seed 0) of all that.
+ *
+ *    0  magic "blockzJ1"
+ *    8  version u32: 1
+ *   12  kind u32: 1, patch (2 is for serving)
+ *   16  size of the file u64
+ *   24  inode u64, 32 birth time: seconds i64, 40 nanoseconds u32, 44 zero u32
+ *   48  count of records u64
+ *   56  ends u64: XXH64 of the first and last 64 KiB of the file, the sectors of the records taken as zeros
+ *   64  records: offset in the file u64; XXH64 of the sector's old and of its new content, u64 each; the old content,
+ *       512 bytes, zeros behind the end of the file
+ *   -8  XXH64 u64
+ */
+#ifndef IO_JOURNAL_H
+#define IO_JOURNAL_H
+
+#include "blockz.h"
+
+enum {
+	JOURNAL_SECTOR = 512,
+	JOURNAL_HEADER_LEN = 64,
+	JOURNAL_RECORD_LEN = 24 + JOURNAL_SECTOR,
+	JOURNAL_SUM_LEN = 8,
+	JOURNAL_ENDS = 65536,
+};
+
+struct journal_header {
+	uint64_t file_size;
+	struct blockz_identity identity;
+	uint64_t count;
+	uint64_t ends;
+};
+
+/* One changed sector; content has JOURNAL_SECTOR bytes. */
+struct journal_record {
+	uint64_t file_off;
+	uint64_t old_digest, new_digest;
+	const uint8_t *content;
+};
+
+uint64_t journal_len(uint64_t count);
+uint64_t journal_digest(const uint8_t *bytes, size_t len);
+
+/* Length of the sector at file_off of a file of that size. */
+size_t journal_sector_len(uint64_t file_off, uint64_t file_size);
+
+/* ---- Writing: the store's journal, created and of journal_len(header->count) bytes, in order ---- */
+
+struct journal_writer;
+
+/* Errors: BLOCKZ_FAILED. */
+enum blockz_status journal_writer_new(const struct blockz_store *store, const struct journal_header *header,
+				      struct journal_writer **writer_ret, struct blockz_fault *fault);
+void journal_writer_free(struct journal_writer *writer);
+enum blockz_status journal_put(struct journal_writer *writer, const struct journal_record *record,
+			       struct blockz_fault *fault);
+enum blockz_status journal_finish(struct journal_writer *writer, struct blockz_fault *fault);
+
+/* ---- Reading: any bytes that somebody left as a journal ---- */
+
+/* Called for each record, in order. */
+typedef enum blockz_status (*journal_visit)(void *ctx, const struct journal_record *record,
+					    struct blockz_fault *fault);
+
+/*
+ * Reads the store's journal of len bytes, and shows its header and each record to visit.  Whoever writes by it reads it
+ * twice: only the end of the first time tells that it is whole.
+ * Errors: BLOCKZ_NEEDS_RECOVERY for one that is damaged, of another version, or out of bounds; those of visit;
+ * BLOCKZ_FAILED.
+ */
+enum blockz_status journal_read(const struct blockz_store *store, uint64_t len, struct journal_header *header_ret,
+				journal_visit visit, void *ctx, struct blockz_fault *fault);
+
+/* ---- The ends of a file, by which it is known again ---- */
+
+struct journal_ends {
+	uint64_t file_size;
+	uint8_t first[JOURNAL_ENDS], last[JOURNAL_ENDS];
+	size_t first_len, last_len;
+};
+
+enum blockz_status journal_ends_read(struct journal_ends *ends, const struct blockz_store *store,
+				     struct blockz_fault *fault);
+/* Takes [start, end) of the file as zeros. */
+void journal_ends_blank(struct journal_ends *ends, uint64_t start, uint64_t end);
+uint64_t journal_ends_digest(const struct journal_ends *ends);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/export.h"
+#include "blockz.h"
+#include "io/file.h"
+
+static int append(void *ctx, const void *buf, size_t len)
+{
+	const struct blockz_fd_sink *self = ctx;
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = write(self->fd, (const uint8_t *)buf + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int rewrite(void *ctx, const void *buf, size_t len, uint64_t off)
+{
+	const struct blockz_fd_sink *self = ctx;
+	return file_write(self->fd, buf, len, self->base + off);
+}
+
+/* Behind the end of the file zeros become a hole; over old content they have to be written. */
+static int zeros(void *ctx, uint64_t len)
+{
+	const struct blockz_fd_sink *self = ctx;
+	static const uint8_t block[65536];
+	struct stat st;
+	off_t pos = lseek(self->fd, 0, SEEK_CUR);
+	if (pos < 0 || fstat(self->fd, &st) < 0)
+		return errno;
+	if (pos >= st.st_size) {
+		if (ftruncate(self->fd, pos + (off_t)len) < 0 || lseek(self->fd, (off_t)len, SEEK_CUR) < 0)
+			return errno;
+		return 0;
+	}
+	int error = 0;
+	while (len > 0 && error == 0) {
+		size_t part = len < sizeof(block) ? (size_t)len : sizeof(block);
+		error = append(ctx, block, part);
+		len -= part;
+	}
+	return error;
+}
+
+EXPORT struct blockz_sink blockz_sink_fd(struct blockz_fd_sink *self, int fd)
+{
+	static const struct blockz_sink_ops file = { .write = append, .rewrite = rewrite, .zeros = zeros };
+	static const struct blockz_sink_ops stream = { .write = append };
+	struct stat st;
+	off_t base = lseek(fd, 0, SEEK_CUR);
+	int flags = fcntl(fd, F_GETFL);
+	bool anywhere = base >= 0 && flags >= 0 && (flags & O_APPEND) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	*self = (struct blockz_fd_sink){ .fd = fd, .base = anywhere ? (uint64_t)base : 0 };
+	return (struct blockz_sink){ anywhere ? &file : &stream, self };
+}
