@@ -2,6 +2,7 @@
 #include "format/gzip/walk.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "format/gzip/walk_input.h"
