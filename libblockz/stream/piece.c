@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stream/piece.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/fault.h"
+#include "check/crc.h"
 #include "io/access.h"
 #include "stream/zeros.h"
 
@@ -40,16 +42,34 @@ static enum blockz_status read_in(struct piece_reader *reader, uint64_t off, uin
 	return read_file(reader->file, reader->in.bytes, (size_t)len, off, fault);
 }
 
+/* The CRC of a piece's decoded bytes, compared with the map's if it has one. */
+static enum blockz_status check_crc(const struct piece_reader *reader, size_t index, const uint8_t *bytes,
+				    uint32_t *crc_ret, struct blockz_fault *fault)
+{
+	const struct piece *piece = &reader->map->pieces[index];
+	if (!piece->has_crc && crc_ret == NULL)
+		return BLOCKZ_OK;
+	uint32_t crc = crc32_update(0, bytes, (size_t)piece_image_len(reader->map, index));
+	if (piece->has_crc && piece->crc != crc)
+		return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off,
+				 "CRC-32 of the piece at image offset %" PRIu64 " is %08" PRIx32 ", expected %08" PRIx32,
+				 piece->start, crc, piece->crc);
+	if (crc_ret != NULL)
+		*crc_ret = crc;
+	return BLOCKZ_OK;
+}
+
 enum blockz_status piece_decode(struct piece_reader *reader, size_t index, bool prove, uint8_t *out,
-				struct blockz_fault *fault)
+				uint32_t *crc_ret, struct blockz_fault *fault)
 {
 	const struct piece *piece = &reader->map->pieces[index];
 	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	return reader->map->format->decode(reader->decoder, reader->in.bytes, (size_t)piece->file_len,
-					   piece->ends_stream, out, (size_t)piece_image_len(reader->map, index), prove,
-					   piece->file_off, fault);
+	status = reader->map->format->decode(reader->decoder, reader->in.bytes, (size_t)piece->file_len,
+					     piece->ends_stream, out, (size_t)piece_image_len(reader->map, index),
+					     prove, piece->file_off, fault);
+	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }
 
 /* Keeps the bytes of a unit, if it decodes to zeros, so that others are compared with it. */
@@ -135,12 +155,12 @@ enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, u
 }
 
 enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
-					  struct blockz_fault *fault)
+					  uint32_t *crc_ret, struct blockz_fault *fault)
 {
 	uint64_t start = reader->map->pieces[index].start, end = map_piece_end(reader->map, index), off;
 	const struct span *span = &reader->map->spans[map_find_span(reader->map, start)];
 	enum blockz_status status = read_span(reader, span, start, end, &off, out, fault);
 	if (status == BLOCKZ_OK)
 		status = reader->map->format->framing(span, start, end, reader->in.bytes, off, fault);
-	return status;
+	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }

@@ -27,11 +27,11 @@ uint64_t piece_image_len(const struct blockz_map *map, size_t index); /* of all 
 bool piece_is_long(const struct blockz_map *map, size_t index);
 
 /*
- * Decodes a piece that is not long, of one unit, to out, which has room for its image length.  prove: as in struct
- * format.
+ * Decodes a piece that is not long, of one unit, to out, which has room for its image length, and compares its CRC if
+ * the map has one.  prove: as in struct format.  crc_ret: the CRC-32 of what was decoded; may be NULL.
  */
 enum blockz_status piece_decode(struct piece_reader *reader, size_t index, bool prove, uint8_t *out,
-				struct blockz_fault *fault);
+				uint32_t *crc_ret, struct blockz_fault *fault);
 
 /*
  * Proves that units [first, first + count) of a zero piece are zeros: one is decoded, the others have the same bytes.
@@ -43,8 +43,8 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, uint64_t end, uint8_t *out,
 				  struct blockz_fault *fault);
 
-/* As above for a whole raw piece of an index, whose stored headers must be as the layout says. */
+/* The same for a whole raw piece of an index: its stored headers must be as the layout says, and its CRC right. */
 enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
-					  struct blockz_fault *fault);
+					  uint32_t *crc_ret, struct blockz_fault *fault);
 
 #endif

@@ -99,7 +99,7 @@ static enum blockz_status guard_behind(struct planner *planner, uint64_t end)
 		else if (!buffer_reserve(&planner->new, (size_t)len))
 			status = fault_nomem(planner->fault);
 		else
-			status = piece_decode(&planner->reader, index, true, planner->new.bytes, planner->fault);
+			status = piece_decode(&planner->reader, index, true, planner->new.bytes, NULL, planner->fault);
 		end = piece->start + len;
 	}
 	return status;
@@ -128,17 +128,7 @@ static enum blockz_status read_old(struct planner *planner, uint64_t start, uint
 	*old_ret = planner->old.bytes + (whole ? start - piece->start : 0);
 	if (!whole)
 		return piece_read_raw(&planner->reader, start, end, planner->old.bytes, planner->fault);
-	enum blockz_status status =
-		piece_read_raw_checked(&planner->reader, index, planner->old.bytes, planner->fault);
-	if (status != BLOCKZ_OK || !piece->has_crc)
-		return status;
-	uint32_t crc = crc32_update(0, planner->old.bytes, len);
-	if (crc != piece->crc)
-		return fault_set(planner->fault, BLOCKZ_DAMAGED, piece->file_off,
-				 "CRC-32 of the raw bytes at image offset %" PRIu64 " is %08" PRIx32
-				 ", expected %08" PRIx32,
-				 piece->start, crc, piece->crc);
-	return BLOCKZ_OK;
+	return piece_read_raw_checked(&planner->reader, index, planner->old.bytes, NULL, planner->fault);
 }
 
 /* Plans [start, end) of an edit, within one span and, if pieces are raw, one piece. */

@@ -166,7 +166,7 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 	if (!buffer_reserve(&job->out, (size_t)len))
 		return fault_nomem(fault);
 	job->bytes = job->out.bytes + (whole ? segment->start - extract->map->pieces[segment->piece].start : 0);
-	return whole ? piece_decode(thread, segment->piece, false, job->out.bytes, fault)
+	return whole ? piece_decode(thread, segment->piece, false, job->out.bytes, NULL, fault)
 		     : piece_read_raw(thread, segment->start, segment->end, job->out.bytes, fault);
 }
 
@@ -256,7 +256,7 @@ static enum blockz_status read_piece(struct blockz_reader *reader, const struct 
 		if (!buffer_reserve(&reader->cache, (size_t)piece_image_len(map, segment->piece)))
 			return fault_nomem(fault);
 		enum blockz_status status =
-			piece_decode(&reader->pieces, segment->piece, false, reader->cache.bytes, fault);
+			piece_decode(&reader->pieces, segment->piece, false, reader->cache.bytes, NULL, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		reader->cached = segment->piece;

@@ -197,16 +197,11 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 		return fault_nomem(fault);
 	/* A scan has walked every block already; an index has shown nothing yet. */
 	enum blockz_status status =
-		piece->kind == BLOCKZ_RAW ? piece_read_raw_checked(thread, job->piece, job->out.bytes, fault)
-					  : piece_decode(thread, job->piece, indexed, job->out.bytes, fault);
+		piece->kind == BLOCKZ_RAW ? piece_read_raw_checked(thread, job->piece, job->out.bytes, &job->crc, fault)
+					  : piece_decode(thread, job->piece, indexed, job->out.bytes, &job->crc, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	job->crc = crc32_update(0, job->out.bytes, len);
 	job->known = true;
-	if (piece->has_crc && piece->crc != job->crc)
-		return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off,
-				 "CRC-32 of the piece at image offset %" PRIu64 " is %08" PRIx32 ", the index says %08" PRIx32,
-				 piece->start, job->crc, piece->crc);
 	return compare(verify, job, job->out.bytes, len, piece->start, fault);
 }
 
