@@ -239,7 +239,7 @@ struct blockz_pack_options {
 	int level;                      /* 0: the format's default */
 	uint64_t piece_size;            /* a power of two; 0: the format's default */
 	bool no_index;                  /* do not keep the map in the file */
-	const struct blockz_range *raw; /* in any order; each within the image, where its size is known */
+	const struct blockz_range *raw; /* in any order, within the image; end BLOCKZ_UNKNOWN: up to its end */
 	size_t raw_count;
 	struct blockz_work work;
 };

@@ -23,10 +23,8 @@ enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status stat
 
 enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t offset, const char *what)
 {
-	char text[128] = "";
-	/* The POSIX form of strerror_r; thread-safe, unlike strerror. */
-	strerror_r(error, text, sizeof(text));
-	return fault_set(fault, BLOCKZ_FAILED, offset, "%s: %s", what, text);
+	/* Thread-safe in musl, and in glibc since 2.32; of strerror_r there are two that do not go together. */
+	return fault_set(fault, BLOCKZ_FAILED, offset, "%s: %s", what, strerror(error));
 }
 
 enum blockz_status fault_nomem(struct blockz_fault *fault)

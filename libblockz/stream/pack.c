@@ -277,6 +277,20 @@ static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *f
 	return status;
 }
 
+/* The end of a stream shows itself only when it is there. */
+static enum blockz_status check_end(const struct pack *pack, struct blockz_fault *fault)
+{
+	if (pack->raw_count == 0)
+		return BLOCKZ_OK;
+	const struct blockz_range *last = &pack->raw[pack->raw_count - 1];
+	uint64_t least = last->end == BLOCKZ_UNKNOWN ? last->start : last->end;
+	if (least <= pack->result.image_size)
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+			 "raw range up to %" PRIu64 " lies beyond the image, which has %" PRIu64 " bytes", least,
+			 pack->result.image_size);
+}
+
 static enum blockz_status run(struct pack *pack, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
@@ -287,12 +301,8 @@ static enum blockz_status run(struct pack *pack, struct blockz_fault *fault)
 	enum blockz_status status = write_part(pack, pack->format->write_head, fault);
 	if (status == BLOCKZ_OK)
 		status = pool_run(&jobs, pack->work->threads, fault);
-	/* The end of a stream shows itself only now. */
-	if (status == BLOCKZ_OK && pack->raw_count > 0 &&
-	    pack->raw[pack->raw_count - 1].end > pack->result.image_size)
-		status = fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-				   "raw range up to %" PRIu64 " lies beyond the image, which has %" PRIu64 " bytes",
-				   pack->raw[pack->raw_count - 1].end, pack->result.image_size);
+	if (status == BLOCKZ_OK)
+		status = check_end(pack, fault);
 	if (status == BLOCKZ_OK)
 		status = write_part(pack, pack->format->write_tail, fault);
 	if (status == BLOCKZ_OK && pack->params.indexed)
@@ -321,7 +331,8 @@ static enum blockz_status check_options(const struct blockz_source *image, const
 				 format->piece_size_min, format->piece_size_max);
 	for (size_t i = 0; i < options->raw_count; i++) {
 		const struct blockz_range *raw = &options->raw[i];
-		if (raw->start > raw->end || (image->size != BLOCKZ_UNKNOWN && raw->end > image->size))
+		uint64_t end = raw->end == BLOCKZ_UNKNOWN ? image->size : raw->end;
+		if (raw->start > end || (image->size != BLOCKZ_UNKNOWN && end > image->size))
 			return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
 					 "raw range %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " bytes",
 					 raw->start, raw->end, image->size);
