@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* ---- A store over the output: no journal, since a copy that is not complete is dropped */
+
+static int output_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	const struct output *output = ctx;
+	size_t got = 0;
+	while (got < len) {
+		ssize_t part = pread(output->fd, (char *)buf + got, len - got, (off_t)(off + got));
+		if (part == 0)
+			break;
+		if (part < 0 && errno != EINTR)
+			return errno;
+		got += part > 0 ? (size_t)part : 0;
+	}
+	*got_ret = got;
+	return 0;
+}
+
+static int output_write(void *ctx, const void *buf, size_t len, uint64_t off)
+{
+	const struct output *output = ctx;
+	for (size_t done = 0; done < len;) {
+		ssize_t part = pwrite(output->fd, (const char *)buf + done, len - done, (off_t)(off + done));
+		if (part < 0 && errno != EINTR)
+			return errno;
+		done += part > 0 ? (size_t)part : 0;
+	}
+	return 0;
+}
+
+/* output_commit() syncs. */
+static int sync_later(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+/* Lets the output share the blocks of the file.  False: this file system cannot, or the file has no name. */
+static bool share_blocks(const struct compressed *file, const struct output *output)
+{
+	struct stat st;
+	if (file->name == NULL)
+		return false;
+	int fd = openat(file->dirfd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	bool cloned = fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == file->store.identity.inode &&
+		      ioctl(output->fd, FICLONE, fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	return cloned;
+}
+
+static enum blockz_status apply_to(const struct blockz_plan *plan, const struct compressed *file,
+				   struct output *output, struct blockz_fault *fault)
+{
+	static const struct blockz_store_ops ops = {
+		.read = output_read, .write = output_write, .sync = sync_later,
+	};
+	struct blockz_store store = { .ops = &ops, .ctx = output, .size = file->source.size };
+	return blockz_plan_apply(plan, &store, fault);
+}
+
+/* ---- The copy, byte by byte */
+
+/* A sink that hands bytes on as long as no signal came; ctx is the sink behind it. */
+static int append_unless_stopped(void *ctx, const void *buf, size_t len)
+{
+	const struct blockz_sink *inner = ctx;
+	return cli_signal() != 0 ? EINTR : inner->ops->write(inner->ctx, buf, len);
+}
+
+static enum blockz_status copy_to(const struct blockz_plan *plan, const struct compressed *file,
+				  struct blockz_sink sink, struct blockz_fault *fault)
+{
+	static const struct blockz_sink_ops ops = { .write = append_unless_stopped };
+	struct blockz_sink stoppable = { &ops, &sink };
+	return blockz_plan_copy(plan, &file->source, &stoppable, fault);
+}
+
+static enum blockz_status copy_hashed(const struct blockz_plan *plan, const struct compressed *file,
+				      struct blockz_sink sink, char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
+{
+	struct digest_sink digest = { 0 };
+	struct blockz_sink hashed;
+	enum blockz_status status = digest_sink_start(&digest, &sink, &hashed, fault);
+	if (status == BLOCKZ_OK)
+		status = copy_to(plan, file, hashed, fault);
+	if (status == BLOCKZ_OK)
+		status = digest_finish(&digest.digest, sha256_ret, fault);
+	digest_free(&digest.digest);
+	return status;
+}
+
+enum blockz_status copy_patched(const struct blockz_plan *plan, const struct compressed *file, struct output *output,
+				char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
+{
+	struct blockz_fd_sink fd_sink;
+	enum blockz_status status;
+	if (sha256_ret == NULL && share_blocks(file, output))
+		status = apply_to(plan, file, output, fault);
+	else if (sha256_ret == NULL)
+		status = copy_to(plan, file, blockz_sink_fd(&fd_sink, output->fd), fault);
+	else
+		status = copy_hashed(plan, file, blockz_sink_fd(&fd_sink, output->fd), sha256_ret, fault);
+	if (status != BLOCKZ_OK && fault != NULL)
+		fault->state = BLOCKZ_IMAGE_UNCHANGED;
+	return status;
+}

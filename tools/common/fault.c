@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fault.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fill(struct blockz_fault *fault, enum blockz_status status, const char *format, va_list args)
+{
+	*fault = (struct blockz_fault){ .status = status, .offset = BLOCKZ_UNKNOWN };
+	vsnprintf(fault->text, sizeof(fault->text), format, args);
+}
+
+enum blockz_status tool_fault(struct blockz_fault *fault, enum blockz_status status, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	if (fault != NULL)
+		fill(fault, status, format, args);
+	va_end(args);
+	return status;
+}
+
+enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	if (fault != NULL) {
+		fill(fault, BLOCKZ_FAILED, format, args);
+		size_t len = strlen(fault->text);
+		snprintf(fault->text + len, sizeof(fault->text) - len, ": %s", strerror(error));
+	}
+	va_end(args);
+	return BLOCKZ_FAILED;
+}
+
+/*
+ * The length of the printable character that starts here, or 0.  Left out are control characters (C0, DEL, C1),
+ * overlong forms, surrogates, and what lies behind U+10FFFF (RFC 3629).
+ */
+static size_t printable(const unsigned char *text)
+{
+	if (text[0] < 0x80)
+		return text[0] >= 0x20 && text[0] != 0x7f;
+	size_t len = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+	if (text[0] < 0xc2 || text[0] > 0xf4)
+		return 0;
+	unsigned code = text[0] & (0x7f >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	const unsigned least[] = { 0xa0, 0x800, 0x10000 };
+	if (code < least[len - 2] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	return len;
+}
+
+char *escape(const char *text)
+{
+	char *out = malloc(4 * strlen(text) + 1);
+	char *to = out;
+	while (out != NULL && *text != '\0') {
+		size_t len = printable((const unsigned char *)text);
+		if (len == 0)
+			to += sprintf(to, "\\x%02x", (unsigned char)*text++);
+		for (; len > 0; len--)
+			*to++ = *text++;
+	}
+	if (out != NULL)
+		*to = '\0';
+	return out;
+}
+
+void put_escaped(FILE *out, const char *text)
+{
+	char *escaped = escape(text);
+	fputs(escaped != NULL ? escaped : "?", out);
+	free(escaped);
+}

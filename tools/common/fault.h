@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Faults of the tools' own making, and text that may hold anything made fit for a terminal. */
+#ifndef COMMON_FAULT_H
+#define COMMON_FAULT_H
+
+#include <stdio.h>
+
+#include "blockz.h"
+
+/* Fills *fault (unless NULL) with a text that speaks of no file offset, and state unchanged.  Returns status. */
+enum blockz_status tool_fault(struct blockz_fault *fault, enum blockz_status status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The same with ": strerror(error)" behind the text, and BLOCKZ_FAILED. */
+enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Text with everything that is no printable UTF-8 as \xNN (of each byte).  A text that is printable comes out as it
+ * was, so nothing is escaped twice.  The caller frees it; NULL: no memory.
+ */
+char *escape(const char *text);
+
+/* Prints the escaped text; "?" where memory is short. */
+void put_escaped(FILE *out, const char *text);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A file that appears under its name only when it is complete.
+ *
+ *	output_open() ... write to output.fd ... output_sync() ... look at it ... output_commit()
+ *	output_close() in any case
+ */
+#ifndef COMMON_OUTPUT_H
+#define COMMON_OUTPUT_H
+
+#include "blockz.h"
+
+struct output {
+	int fd; /* open for reading and writing; that of stdout perhaps for writing only */
+	/* Private. */
+	bool is_stdout, synced, replace;
+	int dirfd;
+	char *name;
+	char *temporary;             /* NULL: there is none, or none any more */
+	struct blockz_store existing; /* the file to be replaced, locked */
+};
+
+/*
+ * Creates a temporary file beside path, its mode by umask.  path "-": standard output is used as it is.
+ * From then on signals are caught: see cli_catch_signals().  A signal that does not stop the work within two seconds
+ * ends the program, without the temporary file.
+ * force: a regular file at path may be replaced; it is locked until output_close().
+ * Errors: BLOCKZ_FAILED (also: path exists, without force), BLOCKZ_UNSUPPORTED (not a file that can be replaced, name
+ * too long for a temporary one beside it), BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY (path has a journal).
+ */
+enum blockz_status output_open(struct output *output, const char *path, bool force, struct blockz_fault *fault);
+
+/* Makes the content durable; stdout is left alone. */
+enum blockz_status output_sync(struct output *output, struct blockz_fault *fault);
+
+/* Syncs if that was not done, gives the file its name, durably.  Refuses after a signal.  Errors: BLOCKZ_FAILED. */
+enum blockz_status output_commit(struct output *output, struct blockz_fault *fault);
+
+/* Removes a file that was not committed, and closes.  Fine for zeros, and twice. */
+void output_close(struct output *output);
+
+#endif
