@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* blockz-patch: change raw ranges of a disk image inside its compressed file. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cli.h"
+#include "common/compressed.h"
+#include "common/copy.h"
+#include "common/edits.h"
+#include "common/fault.h"
+#include "common/json.h"
+#include "common/output.h"
+#include "common/partition.h"
+#include "common/report.h"
+
+enum {
+	KEY_OFFSET = CLI_FIRST_KEY,
+	KEY_PARTITION,
+	KEY_INPUT,
+	KEY_SET,
+	KEY_FROM,
+	KEY_BASE,
+	KEY_OUTPUT,
+	KEY_FORCE,
+	KEY_DRY_RUN,
+	KEY_RECOVER,
+	KEY_NO_JOURNAL,
+	KEY_SCAN,
+	KEY_IMAGE_DIGEST,
+};
+
+static const struct cli_option option_rows[] = {
+	{ "offset", KEY_OFFSET, "OFF", "write the input to the image at OFF" },
+	{ "partition", KEY_PARTITION, "NAME", "write the input to a partition: its number, name, label or UUID" },
+	{ "input", KEY_INPUT, "DATA", "what to write (-: standard input)" },
+	{ "set", KEY_SET, "OFF=DATA", "write the file DATA to the image at OFF; repeatable" },
+	{ "from", KEY_FROM, "EDITED", "make the image that of EDITED, a whole plain image" },
+	{ "base", KEY_BASE, "ORIGINAL", "with --from: the plain image that EDITED was made from" },
+	{ "output", KEY_OUTPUT, "NEW", "write a patched copy to NEW (-: standard output); FILE stays as it is" },
+	{ "force", KEY_FORCE, NULL, "let --output replace an existing file" },
+	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing" },
+	{ "recover", KEY_RECOVER, NULL, "finish or undo an interrupted edit, nothing else" },
+	{ "no-journal", KEY_NO_JOURNAL, NULL, "write without a journal: a crash in the middle destroys FILE" },
+	{ "scan", KEY_SCAN, NULL, "ignore the index, scan FILE" },
+	CLI_JSON,
+	{ "image-digest", KEY_IMAGE_DIGEST, NULL, "with --json: add the SHA-256 of the image" },
+	CLI_QUIET,
+	CLI_HELP,
+	CLI_VERSION,
+	{ 0 },
+};
+
+static const struct cli_tool tool = {
+	"blockz-patch",
+	"[OPTION]... --offset OFF --input DATA FILE\n"
+	"[OPTION]... --partition NAME --input DATA FILE\n"
+	"[OPTION]... --set OFF=DATA... FILE\n"
+	"[OPTION]... --from EDITED [--base ORIGINAL] FILE\n"
+	"[OPTION]... --recover FILE",
+	"Change raw ranges of the disk image inside the compressed FILE, all edits or none.",
+	option_rows,
+	NULL,
+};
+
+struct set {
+	uint64_t off;
+	const char *path;
+};
+
+struct options {
+	const char *file, *partition, *input, *from, *base, *output;
+	uint64_t offset;
+	struct set *sets;
+	size_t set_count;
+	bool has_offset, dry_run, recover, no_journal, scan, force, image_digest;
+};
+
+/* Everything one call holds; job_close() frees it, whatever was opened. */
+struct job {
+	struct cli cli;
+	struct options options;
+	struct compressed file;
+	struct blockz_map *map;
+	struct partition_table table;
+	struct edits edits;
+	struct blockz_plan *plan;
+	enum blockz_recovery recovery;
+	struct blockz_fault fault;
+};
+
+static void job_close(struct job *job)
+{
+	blockz_plan_free(job->plan);
+	edits_free(&job->edits);
+	partition_table_free(&job->table);
+	blockz_map_free(job->map);
+	compressed_close(&job->file);
+	free(job->options.sets);
+}
+
+/* ---- Options */
+
+static void add_set(struct job *job, const char *argument)
+{
+	struct options *options = &job->options;
+	struct set *sets = reallocarray(options->sets, options->set_count + 1, sizeof(*sets));
+	const char *equals = strchr(argument, '=');
+	char off[64];
+	if (equals == NULL || equals[1] == '\0' || (size_t)(equals - argument) >= sizeof(off))
+		cli_usage(&job->cli, "--set: expected OFF=DATA, found %s", argument);
+	if (sets == NULL)
+		cli_usage(&job->cli, "--set: no memory");
+	memcpy(off, argument, (size_t)(equals - argument));
+	off[equals - argument] = '\0';
+	options->sets = sets;
+	sets[options->set_count++] = (struct set){ cli_size(&job->cli, "--set", off), equals + 1 };
+}
+
+static void check_options(const struct job *job)
+{
+	const struct cli *cli = &job->cli;
+	const struct options *options = &job->options;
+	int places = options->has_offset + (options->partition != NULL);
+	bool to_stdout = options->output != NULL && strcmp(options->output, "-") == 0;
+	if (cli->operand_count != 1)
+		cli_usage(cli, "expected one FILE, found %d", cli->operand_count);
+	if (options->recover &&
+	    (places > 0 || options->input != NULL || options->set_count > 0 || options->from != NULL ||
+	     options->output != NULL || options->dry_run || options->no_journal))
+		cli_usage(cli, "--recover stands without edits, --output, --dry-run and --no-journal");
+	if (places > 1)
+		cli_usage(cli, "--offset and --partition exclude each other; --set can be repeated");
+	if ((places > 0) != (options->input != NULL))
+		cli_usage(cli, places > 0 ? "--input is missing" : "--input needs --offset or --partition");
+	if (options->base != NULL && options->from == NULL)
+		cli_usage(cli, "--base needs --from");
+	if (options->from != NULL && (places > 0 || options->set_count > 0))
+		cli_usage(cli, "--from stands without other edits");
+	if (!options->recover && places == 0 && options->set_count == 0 && options->from == NULL)
+		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from or --recover is missing");
+	if (options->force && options->output == NULL)
+		cli_usage(cli, "--force needs --output");
+	if (options->no_journal && options->output != NULL)
+		cli_usage(cli, "--output needs no journal");
+	if (options->image_digest && (!cli->json || to_stdout))
+		cli_usage(cli, "--image-digest needs --json%s", to_stdout ? ", and a file to read back" : "");
+	if (to_stdout && !options->dry_run && isatty(STDOUT_FILENO))
+		cli_usage(cli, "--output -: compressed data is not written to a terminal");
+}
+
+static void read_options(struct job *job, int argc, char **argv)
+{
+	struct options *options = &job->options;
+	int key;
+	cli_start(&job->cli, &tool, argc, argv);
+	while ((key = cli_next(&job->cli)) != CLI_END) {
+		const char *argument = job->cli.argument;
+		switch (key) {
+		case KEY_OFFSET:
+			options->offset = cli_size(&job->cli, "--offset", argument);
+			options->has_offset = true;
+			break;
+		case KEY_PARTITION:
+			options->partition = argument;
+			break;
+		case KEY_INPUT:
+			options->input = argument;
+			break;
+		case KEY_SET:
+			add_set(job, argument);
+			break;
+		case KEY_FROM:
+			options->from = argument;
+			break;
+		case KEY_BASE:
+			options->base = argument;
+			break;
+		case KEY_OUTPUT:
+			options->output = argument;
+			break;
+		case KEY_FORCE:
+			options->force = true;
+			break;
+		case KEY_DRY_RUN:
+			options->dry_run = true;
+			break;
+		case KEY_RECOVER:
+			options->recover = true;
+			break;
+		case KEY_NO_JOURNAL:
+			options->no_journal = true;
+			break;
+		case KEY_SCAN:
+			options->scan = true;
+			break;
+		case KEY_IMAGE_DIGEST:
+			options->image_digest = true;
+			break;
+		}
+	}
+	check_options(job);
+	if (options->output != NULL && strcmp(options->output, "-") == 0 && !options->dry_run)
+		job->cli.json_out = stderr;
+	options->file = job->cli.operands[0];
+}
+
+/* ---- From options to a plan */
+
+static enum blockz_status add_partition(struct job *job)
+{
+	const struct partition *partition = NULL;
+	enum blockz_status status =
+		partition_table_of_file(&job->file.source, job->map, &job->table, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = partition_find(&job->table, job->options.partition, &partition, &job->fault);
+	/* A file system is written back whole even where only some blocks of it are raw. */
+	return status == BLOCKZ_OK ?
+		       edits_add_input(&job->edits, job->options.input, partition->range, true, &job->fault) :
+		       status;
+}
+
+static enum blockz_status add_edits(struct job *job)
+{
+	const struct options *options = &job->options;
+	enum blockz_status status = BLOCKZ_OK;
+	struct blockz_range place = { options->offset, blockz_map_info(job->map).image_size };
+	if (options->base != NULL)
+		status = edits_add_difference(&job->edits, options->from, options->base, place.end, &job->fault);
+	else if (options->from != NULL)
+		status = edits_add_image(&job->edits, options->from, place.end, &job->fault);
+	else if (options->partition != NULL)
+		status = add_partition(job);
+	else if (options->has_offset)
+		status = edits_add_input(&job->edits, options->input, place, false, &job->fault);
+	for (size_t i = 0; i < options->set_count && status == BLOCKZ_OK; i++) {
+		place.start = options->sets[i].off;
+		status = edits_add_input(&job->edits, options->sets[i].path, place, false, &job->fault);
+	}
+	return status;
+}
+
+static enum blockz_status make_plan(struct job *job)
+{
+	enum blockz_status status = blockz_map_read(&job->file.source, job->options.scan, &job->map, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = add_edits(job);
+	if (status != BLOCKZ_OK)
+		return status;
+	cli_catch_signals(0);
+	struct blockz_work work = cli_work(&job->cli, "compare", BLOCKZ_UNKNOWN, 0);
+	status = blockz_plan_new(&job->file.source, job->map, job->edits.items, job->edits.count, &work, &job->plan,
+				 &job->fault);
+	cli_work_end(&job->cli);
+	if (status == BLOCKZ_OK && cli_signal() != 0)
+		return tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted");
+	return status;
+}
+
+/* ---- What is said at the end */
+
+static const char *const recovery_names[] = {
+	[BLOCKZ_RECOVERY_NONE] = "none",
+	[BLOCKZ_RECOVERY_FINISHED] = "finished",
+	[BLOCKZ_RECOVERY_UNDONE] = "undone",
+};
+
+static const char *const recovery_texts[] = {
+	[BLOCKZ_RECOVERY_NONE] = "no interrupted edit, image unchanged",
+	[BLOCKZ_RECOVERY_FINISHED] = "an interrupted edit had been complete, image updated",
+	[BLOCKZ_RECOVERY_UNDONE] = "an interrupted edit was undone, image as before",
+};
+
+static void say_done(const struct job *job, FILE *out, const char *path, const char *what)
+{
+	struct blockz_plan_info info = blockz_plan_info(job->plan);
+	if (info.writes == 0)
+		cli_say(&job->cli, out, path, "nothing to change%s", job->options.output != NULL ? ", copied" : "");
+	else
+		cli_say(&job->cli, out, path,
+			"%s: %" PRIu64 " bytes of image and %" PRIu64 " bytes of checks changed in %" PRIu64 " places", what,
+			info.payload_bytes, info.check_bytes, info.writes);
+}
+
+static void say_stale(const struct job *job, const char *path)
+{
+	json_t *stale = report_stale(path, true), *name;
+	size_t i;
+	json_array_foreach(stale, i, name)
+		cli_say(&job->cli, stdout, json_string_value(name), "no longer fits");
+	json_decref(stale);
+}
+
+static void add_plan_info(json_t *object, const struct job *job)
+{
+	json_object_set_new(object, "recovery", json_string(recovery_names[job->recovery]));
+	if (job->plan == NULL)
+		return;
+	struct blockz_plan_info info = blockz_plan_info(job->plan);
+	json_object_set_new(object, "writes", json_bytes(info.writes));
+	json_object_set_new(object, "image_bytes", json_bytes(info.payload_bytes));
+	json_object_set_new(object, "check_bytes", json_bytes(info.check_bytes));
+}
+
+/* Prints the report of a file that is complete.  The map of the job may be that of its old content. */
+static enum blockz_status print_report(struct job *job, const char *path, const struct blockz_source *file)
+{
+	struct blockz_map *map = NULL;
+	enum blockz_status status = blockz_map_read(file, job->options.scan, &map, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct report report = {
+		.path = path, .size = file->size, .image_size = blockz_map_info(map).image_size,
+		.edited = job->plan != NULL && blockz_plan_info(job->plan).writes > 0,
+	};
+	struct blockz_work work = cli_work(&job->cli, "digest", BLOCKZ_UNKNOWN, 0);
+	status = report_digests(&report, file, job->options.image_digest ? map : NULL, &work, &job->fault);
+	cli_work_end(&job->cli);
+	if (status == BLOCKZ_OK) {
+		json_t *object = report_json(&report);
+		add_plan_info(object, job);
+		status = cli_print_json(&job->cli, object, &job->fault);
+	}
+	blockz_map_free(map);
+	return status;
+}
+
+/* ---- --dry-run */
+
+static enum blockz_status print_plan_json(struct job *job)
+{
+	const struct report report = {
+		.path = job->options.file, .size = job->file.source.size,
+		.image_size = blockz_map_info(job->map).image_size,
+	};
+	json_t *object = report_json(&report);
+	json_t *plan = json_array();
+	struct blockz_planned_write write;
+	for (size_t i = 0; blockz_plan_write_at(job->plan, i, &write); i++)
+		json_array_append_new(plan, json_pack("{s:o, s:o, s:o}", "file_offset", json_bytes(write.file_off),
+						      "length", json_bytes(write.length), "image_offset",
+						      json_bytes(write.image_off)));
+	json_object_set_new(object, "plan", plan);
+	return cli_print_json(&job->cli, object, &job->fault);
+}
+
+static enum blockz_status print_plan(struct job *job)
+{
+	struct blockz_planned_write write;
+	if (job->cli.json)
+		return print_plan_json(job);
+	if (blockz_plan_info(job->plan).writes > 0)
+		printf("%14s %9s  %s\n", "FILE OFFSET", "LENGTH", "IMAGE OFFSET");
+	for (size_t i = 0; blockz_plan_write_at(job->plan, i, &write); i++) {
+		printf("%14" PRIu64 " %9" PRIu64, write.file_off, write.length);
+		if (write.image_off == BLOCKZ_UNKNOWN)
+			puts("  check");
+		else
+			printf("  %" PRIu64 "\n", write.image_off);
+	}
+	say_done(job, stdout, job->options.file, "a plan, nothing done");
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status run_dry(struct job *job)
+{
+	enum blockz_status status =
+		compressed_open(&job->file, job->options.file, BLOCKZ_STORE_READ, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = make_plan(job);
+	return status == BLOCKZ_OK ? print_plan(job) : status;
+}
+
+/* ---- In place */
+
+/* Opens FILE for writing, and sees to an interrupted edit of it first. */
+static enum blockz_status open_to_write(struct job *job)
+{
+	enum blockz_store_mode mode =
+		job->options.no_journal ? BLOCKZ_STORE_WRITE_UNJOURNALLED : BLOCKZ_STORE_WRITE;
+	enum blockz_status status = compressed_open(&job->file, job->options.file, mode, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = blockz_recover(&job->file.store, &job->recovery, &job->fault);
+	return status;
+}
+
+/* What fails once the image is as it should be fails after the edit. */
+static enum blockz_status report_in_place(struct job *job)
+{
+	enum blockz_status status = print_report(job, job->options.file, &job->file.source);
+	if (status != BLOCKZ_OK)
+		job->fault.state = job->cli.state;
+	return status;
+}
+
+static enum blockz_status run_recover(struct job *job)
+{
+	enum blockz_status status = open_to_write(job);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (job->recovery == BLOCKZ_RECOVERY_FINISHED)
+		job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	else if (job->recovery == BLOCKZ_RECOVERY_UNDONE)
+		job->cli.state = BLOCKZ_IMAGE_ROLLED_BACK;
+	cli_say(&job->cli, stdout, job->options.file, "%s", recovery_texts[job->recovery]);
+	return job->cli.json ? report_in_place(job) : BLOCKZ_OK;
+}
+
+static enum blockz_status run_in_place(struct job *job)
+{
+	enum blockz_status status = open_to_write(job);
+	if (status == BLOCKZ_OK && job->recovery != BLOCKZ_RECOVERY_NONE)
+		cli_warn(&job->cli, job->options.file, "%s", recovery_texts[job->recovery]);
+	if (status == BLOCKZ_OK)
+		status = make_plan(job);
+	if (status == BLOCKZ_OK)
+		status = blockz_plan_apply(job->plan, &job->file.store, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (blockz_plan_info(job->plan).writes > 0)
+		job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	if (job->cli.json)
+		return report_in_place(job);
+	say_done(job, stdout, job->options.file, "image updated");
+	if (blockz_plan_info(job->plan).writes > 0)
+		say_stale(job, job->options.file);
+	return BLOCKZ_OK;
+}
+
+/* ---- --output */
+
+static enum blockz_status copy_to_stdout(struct job *job, struct output *output)
+{
+	struct report report = {
+		.path = "-", .size = job->file.source.size, .image_size = blockz_map_info(job->map).image_size,
+	};
+	enum blockz_status status =
+		copy_patched(job->plan, &job->file, output, job->cli.json ? report.sha256 : NULL, &job->fault);
+	if (status != BLOCKZ_OK || !job->cli.json)
+		return status;
+	json_t *object = report_json(&report);
+	add_plan_info(object, job);
+	return cli_print_json(&job->cli, object, &job->fault);
+}
+
+static enum blockz_status copy_to_file(struct job *job, struct output *output)
+{
+	struct blockz_source copy;
+	enum blockz_status status = copy_patched(job->plan, &job->file, output, NULL, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = output_commit(output, &job->fault);
+	if (status == BLOCKZ_OK && job->cli.json)
+		status = blockz_source_fd(output->fd, &copy, &job->fault);
+	if (status == BLOCKZ_OK && job->cli.json)
+		status = print_report(job, job->options.output, &copy);
+	return status;
+}
+
+/* The copy would be refused by the lock on FILE, with a message that does not say why. */
+static bool is_same_file(const struct job *job)
+{
+	struct stat file, output;
+	return job->file.name != NULL && fstatat(job->file.dirfd, job->file.name, &file, 0) == 0 &&
+	       stat(job->options.output, &output) == 0 && file.st_dev == output.st_dev &&
+	       file.st_ino == output.st_ino;
+}
+
+static enum blockz_status run_output(struct job *job)
+{
+	struct output output = { 0 };
+	bool to_stdout = strcmp(job->options.output, "-") == 0;
+	enum blockz_status status =
+		compressed_open(&job->file, job->options.file, BLOCKZ_STORE_READ, &job->fault);
+	if (status == BLOCKZ_OK && !to_stdout && is_same_file(job))
+		return tool_fault(&job->fault, BLOCKZ_USAGE, "--output is the file itself");
+	if (status == BLOCKZ_OK)
+		status = make_plan(job);
+	if (status == BLOCKZ_OK)
+		status = output_open(&output, job->options.output, job->options.force, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = to_stdout ? copy_to_stdout(job, &output) : copy_to_file(job, &output);
+	output_close(&output);
+	if (status == BLOCKZ_OK)
+		say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output,
+			 "patched copy");
+	return status;
+}
+
+/* ---- The program */
+
+static enum blockz_status run(struct job *job)
+{
+	const struct options *options = &job->options;
+	if (options->recover)
+		return run_recover(job);
+	if (options->dry_run)
+		return run_dry(job);
+	return options->output != NULL ? run_output(job) : run_in_place(job);
+}
+
+int main(int argc, char **argv)
+{
+	struct job job = { 0 };
+	read_options(&job, argc, argv);
+	enum blockz_status status = run(&job);
+	if (status != BLOCKZ_OK)
+		cli_fail(&job.cli, job.options.file, &job.fault);
+	job_close(&job);
+	return cli_finish(&job.cli, status);
+}
