@@ -36,7 +36,9 @@ TOOL_PKGS := jansson blkid libcrypto
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef \
 	-Wwrite-strings -Wcast-qual -Wformat=2
-ALL_CPPFLAGS = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ilibblockz $(if $(filter 1,$(ISAL)),-DBLOCKZ_WITH_ISAL=1,-DBLOCKZ_WITH_ISAL=0) $(CPPFLAGS)
+PKG_CFLAGS := $(shell $(PKGCONFIG) --cflags $(LIB_PKGS) $(TOOL_PKGS) 2>/dev/null)
+ALL_CPPFLAGS = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ilibblockz $(if $(filter 1,$(ISAL)),-DBLOCKZ_WITH_ISAL=1,-DBLOCKZ_WITH_ISAL=0) \
+	$(PKG_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=c11 -pthread -fPIC -fvisibility=hidden $(WARN) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 LIB_LIBS     = $(shell $(PKGCONFIG) --libs $(LIB_PKGS))
@@ -85,11 +87,48 @@ $(BUILD)/blockz.pc: libblockz/blockz.pc.in
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' $< > $@
 
 $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS) -lm
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
 
 $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(BUILD)/libblockz.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
+
+# What is missing is installed first; only then is it known what can be built, so make starts anew.
+prepare:
+	@tests/prepare
+
+demo: prepare
+	@$(MAKE) --no-print-directory -s all
+	@tests/demo "$(CURDIR)/$(BUILD)"
+
+check: prepare
+	@$(MAKE) --no-print-directory -s all unit
+	@tests/run "$(CURDIR)/$(BUILD)"
+
+bench: all
+	@test -n "$(IMAGE)" || { echo "make bench IMAGE=path: the image to measure on" >&2; exit 2; }
+	@tests/bench/bench "$(CURDIR)/$(BUILD)" "$(IMAGE)"
+
+FUZZ_SECONDS ?= 20
+fuzz: all
+	@tests/fuzz/run "$(CURDIR)/$(BUILD)" "$(FUZZ_SECONDS)"
+
+INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
+	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \
+	$(foreach page,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR)
+	install $(TOOL_BIN) $(DESTDIR)$(BINDIR)
+	install -m 644 $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)
+	ln -sf libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libblockz.so
+	install -m 644 $(BUILD)/blockz.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 libblockz/blockz.h $(DESTDIR)$(INCDIR)
+	set -e; for page in $(MAN_PAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
 
 clean:
 	rm -rf .build

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Help, man pages and programs agree.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+for tool in partial-deflate blockz-map blockz-patch blockz-cat blockz-verify; do
+	page=tools/man/$tool.1
+	if [ ! -r "$page" ]; then
+		echo "not ok man-$tool: no page"
+		continue
+	fi
+	warnings=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
+	if [ -z "$warnings" ]; then echo "ok man-lint-$tool"; else echo "not ok man-lint-$tool: $warnings"; fi
+
+	"$BLOCKZ_BIN/$tool" --help >/dev/null || echo "not ok help-$tool: status $?"
+	text=$(MANWIDTH=200 man -l "$page" 2>/dev/null | col -b)
+	options=$("$BLOCKZ_BIN/$tool" --help | grep -oE '(^|[ ,])--[a-z][a-z-]+' | tr -d ' ,' | sort -u)
+	missing=''
+	for option in $options; do
+		grep -qF -- "$option" <<<"$text" || missing+=" $option"
+	done
+	if [ -n "$options" ] && [ -z "$missing" ]; then
+		echo "ok options-in-man-$tool"
+	else
+		echo "not ok options-in-man-$tool:$missing"
+	fi
+	unknown=''
+	for option in $(sed -n '/^OPTIONS/,/^[A-Z]/p' <<<"$text" | grep -oE '^ +(-[a-zA-Z], )?--[a-z][a-z-]+' |
+		grep -oE -- '--[a-z-]+' | sort -u); do
+		grep -qxF -- "$option" <<<"$options" || unknown+=" $option"
+	done
+	if [ -z "$unknown" ]; then echo "ok man-in-help-$tool"; else echo "not ok man-in-help-$tool:$unknown"; fi
+	if "$BLOCKZ_BIN/$tool" --version | grep -q "$(sed -n 's/.*BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)"; then
+		echo "ok version-$tool"
+	else
+		echo "not ok version-$tool"
+	fi
+	"$BLOCKZ_BIN/$tool" --no-such-option >/dev/null 2>&1
+	if [ $? -eq 2 ]; then echo "ok usage-status-$tool"; else echo "not ok usage-status-$tool"; fi
+done

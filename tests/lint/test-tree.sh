@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What the tree promises: a layout that can be seen from its listing, licences, scripts that shellcheck likes.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+mapfile -t files < <(git ls-files 2>/dev/null)
+[ ${#files[@]} -gt 0 ] || mapfile -t files < <(find . -path ./.build -prune -o -type f -printf '%P\n' | grep -v '^\.git/')
+
+verdict() {
+	if [ -z "$2" ]; then echo "ok $1"; else echo "not ok $1: $2"; fi
+}
+
+stray=$(printf '%s\n' "${files[@]}" | cut -d/ -f1 | sort -u | grep -v '^\.' |
+	grep -vxE 'tools|libblockz|tests|fixtures|Makefile|README|COPYING' | tr '\n' ' ')
+verdict top-level "$stray"
+
+binaries=$(printf '%s\n' "${files[@]}" | grep -E '\.(gz|xz|zst|img|bin|o|a|so)$' | tr '\n' ' ')
+verdict no-binaries "$binaries"
+
+unlicensed='' long='' scripts=()
+for file in "${files[@]}"; do
+	[ -f "$file" ] || continue
+	case $file in
+	*.c | *.h)
+		grep -q 'SPDX-License-Identifier: BSD-3-Clause' "$file" || unlicensed+=" $file"
+		awk 'length($0) > 132 { exit 1 }' "$file" || long+=" $file"
+		;;
+	esac
+	head -n 1 "$file" | grep -q '^#!.*\(bash\|/sh\)' && scripts+=("$file")
+done
+verdict licences "$unlicensed"
+verdict line-length "$long"
+verdict shellcheck "$(shellcheck -x -S warning "${scripts[@]}" 2>&1 | head -n 20)"
+verdict no-foreign-prefix "$(grep -rlE '\bbz_[a-z]' libblockz tools --include='*.[ch]' | tr '\n' ' ')"
