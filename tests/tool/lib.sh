@@ -1,0 +1,154 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What tool tests share.  A test sources this file, stands in an empty folder of its own, and ends with `finish`.
+set -u
+PATH=$BLOCKZ_BIN:$PATH:/usr/sbin:/sbin
+export LC_ALL=C.UTF-8
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+tmp=$(mktemp -d "${BLOCKZ_TEST_TMP:-/tmp}/tool.XXXXXX")
+trap 'chmod -R u+rwx "$tmp"; rm -rf "$tmp"' EXIT
+cd "$tmp" || exit 1
+mkdir .log
+failed=0
+
+ok() {
+	echo "ok $1"
+}
+
+not_ok() { # NAME WHY
+	echo "not ok $1: $2"
+	failed=1
+}
+
+skip() { # NAME WHY
+	echo "skip $1: $2"
+}
+
+# check NAME COMMAND...: the command succeeds.  What it prints is in .log/out and .log/err.
+check() {
+	status 0 "$@"
+}
+
+# status WANTED NAME COMMAND...: the command ends with this exit status.
+status() {
+	local wanted=$1 name=$2 got
+	shift 2
+	"$@" >.log/out 2>.log/err
+	got=$?
+	if [ "$got" -eq "$wanted" ]; then
+		ok "$name"
+	else
+		not_ok "$name" "status $got, expected $wanted: $* ($(tail -n 2 .log/err .log/out | tr '\n' ' '))"
+	fi
+}
+
+# says NAME REGEX...: stderr of the last command has lines that match each of these.
+says() {
+	local name=$1 regex
+	shift
+	for regex; do
+		grep -qE -- "$regex" .log/err || {
+			not_ok "$name" "no '$regex' in: $(tr '\n' ' ' <.log/err)"
+			return
+		}
+	done
+	ok "$name"
+}
+
+# same NAME FILE FILE: both have the same bytes.
+same() {
+	if cmp -s "$2" "$3"; then ok "$1"; else not_ok "$1" "$(cmp "$2" "$3" 2>&1)"; fi
+}
+
+# nothing_left NAME ENTRY...: the folder holds these entries and no other.
+nothing_left() {
+	local name=$1 found
+	shift
+	found=$(find . -mindepth 1 -maxdepth 1 ! -name .log -printf '%f\n' | sort | tr '\n' ' ')
+	if [ "$found" = "$(printf '%s\n' "$@" | sort | tr '\n' ' ')" ]; then
+		ok "$name"
+	else
+		not_ok "$name" "there is $found"
+	fi
+}
+
+# unprivileged COMMAND...: permissions hold for the command even where root runs the tests.
+unprivileged() {
+	if [ "$(id -u)" -eq 0 ]; then
+		setpriv --bounding-set=-dac_override,-dac_read_search "$@"
+	else
+		"$@"
+	fi
+}
+
+# image ARGUMENT...: prints the path of an image by make-image, made once for all tests; not to be changed.
+image() {
+	local path
+	path=${BLOCKZ_TEST_TMP:-/tmp}/image-$(echo "$*" | tr -c 'a-zA-Z0-9\n' _)
+	[ -e "$path" ] || "$tree/fixtures/make-image" "$@" "$path" >&2 || exit 1
+	echo "$path"
+}
+
+# judges FILE: each decoder that has to accept a file, as a command, one a line.
+judges() {
+	case $1 in
+	*.gz)
+		echo "gzip -t $1"
+		echo "libdeflate-gunzip -t $1"
+		echo "pigz -t $1"
+		echo "7z t $1"
+		echo "busybox gunzip -t $1"
+		echo "zstd -q -t $1"
+		echo "python3 -c 'import gzip, collections; collections.deque(gzip.open(\"$1\"), 0)'"
+		;;
+	esac
+}
+
+# accepted NAME FILE: every judge takes it.
+accepted() {
+	local judge refused=''
+	while read -r judge; do
+		eval "$judge" </dev/null >.log/judge 2>&1 || refused+="[$judge: $(tail -n 1 .log/judge)]"
+	done < <(judges "$2")
+	if [ -z "$refused" ]; then ok "$1"; else not_ok "$1" "$refused"; fi
+}
+
+# rejected NAME FILE: every judge refuses it.
+rejected() {
+	local judge taken=''
+	while read -r judge; do
+		eval "$judge" </dev/null >/dev/null 2>&1 && taken+="[$judge]"
+	done < <(judges "$2")
+	if [ -z "$taken" ]; then ok "$1"; else not_ok "$1" "$taken"; fi
+}
+
+# decode FILE: the image in it, by the format's own program.
+decode() {
+	case $1 in
+	*.gz) gzip -dc "$1" ;;
+	esac
+}
+
+# edit_entry IMAGE: changes a line of the loader entry in the ext4 boot file system IMAGE, with debugfs.
+edit_entry() {
+	debugfs -R 'cat /loader/entries/fixture-1.conf' "$1" 2>/dev/null | sed "s/=metal/=${2:-qemu}/" >.log/entry
+	printf 'rm /loader/entries/fixture-1.conf\nwrite .log/entry /loader/entries/fixture-1.conf\n' |
+		debugfs -w -f - "$1" >.log/debugfs 2>&1
+	debugfs -R 'cat /loader/entries/fixture-1.conf' "$1" 2>/dev/null | grep -q "=${2:-qemu}"
+}
+
+# partition IMAGE LABEL: start and length in bytes of a partition of a plain image, from its own table.
+partition() {
+	sfdisk -J "$1" 2>/dev/null | python3 -c '
+import json, sys
+table = json.load(sys.stdin)["partitiontable"]
+for part in table["partitions"]:
+    if part.get("name") == sys.argv[1]:
+        size = table.get("sectorsize", 512)
+        print(part["start"] * size, part["size"] * size)' "$2"
+}
+
+finish() {
+	exit "$failed"
+}
