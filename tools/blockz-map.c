@@ -414,13 +414,21 @@ static void read_options(struct view *view, int argc, char **argv)
 	view->path = view->cli.operands[0];
 }
 
+/* The map of a damaged image is worth seeing too. */
+static void read_partitions(struct view *view)
+{
+	struct blockz_fault why;
+	if (partition_table_of_file(&view->file.source, view->map, &view->table, &why) != BLOCKZ_OK)
+		cli_warn(&view->cli, view->path, "partitions cannot be read: %s", why.text);
+}
+
 static enum blockz_status run(struct view *view, struct blockz_fault *fault)
 {
 	enum blockz_status status = compressed_open(&view->file, view->path, BLOCKZ_STORE_READ, fault);
 	if (status == BLOCKZ_OK)
 		status = blockz_map_read(&view->file.source, view->scan, &view->map, fault);
 	if (status == BLOCKZ_OK)
-		status = partition_table_of_file(&view->file.source, view->map, &view->table, fault);
+		read_partitions(view);
 	if (status == BLOCKZ_OK && view->svg != NULL)
 		status = write_svg(view, fault);
 	if (status == BLOCKZ_OK && view->cli.json)

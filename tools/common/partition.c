@@ -109,8 +109,8 @@ static uint64_t load32(const uint8_t *from)
 }
 
 /*
- * What libblkid reads of a partition of len bytes apart from the boot sector: FAT32 has its label in the root directory,
- * NTFS in the fourth record of the MFT.  Empty for anything else.
+ * What libblkid reads of a partition of len bytes apart from the boot sector: FAT32 has its label in the root
+ * directory, NTFS in the fourth record of the MFT.  Empty for anything else.
  */
 static struct blockz_range range_elsewhere(const uint8_t boot[UNIT], uint64_t len)
 {

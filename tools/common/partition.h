@@ -26,7 +26,10 @@ struct partition {
 	char *fs_label, *fs_uuid, *fs_type;
 };
 
-/* No partition table, or one without partitions: a count of 0.  An extended partition is listed like the logical ones in it. */
+/*
+ * No partition table, or one without partitions: a count of 0.  An extended partition is listed like the logical ones
+ * in it.
+ */
 struct partition_table {
 	struct partition *items; /* by ascending start, an extended one before those in it */
 	size_t count;

@@ -79,7 +79,8 @@ enum blockz_status table_read(const struct blockz_source *image, void *buf, size
 	if (error != 0)
 		return tool_fault_errno(fault, error, "read %zu bytes at image offset %" PRIu64, len, off);
 	if (got < len)
-		return tool_fault(fault, BLOCKZ_FAILED, "the image ends at byte %" PRIu64 ", expected %" PRIu64 " bytes",
+		return tool_fault(fault, BLOCKZ_FAILED,
+				  "the image ends at byte %" PRIu64 ", expected %" PRIu64 " bytes: it became shorter",
 				  off + got, image->size);
 	return BLOCKZ_OK;
 }
@@ -284,13 +285,17 @@ static enum blockz_status find_gpt(struct disk *disk, unsigned sector_size, stru
 	return BLOCKZ_OK;
 }
 
+static uint64_t entry_sectors(const struct disk *disk, const struct gpt_header *header)
+{
+	return (header->entries_len + disk->sector_size - 1) / disk->sector_size;
+}
+
 static enum blockz_status add_gpt(struct rawlist *list, const struct disk *disk, const struct gpt *gpt,
 				  struct blockz_fault *fault)
 {
 	const struct gpt_header *primary = &gpt->primary, *backup = &gpt->backup;
-	uint64_t len = primary->good ? primary->entries_len : backup->entries_len;
-	uint64_t count = (len + disk->sector_size - 1) / disk->sector_size;
-	uint64_t backup_count = backup->good ? (backup->entries_len + disk->sector_size - 1) / disk->sector_size : count;
+	uint64_t count = entry_sectors(disk, primary->good ? primary : backup);
+	uint64_t backup_count = entry_sectors(disk, backup->good ? backup : primary);
 	uint64_t primary_entries = primary->good ? primary->entries_lba : GPT_ENTRIES_LBA;
 	uint64_t backup_entries = backup->good ? backup->entries_lba : gpt->backup_lba - backup_count;
 	enum blockz_status status = add_sectors(list, disk, 0, GPT_PRIMARY_LBA + 1, fault);
@@ -337,7 +342,7 @@ enum blockz_status table_find(const struct blockz_source *image, uint64_t disk_o
 			      struct table_layout *layout_ret, struct blockz_fault *fault)
 {
 	if (image->size == BLOCKZ_UNKNOWN)
-		return tool_fault(fault, BLOCKZ_USAGE, "partitions can be found only in an image of known size, not in a stream");
+		return tool_fault(fault, BLOCKZ_USAGE, "partitions cannot be found in a stream");
 	if (disk_off > image->size)
 		return tool_fault(fault, BLOCKZ_USAGE,
 				  "the disk cannot start at %" PRIu64 ", the image has %" PRIu64 " bytes", disk_off,
