@@ -63,8 +63,10 @@ static void take_step(struct pool *pool, struct slot *slot)
 	} else {
 		/* Jobs taken before come first: if one of them fails, that is the failure. */
 		pool->all_taken = true;
-		pool->status = status;
-		pool->fault = fault;
+		if (!pool->stop) {
+			pool->status = status;
+			pool->fault = fault;
+		}
 	}
 	pthread_cond_broadcast(&pool->changed);
 }
