@@ -62,6 +62,7 @@ enum blockz_state {
 	BLOCKZ_IMAGE_ROLLED_BACK,    /* bytes had been written; the old ones are back, and synced */
 	BLOCKZ_IMAGE_UPDATED,        /* the edit is complete; what failed came after it */
 	BLOCKZ_IMAGE_NEEDS_RECOVERY, /* blockz_recover() has to finish or undo the edit */
+	BLOCKZ_IMAGE_TORN,           /* written in part, and there was no journal by which to undo it */
 };
 
 struct blockz_fault {
@@ -383,7 +384,7 @@ bool blockz_plan_write_at(const struct blockz_plan *plan, size_t index, struct b
 enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, const struct blockz_store *store,
 				     struct blockz_fault *fault);
 
-/* Writes a patched copy of the file to the sink, at the same length.  Errors: BLOCKZ_FAILED. */
+/* Writes a patched copy of the file to the sink, at the same length.  Errors: BLOCKZ_USAGE, BLOCKZ_FAILED. */
 enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const struct blockz_source *file,
 				    const struct blockz_sink *sink, struct blockz_fault *fault);
 
@@ -405,7 +406,7 @@ enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_
 
 struct blockz_verify_options {
 	bool quick;                          /* structure, index and raw payload only: decode no compressed piece */
-	const struct blockz_source *against; /* NULL: none; else the image must equal these bytes */
+	const struct blockz_source *against; /* NULL: none; else of known size, and the image must equal it; not with quick */
 	struct blockz_work work;
 };
 
@@ -418,7 +419,7 @@ struct blockz_verify_result {
  * Verifies a compressed file: its structure, that each piece decodes alone and ends at a block boundary, every check,
  * the layout of raw ranges, and the index against the stream.
  * Errors: BLOCKZ_DAMAGED (what, at which file offset; with against: the first image offset that differs),
- * BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ * BLOCKZ_USAGE, BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
  */
 enum blockz_status blockz_verify(const struct blockz_source *file, const struct blockz_verify_options *options,
 				 struct blockz_verify_result *result_ret, struct blockz_fault *fault);

@@ -165,6 +165,9 @@ static enum blockz_status visit_records(const uint8_t *bytes, uint64_t count, ui
 		struct journal_record record = { load_le64(p), load_le64(p + 8), load_le64(p + 16), p + 24 };
 		if (record.file_off < *next || record.file_off % JOURNAL_SECTOR != 0 || record.file_off >= file_size)
 			return damaged(fault, "a record does not lie in the file, or not behind the one before");
+		/* What tells a sector of a copy from a stranger's is its digest, so that has to speak of what is kept. */
+		if (journal_digest(record.content, journal_sector_len(record.file_off, file_size)) != record.old_digest)
+			return damaged(fault, "a record's content is not what its digest says");
 		*next = record.file_off + JOURNAL_SECTOR;
 		status = visit(ctx, &record, fault);
 	}

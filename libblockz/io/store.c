@@ -27,6 +27,7 @@ struct file_store {
 	int dirfd; /* the caller's */
 	int fd;
 	int journal_fd; /* -1: none open */
+	bool published; /* the journal under its final name is the one created last */
 	uid_t owner;    /* of the file */
 	char journal[2 * NAME_MAX], temporary[2 * NAME_MAX];
 };
@@ -75,6 +76,7 @@ static int journal_create(void *ctx, uint64_t len)
 {
 	struct file_store *self = ctx;
 	close_journal(self);
+	self->published = false;
 	self->journal_fd = openat(self->dirfd, self->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (self->journal_fd < 0)
 		return errno;
@@ -101,10 +103,13 @@ static int journal_publish(void *ctx)
 		if (errno != EINVAL && errno != ENOSYS)
 			return errno;
 		/* A file system without RENAME_NOREPLACE: a link does not replace either. */
-		if (linkat(self->dirfd, self->temporary, self->dirfd, self->journal, 0) < 0 ||
-		    unlinkat(self->dirfd, self->temporary, 0) < 0)
+		if (linkat(self->dirfd, self->temporary, self->dirfd, self->journal, 0) < 0)
+			return errno;
+		self->published = true;
+		if (unlinkat(self->dirfd, self->temporary, 0) < 0)
 			return errno;
 	}
+	self->published = true;
 	return sync_directory(self);
 }
 
@@ -117,7 +122,7 @@ static int journal_discard(void *ctx)
 	close_journal(self);
 	if (unlinkat(self->dirfd, self->temporary, 0) < 0 && errno != ENOENT)
 		error = errno;
-	if (unlinkat(self->dirfd, self->journal, 0) < 0 && errno != ENOENT)
+	if (self->published && unlinkat(self->dirfd, self->journal, 0) < 0 && errno != ENOENT)
 		error = errno;
 	return error;
 }
@@ -175,7 +180,7 @@ static enum blockz_status take_locks(const struct file_store *self, bool write, 
 }
 
 /* Where the file was replaced between open and lock, the lock is on the wrong one. */
-static enum blockz_status still_there(const struct file_store *self, const char *name, const struct stat *st,
+static enum blockz_status still_there(const struct file_store *self, const char *name, struct stat *st,
 				      struct blockz_fault *fault)
 {
 	struct stat now;
@@ -183,6 +188,7 @@ static enum blockz_status still_there(const struct file_store *self, const char 
 		return fault_errno(fault, errno, BLOCKZ_UNKNOWN, "stat");
 	if (now.st_dev != st->st_dev || now.st_ino != st->st_ino)
 		return fault_set(fault, BLOCKZ_LOCKED, BLOCKZ_UNKNOWN, "locked: it was replaced while being opened");
+	*st = now; /* its size before it was locked means nothing */
 	return BLOCKZ_OK;
 }
 
@@ -225,7 +231,7 @@ static enum blockz_status refuse_journal(struct file_store *self, struct blockz_
 	struct stat st;
 	if (fstatat(self->dirfd, self->journal, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? BLOCKZ_OK : fault_errno(fault, errno, BLOCKZ_UNKNOWN, "stat of the journal");
-	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "an edit was interrupted: %s is there", self->journal);
+	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "an edit was interrupted: its journal is beside the file");
 	if (fault != NULL)
 		fault->state = BLOCKZ_IMAGE_NEEDS_RECOVERY;
 	return BLOCKZ_NEEDS_RECOVERY;
@@ -249,11 +255,15 @@ static enum blockz_status open_file(struct file_store *self, const char *name, e
 				    struct stat *st, struct blockz_fault *fault)
 {
 	bool write = mode != BLOCKZ_STORE_READ;
+	if (strchr(name, '/') != NULL)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "a name with a slash");
 	/* O_NONBLOCK: a FIFO must not make us wait before it is refused. */
 	self->fd = openat(self->dirfd, name,
 			  (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (self->fd < 0 && errno == ELOOP)
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "a symbolic link");
+	if (self->fd < 0 && (errno == EISDIR || errno == ENXIO)) /* a directory, a socket */
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "not a regular file");
 	if (self->fd < 0)
 		return fault_errno(fault, errno, BLOCKZ_UNKNOWN, "open");
 	if (fstat(self->fd, st) < 0)
@@ -271,7 +281,12 @@ static enum blockz_status open_file(struct file_store *self, const char *name, e
 		status = still_there(self, name, st, fault);
 	if (status == BLOCKZ_OK && mode == BLOCKZ_STORE_WRITE)
 		return prepare_journal(self, fault);
-	return status == BLOCKZ_OK && named ? refuse_journal(self, fault) : status;
+	if (status == BLOCKZ_OK && named)
+		status = refuse_journal(self, fault);
+	/* Where that cannot be made durable, nobody can have removed a journal either. */
+	if (status == BLOCKZ_OK && mode == BLOCKZ_STORE_WRITE_UNJOURNALLED)
+		sync_directory(self);
+	return status;
 }
 
 EXPORT enum blockz_status blockz_store_open(int dirfd, const char *name, enum blockz_store_mode mode,

@@ -211,10 +211,11 @@ static enum blockz_status drop_journal(const struct blockz_store *store, enum bl
 	return set_state(fault, BLOCKZ_FAILED, gone ? state : BLOCKZ_IMAGE_NEEDS_RECOVERY);
 }
 
-static enum blockz_status undo(const struct blockz_store *store, uint64_t len, struct blockz_fault *fault)
+static enum blockz_status rewrite(const struct blockz_store *store, uint64_t len, journal_visit visit,
+				  struct blockz_fault *fault)
 {
 	struct journal_header header;
-	enum blockz_status status = journal_read(store, len, &header, undo_sector, (void *)(uintptr_t)store, fault);
+	enum blockz_status status = journal_read(store, len, &header, visit, (void *)(uintptr_t)store, fault);
 	return status == BLOCKZ_OK ? sync_file(store, fault) : status;
 }
 
@@ -223,24 +224,24 @@ static enum blockz_status roll_back(const struct blockz_store *store, enum block
 				    struct blockz_fault *fault)
 {
 	uint64_t len = 0;
-	if (store->ops->journal_find(store->ctx, &len) != 0 || undo(store, len, NULL) != BLOCKZ_OK ||
-	    drop_journal(store, BLOCKZ_IMAGE_ROLLED_BACK, NULL) != BLOCKZ_OK)
+	struct blockz_fault left = { .state = BLOCKZ_IMAGE_ROLLED_BACK };
+	if (store->ops->journal_find(store->ctx, &len) != 0 || rewrite(store, len, undo_sector, NULL) != BLOCKZ_OK)
 		return set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	return set_state(fault, status, BLOCKZ_IMAGE_ROLLED_BACK);
+	drop_journal(store, left.state, &left);
+	return set_state(fault, status, left.state);
 }
 
 /* ---- The transaction ---- */
 
-/* Step 9.  *begun: bytes may have been written. */
+/* Step 9. */
 static enum blockz_status write_new(const struct transaction *transaction, const struct blockz_store *store,
-				    uint8_t *buffer, bool *begun, struct blockz_fault *fault)
+				    uint8_t *buffer, struct blockz_fault *fault)
 {
 	for (uint64_t i = 0; i < transaction->count; i++) {
 		struct transaction_write write = transaction->at(transaction->ctx, i);
 		enum blockz_status status = transaction->fetch(transaction->ctx, i, buffer, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		*begun = true;
 		int error = store->ops->write(store->ctx, buffer, (size_t)write.length, write.file_off);
 		if (error != 0)
 			return fault_errno(fault, error, write.file_off, "write");
@@ -248,14 +249,28 @@ static enum blockz_status write_new(const struct transaction *transaction, const
 	return BLOCKZ_OK;
 }
 
+/* An interrupted edit has to be seen to before the next one. */
+static enum blockz_status refuse_journal(const struct blockz_store *store, struct blockz_fault *fault)
+{
+	uint64_t len;
+	int error = store->ops->journal_find(store->ctx, &len);
+	if (error == ENOENT)
+		return BLOCKZ_OK;
+	if (error != 0 && error != EPERM)
+		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "looking for a journal");
+	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "the journal of an interrupted edit is there");
+	return set_state(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+}
+
 static enum blockz_status run_journalled(const struct transaction *transaction, const struct blockz_store *store,
 					 struct scratch *scratch, struct blockz_fault *fault)
 {
-	bool begun = false;
-	enum blockz_status status = make_journal(transaction, store, scratch, fault);
+	enum blockz_status status = refuse_journal(store, fault);
+	if (status == BLOCKZ_OK)
+		status = make_journal(transaction, store, scratch, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = write_new(transaction, store, scratch->write, &begun, fault);
+	status = write_new(transaction, store, scratch->write, fault);
 	if (status != BLOCKZ_OK)
 		return roll_back(store, status, fault);
 	status = sync_file(store, fault);
@@ -264,14 +279,19 @@ static enum blockz_status run_journalled(const struct transaction *transaction, 
 	return drop_journal(store, BLOCKZ_IMAGE_UPDATED, fault);
 }
 
+/* Nothing can be undone here, so all that can fail before the first byte is written has to fail there. */
 static enum blockz_status run_plain(const struct transaction *transaction, const struct blockz_store *store,
 				    struct scratch *scratch, struct blockz_fault *fault)
 {
-	bool begun = false;
-	enum blockz_status status = write_new(transaction, store, scratch->write, &begun, fault);
+	enum blockz_status status = BLOCKZ_OK;
+	for (uint64_t i = 0; i < transaction->count && status == BLOCKZ_OK; i++)
+		status = transaction->fetch(transaction->ctx, i, scratch->write, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = write_new(transaction, store, scratch->write, fault);
 	if (status == BLOCKZ_OK)
 		status = sync_file(store, fault);
-	return status == BLOCKZ_OK || !begun ? status : set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	return status == BLOCKZ_OK ? BLOCKZ_OK : set_state(fault, status, BLOCKZ_IMAGE_TORN);
 }
 
 enum blockz_status transaction_run(const struct transaction *transaction, const struct blockz_store *store,
@@ -320,6 +340,23 @@ static bool same_file(const struct blockz_identity *a, const struct blockz_ident
 	return a->inode == b->inode && a->birth_sec == b->birth_sec && a->birth_nsec == b->birth_nsec;
 }
 
+/*
+ * Sectors found new are written once more before the journal goes: after a failed sync they may be new in memory only, and
+ * a sync of pages that the kernel holds for clean does nothing.
+ */
+static enum blockz_status renew_sector(void *ctx, const struct journal_record *record, struct blockz_fault *fault)
+{
+	const struct blockz_store *store = ctx;
+	uint8_t sector[JOURNAL_SECTOR];
+	size_t len = journal_sector_len(record->file_off, store->size), got = 0;
+	int error = store->ops->read(store->ctx, sector, len, record->file_off, &got);
+	if (error == 0)
+		error = got < len || journal_digest(sector, len) != record->new_digest
+				? EIO
+				: store->ops->write(store->ctx, sector, len, record->file_off);
+	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, record->file_off, "writing new content again");
+}
+
 /* Finds out, without writing, whether the journal is this file's, and what is left to do. */
 static enum blockz_status survey_file(struct survey *survey, uint64_t len, struct blockz_fault *fault)
 {
@@ -342,8 +379,8 @@ static enum blockz_status settle(const struct survey *survey, uint64_t len, enum
 {
 	*recovery = survey->all_new ? BLOCKZ_RECOVERY_FINISHED : BLOCKZ_RECOVERY_UNDONE;
 	enum blockz_state state = survey->all_new ? BLOCKZ_IMAGE_UPDATED : BLOCKZ_IMAGE_ROLLED_BACK;
-	enum blockz_status status = survey->all_new ? sync_file(survey->store, fault)
-						    : undo(survey->store, len, fault);
+	enum blockz_status status =
+		rewrite(survey->store, len, survey->all_new ? renew_sector : undo_sector, fault);
 	if (status != BLOCKZ_OK)
 		return set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 	return drop_journal(survey->store, state, fault);

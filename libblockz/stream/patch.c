@@ -38,11 +38,16 @@ static enum blockz_status fetch(void *ctx, uint64_t index, void *buf, struct blo
 	return status;
 }
 
+static enum blockz_status other_size(struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "the plan was made for a file of another size");
+}
+
 EXPORT enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, const struct blockz_store *store,
 					    struct blockz_fault *fault)
 {
 	if (store->size != plan->file_size)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "the plan was made for a file of another size");
+		return other_size(fault);
 	struct transaction transaction = {
 		.ctx = (void *)(uintptr_t)plan, .count = plan->write_count, .at = write_at, .fetch = fetch,
 	};
@@ -78,6 +83,8 @@ EXPORT enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const
 					   const struct blockz_sink *sink, struct blockz_fault *fault)
 {
 	struct buffer buffer = { 0 };
+	if (file->size != plan->file_size)
+		return other_size(fault);
 	enum blockz_status status = buffer_reserve(&buffer, COPY_PART) ? BLOCKZ_OK : fault_nomem(fault);
 	size_t next = 0;
 	for (uint64_t pos = 0; pos < plan->file_size && status == BLOCKZ_OK;) {

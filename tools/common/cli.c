@@ -236,6 +236,7 @@ static const struct {
 	[BLOCKZ_IMAGE_ROLLED_BACK] = { "rolled back", "rolled back, image as before" },
 	[BLOCKZ_IMAGE_UPDATED] = { "updated", "image updated" },
 	[BLOCKZ_IMAGE_NEEDS_RECOVERY] = { "needs recovery", "image needs recovery: run blockz-patch --recover" },
+	[BLOCKZ_IMAGE_TORN] = { "torn", "image updated in part, without a journal to undo it: restore it from a backup" },
 };
 
 static void print_sentence(enum blockz_state state, const char *file)
