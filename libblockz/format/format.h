@@ -30,10 +30,16 @@ struct written_piece {
 	uint32_t crc; /* CRC-32 of the image bytes, of all units */
 };
 
-/*
- * Decoders read a piece from a buffer with DECODE_SLACK writable bytes behind it, and may change them.
- */
-enum { DECODE_SLACK = 16 };
+/* Decoders read a unit from a buffer, and write to one, with so many writable bytes behind what it holds. */
+enum { DECODE_SLACK = 32 };
+
+/* One unit of a piece, for a decoder. */
+struct unit {
+	uint8_t *bytes; /* the decoder may change them, and DECODE_SLACK bytes behind them */
+	size_t len;
+	uint64_t file_off;
+	bool ends_stream; /* as in struct piece */
+};
 
 /* Gets image bytes in order; returns false to have no more. */
 typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);
@@ -69,11 +75,11 @@ struct format {
 	void *(*decoder_new)(void);
 	void (*decoder_free)(void *decoder);
 	/*
-	 * Decodes one unit of a piece to exactly out_len bytes.  `in` are the file_len bytes of the unit, and DECODE_SLACK
-	 * more.  prove: show that the piece's bytes alone leave the decoder at a block boundary.  file_off: for faults.
+	 * Decodes a unit to exactly out_len bytes, and shows that its bytes alone leave a decoder of the whole stream at a
+	 * block's boundary (DESIGN.md, invariant 1).  out has DECODE_SLACK bytes more, which may be written to.
 	 */
-	enum blockz_status (*decode)(void *decoder, uint8_t *in, size_t in_len, bool ends_stream, uint8_t *out,
-				     size_t out_len, bool prove, uint64_t file_off, struct blockz_fault *fault);
+	enum blockz_status (*decode)(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+				     struct blockz_fault *fault);
 	/* Decodes a piece too large for memory, in parts, with bounded memory. */
 	enum blockz_status (*decode_long)(void *decoder, const struct blockz_source *file, const struct piece *piece,
 					  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);

@@ -2,7 +2,7 @@
 /*
  * The map: where the image lies in the file, and which checks stand over it.
  *
- * Three arrays, each in ascending order, are all that reading, patching and verifying need to know of a file:
+ * Three arrays, pieces and spans in ascending order, are all that reading, patching and verifying need to know of a file:
  *
  *   pieces   gap-free cover of the image by units that decode on their own
  *   spans    the raw bytes: where in the file payload stands unencoded

@@ -29,12 +29,51 @@ static void add(struct overlay_part *parts, size_t *count, uint64_t start, uint6
 		parts[(*count)++] = (struct overlay_part){ start, end, (uint32_t)edit };
 }
 
-static bool ascending(const struct blockz_edit *edits, size_t count)
+/* An edit and its place among the others. */
+struct placed {
+	struct blockz_range range;
+	size_t edit;
+};
+
+static int compare_placed(const void *a, const void *b)
 {
-	for (size_t i = 1; i < count; i++)
-		if (edits[i].range.start < edits[i - 1].range.end)
+	const struct placed *pa = a, *pb = b;
+	return (pa->range.start > pb->range.start) - (pa->range.start < pb->range.start);
+}
+
+/* Makes parts of edits that do not overlap, in whatever order they come; false: some do, and parts mean nothing. */
+static bool sort_apart(const struct blockz_edit *edits, size_t count, struct placed *placed, struct overlay_part *parts,
+		       size_t *made)
+{
+	for (size_t i = 0; i < count; i++)
+		placed[i] = (struct placed){ edits[i].range, i };
+	qsort(placed, count, sizeof(*placed), compare_placed);
+	uint64_t end = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (placed[i].range.start == placed[i].range.end)
+			continue;
+		if (placed[i].range.start < end)
 			return false;
+		end = placed[i].range.end;
+		add(parts, made, placed[i].range.start, end, placed[i].edit);
+	}
 	return true;
+}
+
+/* Between two neighbouring edges one edit is on top. */
+static void cut_at_edges(const struct blockz_edit *edits, size_t count, uint64_t *edges, struct overlay_part *parts,
+			 size_t *made)
+{
+	for (size_t i = 0; i < count; i++) {
+		edges[2 * i] = edits[i].range.start;
+		edges[2 * i + 1] = edits[i].range.end;
+	}
+	qsort(edges, 2 * count, sizeof(*edges), compare);
+	for (size_t i = 0; i + 1 < 2 * count; i++) {
+		size_t edit = edges[i] < edges[i + 1] ? last_over(edits, count, edges[i]) : count;
+		if (edit < count)
+			add(parts, made, edges[i], edges[i + 1], edit);
+	}
 }
 
 enum blockz_status overlay_make(const struct blockz_edit *edits, size_t count, struct overlay_part **parts_ret,
@@ -42,30 +81,19 @@ enum blockz_status overlay_make(const struct blockz_edit *edits, size_t count, s
 {
 	struct overlay_part *parts = calloc(2 * count + 1, sizeof(*parts));
 	uint64_t *edges = calloc(2 * count + 1, sizeof(*edges));
-	if (parts == NULL || edges == NULL) {
-		free(parts);
-		free(edges);
-		return fault_nomem(fault);
-	}
+	struct placed *placed = calloc(count + 1, sizeof(*placed));
 	size_t made = 0;
-	if (ascending(edits, count)) {
-		for (size_t i = 0; i < count; i++)
-			if (edits[i].range.start < edits[i].range.end)
-				add(parts, &made, edits[i].range.start, edits[i].range.end, i);
-	} else {
-		/* Between two neighbouring edges one edit is on top; edits that overlap are few. */
-		for (size_t i = 0; i < count; i++) {
-			edges[2 * i] = edits[i].range.start;
-			edges[2 * i + 1] = edits[i].range.end;
-		}
-		qsort(edges, 2 * count, sizeof(*edges), compare);
-		for (size_t i = 0; i + 1 < 2 * count; i++) {
-			size_t edit = edges[i] < edges[i + 1] ? last_over(edits, count, edges[i]) : count;
-			if (edit < count)
-				add(parts, &made, edges[i], edges[i + 1], edit);
-		}
+	bool good = parts != NULL && edges != NULL && placed != NULL;
+	if (good && !sort_apart(edits, count, placed, parts, &made)) {
+		made = 0;
+		cut_at_edges(edits, count, edges, parts, &made);
 	}
 	free(edges);
+	free(placed);
+	if (!good) {
+		free(parts);
+		return fault_nomem(fault);
+	}
 	*parts_ret = parts;
 	*count_ret = made;
 	return BLOCKZ_OK;

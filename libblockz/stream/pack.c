@@ -205,7 +205,7 @@ static enum blockz_status give_zeros(struct pack *pack, uint64_t units, void *en
 	if (status != BLOCKZ_OK)
 		return status;
 	*file_len_ret = units * pack->zero_len;
-	uint64_t batch = ZERO_BATCH / pack->zero_len;
+	uint64_t batch = pack->zero_len < ZERO_BATCH ? ZERO_BATCH / pack->zero_len : 1;
 	while (units > 0 && status == BLOCKZ_OK) {
 		uint64_t part = min(units, batch);
 		status = write_out(pack->sink, pack->zero_piece.bytes, (size_t)part * pack->zero_len, fault);

@@ -59,16 +59,16 @@ static enum blockz_status check_crc(const struct piece_reader *reader, size_t in
 	return BLOCKZ_OK;
 }
 
-enum blockz_status piece_decode(struct piece_reader *reader, size_t index, bool prove, uint8_t *out,
-				uint32_t *crc_ret, struct blockz_fault *fault)
+enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint32_t *crc_ret,
+				struct blockz_fault *fault)
 {
 	const struct piece *piece = &reader->map->pieces[index];
 	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = reader->map->format->decode(reader->decoder, reader->in.bytes, (size_t)piece->file_len,
-					     piece->ends_stream, out, (size_t)piece_image_len(reader->map, index),
-					     prove, piece->file_off, fault);
+	const struct unit unit = { reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->ends_stream };
+	status = reader->map->format->decode(reader->decoder, &unit, out, (size_t)piece_image_len(reader->map, index),
+					     fault);
 	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }
 
@@ -79,14 +79,14 @@ static enum blockz_status learn_zeros(struct piece_reader *reader, const uint8_t
 	struct buffer in = { 0 }, out = { 0 };
 	enum blockz_status status = BLOCKZ_OK;
 	reader->zeros_len = 0;
-	if (!buffer_reserve(&in, unit_len + DECODE_SLACK) || !buffer_reserve(&out, image_len) ||
+	if (!buffer_reserve(&in, unit_len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK) ||
 	    !buffer_reserve(&reader->zeros, unit_len)) {
 		status = fault_nomem(fault);
 	} else {
 		memcpy(in.bytes, unit, unit_len);
 		memcpy(reader->zeros.bytes, unit, unit_len);
-		status = reader->map->format->decode(reader->decoder, in.bytes, unit_len, false, out.bytes, image_len,
-						     true, file_off, fault);
+		const struct unit one = { in.bytes, unit_len, file_off, false };
+		status = reader->map->format->decode(reader->decoder, &one, out.bytes, image_len, fault);
 	}
 	if (status == BLOCKZ_OK && !all_zeros(out.bytes, image_len))
 		status = fault_set(fault, BLOCKZ_DAMAGED, file_off, "a piece that the index calls zero is not");

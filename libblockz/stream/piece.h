@@ -27,11 +27,11 @@ uint64_t piece_image_len(const struct blockz_map *map, size_t index); /* of all 
 bool piece_is_long(const struct blockz_map *map, size_t index);
 
 /*
- * Decodes a piece that is not long, of one unit, to out, which has room for its image length, and compares its CRC if
- * the map has one.  prove: as in struct format.  crc_ret: the CRC-32 of what was decoded; may be NULL.
+ * Decodes a piece that is not long, of one unit, to out, which has room for its image length and DECODE_SLACK, and compares
+ * its CRC if the map has one.  crc_ret: the CRC-32 of what was decoded; may be NULL.
  */
-enum blockz_status piece_decode(struct piece_reader *reader, size_t index, bool prove, uint8_t *out,
-				uint32_t *crc_ret, struct blockz_fault *fault);
+enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint32_t *crc_ret,
+				struct blockz_fault *fault);
 
 /*
  * Proves that units [first, first + count) of a zero piece are zeros: one is decoded, the others have the same bytes.

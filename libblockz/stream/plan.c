@@ -96,10 +96,10 @@ static enum blockz_status guard_behind(struct planner *planner, uint64_t end)
 		uint64_t len = piece_image_len(map, index);
 		if (piece->kind == BLOCKZ_ZERO)
 			status = piece_prove_zeros(&planner->reader, index, 0, 1, planner->fault);
-		else if (!buffer_reserve(&planner->new, (size_t)len))
+		else if (!buffer_reserve(&planner->new, (size_t)len + DECODE_SLACK))
 			status = fault_nomem(planner->fault);
 		else
-			status = piece_decode(&planner->reader, index, true, planner->new.bytes, NULL, planner->fault);
+			status = piece_decode(&planner->reader, index, planner->new.bytes, NULL, planner->fault);
 		end = piece->start + len;
 	}
 	return status;
@@ -220,7 +220,8 @@ static enum blockz_status plan_part(struct planner *planner, const struct overla
 			status = plan_raw(planner, part->edit, span, pos, end);
 		} else {
 			/* Up to the next patchable span. */
-			while (index < map->span_count && !(map->spans[index].patchable && map->spans[index].start > pos))
+			while (index < map->span_count && map->spans[index].start < part->end &&
+			       !(map->spans[index].patchable && map->spans[index].start > pos))
 				index++;
 			end = index < map->span_count ? min(map->spans[index].start, part->end) : part->end;
 			status = planner->edits[part->edit].same_elsewhere
@@ -339,6 +340,11 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 					  struct blockz_fault *fault)
 {
 	struct planner planner = { .map = map, .work = work, .fault = fault };
+	if (map->index_fault.status == BLOCKZ_UNSUPPORTED) { /* its checks could not be kept right */
+		if (fault != NULL)
+			*fault = map->index_fault;
+		return BLOCKZ_UNSUPPORTED;
+	}
 	if (count >= PLAN_CHECK)
 		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "%zu edits are too many", count);
 	planner.plan = plan_new(map->file_size, edits, count);

@@ -17,6 +17,7 @@ struct segment {
 	enum segment_kind kind;
 	uint64_t start, end;
 	size_t piece;
+	bool whole; /* SEGMENT_RAW: a whole raw piece, which can be checked */
 };
 
 static uint64_t min(uint64_t a, uint64_t b)
@@ -34,7 +35,10 @@ static struct segment segment_at(const struct blockz_map *map, uint64_t pos, uin
 	segment.end = min(end, map_piece_end(map, segment.piece));
 	if (span != NULL && span->start <= pos && (piece->kind == BLOCKZ_RAW || span->end >= segment.end)) {
 		segment.kind = SEGMENT_RAW;
-		segment.end = min(min(end, span->end), pos + RAW_PART_MAX);
+		segment.whole = piece->kind == BLOCKZ_RAW && pos == piece->start &&
+				segment.end == map_piece_end(map, segment.piece);
+		if (!segment.whole)
+			segment.end = min(segment.end, pos + RAW_PART_MAX);
 	} else if (piece->kind == BLOCKZ_ZERO) {
 		segment.kind = SEGMENT_ZERO;
 		/* As many units as a moderate part of the file holds. */
@@ -57,6 +61,13 @@ static enum blockz_status prove_zeros(struct piece_reader *reader, const struct 
 	uint64_t first = (segment->start - piece->start) / unit;
 	uint64_t last = (segment->end - 1 - piece->start) / unit;
 	return piece_prove_zeros(reader, segment->piece, first, last - first + 1, fault);
+}
+
+static enum blockz_status read_raw(struct piece_reader *reader, const struct segment *segment, uint8_t *out,
+				   struct blockz_fault *fault)
+{
+	return segment->whole ? piece_read_raw_checked(reader, segment->piece, out, NULL, fault)
+			      : piece_read_raw(reader, segment->start, segment->end, out, fault);
 }
 
 /* Passes on the part [start, end) of a long piece that is decoded from its beginning. */
@@ -163,11 +174,11 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 		return prove_zeros(thread, segment, fault);
 	bool whole = segment->kind == SEGMENT_DECODE;
 	uint64_t len = whole ? piece_image_len(extract->map, segment->piece) : segment->end - segment->start;
-	if (!buffer_reserve(&job->out, (size_t)len))
+	if (!buffer_reserve(&job->out, (size_t)len + DECODE_SLACK))
 		return fault_nomem(fault);
 	job->bytes = job->out.bytes + (whole ? segment->start - extract->map->pieces[segment->piece].start : 0);
-	return whole ? piece_decode(thread, segment->piece, false, job->out.bytes, NULL, fault)
-		     : piece_read_raw(thread, segment->start, segment->end, job->out.bytes, fault);
+	return whole ? piece_decode(thread, segment->piece, job->out.bytes, NULL, fault)
+		     : read_raw(thread, segment, job->out.bytes, fault);
 }
 
 static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
@@ -253,10 +264,10 @@ static enum blockz_status read_piece(struct blockz_reader *reader, const struct 
 	const struct blockz_map *map = reader->pieces.map;
 	if (reader->cached != segment->piece) {
 		reader->cached = SIZE_MAX;
-		if (!buffer_reserve(&reader->cache, (size_t)piece_image_len(map, segment->piece)))
+		if (!buffer_reserve(&reader->cache, (size_t)piece_image_len(map, segment->piece) + DECODE_SLACK))
 			return fault_nomem(fault);
 		enum blockz_status status =
-			piece_decode(&reader->pieces, segment->piece, false, reader->cache.bytes, NULL, fault);
+			piece_decode(&reader->pieces, segment->piece, reader->cache.bytes, NULL, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		reader->cached = segment->piece;
@@ -281,7 +292,7 @@ static enum blockz_status read_segment(struct blockz_reader *reader, const struc
 	enum blockz_status status;
 	switch (segment->kind) {
 	case SEGMENT_RAW:
-		return piece_read_raw(&reader->pieces, segment->start, segment->end, out, fault);
+		return read_raw(&reader->pieces, segment, out, fault);
 	case SEGMENT_ZERO:
 		status = prove_zeros(&reader->pieces, segment, fault);
 		memset(out, 0, (size_t)(segment->end - segment->start));

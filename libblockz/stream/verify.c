@@ -182,7 +182,6 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 	const struct verify *verify = ctx;
 	struct verify_job *job = memory;
 	const struct piece *piece = &verify->map->pieces[job->piece];
-	bool indexed = verify->map->index != BLOCKZ_INDEX_NONE;
 	if (piece->kind == BLOCKZ_ZERO)
 		return work_zeros(verify, job, thread, fault);
 	if (verify->options->quick && piece->kind == BLOCKZ_COMPRESSED) {
@@ -193,12 +192,11 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 	if (piece_is_long(verify->map, job->piece))
 		return work_long(verify, job, thread, fault);
 	size_t len = (size_t)piece_image_len(verify->map, job->piece);
-	if (!buffer_reserve(&job->out, len))
+	if (!buffer_reserve(&job->out, len + DECODE_SLACK))
 		return fault_nomem(fault);
-	/* A scan has walked every block already; an index has shown nothing yet. */
 	enum blockz_status status =
 		piece->kind == BLOCKZ_RAW ? piece_read_raw_checked(thread, job->piece, job->out.bytes, &job->crc, fault)
-					  : piece_decode(thread, job->piece, indexed, job->out.bytes, &job->crc, fault);
+					  : piece_decode(thread, job->piece, job->out.bytes, &job->crc, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	job->known = true;
@@ -283,6 +281,9 @@ static enum blockz_status verify_check(const struct verify *verify, const struct
 static enum blockz_status check_sizes(const struct verify *verify, struct blockz_fault *fault)
 {
 	const struct blockz_source *against = verify->options->against;
+	if (against != NULL && (verify->options->quick || against->size == BLOCKZ_UNKNOWN))
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+				 "to compare images, the other must be of known size, and this one is decoded");
 	if (against != NULL && against->size != verify->map->image_size)
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
 				 "image has %" PRIu64 " bytes, the image to compare with %" PRIu64,

@@ -16,8 +16,8 @@ enum blockz_status deflate_encode(void *encoder, const uint8_t *bytes, size_t le
 
 void *deflate_decoder_new(void);
 void deflate_decoder_free(void *decoder);
-enum blockz_status deflate_decode(void *decoder, uint8_t *in, size_t in_len, bool ends_stream, uint8_t *out,
-				  size_t out_len, bool prove, uint64_t file_off, struct blockz_fault *fault);
+enum blockz_status deflate_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+				  struct blockz_fault *fault);
 enum blockz_status deflate_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
 				       uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
 

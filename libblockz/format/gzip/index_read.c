@@ -139,10 +139,9 @@ static enum blockz_status read_crcs(struct input *in, bool data_crcs)
 			return damaged(in, "ends within the CRCs");
 		piece->crc = load_le32(in->bytes + in->pos);
 		piece->has_crc = 1;
-		if (piece->kind == BLOCKZ_RAW)
-			status = map_add_check(in->map, &(struct check){
-				CHECK_CRC32_IMAGE, piece->start, map_piece_end(in->map, i), in->index_off + in->pos,
-			}, in->fault);
+		status = map_add_check(in->map, &(struct check){
+			CHECK_CRC32_IMAGE, piece->start, map_piece_end(in->map, i), in->index_off + in->pos,
+		}, in->fault);
 		in->pos += INDEX_CRC_LEN;
 	}
 	return status;
@@ -155,9 +154,9 @@ static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t
 	if (crc != stored)
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + len - INDEX_CRC_LEN,
 				 "index: CRC-32 is %08" PRIx32 ", expected %08" PRIx32, stored, crc);
-	if (bytes[INDEX_VERSION_OFF] != INDEX_VERSION)
-		return fault_set(in->fault, BLOCKZ_UNSUPPORTED, in->index_off, "index: version %u",
-				 bytes[INDEX_VERSION_OFF]);
+	if (bytes[INDEX_VERSION_OFF] != INDEX_VERSION || (bytes[INDEX_FLAGS_OFF] & ~INDEX_FLAG_DATA_CRCS) != 0)
+		return fault_set(in->fault, BLOCKZ_UNSUPPORTED, in->index_off, "index: version %u, flags %02x",
+				 bytes[INDEX_VERSION_OFF], bytes[INDEX_FLAGS_OFF]);
 	uint64_t file_size = load_le64(bytes + INDEX_FILE_SIZE_OFF);
 	if (file_size != in->map->file_size)
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_FILE_SIZE_OFF,
@@ -214,5 +213,8 @@ enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_o
 	if (in.file_pos + END_LEN + GZIP_TRAILER_LEN != map->file_size)
 		return damaged(&in, "pieces do not add up to the file");
 	status = read_crcs(&in, bytes[INDEX_FLAGS_OFF] & INDEX_FLAG_DATA_CRCS);
+	while (status == BLOCKZ_OK && in.pos < in.end)
+		if (bytes[in.pos++] != 0)
+			status = damaged(&in, "something stands behind its last CRC");
 	return status == BLOCKZ_OK ? add_checks(&in, len) : status;
 }

@@ -2,26 +2,41 @@
 /*
  * Decoding one piece.
  *
- * A piece in memory is decoded by libdeflate, which wants a whole deflate stream: the two bytes of an empty final block
- * are put behind it.  That it then decodes does not prove that a serial decoder would go on at the next piece: a piece
- * whose own last block is final and unfinished takes those two bytes for its end.  Where proof is asked for, the walker
- * shows that the piece's bytes alone are whole blocks, none of them final.
+ * libdeflate decodes whole deflate streams only, so an end has to be put behind a piece.  That it then decodes does not
+ * show that a serial decoder would go on at the next piece: a piece whose own last block is final and unfinished takes
+ * what is put behind it for the rest of that block.  `03 00`, the shortest end, proves nothing.
+ *
+ * The end used here is a final stored block of 16 random bytes, made anew for each decoder.  A decoder that comes to it at
+ * a block's boundary, and on a byte, gives exactly these bytes, behind all others, and stops at the end.  One that is
+ * inside a block of symbols decodes the random bytes to something else: nobody who made the piece could foresee them.
+ * One that is inside a stored block copies the header of the end as well; where the five bytes before the random ones
+ * look like it, or nothing fits, the walker decides: it shows where the piece's own blocks end, but takes longer.
  */
 #include <inttypes.h>
 #include <libdeflate.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <zlib.h>
 
+#include "base/bytes.h"
 #include "base/fault.h"
 #include "format/gzip/deflate.h"
 #include "format/gzip/walk.h"
 #include "io/access.h"
 
-enum { LONG_BUFFER = 256 * 1024 };
+enum {
+	LONG_BUFFER = 256 * 1024,
+	PROBE_LEN = 16,
+	PROBED_END_LEN = STORED_HEADER_LEN + PROBE_LEN,
+};
+
+_Static_assert((int)PROBED_END_LEN <= (int)DECODE_SLACK, "there is room for the end behind a piece");
 
 struct decoder {
 	struct libdeflate_decompressor *decompressor;
 	struct walker *walker;
+	uint8_t end[PROBED_END_LEN];
 };
 
 void deflate_decoder_free(void *context)
@@ -39,59 +54,71 @@ void *deflate_decoder_new(void)
 	struct decoder *decoder = calloc(1, sizeof(*decoder));
 	if (decoder == NULL)
 		return NULL;
+	decoder->end[0] = 1; /* BFINAL 1, BTYPE 00 */
+	store_le16(decoder->end + 1, PROBE_LEN);
+	store_le16(decoder->end + 3, (uint16_t)~PROBE_LEN);
 	decoder->decompressor = libdeflate_alloc_decompressor();
-	if (decoder->decompressor == NULL || walker_new(&decoder->walker, NULL) != BLOCKZ_OK) {
+	if (decoder->decompressor == NULL || walker_new(&decoder->walker, NULL) != BLOCKZ_OK ||
+	    getrandom(decoder->end + STORED_HEADER_LEN, PROBE_LEN, 0) != PROBE_LEN) {
 		deflate_decoder_free(decoder);
 		return NULL;
 	}
 	return decoder;
 }
 
-static enum blockz_status prove_piece(struct walker *walker, const uint8_t *in, size_t in_len, bool ends_stream,
-				      size_t out_len, uint64_t file_off, struct blockz_fault *fault)
+/* Shows by its blocks what deflate_decode() has to show, or says where it is not so. */
+static enum blockz_status walk_unit(struct walker *walker, const struct unit *unit, size_t out_len,
+				    struct blockz_fault *fault)
 {
 	struct walk_block block = { 0 };
-	walker_reset_memory(walker, in, in_len);
-	while (block.end_bit < (uint64_t)in_len * 8 && !block.final) {
+	walker_reset_memory(walker, unit->bytes, unit->len);
+	while (block.end_bit < (uint64_t)unit->len * 8 && !block.final) {
 		enum blockz_status status = walker_next(walker, &block, NULL, fault);
 		if (status != BLOCKZ_OK) {
 			if (fault != NULL)
-				fault->offset += file_off;
+				fault->offset += unit->file_off;
 			return status;
 		}
 	}
-	if (block.final != ends_stream)
-		return fault_set(fault, BLOCKZ_DAMAGED, file_off + block.header_bit / 8,
-				 ends_stream ? "deflate stream does not end with its last piece"
-					     : "a final deflate block in the middle of the stream");
-	if ((block.end_bit + 7) / 8 != in_len || (!ends_stream && block.end_bit % 8 != 0) || block.out_end != out_len)
-		return fault_set(fault, BLOCKZ_DAMAGED, file_off + block.end_bit / 8,
+	if (block.final != unit->ends_stream)
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + block.header_bit / 8,
+				 unit->ends_stream ? "deflate stream does not end with its last piece"
+						   : "a final deflate block in the middle of the stream");
+	if ((block.end_bit + 7) / 8 != unit->len || (!unit->ends_stream && block.end_bit % 8 != 0))
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + block.end_bit / 8,
 				 "a piece does not end at a block boundary");
+	if (block.out_end != out_len)
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off,
+				 "a piece decodes to %" PRIu64 " bytes, expected %zu", block.out_end, out_len);
 	return BLOCKZ_OK;
 }
 
-enum blockz_status deflate_decode(void *context, uint8_t *in, size_t in_len, bool ends_stream, uint8_t *out,
-				  size_t out_len, bool prove, uint64_t file_off, struct blockz_fault *fault)
+static bool ends_with_probe(const struct decoder *decoder, const uint8_t *out, size_t out_len)
+{
+	bool copied = out_len >= STORED_HEADER_LEN &&
+		      memcmp(out + out_len - STORED_HEADER_LEN, decoder->end, STORED_HEADER_LEN) == 0;
+	return !copied && memcmp(out + out_len, decoder->end + STORED_HEADER_LEN, PROBE_LEN) == 0;
+}
+
+enum blockz_status deflate_decode(void *context, const struct unit *unit, uint8_t *out, size_t out_len,
+				  struct blockz_fault *fault)
 {
 	struct decoder *decoder = context;
-	size_t stream_len = in_len, used = 0, made = 0;
-	if (!ends_stream) {
-		in[stream_len++] = 0x03;
-		in[stream_len++] = 0x00;
+	size_t in_len = unit->len, made_len = out_len, used = 0, made = 0;
+	if (!unit->ends_stream) {
+		memcpy(unit->bytes + in_len, decoder->end, PROBED_END_LEN);
+		in_len += PROBED_END_LEN;
+		made_len += PROBE_LEN;
 	}
-	enum libdeflate_result result = libdeflate_deflate_decompress_ex(decoder->decompressor, in, stream_len, out,
-									 out_len, &used, &made);
-	if (result == LIBDEFLATE_INSUFFICIENT_SPACE || (result == LIBDEFLATE_SUCCESS && made != out_len))
-		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "a piece decodes to another length than %zu bytes",
-				 out_len);
-	if (result != LIBDEFLATE_SUCCESS || used != stream_len) {
-		/* libdeflate does not say where; the walker does. */
-		enum blockz_status status =
-			prove_piece(decoder->walker, in, in_len, ends_stream, out_len, file_off, fault);
-		return status != BLOCKZ_OK ? status
-					   : fault_set(fault, BLOCKZ_DAMAGED, file_off, "a piece does not decode alone");
-	}
-	return prove ? prove_piece(decoder->walker, in, in_len, ends_stream, out_len, file_off, fault) : BLOCKZ_OK;
+	enum libdeflate_result result = libdeflate_deflate_decompress_ex(decoder->decompressor, unit->bytes, in_len, out,
+									 made_len, &used, &made);
+	bool good = result == LIBDEFLATE_SUCCESS && used == in_len && made == made_len;
+	if (good && (unit->ends_stream || ends_with_probe(decoder, out, out_len)))
+		return BLOCKZ_OK;
+	enum blockz_status status = walk_unit(decoder->walker, unit, out_len, fault);
+	if (status == BLOCKZ_OK && !good)
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a piece does not decode alone");
+	return status;
 }
 
 /* Feeds and drains one inflate call; *stop when the piece has given all its bytes, or emit wants no more. */

@@ -222,6 +222,25 @@ static enum blockz_status map_by_index(const struct blockz_source *file, const s
 }
 
 /*
+ * Fills `index` by the index if it is good.  One that does not fit is no worse than none: why goes to map, and the status
+ * is BLOCKZ_OK.  Errors: BLOCKZ_FAILED, BLOCKZ_LIMIT.
+ */
+static enum blockz_status try_index(const struct blockz_source *file, const struct gzip_head *head,
+				    struct blockz_map *index, struct blockz_map *map, struct blockz_fault *fault)
+{
+	struct blockz_fault why;
+	enum blockz_status status = map_by_index(file, head, index, &why);
+	if (status == BLOCKZ_DAMAGED || status == BLOCKZ_UNSUPPORTED) {
+		map->index_fault = why;
+		map_clear(index);
+		return BLOCKZ_OK;
+	}
+	if (status != BLOCKZ_OK && fault != NULL)
+		*fault = why;
+	return status;
+}
+
+/*
  * A scan does not go by the index, but a patch has to keep its checks right all the same: those that stand in an index
  * that agrees with what was scanned.
  */
@@ -231,12 +250,25 @@ static enum blockz_status add_index_checks(const struct blockz_source *file, con
 	struct blockz_map *index = map_new(map->format, map->file_size);
 	if (index == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = BLOCKZ_OK;
-	if (map_by_index(file, head, index, NULL) == BLOCKZ_OK && index->image_size == map->image_size)
+	enum blockz_status status = try_index(file, head, index, map, fault);
+	if (status == BLOCKZ_OK && index->image_size == map->image_size)
 		for (size_t i = 0; i < index->check_count && status == BLOCKZ_OK; i++)
 			if (index->checks[i].field_off < head->body_off)
 				status = map_add_check(map, &index->checks[i], fault);
 	blockz_map_free(index);
+	return status;
+}
+
+/* Forgets a place for an index that none was written to. */
+static enum blockz_status drop_empty_index(const struct blockz_source *file, struct gzip_head *head,
+					   struct blockz_fault *fault)
+{
+	uint8_t version = 0;
+	enum blockz_status status = BLOCKZ_OK;
+	if (head->index_len > INDEX_VERSION_OFF)
+		status = read_file(file, &version, sizeof(version), head->index_off + INDEX_VERSION_OFF, fault);
+	if (version == INDEX_VERSION_NONE)
+		head->index_off = 0;
 	return status;
 }
 
@@ -249,14 +281,14 @@ enum blockz_status gzip_map(const struct blockz_source *file, bool scan, struct 
 		return status;
 	if (head.body_off + END_LEN + GZIP_TRAILER_LEN > map->file_size)
 		return fault_set(fault, BLOCKZ_DAMAGED, map->file_size, "file ends within a gzip member");
-	if (head.index_off != 0 && !scan) {
-		status = map_by_index(file, &head, map, &map->index_fault);
-		if (status == BLOCKZ_OK)
+	if (head.index_off != 0)
+		status = drop_empty_index(file, &head, fault);
+	if (status == BLOCKZ_OK && head.index_off != 0 && !scan) {
+		status = try_index(file, &head, map, map, fault);
+		if (status != BLOCKZ_OK || map->index != BLOCKZ_INDEX_NONE)
 			return status;
-		/* An index that does not fit is no worse than none. */
-		map->index_fault.status = status;
-		map_clear(map);
 	}
-	status = map_by_scan(file, &head, map, fault);
+	if (status == BLOCKZ_OK)
+		status = map_by_scan(file, &head, map, fault);
 	return status == BLOCKZ_OK && head.index_off != 0 ? add_index_checks(file, &head, map, fault) : status;
 }

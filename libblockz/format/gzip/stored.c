@@ -83,7 +83,8 @@ static bool extend(struct span *open, const struct span *part)
 {
 	if (open->start == open->end || open->end != part->start || open->patchable != part->patchable)
 		return false;
-	if (open->stride == 0 && open->file_off + (open->end - open->start) == part->file_off) {
+	/* More of the same block. */
+	if (part->file_off == span_file_end(open) && (open->stride == 0 || in_one_cell(open->end - 1, part->end))) {
 		open->end = part->end;
 		return true;
 	}
@@ -145,7 +146,8 @@ static enum blockz_status settle(struct stored *stored, uint64_t pos, struct blo
 
 static bool enqueue(struct stored *stored, const struct stored_block *block)
 {
-	if (stored->first > 0 && stored->count == stored->room) {
+	/* Not before half of it is free: else a queue that stays full would be moved for each block. */
+	if (stored->count == stored->room && stored->first > stored->room / 2) {
 		memmove(stored->queue, stored->queue + stored->first,
 			(stored->count - stored->first) * sizeof(*stored->queue));
 		stored->count -= stored->first;
