@@ -28,6 +28,7 @@ CFLAGS   ?= -O2 -g
 comma := ,
 BUILD ?= .build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)
 PKGCONFIG ?= pkg-config
+OBJCOPY ?= objcopy
 
 ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
 
@@ -61,7 +62,7 @@ MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) $(BUILD)/blockz.pc tools
+all: $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) tools
 
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
@@ -73,7 +74,12 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libblockz.a: $(LIB_OBJ)
+# One object, in which names that are not of blockz.h have become local: they cannot clash with a program's own.
+$(BUILD)/libblockz.o: $(LIB_OBJ)
+	$(LD) -r -o $@ $^
+	$(OBJCOPY) --localize-hidden $@
+
+$(BUILD)/libblockz.a: $(BUILD)/libblockz.o
 	rm -f $@
 	$(AR) rcs $@ $^
 
@@ -82,14 +88,10 @@ $(BUILD)/libblockz.so.$(SOVERSION): $(LIB_OBJ) libblockz/libblockz.map
 		-Wl,-z,defs -o $@ $(LIB_OBJ) $(ALL_LDFLAGS) $(LIB_LIBS)
 	ln -sf libblockz.so.$(SOVERSION) $(BUILD)/libblockz.so
 
-$(BUILD)/blockz.pc: libblockz/blockz.pc.in
-	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' $< > $@
-
 $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
 
-$(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(BUILD)/libblockz.a
+$(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
 
@@ -99,19 +101,19 @@ prepare:
 
 demo: prepare
 	@$(MAKE) --no-print-directory -s all
-	@tests/demo "$(CURDIR)/$(BUILD)"
+	@tests/demo "$(abspath $(BUILD))"
 
 check: prepare
 	@$(MAKE) --no-print-directory -s all unit
-	@tests/run "$(CURDIR)/$(BUILD)"
+	@tests/run "$(abspath $(BUILD))"
 
 bench: all
 	@test -n "$(IMAGE)" || { echo "make bench IMAGE=path: the image to measure on" >&2; exit 2; }
-	@tests/bench/bench "$(CURDIR)/$(BUILD)" "$(IMAGE)"
+	@tests/bench/bench "$(abspath $(BUILD))" "$(IMAGE)"
 
 FUZZ_SECONDS ?= 20
 fuzz: all
-	@tests/fuzz/run "$(CURDIR)/$(BUILD)" "$(FUZZ_SECONDS)"
+	@tests/fuzz/run "$(abspath $(BUILD))" "$(FUZZ_SECONDS)"
 
 INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
 	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \
@@ -122,7 +124,8 @@ install: all
 	install $(TOOL_BIN) $(DESTDIR)$(BINDIR)
 	install -m 644 $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)
 	ln -sf libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libblockz.so
-	install -m 644 $(BUILD)/blockz.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' \
+		libblockz/blockz.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/blockz.pc
 	install -m 644 libblockz/blockz.h $(DESTDIR)$(INCDIR)
 	set -e; for page in $(MAN_PAGES); do \
 		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done

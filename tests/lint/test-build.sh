@@ -32,7 +32,7 @@ verdict $? headers-alone "$failed"
 printf '#include "blockz.h"\nint unused;\n' | g++ -Wall -Wextra -Wpedantic -Werror -Ilibblockz -x c++ -c -o /dev/null -
 verdict $? header-in-c++ "blockz.h does not compile as C++"
 
-make -s install DESTDIR="$tmp/root" PREFIX=/usr BUILD="$BLOCKZ_BIN" >"$tmp/log" 2>&1
+make -s install DESTDIR="$tmp/root" PREFIX=/opt/blockz BUILD="$BLOCKZ_BIN" >"$tmp/log" 2>&1
 verdict $? install "$(tail -n 3 "$tmp/log" | tr '\n' ' ')"
 cat >"$tmp/user.c" <<'END'
 #include <blockz.h>
@@ -43,11 +43,11 @@ int main(void)
 	return 0;
 }
 END
-export PKG_CONFIG_PATH=$tmp/root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$tmp/root
+export PKG_CONFIG_PATH=$tmp/root/opt/blockz/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$tmp/root
 # shellcheck disable=SC2046
 gcc "$tmp/user.c" -o "$tmp/user" $(pkg-config --cflags --libs blockz) &&
-	[ "$(LD_LIBRARY_PATH=$tmp/root/usr/lib "$tmp/user")" = "gzip $(sed -n 's/.*BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)" ]
+	[ "$(LD_LIBRARY_PATH=$tmp/root/opt/blockz/lib "$tmp/user")" = "gzip $(sed -n 's/.*BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)" ]
 verdict $? use-installed "a program built with pkg-config does not run"
-make -s uninstall DESTDIR="$tmp/root" PREFIX=/usr BUILD="$BLOCKZ_BIN"
+make -s uninstall DESTDIR="$tmp/root" PREFIX=/opt/blockz BUILD="$BLOCKZ_BIN"
 [ -z "$(find "$tmp/root" ! -type d)" ]
 verdict $? uninstall "left: $(find "$tmp/root" ! -type d | tr '\n' ' ')"

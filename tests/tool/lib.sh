@@ -10,6 +10,8 @@ tmp=$(mktemp -d "${BLOCKZ_TEST_TMP:-/tmp}/tool.XXXXXX")
 trap 'chmod -R u+rwx "$tmp"; rm -rf "$tmp"' EXIT
 cd "$tmp" || exit 1
 mkdir .log
+# shellcheck disable=SC2034  # of those who source this
+suffixes=(.gz) # one a format
 failed=0
 
 ok() {

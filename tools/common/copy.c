@@ -47,15 +47,29 @@ static int sync_later(void *ctx)
 	return 0;
 }
 
-/* Lets the output share the blocks of the file.  False: this file system cannot, or the file has no name. */
-static bool share_blocks(const struct compressed *file, const struct output *output)
+/* Copies inside the kernel; false: these file systems cannot, or it was interrupted. */
+static bool copy_blocks(int from, int to, uint64_t size)
+{
+	enum { PART = 64 << 20 };
+	off_t in = 0, out = 0;
+	while ((uint64_t)in < size && cli_signal() == 0) {
+		uint64_t left = size - (uint64_t)in;
+		ssize_t done = copy_file_range(from, &in, to, &out, left < PART ? (size_t)left : PART, 0);
+		if (done <= 0 && (done == 0 || errno != EINTR))
+			return false;
+	}
+	return (uint64_t)in == size;
+}
+
+/* Makes the output a copy of the file, which shares its blocks where that is possible; false: it is none. */
+static bool clone_file(const struct compressed *file, const struct output *output)
 {
 	struct stat st;
 	if (file->name == NULL)
 		return false;
 	int fd = openat(file->dirfd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	bool cloned = fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == file->store.identity.inode &&
-		      ioctl(output->fd, FICLONE, fd) == 0;
+		      (ioctl(output->fd, FICLONE, fd) == 0 || copy_blocks(fd, output->fd, file->source.size));
 	if (fd >= 0)
 		close(fd);
 	return cloned;
@@ -107,7 +121,7 @@ enum blockz_status copy_patched(const struct blockz_plan *plan, const struct com
 {
 	struct blockz_fd_sink fd_sink;
 	enum blockz_status status;
-	if (sha256_ret == NULL && share_blocks(file, output))
+	if (sha256_ret == NULL && !output->is_stdout && clone_file(file, output))
 		status = apply_to(plan, file, output, fault);
 	else if (sha256_ret == NULL)
 		status = copy_to(plan, file, blockz_sink_fd(&fd_sink, output->fd), fault);

@@ -12,8 +12,9 @@
 
 struct output {
 	int fd; /* open for reading and writing; that of stdout perhaps for writing only */
+	bool is_stdout;
 	/* Private. */
-	bool is_stdout, synced, replace;
+	bool synced, replace;
 	int dirfd;
 	char *name;
 	char *temporary;             /* NULL: there is none, or none any more */
