@@ -32,7 +32,7 @@ OBJCOPY ?= objcopy
 
 ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
 
-LIB_PKGS  := zlib libdeflate libxxhash $(if $(filter 1,$(ISAL)),libisal)
+LIB_PKGS  := zlib liblzma libzstd libdeflate libxxhash libcrypto $(if $(filter 1,$(ISAL)),libisal)
 TOOL_PKGS := jansson blkid libcrypto
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef \

@@ -227,7 +227,9 @@ struct blockz_format {
 	const char *name;   /* "gzip" */
 	const char *suffix; /* ".gz" */
 	int level_min, level_max, level_default;
-	uint64_t piece_size_min, piece_size_max, piece_size_default; /* powers of two */
+	uint64_t piece_size_min, piece_size_max;
+	uint64_t piece_size_default; /* 0: depends on the level */
+	const char *const *checks;   /* names of the checks it can write, the default first; NULL ends them */
 };
 
 /* The index-th format, or NULL behind the last. */
@@ -235,10 +237,16 @@ const struct blockz_format *blockz_format_at(size_t index);
 
 /* ---- Pack: write a compressed file ------------------------------------------------------------------------- */
 
+/* Level 0, in options whose 0 means the default. */
+#define BLOCKZ_LEVEL_0 INT32_MIN
+
 struct blockz_pack_options {
 	const char *format;             /* name as in struct blockz_format */
-	int level;                      /* 0: the format's default */
-	uint64_t piece_size;            /* a power of two; 0: the format's default */
+	int level;                      /* 0: the format's default; its level 0 is BLOCKZ_LEVEL_0 */
+	bool extreme;                   /* slower and a little smaller, for formats that have it (xz) */
+	const char *check;              /* one of the format's; NULL: its default */
+	uint64_t piece_size;            /* image bytes that decode on their own; 0: the format's default */
+	uint64_t memory;                /* so much for encoders, fewer threads if need be; 0: no limit */
 	bool no_index;                  /* do not keep the map in the file */
 	const struct blockz_range *raw; /* in any order, within the image; end BLOCKZ_UNKNOWN: up to its end */
 	size_t raw_count;
@@ -256,8 +264,9 @@ struct blockz_pack_result {
  * Compresses image to the sink.  The output depends on the image's bytes and the options alone: not on threads, and
  * not on whether zeros are holes.  Memory: threads x piece size x a small constant.
  * An index needs a sink that can be rewritten and an image of known size; without them none is written.
- * Errors: BLOCKZ_USAGE (unknown format, level, piece size, a raw range beyond the image), BLOCKZ_FAILED (read or write
- * error, image shorter than it said, interrupted).  What the sink holds after an error is no compressed file.
+ * Errors: BLOCKZ_USAGE (unknown format, level, piece size, check, a raw range beyond the image), BLOCKZ_LIMIT (one
+ * encoder needs more than options->memory), BLOCKZ_FAILED (read or write error, image shorter than it said,
+ * interrupted).  What the sink holds after an error is no compressed file.
  */
 enum blockz_status blockz_pack(const struct blockz_source *image, const struct blockz_sink *sink,
 			       const struct blockz_pack_options *options, struct blockz_pack_result *result_ret,
@@ -270,6 +279,7 @@ struct blockz_map;
 enum blockz_index {
 	BLOCKZ_INDEX_NONE,   /* found by scanning the file */
 	BLOCKZ_INDEX_HEADER, /* kept in the file's header */
+	BLOCKZ_INDEX_TRAILER, /* kept at the end of the file */
 };
 
 struct blockz_map_info {

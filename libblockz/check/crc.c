@@ -31,7 +31,8 @@ uint32_t crc32_join(uint32_t first, uint32_t second, uint64_t len)
 	return (uint32_t)crc_shift(&crc32_poly, first, len) ^ second;
 }
 
-uint32_t crc32_zeros(uint64_t len)
+uint64_t crc_zeros(const struct crc_poly *poly, uint64_t len)
 {
-	return ~(uint32_t)crc_shift(&crc32_poly, UINT32_MAX, len);
+	uint64_t ones = poly->one | (poly->one - 1);
+	return crc_shift(poly, ones, len) ^ ones;
 }

@@ -38,13 +38,14 @@ extern const struct crc_poly crc64_poly; /* xz-file-format, section 6 */
 /* r * x^(8 * len) mod P: the remainder after len more zero bytes. */
 uint64_t crc_shift(const struct crc_poly *poly, uint64_t r, uint64_t len);
 
-/* CRC-32 of len more bytes behind those that gave crc; start with 0. */
+/* The CRC of len more bytes behind those that gave crc; start with 0. */
 uint32_t crc32_update(uint32_t crc, const void *bytes, size_t len);
+uint64_t crc64_update(uint64_t crc, const void *bytes, size_t len);
 
 /* CRC-32 of a message followed by another of len bytes, from the CRCs of both. */
 uint32_t crc32_join(uint32_t first, uint32_t second, uint64_t len);
 
-/* CRC-32 of len zero bytes. */
-uint32_t crc32_zeros(uint64_t len);
+/* The CRC of len zero bytes: all inversions included, as in crc32_update(). */
+uint64_t crc_zeros(const struct crc_poly *poly, uint64_t len);
 
 #endif

@@ -13,12 +13,15 @@
 #include "blockz.h"
 #include "range/map.h"
 
+/* What blockz_pack() was asked for, with the format's own defaults filled in. */
 struct pack_params {
 	int level;
-	uint64_t piece_size;
-	uint64_t image_size; /* BLOCKZ_UNKNOWN for a stream */
-	size_t raw_count;    /* how many raw ranges there are */
-	bool indexed;        /* the head may be rewritten at the end */
+	bool extreme;
+	enum check_method check;
+	uint64_t piece_size, raw_size; /* pieces are cut at multiples of them, in compressed and in raw parts */
+	uint64_t image_size;           /* BLOCKZ_UNKNOWN for a stream */
+	size_t raw_count;              /* how many raw ranges there are */
+	bool no_index, rewritable;     /* of the options, and of the sink */
 };
 
 /* One piece, or a run of zero pieces, as it was written. */
@@ -27,7 +30,7 @@ struct written_piece {
 	uint64_t start, end; /* image offsets */
 	uint64_t file_len;   /* of all its units */
 	uint64_t units;
-	uint32_t crc; /* CRC-32 of the image bytes, of all units */
+	uint64_t tag; /* what encode() said of one unit */
 };
 
 /* Decoders read a unit from a buffer, and write to one, with so many writable bytes behind what it holds. */
@@ -38,7 +41,8 @@ struct unit {
 	uint8_t *bytes; /* the decoder may change them, and DECODE_SLACK bytes behind them */
 	size_t len;
 	uint64_t file_off;
-	bool ends_stream; /* as in struct piece */
+	enum check_method method; /* this and the next as in struct piece */
+	bool ends_stream;
 };
 
 /* Gets image bytes in order; returns false to have no more. */
@@ -50,24 +54,41 @@ struct format {
 	/* True if a file that begins with these bytes is of this format. */
 	bool (*matches)(const uint8_t *head, size_t len);
 
+	/*
+	 * Fills in params what options leave to the format, and refuses what it does not have.  level and sizes were
+	 * compared with the limits above already; sizes are 0 where nothing was asked for.
+	 */
+	enum blockz_status (*choose)(const struct blockz_pack_options *options, struct pack_params *params,
+				     struct blockz_fault *fault);
+	/* Bytes of memory that one encoder takes, its piece included. */
+	uint64_t (*encoder_memory)(const struct pack_params *params);
+
 	/* Write.  out buffers are grown as needed and *len_ret tells how much of them is used. */
 	void *(*writer_new)(const struct pack_params *params);
 	void (*writer_free)(void *writer);
 	enum blockz_status (*write_head)(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
 	enum blockz_status (*write_piece)(void *writer, const struct written_piece *piece, struct blockz_fault *fault);
-	enum blockz_status (*write_tail)(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
-	/* The head once more, of the same length, with what is known now; *index_piece_size_ret: 0 for no index. */
+	/* *index_piece_size_ret: image bytes a piece of the index, if that stands here; 0 for none. */
+	enum blockz_status (*write_tail)(void *writer, struct buffer *out, size_t *len_ret,
+					 uint64_t *index_piece_size_ret, struct blockz_fault *fault);
+	/* NULL, or: the head once more, of the same length, with what is known now; 0 bytes: it stays.  The index as above. */
 	enum blockz_status (*rewrite_head)(void *writer, struct buffer *out, size_t *len_ret,
 					   uint64_t *index_piece_size_ret, struct blockz_fault *fault);
 
 	void *(*encoder_new)(const struct pack_params *params);
 	void (*encoder_free)(void *encoder);
-	/* Encodes the image bytes [start, start + len), raw or compressed, as a piece; *crc_ret is their CRC-32. */
+	/*
+	 * Encodes the image bytes [start, start + len), raw or compressed, as a piece.  *tag_ret: what the writer wants to
+	 * know of it beside its length: a checksum, or padding.
+	 */
 	enum blockz_status (*encode)(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-				     struct buffer *out, size_t *out_len_ret, uint32_t *crc_ret,
+				     struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret,
 				     struct blockz_fault *fault);
 
-	/* Scan: fills an empty map, by the index (map->index says so) unless scan is set. */
+	/*
+	 * Scan: fills an empty map, by the index (map->index says so) unless scan is set.  Of checks that the decoder
+	 * verifies, those over pieces with patchable bytes are enough; where a check stands twice, the copies are compared.
+	 */
 	enum blockz_status (*map)(const struct blockz_source *file, bool scan, struct blockz_map *map,
 				  struct blockz_fault *fault);
 
@@ -75,8 +96,9 @@ struct format {
 	void *(*decoder_new)(void);
 	void (*decoder_free)(void *decoder);
 	/*
-	 * Decodes a unit to exactly out_len bytes, and shows that its bytes alone leave a decoder of the whole stream at a
-	 * block's boundary (DESIGN.md, invariant 1).  out has DECODE_SLACK bytes more, which may be written to.
+	 * Decodes a unit to exactly out_len bytes, verifies the checks that stand in it, and shows that its bytes alone leave
+	 * a decoder of the whole stream at a block's boundary (DESIGN.md, invariant 1).  out has DECODE_SLACK bytes more,
+	 * which may be written to.
 	 */
 	enum blockz_status (*decode)(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);
@@ -85,12 +107,15 @@ struct format {
 					  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
 
 	/*
-	 * Patch.  framing: the headers of the raw blocks of a span that stand in bytes, the file bytes from file_off on
-	 * that hold the span's image bytes [start, end), edges of its blocks, are as the layout says.
+	 * Patch.  layout: bytes, all file_len of a raw piece, are as the format's writer lays raw pieces out, in everything
+	 * but payload and checks: headers, block headers, padding.
 	 */
-	enum blockz_status (*framing)(const struct span *span, uint64_t start, uint64_t end, const uint8_t *bytes,
-				      uint64_t file_off, struct blockz_fault *fault);
-	/* What stands right before a span, whose first header is at file_off, keeps earlier matches apart from it. */
+	enum blockz_status (*layout)(const struct blockz_map *map, size_t piece, const uint8_t *bytes,
+				     struct blockz_fault *fault);
+	/*
+	 * NULL where pieces are independent of each other by format; else: what stands right before a span, whose first
+	 * header is at file_off, keeps earlier matches apart from it.
+	 */
 	enum blockz_status (*before)(const struct blockz_source *file, const struct blockz_map *map, uint64_t file_off,
 				     struct blockz_fault *fault);
 	uint64_t reach; /* how far behind a raw range decoded bytes could still depend on it, were the map wrong */
@@ -99,6 +124,10 @@ struct format {
 extern const struct format format_gzip;
 
 const struct format *format_by_name(const char *name);
+
+/* The method of a check's name, which has to be one of public->checks (NULL: the first).  Errors: BLOCKZ_USAGE. */
+enum blockz_status format_choose_check(const struct blockz_format *public, const char *name,
+				       enum check_method *method_ret, struct blockz_fault *fault);
 
 /* The format of a file that begins with head, or NULL. */
 const struct format *format_by_magic(const uint8_t *head, size_t len);

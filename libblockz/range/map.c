@@ -108,6 +108,45 @@ size_t map_find_piece(const struct blockz_map *map, uint64_t off)
 	return low;
 }
 
+static int compare_checks(const void *a, const void *b)
+{
+	const struct check *ca = a, *cb = b;
+	if (ca->of_file != cb->of_file)
+		return ca->of_file ? 1 : -1;
+	if (ca->start != cb->start)
+		return ca->start < cb->start ? -1 : 1;
+	return (ca->field_off > cb->field_off) - (ca->field_off < cb->field_off);
+}
+
+void map_sort_checks(struct blockz_map *map)
+{
+	if (map->check_count > 1)
+		qsort(map->checks, map->check_count, sizeof(*map->checks), compare_checks);
+}
+
+size_t map_find_check(const struct blockz_map *map, uint64_t off)
+{
+	size_t low = 0, high = map->check_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (!map->checks[middle].of_file && map->checks[middle].start < off)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool map_check_is_inside(const struct blockz_map *map, const struct check *check)
+{
+	if (check->of_file || check->start == check->end)
+		return false;
+	size_t index = map_find_piece(map, check->start);
+	const struct piece *piece = &map->pieces[index];
+	return piece->start == check->start && map_piece_end(map, index) == check->end &&
+	       check->field_off >= piece->file_off && check->field_off - piece->file_off < piece->file_len;
+}
+
 size_t map_find_span(const struct blockz_map *map, uint64_t off)
 {
 	size_t low = 0, high = map->span_count;

@@ -12,21 +12,23 @@
 #define RANGE_MAP_H
 
 #include "blockz.h"
+#include "check/method.h"
 
 enum {
-	MAP_ITEMS_MAX = 1 << 20, /* of each array: 32 bytes each, so a hostile file costs at most 3 x 32 MiB */
-	PIECE_UNITS_MAX = (1 << 28) - 1,
+	MAP_ITEMS_MAX = 1 << 20, /* of each array: 40 bytes each, so a hostile file costs at most 3 x 40 MiB */
+	PIECE_UNITS_MAX = (1 << 24) - 1,
 };
 
 struct piece {
 	uint64_t start;    /* image offset; it ends where the next piece starts */
 	uint64_t file_off; /* of its first byte */
 	uint64_t file_len;
-	uint32_t crc;      /* CRC-32 of its image bytes, where has_crc */
+	uint32_t crc;      /* CRC-32 of its image bytes, where has_crc; its method is CHECK_CRC32 then */
 	uint32_t kind : 2; /* enum blockz_kind; BLOCKZ_COMPRESSED may have raw spans inside */
 	uint32_t has_crc : 1;
+	uint32_t method : 3; /* enum check_method of the checks over its bytes */
 	uint32_t ends_stream : 1; /* holds the end-of-stream mark, which other pieces lack */
-	uint32_t units : 28;      /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
+	uint32_t units : 24; /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
 };
 
 struct span {
@@ -41,15 +43,15 @@ struct span {
 	bool patchable;
 };
 
-enum check_kind {
-	CHECK_CRC32_IMAGE, /* 4 bytes, little-endian, over image bytes [start, end) */
-	CHECK_CRC32_FILE,  /* the same over file bytes; it stands behind every other field it covers */
-};
-
+/*
+ * A field that stands for bytes.  Over image bytes, linear ones may cover several pieces, all of the same method; others
+ * cover exactly one.  Over file bytes the field stands behind every other field that it covers.
+ */
 struct check {
-	enum check_kind kind;
 	uint64_t start, end;
 	uint64_t field_off; /* file offset */
+	enum check_method method;
+	bool of_file; /* start and end are file offsets */
 };
 
 struct format;
@@ -79,6 +81,15 @@ uint64_t map_piece_end(const struct blockz_map *map, size_t index);
 
 /* The piece that contains image offset off, which must be within the image. */
 size_t map_find_piece(const struct blockz_map *map, uint64_t off);
+
+/* Sorts the checks, those over the image by start, for map_find_check(); to be called when the map is complete. */
+void map_sort_checks(struct blockz_map *map);
+
+/* The first check over image bytes that starts at image offset off or behind it; those over file bytes are the last. */
+size_t map_find_check(const struct blockz_map *map, uint64_t off);
+
+/* True if the check covers exactly the image bytes of one piece, and its field stands among that piece's bytes. */
+bool map_check_is_inside(const struct blockz_map *map, const struct check *check);
 
 /* The first span that ends behind image offset off; span_count if there is none. */
 size_t map_find_span(const struct blockz_map *map, uint64_t off);

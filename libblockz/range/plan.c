@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "check/crc.h"
 
 struct blockz_plan *plan_new(uint64_t file_size, const struct blockz_edit *edits, size_t count)
 {
@@ -30,6 +31,7 @@ EXPORT void blockz_plan_free(struct blockz_plan *plan)
 		return;
 	free(plan->edits);
 	free(plan->writes);
+	free(plan->fields);
 	free(plan);
 }
 
@@ -41,6 +43,22 @@ enum blockz_status plan_add(struct blockz_plan *plan, const struct plan_write *w
 	plan->writes = room;
 	plan->writes[plan->write_count++] = *write;
 	return BLOCKZ_OK;
+}
+
+enum blockz_status plan_add_field(struct blockz_plan *plan, uint64_t file_off, const uint8_t *old, const uint8_t *new,
+				  size_t len, struct blockz_fault *fault)
+{
+	uint8_t *fields = realloc(plan->fields, plan->fields_len + len);
+	if (fields == NULL)
+		return fault_nomem(fault);
+	plan->fields = fields;
+	memcpy(fields + plan->fields_len, new, len);
+	struct plan_write write = {
+		.file_off = file_off, .image_off = plan->fields_len, .length = (uint32_t)len, .edit = PLAN_CHECK,
+		.delta = crc32_update(0, old, len) ^ crc32_update(0, new, len),
+	};
+	plan->fields_len += len;
+	return plan_add(plan, &write, fault);
 }
 
 static int compare(const void *a, const void *b)

@@ -7,14 +7,14 @@
 
 enum { PLAN_CHECK = UINT32_MAX };
 
-/* One write of up to 32 bits of a check, or of payload that is contiguous in image and file. */
+/* One write of the field of a check, or of payload that is contiguous in image and file. */
 struct plan_write {
 	uint64_t file_off;
-	uint64_t image_off;
+	uint64_t image_off; /* of a check: where its bytes start in fields */
+	uint64_t delta; /* payload: the linear check over it, of the old bytes XOR of the new; of a check: CRC-32 likewise */
 	uint32_t length;
-	uint32_t edit;  /* index of the edit the bytes come from; PLAN_CHECK: they are value, little-endian */
+	uint32_t edit;  /* index of the edit the bytes come from; PLAN_CHECK: they are in fields */
 	uint32_t value; /* payload: CRC-32 of the new bytes, which are read again when they are written */
-	uint32_t delta; /* CRC-32 of the old bytes XOR that of the new */
 };
 
 struct blockz_plan {
@@ -22,11 +22,16 @@ struct blockz_plan {
 	struct blockz_edit *edits;
 	struct plan_write *writes; /* ascending by file offset, once the plan is complete */
 	size_t write_count;
+	uint8_t *fields; /* new bytes of checks */
+	size_t fields_len;
 };
 
 /* A plan over a copy of the array of edits. */
 struct blockz_plan *plan_new(uint64_t file_size, const struct blockz_edit *edits, size_t count);
 enum blockz_status plan_add(struct blockz_plan *plan, const struct plan_write *write, struct blockz_fault *fault);
+/* Adds the write of a check's field of len bytes, at most CHECK_LEN_MAX. */
+enum blockz_status plan_add_field(struct blockz_plan *plan, uint64_t file_off, const uint8_t *old, const uint8_t *new,
+				  size_t len, struct blockz_fault *fault);
 void plan_sort(struct blockz_plan *plan);
 
 #endif

@@ -22,11 +22,13 @@ EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file, bool
 	if (map == NULL)
 		return fault_nomem(fault);
 	enum blockz_status status = format->map(file, scan, map, fault);
-	if (status != BLOCKZ_OK)
+	if (status != BLOCKZ_OK) {
 		blockz_map_free(map);
-	else
-		*map_ret = map;
-	return status;
+		return status;
+	}
+	map_sort_checks(map);
+	*map_ret = map;
+	return BLOCKZ_OK;
 }
 
 EXPORT struct blockz_map_info blockz_map_info(const struct blockz_map *map)

@@ -9,7 +9,6 @@
 
 #include "base/export.h"
 #include "base/fault.h"
-#include "check/crc.h"
 #include "format/format.h"
 #include "io/access.h"
 #include "parallel/pool.h"
@@ -34,11 +33,13 @@ struct pack {
 	size_t next_raw;                /* first raw range that ends behind pos */
 	uint64_t data_start, data_end;  /* the image's first data extent that ends behind pos, as known so far */
 	bool ended;                     /* a stream has ended */
+	unsigned threads;
 	/* Giving. */
 	uint64_t file_done;
 	struct blockz_pack_result result;
 	struct buffer zero_piece; /* encodings of a zero piece, as many as ZERO_BATCH holds */
 	size_t zero_len;          /* of one; 0: not made yet */
+	uint64_t zero_tag;
 };
 
 struct pack_job {
@@ -47,14 +48,16 @@ struct pack_job {
 	bool whole;          /* exactly one piece between two multiples of the piece size: may turn out to be zero */
 	struct buffer in, out;
 	size_t out_len;
-	uint32_t crc;
+	uint64_t tag;
 };
 
 static void *job_new(void *ctx)
 {
 	const struct pack *pack = ctx;
+	const struct pack_params *params = &pack->params;
+	uint64_t room = params->piece_size > params->raw_size ? params->piece_size : params->raw_size;
 	struct pack_job *job = calloc(1, sizeof(*job));
-	if (job != NULL && !buffer_reserve(&job->in, (size_t)pack->params.piece_size)) {
+	if (job != NULL && !buffer_reserve(&job->in, (size_t)room)) {
 		free(job);
 		return NULL;
 	}
@@ -88,9 +91,9 @@ static void cut(struct pack *pack, struct pack_job *job)
 	while (pack->next_raw < pack->raw_count && pack->raw[pack->next_raw].end <= pack->pos)
 		pack->next_raw++;
 	const struct blockz_range *raw = pack->next_raw < pack->raw_count ? &pack->raw[pack->next_raw] : NULL;
-	uint64_t size = pack->params.piece_size;
-	uint64_t edge = pack->pos - pack->pos % size + size;
 	bool in_raw = raw != NULL && raw->start <= pack->pos;
+	uint64_t size = in_raw ? pack->params.raw_size : pack->params.piece_size;
+	uint64_t edge = pack->pos - pack->pos % size + size;
 	uint64_t end = min(edge, pack->params.image_size);
 	if (raw != NULL)
 		end = min(end, in_raw ? raw->end : raw->start);
@@ -171,7 +174,7 @@ static enum blockz_status work(void *ctx, void *memory, void *encoder, struct bl
 		return BLOCKZ_OK;
 	}
 	return pack->format->encode(encoder, job->in.bytes, len, job->start, job->kind == BLOCKZ_RAW, &job->out,
-				    &job->out_len, &job->crc, fault);
+				    &job->out_len, &job->tag, fault);
 }
 
 /* ---- Giving ---- */
@@ -181,11 +184,11 @@ static enum blockz_status make_zero_piece(struct pack *pack, void *encoder, stru
 {
 	size_t len = (size_t)pack->params.piece_size;
 	struct buffer one = { 0 };
-	uint32_t crc;
 	uint8_t *zeros = calloc(1, len);
 	enum blockz_status status =
 		zeros == NULL ? fault_nomem(fault)
-			      : pack->format->encode(encoder, zeros, len, 0, false, &one, &pack->zero_len, &crc, fault);
+			      : pack->format->encode(encoder, zeros, len, 0, false, &one, &pack->zero_len,
+						     &pack->zero_tag, fault);
 	if (status == BLOCKZ_OK && !buffer_reserve(&pack->zero_piece, ZERO_BATCH + pack->zero_len))
 		status = fault_nomem(fault);
 	if (status == BLOCKZ_OK)
@@ -220,14 +223,14 @@ static enum blockz_status give(void *ctx, void *memory, void *encoder, struct bl
 	struct pack_job *job = memory;
 	struct written_piece piece = {
 		.kind = job->kind, .start = job->start, .end = job->end, .file_len = job->out_len, .units = 1,
-		.crc = job->crc,
+		.tag = job->tag,
 	};
 	enum blockz_status status;
 	if (job->kind == BLOCKZ_ZERO) {
 		piece.units = (job->end - job->start) / pack->params.piece_size;
-		piece.crc = crc32_zeros(job->end - job->start);
 		pack->result.zero_bytes += job->end - job->start;
 		status = give_zeros(pack, piece.units, encoder, &piece.file_len, fault);
+		piece.tag = pack->zero_tag;
 	} else {
 		status = write_out(pack->sink, job->out.bytes, job->out_len, fault);
 	}
@@ -248,17 +251,28 @@ static enum blockz_status give(void *ctx, void *memory, void *encoder, struct bl
 
 /* ---- The whole ---- */
 
-typedef enum blockz_status (*make_part)(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
-
-static enum blockz_status write_part(struct pack *pack, make_part make, struct blockz_fault *fault)
+static enum blockz_status write_head(struct pack *pack, struct blockz_fault *fault)
 {
-	struct buffer part = { 0 };
+	struct buffer head = { 0 };
 	size_t len = 0;
-	enum blockz_status status = make(pack->writer, &part, &len, fault);
+	enum blockz_status status = pack->format->write_head(pack->writer, &head, &len, fault);
 	if (status == BLOCKZ_OK && len > 0)
-		status = write_out(pack->sink, part.bytes, len, fault);
+		status = write_out(pack->sink, head.bytes, len, fault);
 	pack->file_done += len;
-	buffer_free(&part);
+	buffer_free(&head);
+	return status;
+}
+
+static enum blockz_status write_tail(struct pack *pack, struct blockz_fault *fault)
+{
+	struct buffer tail = { 0 };
+	size_t len = 0;
+	enum blockz_status status = pack->format->write_tail(pack->writer, &tail, &len,
+							     &pack->result.index_piece_size, fault);
+	if (status == BLOCKZ_OK && len > 0)
+		status = write_out(pack->sink, tail.bytes, len, fault);
+	pack->file_done += len;
+	buffer_free(&tail);
 	return status;
 }
 
@@ -298,37 +312,48 @@ static enum blockz_status run(struct pack *pack, struct blockz_fault *fault)
 		.thread_new = thread_new, .thread_free = pack->format->encoder_free,
 		.take = take, .work = work, .give = give,
 	};
-	enum blockz_status status = write_part(pack, pack->format->write_head, fault);
+	enum blockz_status status = write_head(pack, fault);
 	if (status == BLOCKZ_OK)
-		status = pool_run(&jobs, pack->work->threads, fault);
+		status = pool_run(&jobs, pack->threads, fault);
 	if (status == BLOCKZ_OK)
 		status = check_end(pack, fault);
 	if (status == BLOCKZ_OK)
-		status = write_part(pack, pack->format->write_tail, fault);
-	if (status == BLOCKZ_OK && pack->params.indexed)
+		status = write_tail(pack, fault);
+	if (status == BLOCKZ_OK && pack->params.rewritable && !pack->params.no_index &&
+	    pack->format->rewrite_head != NULL)
 		status = rewrite_head(pack, fault);
 	pack->result.file_size = pack->file_done;
 	return status;
 }
 
-static enum blockz_status check_options(const struct blockz_source *image, const struct blockz_pack_options *options,
-					struct pack *pack, struct blockz_fault *fault)
+static enum blockz_status check_level(const struct blockz_pack_options *options, struct pack *pack,
+				      struct blockz_fault *fault)
 {
-	pack->format = format_by_name(options->format);
-	if (pack->format == NULL)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "unknown format '%s'", options->format);
 	const struct blockz_format *format = &pack->format->public;
-	pack->params.level = options->level == 0 ? format->level_default : options->level;
-	pack->params.piece_size = options->piece_size == 0 ? format->piece_size_default : options->piece_size;
-	pack->params.image_size = image->size;
-	if (pack->params.level < format->level_min || pack->params.level > format->level_max)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "level %d: %s has levels %d to %d",
-				 pack->params.level, format->name, format->level_min, format->level_max);
-	uint64_t size = pack->params.piece_size;
-	if (size < format->piece_size_min || size > format->piece_size_max || (size & (size - 1)) != 0)
+	int level = options->level == 0 ? format->level_default : options->level == BLOCKZ_LEVEL_0 ? 0 : options->level;
+	if (level < format->level_min || level > format->level_max)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "level %d: %s has levels %d to %d", level,
+				 format->name, format->level_min, format->level_max);
+	pack->params.level = level;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status check_piece_size(const struct blockz_pack_options *options, struct pack *pack,
+					   struct blockz_fault *fault)
+{
+	const struct blockz_format *format = &pack->format->public;
+	uint64_t size = options->piece_size;
+	if (size != 0 && (size < format->piece_size_min || size > format->piece_size_max))
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-				 "piece size %" PRIu64 ": a power of two from %" PRIu64 " to %" PRIu64 " is needed", size,
+				 "piece size %" PRIu64 ": %s has %" PRIu64 " to %" PRIu64, size, format->name,
 				 format->piece_size_min, format->piece_size_max);
+	pack->params.piece_size = size;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status check_raw(const struct blockz_source *image, const struct blockz_pack_options *options,
+				    struct blockz_fault *fault)
+{
 	for (size_t i = 0; i < options->raw_count; i++) {
 		const struct blockz_range *raw = &options->raw[i];
 		uint64_t end = raw->end == BLOCKZ_UNKNOWN ? image->size : raw->end;
@@ -338,6 +363,43 @@ static enum blockz_status check_options(const struct blockz_source *image, const
 					 raw->start, raw->end, image->size);
 	}
 	return BLOCKZ_OK;
+}
+
+/* As many threads as were asked for, or fewer where their encoders would need more memory than is allowed. */
+static enum blockz_status choose_threads(const struct blockz_pack_options *options, struct pack *pack,
+					 struct blockz_fault *fault)
+{
+	uint64_t each = pack->format->encoder_memory(&pack->params);
+	pack->threads = pool_threads(options->work.threads);
+	if (options->memory == 0)
+		return BLOCKZ_OK;
+	if (each > options->memory)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,
+				 "one thread needs %" PRIu64 " bytes of memory, the limit is %" PRIu64, each,
+				 options->memory);
+	if (pack->threads > options->memory / each)
+		pack->threads = (unsigned)(options->memory / each);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status check_options(const struct blockz_source *image, const struct blockz_pack_options *options,
+					struct pack *pack, struct blockz_fault *fault)
+{
+	pack->format = format_by_name(options->format);
+	if (pack->format == NULL)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "unknown format '%s'", options->format);
+	pack->params.image_size = image->size;
+	pack->params.extreme = options->extreme;
+	pack->params.no_index = options->no_index;
+	pack->params.rewritable = pack->sink->ops->rewrite != NULL && image->size != BLOCKZ_UNKNOWN;
+	enum blockz_status status = check_level(options, pack, fault);
+	if (status == BLOCKZ_OK)
+		status = check_piece_size(options, pack, fault);
+	if (status == BLOCKZ_OK)
+		status = check_raw(image, options, fault);
+	if (status == BLOCKZ_OK)
+		status = pack->format->choose(options, &pack->params, fault);
+	return status == BLOCKZ_OK ? choose_threads(options, pack, fault) : status;
 }
 
 EXPORT enum blockz_status blockz_pack(const struct blockz_source *image, const struct blockz_sink *sink,
@@ -355,7 +417,6 @@ EXPORT enum blockz_status blockz_pack(const struct blockz_source *image, const s
 		memcpy(pack.raw, options->raw, options->raw_count * sizeof(*pack.raw));
 	pack.raw_count = blockz_ranges_unite(pack.raw, options->raw_count);
 	pack.params.raw_count = pack.raw_count;
-	pack.params.indexed = !options->no_index && sink->ops->rewrite != NULL && image->size != BLOCKZ_UNKNOWN;
 	pack.writer = pack.format->writer_new(&pack.params);
 	status = pack.writer == NULL ? fault_nomem(fault) : run(&pack, fault);
 	pack.format->writer_free(pack.writer);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "base/bytes.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "check/crc.h"
@@ -26,7 +25,7 @@ static enum blockz_status fetch(void *ctx, uint64_t index, void *buf, struct blo
 	const struct blockz_plan *plan = ctx;
 	const struct plan_write *write = &plan->writes[index];
 	if (write->edit == PLAN_CHECK) {
-		store_le32(buf, write->value);
+		memcpy(buf, plan->fields + write->image_off, write->length);
 		return BLOCKZ_OK;
 	}
 	const struct blockz_edit *edit = &plan->edits[write->edit];

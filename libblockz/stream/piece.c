@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/fault.h"
-#include "check/crc.h"
 #include "io/access.h"
 #include "stream/zeros.h"
 
@@ -42,56 +41,62 @@ static enum blockz_status read_in(struct piece_reader *reader, uint64_t off, uin
 	return read_file(reader->file, reader->in.bytes, (size_t)len, off, fault);
 }
 
-/* The CRC of a piece's decoded bytes, compared with the map's if it has one. */
+/* The linear check of a piece's bytes, for whoever wants it, and compared with the map's CRC-32 if it has one. */
 static enum blockz_status check_crc(const struct piece_reader *reader, size_t index, const uint8_t *bytes,
-				    uint32_t *crc_ret, struct blockz_fault *fault)
+				    uint64_t *crc_ret, struct blockz_fault *fault)
 {
 	const struct piece *piece = &reader->map->pieces[index];
-	if (!piece->has_crc && crc_ret == NULL)
+	const struct check_facts *facts = &check_methods[piece->method];
+	if (facts->poly == NULL || (!piece->has_crc && crc_ret == NULL))
 		return BLOCKZ_OK;
-	uint32_t crc = crc32_update(0, bytes, (size_t)piece_image_len(reader->map, index));
+	uint64_t crc = facts->update(0, bytes, (size_t)piece_image_len(reader->map, index));
 	if (piece->has_crc && piece->crc != crc)
 		return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off,
-				 "CRC-32 of the piece at image offset %" PRIu64 " is %08" PRIx32 ", expected %08" PRIx32,
+				 "CRC-32 of the piece at image offset %" PRIu64 " is %08" PRIx64 ", expected %08" PRIx32,
 				 piece->start, crc, piece->crc);
 	if (crc_ret != NULL)
 		*crc_ret = crc;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint32_t *crc_ret,
+enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint64_t *crc_ret,
 				struct blockz_fault *fault)
 {
 	const struct piece *piece = &reader->map->pieces[index];
 	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct unit unit = { reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->ends_stream };
+	const struct unit unit = {
+		reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->method, piece->ends_stream,
+	};
 	status = reader->map->format->decode(reader->decoder, &unit, out, (size_t)piece_image_len(reader->map, index),
 					     fault);
 	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }
 
 /* Keeps the bytes of a unit, if it decodes to zeros, so that others are compared with it. */
-static enum blockz_status learn_zeros(struct piece_reader *reader, const uint8_t *unit, size_t unit_len,
-				      size_t image_len, uint64_t file_off, struct blockz_fault *fault)
+static enum blockz_status learn_zeros(struct piece_reader *reader, const struct unit *unit, size_t image_len,
+				      struct blockz_fault *fault)
 {
 	struct buffer in = { 0 }, out = { 0 };
 	enum blockz_status status = BLOCKZ_OK;
 	reader->zeros_len = 0;
-	if (!buffer_reserve(&in, unit_len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK) ||
-	    !buffer_reserve(&reader->zeros, unit_len)) {
+	if (!buffer_reserve(&in, unit->len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK) ||
+	    !buffer_reserve(&reader->zeros, unit->len)) {
 		status = fault_nomem(fault);
 	} else {
-		memcpy(in.bytes, unit, unit_len);
-		memcpy(reader->zeros.bytes, unit, unit_len);
-		const struct unit one = { in.bytes, unit_len, file_off, false };
-		status = reader->map->format->decode(reader->decoder, &one, out.bytes, image_len, fault);
+		struct unit copy = *unit;
+		copy.bytes = in.bytes;
+		memcpy(in.bytes, unit->bytes, unit->len);
+		memcpy(reader->zeros.bytes, unit->bytes, unit->len);
+		status = reader->map->format->decode(reader->decoder, &copy, out.bytes, image_len, fault);
 	}
 	if (status == BLOCKZ_OK && !all_zeros(out.bytes, image_len))
-		status = fault_set(fault, BLOCKZ_DAMAGED, file_off, "a piece that the index calls zero is not");
-	if (status == BLOCKZ_OK)
-		reader->zeros_len = unit_len;
+		status = fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a piece that the index calls zero is not");
+	if (status == BLOCKZ_OK) {
+		reader->zeros_len = unit->len;
+		reader->zeros_image_len = image_len;
+	}
 	buffer_free(&in);
 	buffer_free(&out);
 	return status;
@@ -108,10 +113,14 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 		uint64_t part = count < batch ? count : batch, off = piece->file_off + first * unit_len;
 		enum blockz_status status = read_in(reader, off, part * unit_len, fault);
 		for (uint64_t i = 0; i < part && status == BLOCKZ_OK; i++) {
-			const uint8_t *unit = reader->in.bytes + i * unit_len;
-			if (reader->zeros_len == unit_len && memcmp(unit, reader->zeros.bytes, unit_len) == 0)
+			const struct unit unit = {
+				reader->in.bytes + i * unit_len, unit_len, off + i * unit_len, piece->method,
+				piece->ends_stream,
+			};
+			if (reader->zeros_len == unit_len && reader->zeros_image_len == image_len &&
+			    memcmp(unit.bytes, reader->zeros.bytes, unit_len) == 0)
 				continue;
-			status = learn_zeros(reader, unit, unit_len, image_len, off + i * unit_len, fault);
+			status = learn_zeros(reader, &unit, image_len, fault);
 		}
 		if (status != BLOCKZ_OK)
 			return status;
@@ -121,23 +130,16 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 	return BLOCKZ_OK;
 }
 
-/* Reads the file bytes of [start, end) of a span, headers and all, and gathers the payload in out. */
-static enum blockz_status read_span(struct piece_reader *reader, const struct span *span, uint64_t start,
-				    uint64_t end, uint64_t *file_off_ret, uint8_t *out, struct blockz_fault *fault)
+/* Gathers the payload of image bytes [start, end) of a span from its file bytes, which begin at file_off. */
+static void gather(const struct span *span, uint64_t start, uint64_t end, const uint8_t *bytes, uint64_t file_off,
+		   uint8_t *out)
 {
-	uint64_t off = span_extent(span, start).file_off - span->header_len;
-	uint64_t last = span_extent(span, end - 1).file_off + 1;
-	enum blockz_status status = read_in(reader, off, last - off, fault);
-	if (status != BLOCKZ_OK)
-		return status;
 	for (uint64_t pos = start; pos < end;) {
 		struct blockz_extent extent = span_extent(span, pos);
 		size_t len = (size_t)(extent.length < end - pos ? extent.length : end - pos);
-		memcpy(out + (pos - start), reader->in.bytes + (extent.file_off - off), len);
+		memcpy(out + (pos - start), bytes + (extent.file_off - file_off), len);
 		pos += len;
 	}
-	*file_off_ret = off;
-	return BLOCKZ_OK;
 }
 
 enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, uint64_t end, uint8_t *out,
@@ -146,21 +148,49 @@ enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, u
 	enum blockz_status status = BLOCKZ_OK;
 	while (start < end && status == BLOCKZ_OK) {
 		const struct span *span = &reader->map->spans[map_find_span(reader->map, start)];
-		uint64_t part_end = end < span->end ? end : span->end, off;
-		status = read_span(reader, span, start, part_end, &off, out, fault);
+		uint64_t part_end = end < span->end ? end : span->end;
+		uint64_t off = span_extent(span, start).file_off;
+		uint64_t last = span_extent(span, part_end - 1).file_off + 1;
+		status = read_in(reader, off, last - off, fault);
+		if (status == BLOCKZ_OK)
+			gather(span, start, part_end, reader->in.bytes, off, out);
 		out += part_end - start;
 		start = part_end;
 	}
 	return status;
 }
 
-enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
-					  uint32_t *crc_ret, struct blockz_fault *fault)
+/* Compares a check that stands inside a piece, whose file bytes are in the reader, with the piece's image bytes. */
+static enum blockz_status check_inside(const struct piece_reader *reader, const struct piece *piece,
+				       const struct check *check, const uint8_t *bytes, struct blockz_fault *fault)
 {
-	uint64_t start = reader->map->pieces[index].start, end = map_piece_end(reader->map, index), off;
-	const struct span *span = &reader->map->spans[map_find_span(reader->map, start)];
-	enum blockz_status status = read_span(reader, span, start, end, &off, out, fault);
+	const struct check_facts *facts = &check_methods[check->method];
+	uint8_t field[CHECK_LEN_MAX];
+	if (!check_sum(check->method, bytes, (size_t)(check->end - check->start), field))
+		return fault_nomem(fault);
+	if (memcmp(reader->in.bytes + (check->field_off - piece->file_off), field, facts->len) == 0)
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_DAMAGED, check->field_off,
+			 "%s of the piece at image offset %" PRIu64 " does not match its bytes", facts->name, piece->start);
+}
+
+enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
+					  uint64_t *crc_ret, struct blockz_fault *fault)
+{
+	const struct blockz_map *map = reader->map;
+	const struct piece *piece = &map->pieces[index];
+	uint64_t end = map_piece_end(map, index);
+	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
 	if (status == BLOCKZ_OK)
-		status = reader->map->format->framing(span, start, end, reader->in.bytes, off, fault);
+		status = map->format->layout(map, index, reader->in.bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	gather(&map->spans[map_find_span(map, piece->start)], piece->start, end, reader->in.bytes, piece->file_off, out);
+	for (size_t i = map_find_check(map, piece->start); i < map->check_count && status == BLOCKZ_OK; i++) {
+		if (map->checks[i].of_file || map->checks[i].start != piece->start)
+			break;
+		if (map_check_is_inside(map, &map->checks[i]))
+			status = check_inside(reader, piece, &map->checks[i], out, fault);
+	}
 	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }

@@ -16,8 +16,9 @@ struct piece_reader {
 	const struct blockz_map *map;
 	void *decoder;
 	struct buffer in;
-	struct buffer zeros; /* the bytes of a zero piece's unit that was decoded and found zero */
-	size_t zeros_len;    /* 0: none yet */
+	struct buffer zeros;    /* the bytes of a zero piece's unit that was decoded and found zero */
+	size_t zeros_len;       /* 0: none yet */
+	size_t zeros_image_len; /* what it decoded to */
 };
 
 bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *file, const struct blockz_map *map);
@@ -28,9 +29,10 @@ bool piece_is_long(const struct blockz_map *map, size_t index);
 
 /*
  * Decodes a piece that is not long, of one unit, to out, which has room for its image length and DECODE_SLACK, and compares
- * its CRC if the map has one.  crc_ret: the CRC-32 of what was decoded; may be NULL.
+ * its CRC if the map has one.  crc_ret: the check of what was decoded by the piece's
+ * method, if that is linear; may be NULL.
  */
-enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint32_t *crc_ret,
+enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint64_t *crc_ret,
 				struct blockz_fault *fault);
 
 /*
@@ -43,8 +45,8 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, uint64_t end, uint8_t *out,
 				  struct blockz_fault *fault);
 
-/* The same for a whole raw piece of an index: its stored headers must be as the layout says, and its CRC right. */
+/* The same for a whole raw piece: its headers must be as the format lays them out, and the checks over it right. */
 enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
-					  uint32_t *crc_ret, struct blockz_fault *fault);
+					  uint64_t *crc_ret, struct blockz_fault *fault);
 
 #endif

@@ -23,6 +23,13 @@
 
 enum { PAGE = 4096 };
 
+/* The check that was made anew last: where it stands twice, the second has the same value. */
+struct renewed {
+	uint64_t start, end; /* end 0: none yet */
+	enum check_method method;
+	uint8_t old[CHECK_LEN_MAX], new[CHECK_LEN_MAX];
+};
+
 struct planner {
 	struct blockz_plan *plan;
 	const struct blockz_map *map;
@@ -31,6 +38,7 @@ struct planner {
 	struct piece_reader reader;
 	struct buffer old, new;
 	const struct span *guarded; /* the span whose neighbours were looked at last */
+	struct renewed renewed;
 	struct blockz_fault *fault;
 };
 
@@ -46,11 +54,16 @@ static enum blockz_status add_payload(struct planner *planner, uint32_t edit, ui
 				      uint64_t file_off, const uint8_t *old, const uint8_t *new)
 {
 	size_t len = (size_t)(end - start);
-	uint32_t crc = crc32_update(0, new, len);
+	const struct piece *piece = &planner->map->pieces[map_find_piece(planner->map, start)];
+	const struct check_facts *facts = &check_methods[piece->method];
 	struct plan_write write = {
 		.file_off = file_off, .image_off = start, .length = (uint32_t)len, .edit = edit,
-		.value = crc, .delta = crc ^ crc32_update(0, old, len),
+		.value = crc32_update(0, new, len),
 	};
+	if (piece->method == CHECK_CRC32)
+		write.delta = write.value ^ crc32_update(0, old, len);
+	else if (facts->poly != NULL)
+		write.delta = facts->update(0, new, len) ^ facts->update(0, old, len);
 	return plan_add(planner->plan, &write, planner->fault);
 }
 
@@ -108,7 +121,7 @@ static enum blockz_status guard_behind(struct planner *planner, uint64_t end)
 /* What an index says of a span that will change is shown to be true of what stands around it.  A scan has shown it. */
 static enum blockz_status guard_span(struct planner *planner, const struct span *span)
 {
-	if (planner->map->index == BLOCKZ_INDEX_NONE || planner->guarded == span)
+	if (planner->map->index == BLOCKZ_INDEX_NONE || planner->map->format->before == NULL || planner->guarded == span)
 		return BLOCKZ_OK;
 	planner->guarded = span;
 	enum blockz_status status = planner->map->format->before(planner->reader.file, planner->map, span->file_off,
@@ -159,9 +172,9 @@ static enum blockz_status plan_raw(struct planner *planner, uint32_t edit, const
 	enum blockz_status status = BLOCKZ_OK;
 	while (start < end && status == BLOCKZ_OK) {
 		size_t index = map_find_piece(planner->map, start);
-		uint64_t part_end = planner->map->pieces[index].kind == BLOCKZ_RAW ? map_piece_end(planner->map, index)
-										    : start + RAW_PART_MAX;
-		part_end = min(part_end, end);
+		uint64_t part_end = min(map_piece_end(planner->map, index), end);
+		if (planner->map->pieces[index].kind != BLOCKZ_RAW)
+			part_end = min(part_end, start + RAW_PART_MAX);
 		status = plan_raw_part(planner, edit, span, start, part_end);
 		start = part_end;
 	}
@@ -253,50 +266,120 @@ static size_t first_write(const struct blockz_plan *plan, size_t count, bool of_
 	return low;
 }
 
-/* Plans the new value of one check from the first count writes, which are sorted by the key that its kind goes by. */
-static enum blockz_status plan_check(struct planner *planner, const struct check *check, size_t count)
+/* Plans the new field of a check, if it differs from the one in the file. */
+static enum blockz_status plan_field(struct planner *planner, const struct check *check, const uint8_t *old,
+				     const uint8_t *new)
 {
-	struct blockz_plan *plan = planner->plan;
-	bool of_file = check->kind == CHECK_CRC32_FILE;
-	uint32_t delta = 0;
-	uint64_t pos = check->start;
-	for (size_t i = first_write(plan, count, of_file, check->start); i < count; i++) {
-		const struct plan_write *write = &plan->writes[i];
-		uint64_t off = key(write, of_file);
-		if (off >= check->end)
-			break;
-		delta = (uint32_t)crc_shift(&crc32_poly, delta, off + write->length - pos) ^ write->delta;
-		pos = off + write->length;
-	}
-	delta = (uint32_t)crc_shift(&crc32_poly, delta, check->end - pos);
-	if (delta == 0)
-		return BLOCKZ_OK;
-	uint8_t old[4], new[4];
-	enum blockz_status status =
-		read_file(planner->reader.file, old, sizeof(old), check->field_off, planner->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	store_le32(new, load_le32(old) ^ delta);
-	struct plan_write write = {
-		.file_off = check->field_off, .length = sizeof(new), .edit = PLAN_CHECK, .value = load_le32(new),
-		.delta = crc32_update(0, old, sizeof(old)) ^ crc32_update(0, new, sizeof(new)),
-	};
-	return plan_add(plan, &write, planner->fault);
+	size_t len = check_methods[check->method].len;
+	return memcmp(old, new, len) == 0 ? BLOCKZ_OK
+					  : plan_add_field(planner->plan, check->field_off, old, new, len, planner->fault);
 }
 
+static enum blockz_status read_field(struct planner *planner, const struct check *check, uint8_t *field)
+{
+	return read_file(planner->reader.file, field, check_methods[check->method].len, check->field_off, planner->fault);
+}
+
+/* Moves a linear check by the first count writes, which are sorted by the key that its kind goes by. */
+static enum blockz_status move_check(struct planner *planner, const struct check *check, size_t count)
+{
+	const struct blockz_plan *plan = planner->plan;
+	const struct check_facts *facts = &check_methods[check->method];
+	uint64_t delta = 0, pos = check->start;
+	for (size_t i = first_write(plan, count, check->of_file, check->start); i < count; i++) {
+		const struct plan_write *write = &plan->writes[i];
+		uint64_t off = key(write, check->of_file);
+		if (off >= check->end)
+			break;
+		delta = crc_shift(facts->poly, delta, off + write->length - pos) ^ write->delta;
+		pos = off + write->length;
+	}
+	delta = crc_shift(facts->poly, delta, check->end - pos);
+	if (delta == 0)
+		return BLOCKZ_OK;
+	uint8_t old[CHECK_LEN_MAX], new[CHECK_LEN_MAX];
+	enum blockz_status status = read_field(planner, check, old);
+	for (size_t i = 0; i < facts->len; i++)
+		new[i] = (uint8_t)(old[i] ^ delta >> 8 * i);
+	return status == BLOCKZ_OK ? plan_field(planner, check, old, new) : status;
+}
+
+/* Puts the new bytes of the first count writes that lie in a piece over its old ones. */
+static enum blockz_status lay_over(struct planner *planner, size_t count, uint64_t start, uint64_t end, uint8_t *bytes)
+{
+	const struct blockz_plan *plan = planner->plan;
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = first_write(plan, count, false, start); i < count && status == BLOCKZ_OK; i++) {
+		const struct plan_write *write = &plan->writes[i];
+		const struct blockz_edit *edit = &planner->edits[write->edit];
+		if (write->image_off >= end)
+			break;
+		status = read_data(&edit->data, bytes + (write->image_off - start), write->length,
+				   edit->data_off + (write->image_off - edit->range.start), "new data", planner->fault);
+	}
+	return status;
+}
+
+/* What a check that is not linear is over the old bytes of its piece, and over the new ones. */
+static enum blockz_status renew(struct planner *planner, const struct check *check, size_t count)
+{
+	const struct blockz_map *map = planner->map;
+	struct renewed *renewed = &planner->renewed;
+	size_t index = map_find_piece(map, check->start), len = (size_t)(check->end - check->start);
+	if (renewed->start == check->start && renewed->end == check->end && renewed->method == check->method)
+		return BLOCKZ_OK;
+	if (piece_is_long(map, index))
+		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, check->field_off,
+				 "the %s over %zu bytes of image cannot be made anew: that is too much",
+				 check_methods[check->method].name, len);
+	if (!buffer_reserve(&planner->old, len + DECODE_SLACK))
+		return fault_nomem(planner->fault);
+	uint8_t *bytes = planner->old.bytes;
+	enum blockz_status status = map->pieces[index].kind == BLOCKZ_RAW
+					    ? piece_read_raw_checked(&planner->reader, index, bytes, NULL, planner->fault)
+					    : piece_decode(&planner->reader, index, bytes, NULL, planner->fault);
+	if (status == BLOCKZ_OK && !check_sum(check->method, bytes, len, renewed->old))
+		status = fault_nomem(planner->fault);
+	if (status == BLOCKZ_OK)
+		status = lay_over(planner, count, check->start, check->end, bytes);
+	if (status == BLOCKZ_OK && !check_sum(check->method, bytes, len, renewed->new))
+		status = fault_nomem(planner->fault);
+	renewed->start = check->start;
+	renewed->end = status == BLOCKZ_OK ? check->end : 0;
+	renewed->method = check->method;
+	return status;
+}
+
+static enum blockz_status renew_check(struct planner *planner, const struct check *check, size_t count)
+{
+	size_t first = first_write(planner->plan, count, false, check->start);
+	if (first == count || planner->plan->writes[first].image_off >= check->end)
+		return BLOCKZ_OK;
+	uint8_t old[CHECK_LEN_MAX];
+	enum blockz_status status = renew(planner, check, count);
+	if (status == BLOCKZ_OK)
+		status = read_field(planner, check, old);
+	if (status == BLOCKZ_OK && memcmp(old, planner->renewed.old, check_methods[check->method].len) != 0)
+		return fault_set(planner->fault, BLOCKZ_DAMAGED, check->field_off,
+				 "%s of image bytes %" PRIu64 "-%" PRIu64 " does not match them",
+				 check_methods[check->method].name, check->start, check->end);
+	return status == BLOCKZ_OK ? plan_field(planner, check, old, planner->renewed.new) : status;
+}
+
+/* Those over image bytes come first in the map; those over file bytes see their fields as writes too. */
 static enum blockz_status plan_checks(struct planner *planner)
 {
 	const struct blockz_map *map = planner->map;
 	enum blockz_status status = BLOCKZ_OK;
-	size_t payload = planner->plan->write_count;
-	for (size_t i = 0; i < map->check_count && status == BLOCKZ_OK; i++)
-		if (map->checks[i].kind == CHECK_CRC32_IMAGE)
-			status = plan_check(planner, &map->checks[i], payload);
+	size_t payload = planner->plan->write_count, i = 0;
+	for (; i < map->check_count && !map->checks[i].of_file && status == BLOCKZ_OK; i++)
+		status = check_methods[map->checks[i].method].poly != NULL ? move_check(planner, &map->checks[i], payload)
+									   : renew_check(planner, &map->checks[i], payload);
 	plan_sort(planner->plan);
-	for (size_t i = 0; i < map->check_count && status == BLOCKZ_OK; i++)
-		if (map->checks[i].kind == CHECK_CRC32_FILE)
-			status = plan_check(planner, &map->checks[i], planner->plan->write_count);
-	plan_sort(planner->plan);
+	for (; i < map->check_count && status == BLOCKZ_OK; i++) {
+		status = move_check(planner, &map->checks[i], planner->plan->write_count);
+		plan_sort(planner->plan);
+	}
 	return status;
 }
 

@@ -11,7 +11,6 @@
 #include "base/bytes.h"
 #include "base/export.h"
 #include "base/fault.h"
-#include "check/crc.h"
 #include "io/access.h"
 #include "parallel/pool.h"
 #include "stream/piece.h"
@@ -25,15 +24,16 @@ struct verify {
 	const struct blockz_verify_options *options;
 	size_t piece;  /* the next job */
 	uint64_t unit; /* of a zero piece */
-	/* What is known of each piece's bytes. */
-	uint32_t *crcs;
+	/* Where checks have to be joined of several pieces: what is known of each, by its method. */
+	bool joins;
+	uint64_t *crcs;
 	bool *known;
 };
 
 struct verify_job {
 	size_t piece;
 	uint64_t first_unit, units;
-	uint32_t crc;
+	uint64_t crc;
 	bool known;
 	struct buffer out, other;
 };
@@ -133,6 +133,7 @@ static enum blockz_status compare_zeros(const struct verify *verify, struct veri
 struct long_check {
 	const struct verify *verify;
 	struct verify_job *job;
+	const struct check_facts *facts;
 	uint64_t pos;
 	enum blockz_status status;
 	struct blockz_fault *fault;
@@ -141,7 +142,8 @@ struct long_check {
 static bool emit_check(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct long_check *check = ctx;
-	check->job->crc = crc32_update(check->job->crc, bytes, len);
+	if (check->verify->joins && check->facts->poly != NULL)
+		check->job->crc = check->facts->update(check->job->crc, bytes, len);
 	check->status = compare(check->verify, check->job, bytes, len, check->pos, check->fault);
 	check->pos += len;
 	return check->status == BLOCKZ_OK;
@@ -151,7 +153,9 @@ static enum blockz_status work_long(const struct verify *verify, struct verify_j
 				    struct blockz_fault *fault)
 {
 	const struct piece *piece = &verify->map->pieces[job->piece];
-	struct long_check check = { .verify = verify, .job = job, .pos = piece->start, .fault = fault };
+	struct long_check check = {
+		.verify = verify, .job = job, .facts = &check_methods[piece->method], .pos = piece->start, .fault = fault,
+	};
 	job->crc = 0;
 	enum blockz_status status =
 		verify->map->format->decode_long(reader->decoder, verify->file, piece,
@@ -172,7 +176,8 @@ static enum blockz_status work_zeros(const struct verify *verify, struct verify_
 	if (status == BLOCKZ_OK)
 		status = compare_zeros(verify, job, unit_len, piece->start + job->first_unit * unit_len, job->units,
 				       fault);
-	job->crc = crc32_zeros(image_len);
+	if (verify->joins && check_methods[piece->method].poly != NULL)
+		job->crc = crc_zeros(check_methods[piece->method].poly, image_len);
 	job->known = true;
 	return status;
 }
@@ -194,9 +199,10 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 	size_t len = (size_t)piece_image_len(verify->map, job->piece);
 	if (!buffer_reserve(&job->out, len + DECODE_SLACK))
 		return fault_nomem(fault);
-	enum blockz_status status =
-		piece->kind == BLOCKZ_RAW ? piece_read_raw_checked(thread, job->piece, job->out.bytes, &job->crc, fault)
-					  : piece_decode(thread, job->piece, job->out.bytes, &job->crc, fault);
+	uint64_t *crc = verify->joins ? &job->crc : NULL;
+	enum blockz_status status = piece->kind == BLOCKZ_RAW
+					    ? piece_read_raw_checked(thread, job->piece, job->out.bytes, crc, fault)
+					    : piece_decode(thread, job->piece, job->out.bytes, crc, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	job->known = true;
@@ -221,61 +227,61 @@ static enum blockz_status give(void *ctx, void *memory, void *thread, struct blo
 
 /* ---- Checks over everything ---- */
 
-/* The CRC of an interval of the image from those of its pieces; false where one of them is not known. */
-static bool join_crcs(const struct verify *verify, const struct check *check, uint32_t *crc_ret)
+/* Those inside a piece were compared when it was read; of others that are not linear the map has compared the copies. */
+static bool is_joined(const struct blockz_map *map, const struct check *check)
 {
-	uint32_t crc = 0;
-	if (check->start == check->end) {
-		*crc_ret = 0;
-		return true;
-	}
-	for (size_t i = map_find_piece(verify->map, check->start);
-	     i < verify->map->piece_count && verify->map->pieces[i].start < check->end; i++) {
+	return !check->of_file && check_methods[check->method].poly != NULL && !map_check_is_inside(map, check);
+}
+
+/* The check over an interval of the image from those of its pieces; false where one of them is not known. */
+static bool join_crcs(const struct verify *verify, const struct check *check, uint64_t *crc_ret)
+{
+	const struct blockz_map *map = verify->map;
+	uint64_t crc = 0;
+	for (size_t i = check->start < check->end ? map_find_piece(map, check->start) : map->piece_count;
+	     i < map->piece_count && map->pieces[i].start < check->end; i++) {
 		if (!verify->known[i])
 			return false;
-		crc = crc32_join(crc, verify->crcs[i], piece_image_len(verify->map, i));
+		crc = crc_shift(check_methods[check->method].poly, crc, piece_image_len(map, i)) ^ verify->crcs[i];
 	}
 	*crc_ret = crc;
 	return true;
 }
 
-static enum blockz_status crc_of_file(const struct verify *verify, const struct check *check, uint32_t *crc_ret,
+static enum blockz_status crc_of_file(const struct verify *verify, const struct check *check, uint64_t *crc_ret,
 				      struct blockz_fault *fault)
 {
 	uint8_t bytes[4096];
-	*crc_ret = 0;
+	uint64_t crc = 0;
 	for (uint64_t pos = check->start; pos < check->end;) {
 		size_t part = check->end - pos < sizeof(bytes) ? (size_t)(check->end - pos) : sizeof(bytes);
 		enum blockz_status status = read_file(verify->file, bytes, part, pos, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		*crc_ret = crc32_update(*crc_ret, bytes, part);
+		crc = check_methods[check->method].update(crc, bytes, part);
 		pos += part;
 	}
+	*crc_ret = crc;
 	return BLOCKZ_OK;
 }
 
 static enum blockz_status verify_check(const struct verify *verify, const struct check *check,
 				       struct blockz_fault *fault)
 {
-	uint8_t field[4];
-	uint32_t crc = 0;
-	enum blockz_status status = read_file(verify->file, field, sizeof(field), check->field_off, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (check->kind == CHECK_CRC32_FILE) {
+	const struct check_facts *facts = &check_methods[check->method];
+	uint8_t field[CHECK_LEN_MAX] = { 0 };
+	uint64_t crc = 0;
+	if (!check->of_file && (!is_joined(verify->map, check) || !join_crcs(verify, check, &crc)))
+		return BLOCKZ_OK;
+	enum blockz_status status = read_file(verify->file, field, facts->len, check->field_off, fault);
+	if (status == BLOCKZ_OK && check->of_file)
 		status = crc_of_file(verify, check, &crc, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-	} else if (!join_crcs(verify, check, &crc)) {
-		return BLOCKZ_OK;
-	}
-	if (load_le32(field) == crc)
-		return BLOCKZ_OK;
+	if (status != BLOCKZ_OK || load_le64(field) == crc)
+		return status;
 	return fault_set(fault, BLOCKZ_DAMAGED, check->field_off,
-			 "CRC-32 of %s bytes %" PRIu64 "-%" PRIu64 ", expected %08" PRIx32 ", found %08" PRIx32,
-			 check->kind == CHECK_CRC32_FILE ? "file" : "image", check->start, check->end, crc,
-			 load_le32(field));
+			 "%s of %s bytes %" PRIu64 "-%" PRIu64 ", expected %0*" PRIx64 ", found %0*" PRIx64, facts->name,
+			 check->of_file ? "file" : "image", check->start, check->end, (int)(2 * facts->len), crc,
+			 (int)(2 * facts->len), load_le64(field));
 }
 
 static enum blockz_status check_sizes(const struct verify *verify, struct blockz_fault *fault)
@@ -333,6 +339,8 @@ EXPORT enum blockz_status blockz_verify(const struct blockz_source *file, const 
 	if (status != BLOCKZ_OK)
 		return status;
 	struct verify verify = { .file = file, .map = map, .options = options };
+	for (size_t i = 0; i < map->check_count && !verify.joins; i++)
+		verify.joins = is_joined(map, &map->checks[i]);
 	verify.crcs = calloc(map->piece_count + 1, sizeof(*verify.crcs));
 	verify.known = calloc(map->piece_count + 1, sizeof(*verify.known));
 	status = verify.crcs == NULL || verify.known == NULL ? fault_nomem(fault) : run(&verify, fault);

@@ -11,7 +11,7 @@
 void *deflate_encoder_new(const struct pack_params *params);
 void deflate_encoder_free(void *encoder);
 enum blockz_status deflate_encode(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-				  struct buffer *out, size_t *out_len_ret, uint32_t *crc_ret,
+				  struct buffer *out, size_t *out_len_ret, uint64_t *crc_ret,
 				  struct blockz_fault *fault);
 
 void *deflate_decoder_new(void);

@@ -114,7 +114,7 @@ static enum blockz_status encode_raw(const uint8_t *bytes, size_t len, uint64_t 
 }
 
 enum blockz_status deflate_encode(void *context, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-				  struct buffer *out, size_t *out_len_ret, uint32_t *crc_ret,
+				  struct buffer *out, size_t *out_len_ret, uint64_t *crc_ret,
 				  struct blockz_fault *fault)
 {
 	*crc_ret = crc32_update(0, bytes, len);

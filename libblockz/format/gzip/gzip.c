@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+
+#include "base/fault.h"
 #include "format/format.h"
 #include "format/gzip/deflate.h"
 #include "format/gzip/layout.h"
@@ -7,10 +10,37 @@
 #include "format/gzip/walk.h"
 #include "format/gzip/write.h"
 
+enum {
+	PIECE_SIZE_DEFAULT = 1 << 20,  /* 1.3 ms to decode; smaller ones cost size */
+	ENCODER_MEMORY = 10 << 20, /* libdeflate's compressor at its highest level, and the walker */
+};
+
 static bool matches(const uint8_t *head, size_t len)
 {
 	return len >= 2 && head[0] == GZIP_ID1 && head[1] == GZIP_ID2;
 }
+
+static enum blockz_status choose(const struct blockz_pack_options *options, struct pack_params *params,
+				 struct blockz_fault *fault)
+{
+	if (params->extreme)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "gzip has no extreme levels");
+	if (params->piece_size == 0)
+		params->piece_size = PIECE_SIZE_DEFAULT;
+	if ((params->piece_size & (params->piece_size - 1)) != 0)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": gzip needs a power of two",
+				 params->piece_size);
+	params->raw_size = params->piece_size;
+	return format_choose_check(&format_gzip.public, options->check, &params->check, fault);
+}
+
+static uint64_t encoder_memory(const struct pack_params *params)
+{
+	/* A piece in and out, twice, since as many as there are threads wait for their turn; libdeflate's own. */
+	return 4 * params->piece_size + ENCODER_MEMORY;
+}
+
+static const char *const checks[] = { "crc32", NULL };
 
 const struct format format_gzip = {
 	.public = {
@@ -21,9 +51,12 @@ const struct format format_gzip = {
 		.level_default = 6,
 		.piece_size_min = (uint64_t)1 << INDEX_PIECE_LOG_MIN,
 		.piece_size_max = (uint64_t)1 << INDEX_PIECE_LOG_MAX,
-		.piece_size_default = (uint64_t)1 << 20, /* 1.3 ms to decode; smaller ones cost size */
+		.piece_size_default = PIECE_SIZE_DEFAULT,
+		.checks = checks,
 	},
 	.matches = matches,
+	.choose = choose,
+	.encoder_memory = encoder_memory,
 	.writer_new = gzip_writer_new,
 	.writer_free = gzip_writer_free,
 	.write_head = gzip_write_head,
@@ -38,7 +71,7 @@ const struct format format_gzip = {
 	.decoder_free = deflate_decoder_free,
 	.decode = deflate_decode,
 	.decode_long = deflate_decode_long,
-	.framing = gzip_framing,
+	.layout = gzip_layout,
 	.before = gzip_before,
 	.reach = WALK_WINDOW,
 };

@@ -49,7 +49,7 @@ static enum blockz_status add_piece(struct input *in, enum blockz_kind kind, uin
 {
 	struct piece piece = {
 		.start = in->image_pos, .file_off = in->file_pos, .file_len = file_len, .kind = kind,
-		.units = (uint32_t)units,
+		.method = CHECK_CRC32, .units = (uint32_t)units,
 	};
 	enum blockz_status status = map_add_piece(in->map, &piece, in->fault);
 	in->image_pos += image_len;
@@ -140,7 +140,7 @@ static enum blockz_status read_crcs(struct input *in, bool data_crcs)
 		piece->crc = load_le32(in->bytes + in->pos);
 		piece->has_crc = 1;
 		status = map_add_check(in->map, &(struct check){
-			CHECK_CRC32_IMAGE, piece->start, map_piece_end(in->map, i), in->index_off + in->pos,
+			piece->start, map_piece_end(in->map, i), in->index_off + in->pos, CHECK_CRC32, false,
 		}, in->fault);
 		in->pos += INDEX_CRC_LEN;
 	}
@@ -179,10 +179,10 @@ static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t
 /* The checks that a patch has to keep beside those of pieces, in the order in which they are computed. */
 static enum blockz_status add_checks(struct input *in, size_t len)
 {
-	struct check trailer = { CHECK_CRC32_IMAGE, 0, in->image_size, in->map->file_size - GZIP_TRAILER_LEN };
-	struct check copy = { CHECK_CRC32_IMAGE, 0, in->image_size, in->index_off + INDEX_TRAILER_OFF };
-	struct check self = { CHECK_CRC32_FILE, in->index_off, in->index_off + len - INDEX_CRC_LEN,
-			      in->index_off + len - INDEX_CRC_LEN };
+	uint64_t trailer_off = in->map->file_size - GZIP_TRAILER_LEN, end = in->index_off + len - INDEX_CRC_LEN;
+	struct check trailer = { 0, in->image_size, trailer_off, CHECK_CRC32, false };
+	struct check copy = { 0, in->image_size, in->index_off + INDEX_TRAILER_OFF, CHECK_CRC32, false };
+	struct check self = { in->index_off, end, end, CHECK_CRC32, true };
 	enum blockz_status status = map_add_check(in->map, &trailer, in->fault);
 	if (status == BLOCKZ_OK)
 		status = map_add_check(in->map, &copy, in->fault);

@@ -93,7 +93,7 @@ static void put_zeros(struct entry *entries, size_t *count, const struct entry *
 			continue;
 		struct entry cut = {
 			.start = edges[part], .end = edges[part + 1], .file_len = len / unit_size * unit_len,
-			.crc = crc32_zeros(len), .kind = part == 1 ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED,
+			.crc = (uint32_t)crc_zeros(&crc32_poly, len), .kind = part == 1 ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED,
 		};
 		put(entries, count, &cut, piece_size);
 	}
@@ -138,7 +138,8 @@ enum blockz_status index_add(struct index_builder *builder, const struct written
 		builder->given_up = true;
 		return BLOCKZ_OK;
 	}
-	struct entry entry = { piece->start, piece->end, piece->file_len, piece->crc, (uint8_t)piece->kind };
+	struct entry entry = { piece->start, piece->end, piece->file_len, (uint32_t)piece->tag,
+			       (uint8_t)piece->kind };
 	if (entry.kind == BLOCKZ_ZERO)
 		put_zeros(builder->entries, &builder->count, &entry, (entry.end - entry.start) / piece->units,
 			  builder->piece_size);

@@ -6,9 +6,12 @@
 #include "format/gzip/layout.h"
 #include "io/access.h"
 
-enum blockz_status gzip_framing(const struct span *span, uint64_t start, uint64_t end, const uint8_t *bytes,
-				uint64_t file_off, struct blockz_fault *fault)
+enum blockz_status gzip_layout(const struct blockz_map *map, size_t piece, const uint8_t *bytes,
+			       struct blockz_fault *fault)
 {
+	uint64_t start = map->pieces[piece].start, end = map_piece_end(map, piece);
+	uint64_t file_off = map->pieces[piece].file_off;
+	const struct span *span = &map->spans[map_find_span(map, start)];
 	while (start < end) {
 		struct blockz_extent extent = span_extent(span, start);
 		size_t len = (size_t)(extent.length < end - start ? extent.length : end - start);

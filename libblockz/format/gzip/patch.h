@@ -5,8 +5,8 @@
 
 #include "format/format.h"
 
-enum blockz_status gzip_framing(const struct span *span, uint64_t start, uint64_t end, const uint8_t *bytes,
-				uint64_t file_off, struct blockz_fault *fault);
+enum blockz_status gzip_layout(const struct blockz_map *map, size_t piece, const uint8_t *bytes,
+			       struct blockz_fault *fault);
 enum blockz_status gzip_before(const struct blockz_source *file, const struct blockz_map *map, uint64_t file_off,
 			       struct blockz_fault *fault);
 

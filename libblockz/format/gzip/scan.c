@@ -43,7 +43,7 @@ static enum blockz_status add_piece(struct scan *scan, uint64_t end, uint64_t en
 {
 	struct piece piece = {
 		.start = scan->piece_start, .file_off = scan->piece_off, .file_len = end_off - scan->piece_off,
-		.kind = BLOCKZ_COMPRESSED, .ends_stream = ends_stream, .units = 1,
+		.kind = BLOCKZ_COMPRESSED, .method = CHECK_CRC32, .ends_stream = ends_stream, .units = 1,
 	};
 	if (end == scan->piece_start)
 		return BLOCKZ_OK;
@@ -92,7 +92,7 @@ static enum blockz_status check_trailer(struct scan *scan, uint64_t off, uint64_
 			       : fault_set(fault, BLOCKZ_DAMAGED, off, "CRC-32 of an empty member is %08" PRIx32,
 					   load_le32(trailer));
 	return map_add_check(scan->map, &(struct check){
-		CHECK_CRC32_IMAGE, scan->member_image, scan->member_image + member_len, off,
+		scan->member_image, scan->member_image + member_len, off, CHECK_CRC32, false,
 	}, fault);
 }
 

@@ -33,7 +33,7 @@ void *gzip_writer_new(const struct pack_params *params)
 		return NULL;
 	writer->facts.encoder = deflate_encoder_at(params->level);
 	writer->facts.level = params->level;
-	if (params->indexed) {
+	if (params->rewritable && !params->no_index) {
 		writer->index_len = index_room(params);
 		writer->index = index_builder_new(params->piece_size);
 		if (writer->index == NULL) {
@@ -85,15 +85,18 @@ enum blockz_status gzip_write_head(void *context, struct buffer *out, size_t *le
 enum blockz_status gzip_write_piece(void *context, const struct written_piece *piece, struct blockz_fault *fault)
 {
 	struct writer *writer = context;
-	writer->crc = crc32_join(writer->crc, piece->crc, piece->end - piece->start);
+	uint64_t len = piece->end - piece->start;
+	writer->crc = crc32_join(writer->crc, piece->kind == BLOCKZ_ZERO ? (uint32_t)crc_zeros(&crc32_poly, len) : (uint32_t)piece->tag, len);
 	writer->body_len += piece->file_len;
 	writer->facts.image_size = piece->end;
 	return writer->index == NULL ? BLOCKZ_OK : index_add(writer->index, piece, fault);
 }
 
-enum blockz_status gzip_write_tail(void *context, struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+enum blockz_status gzip_write_tail(void *context, struct buffer *out, size_t *len_ret,
+				   uint64_t *index_piece_size_ret, struct blockz_fault *fault)
 {
 	struct writer *writer = context;
+	*index_piece_size_ret = 0; /* it stands in the head */
 	if (!buffer_reserve(out, END_LEN + GZIP_TRAILER_LEN))
 		return fault_nomem(fault);
 	static const uint8_t end[END_LEN] = { 0x03, 0x00 };

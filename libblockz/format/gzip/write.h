@@ -9,7 +9,8 @@ void *gzip_writer_new(const struct pack_params *params);
 void gzip_writer_free(void *writer);
 enum blockz_status gzip_write_head(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
 enum blockz_status gzip_write_piece(void *writer, const struct written_piece *piece, struct blockz_fault *fault);
-enum blockz_status gzip_write_tail(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
+enum blockz_status gzip_write_tail(void *writer, struct buffer *out, size_t *len_ret,
+				   uint64_t *index_piece_size_ret, struct blockz_fault *fault);
 enum blockz_status gzip_rewrite_head(void *writer, struct buffer *out, size_t *len_ret,
 				     uint64_t *index_piece_size_ret, struct blockz_fault *fault);
 

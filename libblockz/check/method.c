@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "check/method.h"
+
+#include <openssl/evp.h>
+#include <xxhash.h>
+
+#include "base/bytes.h"
+
+static uint64_t update_crc32(uint64_t crc, const void *bytes, size_t len)
+{
+	return crc32_update((uint32_t)crc, bytes, len);
+}
+
+const struct check_facts check_methods[] = {
+	[CHECK_NONE] = { "none", 0, NULL, NULL },
+	[CHECK_CRC32] = { "CRC-32", 4, &crc32_poly, update_crc32 },
+	[CHECK_CRC64] = { "CRC-64", 8, &crc64_poly, crc64_update },
+	[CHECK_SHA256] = { "SHA-256", 32, NULL, NULL },
+	[CHECK_XXH64_LOW32] = { "XXH64", 4, NULL, NULL },
+};
+
+bool check_sum_start(struct check_sum *sum, enum check_method method)
+{
+	*sum = (struct check_sum){ .method = method };
+	switch (method) {
+	case CHECK_SHA256:
+		sum->state = EVP_MD_CTX_new();
+		if (sum->state != NULL && EVP_DigestInit_ex(sum->state, EVP_sha256(), NULL) == 1)
+			return true;
+		EVP_MD_CTX_free(sum->state);
+		return false;
+	case CHECK_XXH64_LOW32:
+		sum->state = XXH64_createState();
+		if (sum->state != NULL)
+			XXH64_reset(sum->state, 0);
+		return sum->state != NULL;
+	default:
+		return true;
+	}
+}
+
+void check_sum_update(struct check_sum *sum, const void *bytes, size_t len)
+{
+	switch (sum->method) {
+	case CHECK_SHA256:
+		EVP_DigestUpdate(sum->state, bytes, len);
+		break;
+	case CHECK_XXH64_LOW32:
+		XXH64_update(sum->state, bytes, len);
+		break;
+	default:
+		if (check_methods[sum->method].update != NULL)
+			sum->crc = check_methods[sum->method].update(sum->crc, bytes, len);
+	}
+}
+
+void check_sum_finish(struct check_sum *sum, uint8_t *field)
+{
+	switch (sum->method) {
+	case CHECK_SHA256:
+		if (field != NULL)
+			EVP_DigestFinal_ex(sum->state, field, NULL);
+		EVP_MD_CTX_free(sum->state);
+		break;
+	case CHECK_XXH64_LOW32:
+		if (field != NULL)
+			store_le32(field, (uint32_t)XXH64_digest(sum->state));
+		XXH64_freeState(sum->state);
+		break;
+	default:
+		for (size_t i = 0; field != NULL && i < check_methods[sum->method].len; i++)
+			field[i] = (uint8_t)(sum->crc >> 8 * i);
+	}
+	sum->state = NULL;
+}
+
+bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t field[CHECK_LEN_MAX])
+{
+	struct check_sum sum;
+	if (!check_sum_start(&sum, method))
+		return false;
+	check_sum_update(&sum, bytes, len);
+	check_sum_finish(&sum, field);
+	return true;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The kinds of checks that stand in compressed files, and sums that run over the bytes they cover. */
+#ifndef CHECK_METHOD_H
+#define CHECK_METHOD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "check/crc.h"
+
+enum check_method {
+	CHECK_NONE,
+	CHECK_CRC32,       /* RFC 1952; xz */
+	CHECK_CRC64,       /* xz */
+	CHECK_SHA256,      /* xz */
+	CHECK_XXH64_LOW32, /* RFC 8878: the low 32 bits of XXH64, seed 0 */
+};
+
+enum { CHECK_LEN_MAX = 32 };
+
+/* Of one method; len is that of its field in bytes, and a number stands in it little-endian. */
+struct check_facts {
+	const char *name;
+	size_t len;
+	/*
+	 * Linear checks have a polynomial: they are moved by the difference of old and new bytes.  Others, NULL, are
+	 * verified over the old bytes first, and then made anew.
+	 */
+	const struct crc_poly *poly;
+	uint64_t (*update)(uint64_t crc, const void *bytes, size_t len); /* of linear ones; starts with 0 */
+};
+
+extern const struct check_facts check_methods[]; /* by enum check_method */
+
+/* A sum that runs over bytes.  Private. */
+struct check_sum {
+	enum check_method method;
+	uint64_t crc;
+	void *state;
+};
+
+/* Begins a sum; false: no memory, and there is nothing to finish. */
+bool check_sum_start(struct check_sum *sum, enum check_method method);
+void check_sum_update(struct check_sum *sum, const void *bytes, size_t len);
+/* Writes the field's bytes, as many as the method has, and frees what the sum needed.  field NULL: frees alone. */
+void check_sum_finish(struct check_sum *sum, uint8_t *field);
+
+/* All in one: the field over len bytes.  False: no memory. */
+bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t field[CHECK_LEN_MAX]);
+
+#endif
