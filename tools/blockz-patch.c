@@ -483,6 +483,7 @@ static enum blockz_status run_output(struct job *job)
 	if (status != BLOCKZ_OK)
 		return status;
 	status = to_stdout ? copy_to_stdout(job, &output) : copy_to_file(job, &output);
+	job->fault.state = BLOCKZ_IMAGE_UNCHANGED; /* whatever became of the copy */
 	output_close(&output);
 	if (status == BLOCKZ_OK)
 		say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output,

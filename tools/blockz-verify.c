@@ -80,7 +80,7 @@ static enum blockz_status verify(struct job *job, const struct blockz_source *ag
 {
 	struct blockz_verify_options options = {
 		.quick = job->quick, .against = against,
-		.work = cli_work(&job->cli, "verify", BLOCKZ_UNKNOWN, job->threads),
+		.work = cli_work_on_file(&job->cli, "verify", job->file.source.size, job->threads),
 	};
 	enum blockz_status status = blockz_verify(&job->file.source, &options, &job->result, &job->fault);
 	cli_work_end(&job->cli);

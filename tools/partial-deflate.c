@@ -453,14 +453,17 @@ static enum blockz_status run(struct job *job)
 	return status;
 }
 
-/* Faults from here on are those of the output. */
 static enum blockz_status run_output(struct job *job)
 {
 	enum blockz_status status = output_open(&job->output, job->output_path, job->force, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = write_output(job);
-	if (status == BLOCKZ_OK)
+	if (status == BLOCKZ_OK) {
+		job->cli.state = BLOCKZ_IMAGE_UPDATED;
 		status = job->cli.json ? print_report(job) : BLOCKZ_OK;
+		if (status != BLOCKZ_OK)
+			job->fault.state = job->cli.state;
+	}
 	if (status == BLOCKZ_OK)
 		say_done(job);
 	output_close(&job->output);
@@ -474,8 +477,10 @@ int main(int argc, char **argv)
 	const char *file = job.input;
 	enum blockz_status status = run(&job);
 	if (status == BLOCKZ_OK) {
-		file = job.output_path;
 		status = run_output(&job);
+		/* Wrong arguments, as a range beyond the image, speak of the input. */
+		if (status != BLOCKZ_USAGE)
+			file = job.output_path;
 	}
 	if (status != BLOCKZ_OK)
 		cli_fail(&job.cli, file, &job.fault);

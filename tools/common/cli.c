@@ -399,12 +399,12 @@ static bool on_progress(void *ctx, uint64_t image_done, uint64_t file_done)
 	enum { A_SECOND = 8 };
 	struct cli *cli = ctx;
 	struct timespec now;
-	(void)file_done;
+	uint64_t done = cli->bar.of_file ? file_done : image_done;
 	if (cli->progress != CLI_PROGRESS_NEVER) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		bool must = cli->progress == CLI_PROGRESS_ALWAYS && (!cli->bar.shown || image_done == cli->bar.total);
+		bool must = cli->progress == CLI_PROGRESS_ALWAYS && (!cli->bar.shown || done == cli->bar.total);
 		if (must || seconds_between(&cli->bar.last, &now) > 1.0 / A_SECOND) {
-			draw(cli, image_done, seconds_between(&cli->bar.start, &now));
+			draw(cli, done, seconds_between(&cli->bar.start, &now));
 			cli->bar.last = now;
 		}
 	}
@@ -417,10 +417,18 @@ struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total, 
 		cli->progress = CLI_PROGRESS_NEVER;
 	cli->bar.label = label;
 	cli->bar.total = total;
+	cli->bar.of_file = false;
 	cli->bar.shown = false;
 	clock_gettime(CLOCK_MONOTONIC, &cli->bar.start);
 	cli->bar.last = cli->bar.start;
 	return (struct blockz_work){ .threads = threads, .progress = on_progress, .progress_ctx = cli };
+}
+
+struct blockz_work cli_work_on_file(struct cli *cli, const char *label, uint64_t file_size, unsigned threads)
+{
+	struct blockz_work work = cli_work(cli, label, file_size, threads);
+	cli->bar.of_file = true;
+	return work;
 }
 
 void cli_work_end(struct cli *cli)

@@ -86,7 +86,8 @@ struct cli {
 	struct {
 		bool shown;
 		const char *label;
-		uint64_t total; /* image bytes, or BLOCKZ_UNKNOWN */
+		uint64_t total; /* bytes, or BLOCKZ_UNKNOWN */
+		bool of_file;   /* of the compressed file, not of the image */
 		struct timespec start, last;
 	} bar;
 };
@@ -132,6 +133,8 @@ int cli_finish(struct cli *cli, enum blockz_status status);
  * as "verify", must live until cli_work_end(), which takes the bar away.
  */
 struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total, unsigned threads);
+/* The same where the image's size is not known yet: the bar goes by bytes of the compressed file. */
+struct blockz_work cli_work_on_file(struct cli *cli, const char *label, uint64_t file_size, unsigned threads);
 void cli_work_end(struct cli *cli);
 
 /*

@@ -173,7 +173,12 @@ enum blockz_status output_commit(struct output *output, struct blockz_fault *fau
 	free(output->temporary);
 	output->temporary = NULL;
 	error = sync_directory(output);
-	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "sync of its directory");
+	if (error == 0)
+		return BLOCKZ_OK;
+	tool_fault_errno(fault, error, "sync of its directory");
+	if (fault != NULL)
+		fault->state = BLOCKZ_IMAGE_UPDATED;
+	return BLOCKZ_FAILED;
 }
 
 void output_close(struct output *output)

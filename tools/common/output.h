@@ -34,7 +34,10 @@ enum blockz_status output_open(struct output *output, const char *path, bool for
 /* Makes the content durable; stdout is left alone. */
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault);
 
-/* Syncs if that was not done, gives the file its name, durably.  Refuses after a signal.  Errors: BLOCKZ_FAILED. */
+/*
+ * Syncs if that was not done, gives the file its name, durably.  Refuses after a signal.  Errors: BLOCKZ_FAILED; the
+ * state is "updated" where the file has its name already.
+ */
 enum blockz_status output_commit(struct output *output, struct blockz_fault *fault);
 
 /* Removes a file that was not committed, and closes.  Fine for zeros, and twice. */
