@@ -360,6 +360,7 @@ struct blockz_plan;
 struct blockz_plan_info {
 	uint64_t writes;        /* how many; 0: the image has these bytes already */
 	uint64_t payload_bytes; /* image bytes that are overwritten */
+	uint64_t unchecked_bytes; /* of these, those over which the file has no check */
 	uint64_t check_bytes;   /* bytes of checks that are overwritten */
 };
 

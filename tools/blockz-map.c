@@ -292,7 +292,7 @@ static void print_text(const struct view *view)
 	if (info.image_size > 0)
 		printf(" (%.1f %%)", 100.0 * (double)info.file_size / (double)info.image_size);
 	printf(", %" PRIu64 " pieces, %s\n\n", info.pieces,
-	       info.index == BLOCKZ_INDEX_HEADER ? "map from its index" : "map from a scan");
+	       info.index != BLOCKZ_INDEX_NONE ? "map from its index" : "map from a scan");
 	if (columns > 0) {
 		bar_print(stdout, view->map, &view->table, columns, bar_colours());
 		putchar('\n');
@@ -323,10 +323,9 @@ static void print_json_extents(FILE *out, const struct blockz_map *map, const st
 static bool print_json_head(FILE *out, const struct blockz_map *map)
 {
 	struct blockz_map_info info = blockz_map_info(map);
-	json_t *head = json_pack("{s:s, s:o, s:o, s:s, s:o}", "format", info.format, "file_size",
+	json_t *head = json_pack("{s:s, s:o, s:o, s:o, s:o}", "format", info.format, "file_size",
 				 json_bytes(info.file_size), "image_size", json_bytes(info.image_size), "index",
-				 info.index == BLOCKZ_INDEX_HEADER ? "header" : "none", "pieces",
-				 json_bytes(info.pieces));
+				 json_index(info.index), "pieces", json_bytes(info.pieces));
 	bool done = head != NULL && fputc('{', out) != EOF && json_dumpf(head, out, JSON_EMBED) == 0;
 	json_decref(head);
 	return done;

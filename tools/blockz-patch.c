@@ -285,6 +285,14 @@ static void say_done(const struct job *job, FILE *out, const char *path, const c
 			info.payload_bytes, info.check_bytes, info.writes);
 }
 
+static void warn_unchecked(const struct job *job, const char *path)
+{
+	uint64_t bytes = blockz_plan_info(job->plan).unchecked_bytes;
+	if (bytes > 0)
+		cli_warn(&job->cli, path, "no check stands over %" PRIu64 " of the new bytes: nothing can see damage there",
+			 bytes);
+}
+
 static void say_stale(const struct job *job, const char *path)
 {
 	json_t *stale = report_stale(path, true), *name;
@@ -422,6 +430,7 @@ static enum blockz_status run_in_place(struct job *job)
 		return status;
 	if (blockz_plan_info(job->plan).writes > 0)
 		job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	warn_unchecked(job, job->options.file);
 	if (job->cli.json)
 		return report_in_place(job);
 	say_done(job, stdout, job->options.file, "image updated");
@@ -485,6 +494,8 @@ static enum blockz_status run_output(struct job *job)
 	status = to_stdout ? copy_to_stdout(job, &output) : copy_to_file(job, &output);
 	job->fault.state = BLOCKZ_IMAGE_UNCHANGED; /* whatever became of the copy */
 	output_close(&output);
+	if (status == BLOCKZ_OK)
+		warn_unchecked(job, job->options.output);
 	if (status == BLOCKZ_OK)
 		say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output,
 			 "patched copy");

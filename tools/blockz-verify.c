@@ -119,7 +119,7 @@ static enum blockz_status print_report(struct job *job)
 		return status;
 	json_t *object = report_json(&report);
 	json_object_set_new(object, "format", json_string(info->format));
-	json_object_set_new(object, "index", json_string(info->index == BLOCKZ_INDEX_HEADER ? "header" : "none"));
+	json_object_set_new(object, "index", json_index(info->index));
 	json_object_set_new(object, "pieces", json_bytes(info->pieces));
 	json_object_set_new(object, "raw_bytes", json_bytes(job->result.raw_bytes));
 	json_object_set_new(object, "patchable_bytes", json_bytes(job->result.patchable_bytes));
@@ -136,7 +136,7 @@ static void say_good(const struct job *job)
 	size_human(raw, sizeof(raw), job->result.patchable_bytes);
 	cli_say(&job->cli, stdout, job->path, "%s: %s, image of %s in %" PRIu64 " pieces, %s of it patchable, %s",
 		job->quick ? "no damage found (quick)" : "good", info->format, image, info->pieces, raw,
-		info->index == BLOCKZ_INDEX_HEADER ? "index" : "no index");
+		info->index != BLOCKZ_INDEX_NONE ? "index" : "no index");
 }
 
 static enum blockz_status run(struct job *job)

@@ -27,7 +27,10 @@ enum {
 	KEY_RAW_LIST,
 	KEY_DISK_OFFSET,
 	KEY_SECTOR_SIZE,
+	KEY_CHECK,
+	KEY_NO_CHECKSUM,
 	KEY_PIECE_SIZE,
+	KEY_MEMORY,
 	KEY_NO_INDEX,
 	KEY_FORCE,
 	KEY_VERIFY,
@@ -44,7 +47,11 @@ static const struct cli_option option_rows[] = {
 	{ "sector-size", KEY_SECTOR_SIZE, "N", "sectors of the disk: 512 or 4096 (default: as found)" },
 	{ "format", 'f', "FORMAT", "what to write (default: by the suffix of OUTPUT)" },
 	CLI_LEVEL,
+	{ "extreme", 'e', NULL, "slower and a little smaller, where the format has it" },
+	{ "check", KEY_CHECK, "CHECK", "what stands over the data, where the format has a choice" },
+	{ "no-checksum", KEY_NO_CHECKSUM, NULL, "the same as --check none" },
 	{ "piece-size", KEY_PIECE_SIZE, "N", "image bytes that decompress on their own" },
+	{ "memory", KEY_MEMORY, "N", "use no more memory to compress, and fewer threads if need be" },
 	{ "no-index", KEY_NO_INDEX, NULL, "do not keep the map in the file" },
 	{ "threads", 'T', "N", "threads (default: all)" },
 	{ "force", KEY_FORCE, NULL, "replace an existing OUTPUT" },
@@ -63,14 +70,17 @@ static void print_more(FILE *out)
 {
 	const struct blockz_format *format;
 	for (size_t i = 0; (format = blockz_format_at(i)) != NULL; i++) {
-		char least[32], most[32], usual[32];
+		char least[32], most[32], usual[32] = "by level";
 		size_human(least, sizeof(least), format->piece_size_min);
 		size_human(most, sizeof(most), format->piece_size_max);
-		size_human(usual, sizeof(usual), format->piece_size_default);
-		fprintf(out,
-			"Format %s (%s): levels %d to %d, default %d; pieces of %s to %s, powers of two, default %s.\n",
+		if (format->piece_size_default != 0)
+			size_human(usual, sizeof(usual), format->piece_size_default);
+		fprintf(out, "Format %s (%s): levels %d to %d, default %d; pieces of %s to %s, default %s;\n  checks",
 			format->name, format->suffix, format->level_min, format->level_max, format->level_default, least,
 			most, usual);
+		for (size_t j = 0; format->checks[j] != NULL; j++)
+			fprintf(out, "%s %s", j > 0 ? "," : "", format->checks[j]);
+		fputs(".\n", out);
 	}
 	fputs("OFFSETs toggle between compressed, as at the start, and raw.  Numbers take the suffixes K, M, G, T\n"
 	      "(powers of 1024) and s (sectors of 512 bytes).  INPUT and OUTPUT may be -.\n", out);
@@ -225,6 +235,20 @@ static void take_option(struct job *job, int key, const char *argument)
 		break;
 	case 'f':
 		job->pack.format = format_argument(job, argument);
+		break;
+	case 'e':
+		job->pack.extreme = true;
+		break;
+	case KEY_CHECK:
+		job->pack.check = argument;
+		break;
+	case KEY_NO_CHECKSUM:
+		job->pack.check = "none";
+		break;
+	case KEY_MEMORY:
+		job->pack.memory = cli_size(&job->cli, "--memory", argument);
+		if (job->pack.memory == 0)
+			cli_usage(&job->cli, "--memory: 0 bytes are no limit that anything fits in");
 		break;
 	case KEY_PIECE_SIZE:
 		job->pack.piece_size = cli_size(&job->cli, "--piece-size", argument);

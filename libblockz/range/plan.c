@@ -75,7 +75,7 @@ void plan_sort(struct blockz_plan *plan)
 
 EXPORT struct blockz_plan_info blockz_plan_info(const struct blockz_plan *plan)
 {
-	struct blockz_plan_info info = { .writes = plan->write_count };
+	struct blockz_plan_info info = { .writes = plan->write_count, .unchecked_bytes = plan->unchecked };
 	for (size_t i = 0; i < plan->write_count; i++) {
 		if (plan->writes[i].edit == PLAN_CHECK)
 			info.check_bytes += plan->writes[i].length;

@@ -22,6 +22,7 @@ struct blockz_plan {
 	struct blockz_edit *edits;
 	struct plan_write *writes; /* ascending by file offset, once the plan is complete */
 	size_t write_count;
+	uint64_t unchecked; /* bytes of payload without any check */
 	uint8_t *fields; /* new bytes of checks */
 	size_t fields_len;
 };

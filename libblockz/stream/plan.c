@@ -60,6 +60,8 @@ static enum blockz_status add_payload(struct planner *planner, uint32_t edit, ui
 		.file_off = file_off, .image_off = start, .length = (uint32_t)len, .edit = edit,
 		.value = crc32_update(0, new, len),
 	};
+	if (piece->method == CHECK_NONE)
+		planner->plan->unchecked += len;
 	if (piece->method == CHECK_CRC32)
 		write.delta = write.value ^ crc32_update(0, old, len);
 	else if (facts->poly != NULL)

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 layers=(
 	'stream'
-	'format/gzip'
+	'format/gzip format/xz format/zstd'
 	'format'
 	'io parallel'
 	'check range'

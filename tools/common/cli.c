@@ -76,11 +76,12 @@ void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **ar
 static int take_level(struct cli *cli, int digit)
 {
 	char *rest = optarg;
-	cli->level = digit - '0';
-	while (rest != NULL && isdigit((unsigned char)*rest) && cli->level < 1000)
-		cli->level = cli->level * 10 + (*rest++ - '0');
-	if (cli->level == 0 || cli->level >= 1000)
+	int level = digit - '0';
+	while (rest != NULL && isdigit((unsigned char)*rest) && level < 1000)
+		level = level * 10 + (*rest++ - '0');
+	if (level >= 1000)
 		cli_usage(cli, "there is no level -%c%s", digit, optarg != NULL ? optarg : "");
+	cli->level = level == 0 ? BLOCKZ_LEVEL_0 : level;
 	if (rest != NULL && *rest != '\0') {
 		*--rest = '-';
 		cli->argv[--optind] = rest;

@@ -70,7 +70,7 @@ enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_ALWAYS, CLI_PROGRESS_NEVER }
 struct cli {
 	const struct cli_tool *tool;
 	bool json, quiet;
-	int level; /* 0: not given */
+	int level; /* as in struct blockz_pack_options; 0: not given */
 	enum cli_progress progress;
 	char **operands;
 	int operand_count;

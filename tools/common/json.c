@@ -17,3 +17,11 @@ json_t *json_bytes(uint64_t value)
 {
 	return value == BLOCKZ_UNKNOWN ? json_null() : json_integer((json_int_t)value);
 }
+
+json_t *json_index(enum blockz_index index)
+{
+	static const char *const names[] = {
+		[BLOCKZ_INDEX_NONE] = "none", [BLOCKZ_INDEX_HEADER] = "header", [BLOCKZ_INDEX_TRAILER] = "trailer",
+	};
+	return json_string(names[index]);
+}

@@ -191,7 +191,7 @@ static void put_title(struct drawing *drawing)
 	fprintf(out, "</text>\n<text class=\"tick\" x=\"%d\" y=\"96\">%" PRIu64 " bytes of image, %" PRIu64
 		" bytes of file, %" PRIu64 " pieces, map from %s</text>\n",
 		MARGIN, drawing->info.image_size, drawing->info.file_size, drawing->info.pieces,
-		drawing->info.index == BLOCKZ_INDEX_HEADER ? "the index in its header" : "a scan of the file");
+		drawing->info.index != BLOCKZ_INDEX_NONE ? "the index in the file" : "a scan of the file");
 }
 
 /* A partition on the strip above the image, and its label: inside, or in a row above with a line down to it. */
