@@ -95,6 +95,9 @@ $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(LIB_OBJ
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
 
+# Here the program stands between the library and what allocates.
+$(BUILD)/unit/test_nomem: ALL_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc XXH64_createState inflateInit2_)
+
 # What is missing is installed first; only then is it known what can be built, so make starts anew.
 prepare:
 	@tests/prepare

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "images.h"
+
+#include <string.h>
+
+/* ---- Images ---- */
+
+struct blockz_range rnd_range(uint64_t limit)
+{
+	uint64_t start = rnd_below(limit), longest = limit - start;
+	if (rnd() % 3 == 0 && longest > 100)
+		longest = 100;
+	return (struct blockz_range){ start, start + 1 + rnd_below(longest) };
+}
+
+void fill_text(uint8_t *data, size_t len)
+{
+	static const char *const words[] = { "linux ",  "/boot/vmlinuz", "options ", "root=UUID=", "console=ttyS0 ",
+					     "initrd ", "the ",          "\n",       "ro quiet ",  "of " };
+	for (size_t pos = 0; pos < len;) {
+		const char *word = words[rnd_below(10)];
+		for (; *word != 0 && pos < len; word++)
+			data[pos++] = (uint8_t)*word;
+		if (pos < len && rnd() % 4 == 0)
+			data[pos++] = (uint8_t)('0' + rnd() % 10);
+	}
+}
+
+static void fill_disk(uint8_t *data, size_t len)
+{
+	for (size_t pos = 0; pos < len;) {
+		size_t run = 1 + (size_t)rnd_below(rnd() % 4 ? 20000 : 300000), back = 1 + (size_t)rnd_below(30000);
+		run = run < len - pos ? run : len - pos;
+		switch (rnd() % 4) {
+		case 0:
+			rnd_fill(data + pos, run);
+			break;
+		case 1:
+			fill_text(data + pos, run);
+			break;
+		case 2:
+			for (size_t i = pos; i < pos + run && i >= back; i++)
+				data[i] = data[i - back];
+			break;
+		default: /* zeros, as they are */
+			break;
+		}
+		pos += run;
+	}
+}
+
+struct bytes image_new(enum image_kind kind, size_t len)
+{
+	struct bytes image = bytes_new(len);
+	if (kind == IMAGE_NOISE)
+		rnd_fill(image.data, len);
+	else if (kind == IMAGE_TEXT)
+		fill_text(image.data, len);
+	else if (kind == IMAGE_DISK)
+		fill_disk(image.data, len);
+	return image;
+}
+
+/* ---- Files ---- */
+
+struct bytes pack_image(const struct blockz_format *format, struct bytes image, struct blockz_pack_options options,
+			struct blockz_pack_result *result_ret)
+{
+	struct growing_sink sink = { .room = 0 };
+	struct blockz_sink out = growing_sink_rewritable(&sink);
+	struct blockz_source source = bytes_source(image);
+	struct blockz_pack_result result;
+	struct blockz_fault fault = { .text = "" };
+	options.format = format->name;
+	enum blockz_status status = blockz_pack(&source, &out, &options, &result, &fault);
+	ck_assert_msg(status == BLOCKZ_OK, "pack: %s", fault.text);
+	ck_assert_uint_eq(result.image_size, image.len);
+	ck_assert_uint_eq(result.file_size, sink.bytes.len);
+	if (result_ret != NULL)
+		*result_ret = result;
+	return bytes_copy(sink.bytes);
+}
+
+struct blockz_map *map_of(struct blockz_source file, bool scan)
+{
+	struct blockz_map *map = NULL;
+	struct blockz_fault fault = { .text = "" };
+	enum blockz_status status = blockz_map_read(&file, scan, &map, &fault);
+	ck_assert_msg(status == BLOCKZ_OK, "map: %s", fault.text);
+	return map;
+}
+
+struct blockz_edit edit_from(struct bytes edited, struct blockz_range range)
+{
+	return (struct blockz_edit){ .range = range, .data = bytes_source(edited), .data_off = range.start };
+}
+
+void complement(struct bytes image, struct blockz_range range)
+{
+	for (uint64_t i = range.start; i < range.end; i++)
+		image.data[i] = (uint8_t)~image.data[i];
+}
+
+/* Carries out a plan; only what it names may be written, and that once. */
+static void apply(struct bytes file, const struct blockz_plan *plan)
+{
+	struct plain_store self = { .bytes = file };
+	struct blockz_store store = plain_store(&self);
+	struct blockz_planned_write write;
+	ck_assert_int_eq(blockz_plan_apply(plan, &store, NULL), BLOCKZ_OK);
+	ck_assert_uint_eq(self.log_count, blockz_plan_info(plan).writes);
+	ck_assert_uint_eq(self.syncs, self.log_count > 0);
+	for (size_t i = 0; blockz_plan_write_at(plan, i, &write); i++) {
+		ck_assert_uint_eq(write.file_off, self.log[i].off);
+		ck_assert_uint_eq(write.length, self.log[i].len);
+	}
+}
+
+static enum blockz_status plan_new(struct bytes file, bool scan, const struct blockz_edit *edits, size_t count,
+				   struct blockz_plan **plan_ret, struct blockz_fault *fault)
+{
+	struct blockz_source source = bytes_source(file);
+	struct blockz_map *map = map_of(source, scan);
+	struct blockz_work work = { .threads = 2 };
+	enum blockz_status status = blockz_plan_new(&source, map, edits, count, &work, plan_ret, fault);
+	ck_assert_int_eq(*plan_ret != NULL, status == BLOCKZ_OK);
+	blockz_map_free(map);
+	return status;
+}
+
+struct blockz_plan *plan_of(struct bytes file, bool scan, const struct blockz_edit *edits, size_t count)
+{
+	struct blockz_plan *plan = NULL;
+	struct blockz_fault fault = { .text = "" };
+	enum blockz_status status = plan_new(file, scan, edits, count, &plan, &fault);
+	ck_assert_msg(status == BLOCKZ_OK, "plan: %s", fault.text);
+	return plan;
+}
+
+enum blockz_status patch_file(struct bytes file, bool scan, const struct blockz_edit *edits, size_t count,
+			      struct blockz_plan_info *info_ret, struct blockz_fault *fault)
+{
+	struct blockz_plan *plan = NULL;
+	enum blockz_status status = plan_new(file, scan, edits, count, &plan, fault);
+	if (status == BLOCKZ_OK) {
+		apply(file, plan);
+		if (info_ret != NULL)
+			*info_ret = blockz_plan_info(plan);
+	}
+	blockz_plan_free(plan);
+	return status;
+}
+
+void patch_range(struct bytes file, bool scan, struct bytes edited, struct blockz_range range)
+{
+	struct blockz_edit edit = edit_from(edited, range);
+	struct blockz_fault fault = { .text = "" };
+	ck_assert_msg(patch_file(file, scan, &edit, 1, NULL, &fault) == BLOCKZ_OK, "patch: %s", fault.text);
+}
+
+enum blockz_status verify_file(struct bytes file, bool quick, struct blockz_verify_result *result_ret,
+			  struct blockz_fault *fault)
+{
+	struct blockz_memory memory = { file.data, file.len };
+	struct blockz_source source = blockz_source_memory(&memory);
+	struct blockz_verify_options options = { .quick = quick, .work.threads = 1 };
+	return blockz_verify(&source, &options, result_ret, fault);
+}
+
+void assert_verifies(struct bytes file)
+{
+	struct blockz_verify_result result;
+	struct blockz_fault fault = { .text = "" };
+	for (int quick = 0; quick < 2; quick++)
+		ck_assert_msg(verify_file(file, quick, &result, &fault) == BLOCKZ_OK, "verify: %s", fault.text);
+}

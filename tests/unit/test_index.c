@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Indexes of gzip files that lie, with a CRC that is right: verify finds out, and a patch that goes by one is refused, or
+ * does what it would have done without.
+ */
+#include <libdeflate.h>
+#include <string.h>
+
+#include "foreign.h"
+#include "format/gzip/layout.h"
+
+/* ---- Helpers ---- */
+
+static void append_piece(struct deflate_data *data, const void *bytes, size_t len)
+{
+	static const z_stream none;
+	z_stream z = none;
+	struct bytes out = bytes_new(len + len / 4 + 1000);
+	ck_assert_int_eq(deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	z.next_in = (uint8_t *)(uintptr_t)bytes;
+	z.avail_in = (uInt)len;
+	z.next_out = out.data;
+	z.avail_out = (uInt)out.len;
+	ck_assert_int_eq(deflate(&z, Z_FULL_FLUSH), Z_OK);
+	deflate_append(data, out.data, z.total_out);
+	deflateEnd(&z);
+}
+
+static void append_end(struct deflate_data *data)
+{
+	deflate_append(data, "\x03\x00", 2);
+}
+
+static enum blockz_status verified(struct bytes file, struct blockz_fault *fault)
+{
+	struct blockz_verify_result result;
+	return verify_file(file, false, &result, fault);
+}
+
+static bool index_is_used(struct bytes file)
+{
+	struct blockz_map *map = map_of(bytes_source(file), false);
+	bool used = blockz_map_info(map).index == BLOCKZ_INDEX_HEADER;
+	blockz_map_free(map);
+	return used;
+}
+
+/* ---- Built by hand ---- */
+
+START_TEST(an_honest_index_is_believed)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 5000), edited = bytes_copy(image);
+	struct deflate_data data = { .room = 0 };
+	append_piece(&data, image.data, 1000);
+	size_t first = data.bytes.len;
+	deflate_append_stored(&data, image.data + 1000, 3000, false);
+	size_t second = data.bytes.len;
+	append_piece(&data, image.data + 4000, 1000);
+	size_t third = data.bytes.len;
+	append_end(&data);
+	const struct index_claim claims[] = {
+		{ INDEX_SHORT, first, 1000 }, { INDEX_RAW, second - first, 3000 }, { INDEX_DATA, third - second, 0 },
+	};
+	uint32_t crc = (uint32_t)crc32_z(0, image.data + 1000, 3000);
+	struct bytes file = gzip_indexed(data.bytes, image, claims, 3, &crc, 1);
+	ck_assert(index_is_used(file));
+	assert_decodes("gzip", file, image);
+	assert_verifies(file);
+	complement(edited, (struct blockz_range){ 1000, 4000 });
+	patch_range(file, false, edited, (struct blockz_range){ 1000, 4000 });
+	ck_assert(index_is_used(file));
+	assert_decodes("gzip", file, edited);
+	assert_verifies(file);
+}
+END_TEST
+
+/*
+ * The piece of 25 bytes that decodes only because something stands behind it.  Each piece decodes alone, and to bytes that
+ * have the CRC in the trailer; but a decoder of the whole stream runs on into the next piece.
+ */
+START_TEST(a_piece_that_does_not_end_is_refused)
+{
+	struct bytes start, text = image_new(IMAGE_TEXT, 500);
+	struct bytes piece = unterminated_piece(&start), image = bytes_join(start, text);
+	struct deflate_data data = { .room = 0 };
+	deflate_append(&data, piece.data, piece.len);
+	append_piece(&data, text.data, text.len);
+	const struct index_claim claims[] = {
+		{ INDEX_SHORT, piece.len, start.len }, { INDEX_DATA, data.bytes.len - piece.len, 0 },
+	};
+	append_end(&data);
+
+	/* With `03 00` it decodes indeed, which is what makes it dangerous. */
+	struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+	struct bytes alone = bytes_join(piece, (struct bytes){ (uint8_t[]){ 3, 0 }, 2 }), room = bytes_new(start.len);
+	ck_assert_int_eq(libdeflate_deflate_decompress(decompressor, alone.data, alone.len, room.data, room.len, NULL),
+			 LIBDEFLATE_SUCCESS);
+	assert_bytes(room, start);
+	libdeflate_free_decompressor(decompressor);
+
+	struct bytes file = gzip_indexed(data.bytes, image, claims, 2, NULL, 0);
+	struct blockz_fault fault;
+	ck_assert(!judge_says("gzip", file, image));
+	ck_assert(index_is_used(file));
+	ck_assert_int_eq(verified(file, &fault), BLOCKZ_DAMAGED);
+	ck_assert_uint_lt(fault.offset, file.len);
+	struct blockz_map *map = NULL;
+	struct blockz_source source = bytes_source(file);
+	ck_assert_int_eq(blockz_map_read(&source, true, &map, NULL), BLOCKZ_DAMAGED);
+}
+END_TEST
+
+/* The same behind a raw range: a patch looks at what follows, and refuses. */
+START_TEST(a_piece_that_does_not_end_behind_a_raw_range)
+{
+	struct bytes raw = image_new(IMAGE_TEXT, 5000), end, text = image_new(IMAGE_TEXT, 500);
+	struct bytes piece = unterminated_piece(&end), image = bytes_join(bytes_join(raw, end), text);
+	struct deflate_data data = { .room = 0 };
+	deflate_append_stored(&data, raw.data, raw.len, false);
+	deflate_append(&data, piece.data, piece.len);
+	append_piece(&data, text.data, text.len);
+	const struct index_claim claims[] = {
+		{ INDEX_RAW, raw.len + 5, raw.len },
+		{ INDEX_SHORT, piece.len, end.len },
+		{ INDEX_DATA, data.bytes.len - piece.len - raw.len - 5, 0 },
+	};
+	append_end(&data);
+	uint32_t crc = (uint32_t)crc32_z(0, raw.data, raw.len);
+	struct bytes file = gzip_indexed(data.bytes, image, claims, 3, &crc, 1), before = bytes_copy(file);
+	struct bytes edited = bytes_copy(image);
+	struct blockz_fault fault;
+	edited.data[17] ^= 1;
+	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 0, raw.len });
+	ck_assert(index_is_used(file));
+	ck_assert_int_eq(verified(file, &fault), BLOCKZ_DAMAGED);
+	ck_assert_int_eq(patch_file(file, false, &edit, 1, NULL, &fault), BLOCKZ_DAMAGED);
+	assert_bytes(file, before);
+}
+END_TEST
+
+/* Stored blocks that a later match copies from, called a raw range: a patch would change what follows. */
+START_TEST(a_raw_range_that_is_referred_to)
+{
+	struct bytes noise = image_new(IMAGE_NOISE, 8000), image = bytes_join(noise, noise), edited = bytes_copy(image);
+	struct zlib_file *zlib = zlib_begin(0, Z_DEFAULT_STRATEGY, image.len);
+	zlib_put(zlib, noise.data, noise.len, Z_SYNC_FLUSH);
+	size_t first = zlib->z.total_out - 10;
+	zlib_level(zlib, 9);
+	zlib_put(zlib, noise.data, noise.len, Z_FULL_FLUSH);
+	size_t second = zlib->z.total_out - 10;
+	struct bytes plain = zlib_end(zlib);
+	ck_assert_uint_lt(plain.len, 8200); /* the second half is matches */
+	/* zlib's flush mark is part of what comes behind. */
+	struct deflate_data data = { .room = 0 };
+	deflate_append(&data, plain.data + 10, second);
+	append_end(&data);
+	const struct index_claim claims[] = {
+		{ INDEX_RAW, noise.len + 5, noise.len }, { INDEX_DATA, second - noise.len - 5, 0 },
+	};
+	ck_assert_uint_gt(first, noise.len + 5);
+	uint32_t crc = (uint32_t)crc32_z(0, noise.data, noise.len);
+	struct bytes file = gzip_indexed(data.bytes, image, claims, 2, &crc, 1), before = bytes_copy(file);
+	struct blockz_fault fault;
+	assert_decodes("gzip", file, image);
+	ck_assert(index_is_used(file));
+	ck_assert_int_eq(verified(file, &fault), BLOCKZ_DAMAGED);
+	complement(edited, (struct blockz_range){ 0, noise.len });
+	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 0, noise.len });
+	ck_assert_int_eq(patch_file(file, false, &edit, 1, NULL, &fault), BLOCKZ_DAMAGED);
+	ck_assert_int_eq(patch_file(file, true, &edit, 1, NULL, &fault), BLOCKZ_UNSUPPORTED);
+	assert_bytes(file, before);
+}
+END_TEST
+
+/* ---- Each bit of a good one ---- */
+
+static struct bytes read_all(struct bytes file, bool *ok_ret)
+{
+	struct blockz_source source = bytes_source(file);
+	struct blockz_map *map = map_of(source, false);
+	struct growing_sink sink = { .calls = 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_work work = { .threads = 1 };
+	struct blockz_range all = { 0, blockz_map_info(map).image_size };
+	*ok_ret = blockz_extract(&source, map, all, &out, &work, NULL) == BLOCKZ_OK;
+	blockz_map_free(map);
+	return sink.bytes;
+}
+
+/* A lie that verify does not find is none: the image and the raw ranges are what they are. */
+static bool check_lie(struct bytes file, struct bytes image, const struct blockz_range *raw)
+{
+	struct blockz_fault fault;
+	enum blockz_status status = verified(file, &fault);
+	struct bytes edited = bytes_copy(image), patched = bytes_copy(file);
+	if (status == BLOCKZ_OK) {
+		bool ok;
+		assert_bytes(read_all(file, &ok), image);
+		ck_assert(ok);
+	} else {
+		ck_assert_int_eq(status, BLOCKZ_DAMAGED);
+	}
+	complement(edited, *raw);
+	struct blockz_edit edit = edit_from(edited, *raw);
+	if (patch_file(patched, false, &edit, 1, NULL, &fault) == BLOCKZ_OK)
+		ck_assert(judge_says("gzip", patched, edited));
+	else
+		assert_bytes(patched, file);
+	return status == BLOCKZ_OK;
+}
+
+START_TEST(every_bit_of_an_index)
+{
+	const struct blockz_range raw[] = { { 10000, 14100 }, { 70000, 70010 } };
+	struct bytes text = image_new(IMAGE_TEXT, 80000);
+	struct bytes image = bytes_join(bytes_join(text, image_new(IMAGE_ZEROS, 200000)), image_new(IMAGE_TEXT, 1000));
+	struct blockz_pack_options options = { .piece_size = 65536, .raw = raw, .raw_count = 2 };
+	struct bytes file = pack_image(format_of(0), image, options, NULL), index = index_of(file);
+	unsigned good = 0;
+	for (size_t bit = 0; bit < 8 * (index.len - 4); bit += sanitized ? 3 : 1) {
+		index.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		index_reseal(file);
+		good += check_lie(file, image, &raw[bit % 2]);
+		index.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	index_reseal(file);
+	assert_verifies(file);
+	/* Versions and flags from the future, which encoder and level it was, and raw ranges that are called compressed. */
+	ck_assert_uint_le(good, 4 * 8 + 2);
+}
+END_TEST
+
+/* ---- Lies that add up ---- */
+
+static void assert_lie(struct bytes file, struct bytes image, struct blockz_range raw)
+{
+	ck_assert(index_is_used(file));
+	ck_assert(!check_lie(file, image, &raw));
+}
+
+START_TEST(lies_that_add_up)
+{
+	struct bytes image = bytes_join(image_new(IMAGE_TEXT, 70000), image_new(IMAGE_TEXT, 70000));
+	struct blockz_range raw = { 65536, 70000 };
+	struct deflate_data data = { .room = 0 };
+	append_piece(&data, image.data, 65536);
+	size_t first = data.bytes.len;
+	deflate_append_stored(&data, image.data + raw.start, 4464, false);
+	append_piece(&data, image.data + 70000, 131072 - 70000);
+	size_t third = data.bytes.len - first - 4469;
+	append_piece(&data, image.data + 131072, image.len - 131072);
+	size_t fourth = data.bytes.len - first - 4469 - third;
+	append_end(&data);
+	const struct index_claim honest[] = {
+		{ INDEX_DATA, first, 0 }, { INDEX_RAW, 4469, 4464 }, { INDEX_DATA, third, 0 }, { INDEX_DATA, fourth, 0 },
+	};
+	uint32_t crc = (uint32_t)crc32_z(0, image.data + raw.start, 4464), wrong = ~crc;
+	assert_verifies(gzip_indexed(data.bytes, image, honest, 4, &crc, 1));
+
+	/* The wrong CRC of a raw piece: verify and patch see it. */
+	struct bytes file = gzip_indexed(data.bytes, image, honest, 4, &wrong, 1), edited = bytes_copy(image);
+	assert_lie(file, image, raw);
+	complement(edited, raw);
+	struct blockz_edit edit = edit_from(edited, raw);
+	struct blockz_fault fault;
+	ck_assert_int_eq(patch_file(file, false, &edit, 1, NULL, &fault), BLOCKZ_DAMAGED);
+
+	for (size_t shift = 1; shift <= 64; shift++) {
+		/* An edge of two pieces moved, in the file and in the image. */
+		struct index_claim claims[4];
+		memcpy(claims, honest, sizeof(claims));
+		claims[2].file_len -= shift;
+		claims[3].file_len += shift;
+		assert_lie(gzip_indexed(data.bytes, image, claims, 4, &crc, 1), image, raw);
+		/* The raw range moved. */
+		memcpy(claims, honest, sizeof(claims));
+		claims[0].file_len -= shift;
+		claims[2].file_len += shift;
+		assert_lie(gzip_indexed(data.bytes, image, claims, 4, &crc, 1), image, raw);
+		/* The raw range shorter. */
+		memcpy(claims, honest, sizeof(claims));
+		claims[1].file_len -= shift;
+		claims[1].image_len -= shift;
+		claims[2].file_len += shift;
+		assert_lie(gzip_indexed(data.bytes, image, claims, 4, &crc, 1), image, raw);
+	}
+	/* Zeros that are none. */
+	const struct index_claim zeros[] = {
+		{ INDEX_ZERO, first, 1 }, { INDEX_RAW, 4469, 4464 }, { INDEX_DATA, third, 0 }, { INDEX_DATA, fourth, 0 },
+	};
+	file = gzip_indexed(data.bytes, image, zeros, 4, &crc, 1);
+	assert_lie(file, image, raw);
+	bool ok;
+	read_all(file, &ok);
+	ck_assert(!ok);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *c = case_new("index");
+	tcase_add_test(c, an_honest_index_is_believed);
+	tcase_add_test(c, a_piece_that_does_not_end_is_refused);
+	tcase_add_test(c, a_piece_that_does_not_end_behind_a_raw_range);
+	tcase_add_test(c, a_raw_range_that_is_referred_to);
+	tcase_add_test(c, every_bit_of_an_index);
+	tcase_add_test(c, lies_that_add_up);
+	return case_run("index", c);
+}
