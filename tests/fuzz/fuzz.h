@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the fuzz targets have in common: memory as sink and store, zlib as the judge of what a gzip file holds, and the
+ * question that every edit has to answer.  A target that finds a property broken aborts by assert().
+ */
+#ifndef FUZZ_FUZZ_H
+#define FUZZ_FUZZ_H
+
+#undef NDEBUG
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "blockz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct blockz_work one_thread = { .threads = 1 };
+
+/* ---- Bytes that grow ---- */
+
+struct bytes {
+	uint8_t *data;
+	size_t len, room;
+};
+
+/* Makes the bytes len long; new ones are not set. */
+static inline void bytes_resize(struct bytes *bytes, size_t len)
+{
+	if (len > bytes->room) {
+		bytes->room = 2 * len;
+		bytes->data = realloc(bytes->data, bytes->room);
+		assert(bytes->data != NULL);
+	}
+	bytes->len = len;
+}
+
+static inline void bytes_append(struct bytes *bytes, const void *more, size_t len)
+{
+	bytes_resize(bytes, bytes->len + len);
+	if (len > 0)
+		memcpy(bytes->data + bytes->len - len, more, len);
+}
+
+static inline bool bytes_equal(const struct bytes *a, const struct bytes *b)
+{
+	return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+static inline uint32_t bytes_crc(const struct bytes *bytes, size_t start, size_t end)
+{
+	return start == end ? 0 : (uint32_t)crc32_z(0, bytes->data + start, end - start);
+}
+
+static inline struct blockz_memory bytes_memory(const struct bytes *bytes)
+{
+	return (struct blockz_memory){ bytes->data, bytes->len };
+}
+
+/* ---- A sink ---- */
+
+static inline int sink_write(void *ctx, const void *buf, size_t len)
+{
+	bytes_append(ctx, buf, len);
+	return 0;
+}
+
+static inline int sink_rewrite(void *ctx, const void *buf, size_t len, uint64_t off)
+{
+	struct bytes *bytes = ctx;
+	assert(off <= bytes->len && len <= bytes->len - off);
+	memcpy(bytes->data + off, buf, len);
+	return 0;
+}
+
+static inline struct blockz_sink bytes_sink(struct bytes *bytes)
+{
+	static const struct blockz_sink_ops ops = { .write = sink_write, .rewrite = sink_rewrite };
+	return (struct blockz_sink){ &ops, bytes };
+}
+
+/* ---- A store with a journal, one of whose writes to the file can fail ---- */
+
+struct memory_store {
+	struct bytes file, journal;
+	bool published;
+	uint64_t fail_at; /* so many writes succeed, the next fails, those behind it succeed again */
+};
+
+static inline int bytes_read(const struct bytes *bytes, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	size_t left = off < bytes->len ? bytes->len - (size_t)off : 0;
+	*got_ret = len < left ? len : left;
+	if (*got_ret > 0)
+		memcpy(buf, bytes->data + off, *got_ret);
+	return 0;
+}
+
+static inline int store_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	struct memory_store *store = ctx;
+	return bytes_read(&store->file, buf, len, off, got_ret);
+}
+
+static inline int store_write(void *ctx, const void *buf, size_t len, uint64_t off)
+{
+	struct memory_store *store = ctx;
+	if (store->fail_at-- == 0)
+		return EIO;
+	return sink_rewrite(&store->file, buf, len, off);
+}
+
+static inline int store_sync(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+static inline int journal_create(void *ctx, uint64_t len)
+{
+	struct memory_store *store = ctx;
+	assert(!store->published);
+	bytes_resize(&store->journal, (size_t)len);
+	return 0;
+}
+
+static inline int journal_write(void *ctx, const void *buf, size_t len, uint64_t off)
+{
+	struct memory_store *store = ctx;
+	assert(!store->published);
+	return sink_rewrite(&store->journal, buf, len, off);
+}
+
+static inline int journal_publish(void *ctx)
+{
+	struct memory_store *store = ctx;
+	store->published = true;
+	return 0;
+}
+
+static inline int journal_discard(void *ctx)
+{
+	struct memory_store *store = ctx;
+	assert(!store->published);
+	return 0;
+}
+
+static inline int journal_find(void *ctx, uint64_t *len_ret)
+{
+	struct memory_store *store = ctx;
+	*len_ret = store->journal.len;
+	return store->published ? 0 : ENOENT;
+}
+
+static inline int journal_fetch(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	struct memory_store *store = ctx;
+	assert(store->published);
+	return bytes_read(&store->journal, buf, len, off, got_ret);
+}
+
+static inline int journal_remove(void *ctx)
+{
+	struct memory_store *store = ctx;
+	assert(store->published);
+	store->published = false;
+	return 0;
+}
+
+static inline struct blockz_store memory_store(struct memory_store *self)
+{
+	static const struct blockz_store_ops ops = {
+		.read = store_read, .write = store_write, .sync = store_sync,
+		.journal_create = journal_create, .journal_write = journal_write, .journal_publish = journal_publish,
+		.journal_discard = journal_discard, .journal_find = journal_find, .journal_read = journal_fetch,
+		.journal_remove = journal_remove,
+	};
+	return (struct blockz_store){ &ops, self, self->file.len, { 1, 2, 3 } };
+}
+
+static inline void memory_store_free(struct memory_store *self)
+{
+	free(self->file.data);
+	free(self->journal.data);
+}
+
+/* ---- The judge ---- */
+
+enum verdict { REJECTED, ACCEPTED, TOO_LARGE };
+
+/* What zlib makes of a file of one or several members with no more than zeros behind them. */
+static inline enum verdict gunzip(const uint8_t *file, size_t len, size_t image_max, struct bytes *image)
+{
+	z_stream z = { .next_in = (uint8_t *)(uintptr_t)file, .avail_in = (uInt)len };
+	enum verdict verdict = REJECTED;
+	assert(inflateInit2(&z, 15 + 16) == Z_OK);
+	for (;;) {
+		size_t have = image->len;
+		bytes_resize(image, have + 65536);
+		z.next_out = image->data + have;
+		z.avail_out = 65536;
+		int error = inflate(&z, Z_NO_FLUSH);
+		image->len -= z.avail_out;
+		if (image->len > image_max)
+			verdict = TOO_LARGE;
+		if (image->len > image_max || (error != Z_OK && error != Z_STREAM_END) ||
+		    (error == Z_OK && z.avail_in == 0 && z.avail_out > 0))
+			break;
+		if (error == Z_OK)
+			continue;
+		if (z.avail_in < 2 || z.next_in[0] != 0x1f || z.next_in[1] != 0x8b) {
+			while (z.avail_in > 0 && *z.next_in == 0)
+				z.next_in++, z.avail_in--;
+			verdict = z.avail_in == 0 ? ACCEPTED : REJECTED;
+			break;
+		}
+		inflateReset(&z);
+	}
+	inflateEnd(&z);
+	return verdict;
+}
+
+static inline enum blockz_status verify(const struct blockz_source *file, bool quick, uint64_t *image_size_ret)
+{
+	struct blockz_verify_options options = { .quick = quick, .work = one_thread };
+	struct blockz_verify_result result;
+	enum blockz_status status = blockz_verify(file, &options, &result, NULL);
+	if (status == BLOCKZ_OK)
+		*image_size_ret = result.map.image_size;
+	return status;
+}
+
+/* ---- Edits ---- */
+
+struct edited {
+	const struct bytes *old_file;
+	enum verdict verdict; /* on the old file */
+	struct bytes image;   /* as it shall be */
+};
+
+/* The plan's writes ascend, lie within the file, and are all that differs. */
+static inline void check_writes(const struct blockz_plan *plan, const struct bytes *old, const struct bytes *new)
+{
+	struct blockz_planned_write write;
+	uint64_t pos = 0;
+	assert(old->len == new->len);
+	for (size_t i = 0; blockz_plan_write_at(plan, i, &write); i++) {
+		assert(write.file_off >= pos && write.length > 0);
+		assert(write.file_off <= old->len && write.length <= old->len - write.file_off);
+		assert(memcmp(old->data + pos, new->data + pos, (size_t)(write.file_off - pos)) == 0);
+		pos = write.file_off + write.length;
+	}
+	assert(memcmp(old->data + pos, new->data + pos, old->len - (size_t)pos) == 0);
+}
+
+/*
+ * Carries a plan out on a copy of the file, where the write number fail_at fails.  Then the file is as before; else it
+ * holds the edited image if it held the old one, and is rejected if it was.
+ */
+static inline void check_plan(const struct blockz_plan *plan, const struct edited *edited, uint64_t fail_at)
+{
+	const struct bytes *old = edited->old_file;
+	struct memory_store memory = { .fail_at = fail_at };
+	struct bytes copy = { 0 }, image = { 0 };
+	bytes_append(&memory.file, old->data, old->len);
+	struct blockz_store store = memory_store(&memory);
+	struct blockz_memory old_memory = bytes_memory(old);
+	struct blockz_source old_source = blockz_source_memory(&old_memory);
+	struct blockz_sink sink = bytes_sink(&copy);
+	struct blockz_fault fault = { 0 };
+
+	if (blockz_plan_apply(plan, &store, &fault) != BLOCKZ_OK) {
+		assert(fail_at < blockz_plan_info(plan).writes && fault.state == BLOCKZ_IMAGE_ROLLED_BACK);
+		assert(bytes_equal(&memory.file, old));
+		memory.fail_at = UINT64_MAX;
+		assert(blockz_plan_apply(plan, &store, NULL) == BLOCKZ_OK);
+	}
+	assert(!memory.published);
+	check_writes(plan, old, &memory.file);
+	assert(blockz_plan_copy(plan, &old_source, &sink, NULL) == BLOCKZ_OK && bytes_equal(&copy, &memory.file));
+	assert(gunzip(copy.data, copy.len, SIZE_MAX, &image) == edited->verdict);
+	if (edited->verdict == ACCEPTED)
+		assert(bytes_equal(&image, &edited->image));
+	free(copy.data);
+	free(image.data);
+	memory_store_free(&memory);
+}
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Any bytes as the journal of any file: recovery touches nothing, or exactly the sectors that the journal names, and
+ * can be interrupted.  The first bytes of the input say how long the file is and which fields of the journal are made
+ * right, so that what stands behind them is reached.
+ */
+#include <xxhash.h>
+
+#include "base/bytes.h"
+#include "fuzz.h"
+#include "io/journal.h"
+
+enum { PREFIX_LEN = 4 };
+
+enum mend { SUM = 1, HEADER = 2, IDENTITY = 4, RECORDS = 8, ENDS = 16 };
+
+static uint64_t record_count(const struct bytes *journal)
+{
+	return (journal->len - JOURNAL_HEADER_LEN - JOURNAL_SUM_LEN) / JOURNAL_RECORD_LEN;
+}
+
+static uint8_t *record_at(const struct bytes *journal, uint64_t index)
+{
+	return journal->data + JOURNAL_HEADER_LEN + index * JOURNAL_RECORD_LEN;
+}
+
+static void mend_header(struct bytes *journal, const struct blockz_store *store, unsigned mend)
+{
+	uint8_t *p = journal->data;
+	bytes_resize(journal, (size_t)journal_len(record_count(journal)));
+	memcpy(p, "blockzJ1", 8);
+	store_le32(p + 8, 1);
+	store_le32(p + 12, 1);
+	store_le64(p + 16, store->size);
+	store_le64(p + 48, record_count(journal));
+	if (mend & IDENTITY) {
+		store_le64(p + 24, store->identity.inode);
+		store_le64(p + 32, (uint64_t)store->identity.birth_sec);
+		store_le32(p + 40, store->identity.birth_nsec);
+	}
+}
+
+/* Offsets that ascend; each sector of the file is as its record's old content, as its new one, or as neither. */
+static void mend_records(const struct bytes *journal, const struct bytes *file)
+{
+	uint64_t off = 0;
+	for (uint64_t i = 0; i < record_count(journal); i++, off += JOURNAL_SECTOR) {
+		uint8_t *p = record_at(journal, i), kind = p[1];
+		off += (uint64_t)p[0] % 4 * JOURNAL_SECTOR;
+		size_t len = off < file->len ? journal_sector_len(off, file->len) : JOURNAL_SECTOR;
+		store_le64(p, off);
+		store_le64(p + 8, XXH64(p + 24, len, 0));
+		if (off >= file->len)
+			break; /* a record that lies outside */
+		if (kind % 16 == 8) /* a content that is not what its digest says */
+			store_le64(p + 8, XXH64(file->data + off, len, 0));
+		else if (kind % 2 == 1)
+			memcpy(file->data + off, p + 24, len);
+		else if (kind % 16 != 0)
+			store_le64(p + 16, XXH64(file->data + off, len, 0));
+	}
+}
+
+/* The digest of the file's ends without the journal's sectors. */
+static uint64_t digest_ends(const struct bytes *journal, const struct blockz_store *store)
+{
+	struct journal_ends *ends = malloc(sizeof(*ends));
+	assert(ends != NULL && journal_ends_read(ends, store, NULL) == BLOCKZ_OK);
+	for (uint64_t i = 0; i < record_count(journal); i++) {
+		uint64_t off = load_le64(record_at(journal, i));
+		if (off < store->size)
+			journal_ends_blank(ends, off, off + journal_sector_len(off, store->size));
+	}
+	uint64_t digest = journal_ends_digest(ends);
+	free(ends);
+	return digest;
+}
+
+static void mend_journal(struct bytes *journal, const struct bytes *file, const struct blockz_store *store,
+			 unsigned mend)
+{
+	if (journal->len < JOURNAL_HEADER_LEN + JOURNAL_SUM_LEN)
+		return;
+	if (mend & HEADER)
+		mend_header(journal, store, mend);
+	if (mend & RECORDS)
+		mend_records(journal, file);
+	if (mend & ENDS)
+		store_le64(journal->data + 56, digest_ends(journal, store));
+	if (mend & SUM)
+		store_le64(journal->data + journal->len - JOURNAL_SUM_LEN,
+			   XXH64(journal->data, journal->len - JOURNAL_SUM_LEN, 0));
+}
+
+/* True where the sector at off has a digest that a record claims: the old one at 8 or the new one at 16. */
+static bool has_digest(const struct bytes *file, const uint8_t *record, size_t field)
+{
+	uint64_t off = load_le64(record);
+	return load_le64(record + field) == XXH64(file->data + off, journal_sector_len(off, file->len), 0);
+}
+
+/* The file as the journal says it was. */
+static void undo(struct bytes *file, const struct bytes *journal)
+{
+	for (uint64_t i = 0; i < record_count(journal); i++) {
+		const uint8_t *record = record_at(journal, i);
+		uint64_t off = load_le64(record);
+		memcpy(file->data + off, record + 24, journal_sector_len(off, file->len));
+		assert(has_digest(file, record, 8));
+	}
+}
+
+static void check_recovered(enum blockz_recovery recovery, const struct memory_store *memory, struct bytes *old,
+			    const struct blockz_store *store)
+{
+	const struct bytes *journal = &memory->journal;
+	const uint8_t *p = journal->data;
+	bool all_new = true, all_known = true;
+	for (uint64_t i = 0; i < record_count(journal); i++) {
+		const uint8_t *record = record_at(journal, i);
+		bool new = has_digest(old, record, 16);
+		all_new = all_new && new;
+		all_known = all_known && (new || has_digest(old, record, 8));
+	}
+	bool ours = load_le64(p + 24) == store->identity.inode &&
+		    load_le64(p + 32) == (uint64_t)store->identity.birth_sec &&
+		    load_le32(p + 40) == store->identity.birth_nsec;
+	assert(all_known || ours);
+	assert(load_le64(p + 56) == digest_ends(journal, store));
+	assert(recovery == (all_new ? BLOCKZ_RECOVERY_FINISHED : BLOCKZ_RECOVERY_UNDONE));
+	if (!all_new)
+		undo(old, journal);
+	assert(!memory->published && bytes_equal(&memory->file, old));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < PREFIX_LEN)
+		return 0;
+	size_t left = size - PREFIX_LEN, file_len = load_le16(data) < left ? load_le16(data) : left;
+	struct memory_store memory = { .published = true, .fail_at = data[3] < 128 ? data[3] : UINT64_MAX };
+	struct bytes old = { 0 }, journal = { 0 };
+	bytes_append(&memory.file, data + PREFIX_LEN, file_len);
+	bytes_append(&memory.journal, data + PREFIX_LEN + file_len, left - file_len);
+	struct blockz_store store = memory_store(&memory);
+	mend_journal(&memory.journal, &memory.file, &store, data[2]);
+	bytes_append(&old, memory.file.data, memory.file.len);
+	bytes_append(&journal, memory.journal.data, memory.journal.len);
+
+	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
+	struct blockz_fault fault = { 0 };
+	enum blockz_status status = blockz_recover(&store, &recovery, &fault);
+	if (status == BLOCKZ_FAILED) {
+		/* Only the failing write can be the reason, and the next try succeeds. */
+		assert(data[3] < 128 && fault.state == BLOCKZ_IMAGE_NEEDS_RECOVERY && memory.published);
+		memory.fail_at = UINT64_MAX;
+		memcpy(old.data, memory.file.data, old.len);
+		status = blockz_recover(&store, &recovery, &fault);
+		assert(status == BLOCKZ_OK);
+	}
+	assert(bytes_equal(&memory.journal, &journal));
+	if (status == BLOCKZ_OK) {
+		check_recovered(recovery, &memory, &old, &store);
+	} else {
+		assert(status == BLOCKZ_NEEDS_RECOVERY && fault.state == BLOCKZ_IMAGE_NEEDS_RECOVERY);
+		assert(memory.published && bytes_equal(&memory.file, &old));
+	}
+	free(old.data);
+	free(journal.data);
+	memory_store_free(&memory);
+	return 0;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Any bytes as a file: its map keeps its own rules, and reading by it fails or gives what zlib gives. */
+#include "reseal.h"
+
+enum { IMAGE_MAX = 20 << 20, READS_MAX = 32, READ_LEN = 16 };
+
+static void check_pieces(const struct blockz_map *map)
+{
+	uint64_t file_pos = 0;
+	assert((map->piece_count == 0) == (map->image_size == 0));
+	for (size_t i = 0; i < map->piece_count; i++) {
+		const struct piece *piece = &map->pieces[i];
+		uint64_t end = map_piece_end(map, i);
+		assert(i > 0 || piece->start == 0);
+		assert(piece->start < end && end <= map->image_size);
+		assert(piece->units > 0 && (piece->units == 1 || piece->kind == BLOCKZ_ZERO));
+		assert((end - piece->start) % piece->units == 0 && piece->file_len % piece->units == 0);
+		assert(piece->file_off >= file_pos && piece->file_len > 0);
+		assert(piece->file_len <= map->file_size && piece->file_off <= map->file_size - piece->file_len);
+		file_pos = piece->file_off + piece->file_len;
+	}
+}
+
+static void check_spans(const struct blockz_map *map)
+{
+	uint64_t pos = 0, file_pos = 0;
+	for (size_t i = 0; i < map->span_count; i++) {
+		const struct span *span = &map->spans[i];
+		assert(span->start >= pos && span->start < span->end && span->end <= map->image_size);
+		for (pos = span->start; pos < span->end;) {
+			struct blockz_extent extent;
+			assert(blockz_map_extent_at(map, pos, &extent) && extent.start == pos && extent.length > 0);
+			assert(extent.file_off >= file_pos && extent.length <= span->end - pos);
+			/* Its first byte lies in the piece that has it. */
+			const struct piece *piece = &map->pieces[map_find_piece(map, pos)];
+			assert(extent.file_off >= piece->file_off);
+			assert(extent.file_off < piece->file_off + piece->file_len);
+			pos += extent.length;
+			file_pos = extent.file_off + extent.length;
+		}
+		assert(file_pos <= map->file_size && span_file_end(span) == file_pos);
+	}
+}
+
+static void check_checks(const struct blockz_map *map)
+{
+	for (size_t i = 0; i < map->check_count; i++) {
+		const struct check *check = &map->checks[i];
+		assert(map->file_size >= 4 && check->field_off <= map->file_size - 4 && check->start <= check->end);
+		assert(check->end <= (check->kind == CHECK_CRC32_FILE ? check->field_off : map->image_size));
+	}
+}
+
+static void read_at(struct blockz_reader *reader, uint64_t start, uint64_t end, const struct bytes *image)
+{
+	uint8_t bytes[READ_LEN];
+	size_t len = end - start < sizeof(bytes) ? (size_t)(end - start) : sizeof(bytes);
+	enum blockz_status first = blockz_reader_read(reader, bytes, len, start, NULL);
+	assert(image == NULL || (first == BLOCKZ_OK && memcmp(bytes, image->data + start, len) == 0));
+	enum blockz_status last = blockz_reader_read(reader, bytes, len, end - len, NULL);
+	assert(image == NULL || (last == BLOCKZ_OK && memcmp(bytes, image->data + end - len, len) == 0));
+}
+
+/* The ranges follow one another to the end of the image, each as long as it can be. */
+static void walk_ranges(const struct blockz_map *map, struct blockz_reader *reader, const struct bytes *image)
+{
+	struct blockz_map_range range = { 0 }, before = { 0 }, middle;
+	struct blockz_extent extent;
+	size_t reads = 0;
+	for (uint64_t pos = 0; blockz_map_range_at(map, pos, &range); before = range, pos = range.end) {
+		assert(range.start == pos && range.end > pos && range.end <= map->image_size);
+		assert(range.file_off < range.file_end && range.file_end <= map->file_size);
+		assert(pos == 0 || range.kind != before.kind || range.patchable != before.patchable);
+		assert(range.kind == BLOCKZ_RAW || !range.patchable);
+		assert(blockz_map_extent_at(map, range.end - 1, &extent) == (range.kind == BLOCKZ_RAW));
+		assert(blockz_map_range_at(map, pos + (range.end - pos) / 2, &middle));
+		assert(middle.start == range.start && middle.end == range.end);
+		if (reads++ < READS_MAX)
+			read_at(reader, range.start, range.end, image);
+	}
+	assert(range.end == map->image_size);
+}
+
+/* image: what zlib makes of the file; NULL: it makes nothing of it, or the map went by an index, which may lie. */
+static void check_map(const struct blockz_source *file, const struct blockz_map *map, const struct bytes *image)
+{
+	struct blockz_reader *reader = NULL;
+	check_pieces(map);
+	check_spans(map);
+	check_checks(map);
+	assert(image == NULL || map->image_size == image->len);
+	if (map->image_size > IMAGE_MAX)
+		return;
+	assert(blockz_reader_new(file, map, &reader, NULL) == BLOCKZ_OK);
+	walk_ranges(map, reader, image);
+	blockz_reader_free(reader);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct blockz_memory memory = { data, size };
+	struct blockz_source file = blockz_source_memory(&memory);
+	struct bytes image = { 0 };
+	struct blockz_map *map = NULL;
+	enum verdict verdict = gunzip(data, size, IMAGE_MAX, &image);
+	enum blockz_status status = blockz_map_read(&file, true, &map, NULL);
+	if (status == BLOCKZ_OK)
+		check_map(&file, map, verdict == ACCEPTED ? &image : NULL);
+	assert(verdict != ACCEPTED || status == BLOCKZ_OK);
+	blockz_map_free(map);
+
+	map = NULL;
+	if (blockz_map_read(&file, false, &map, NULL) == BLOCKZ_OK)
+		check_map(&file, map, NULL);
+	blockz_map_free(map);
+	free(image.data);
+	return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+	return mutate_gzip(data, size, max_size, seed, 0);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Writes first inputs for the fuzz targets into DIR/TARGET/: small files of every layout that there is, by blockz and
+ * by zlib, with the targets' own first bytes before them.  usage: seeds DIR
+ */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "reseal.h"
+
+static const char *dir;
+static unsigned made;
+
+static void seed(const char *target, const void *prefix, size_t prefix_len, const struct bytes *bytes)
+{
+	char path[512];
+	snprintf(path, sizeof(path), "%s/%s", dir, target);
+	mkdir(path, 0777);
+	snprintf(path, sizeof(path), "%s/%s/seed-%u", dir, target, made++);
+	FILE *file = fopen(path, "wb");
+	assert(file != NULL);
+	assert(fwrite(prefix, 1, prefix_len, file) == prefix_len);
+	assert(fwrite(bytes->data, 1, bytes->len, file) == bytes->len);
+	assert(fclose(file) == 0);
+}
+
+/* A gzip file, for the targets that take one. */
+static void seed_file(const struct bytes *file)
+{
+	static const uint8_t by_index[] = { 100, 0, 0, 0, 50, 0, 1, 0, 255 };
+	static const uint8_t by_scan[] = { 0, 2, 0, 0, 0, 4, 77, 7, 1 };
+	struct blockz_memory memory = bytes_memory(file);
+	struct blockz_source source = blockz_source_memory(&memory);
+	uint64_t image_size;
+	assert(verify(&source, false, &image_size) == BLOCKZ_OK);
+	seed("scan", NULL, 0, file);
+	seed("verify", NULL, 0, file);
+	seed("patch", by_index, sizeof(by_index), file);
+	seed("patch", by_scan, sizeof(by_scan), file);
+}
+
+/* Words, then noise, then zeros. */
+static struct bytes make_image(size_t words, size_t noise, size_t zeros)
+{
+	static const char words_of_five[] = "dead live stop goes ";
+	struct bytes image = { 0 };
+	bytes_resize(&image, words + noise + zeros);
+	uint32_t state = 1;
+	for (size_t i = 0; i < words + noise; i++) {
+		state = state * 1103515245 + 12345;
+		image.data[i] = (uint8_t)(i < words ? words_of_five[(state >> 26) % 4 * 5 + i % 5] : state >> 24);
+	}
+	if (zeros > 0)
+		memset(image.data + words + noise, 0, zeros);
+	return image;
+}
+
+/* ---- By blockz ---- */
+
+/* The same file with a CRC of its header, which an edit has to leave right although it changes the index. */
+static void seed_with_header_crc(const struct bytes *file)
+{
+	struct bytes longer = { 0 };
+	struct gzip_head head;
+	if (!find_index(file->data, file->len, &head))
+		return;
+	size_t at = (size_t)head.body_off;
+	bytes_append(&longer, file->data, at);
+	bytes_append(&longer, "\0\0", 2);
+	bytes_append(&longer, file->data + at, file->len - at);
+	longer.data[3] |= GZIP_FHCRC;
+	reseal_index(longer.data, longer.len, &head);
+	store_le16(longer.data + at, (uint16_t)bytes_crc(&longer, 0, at));
+	seed_file(&longer);
+	free(longer.data);
+}
+
+static void seed_packed(struct bytes image, uint64_t raw_start, uint64_t raw_end, int level, bool no_index)
+{
+	struct bytes file = { 0 };
+	struct blockz_memory memory = bytes_memory(&image);
+	struct blockz_source source = blockz_source_memory(&memory);
+	struct blockz_sink sink = bytes_sink(&file);
+	struct blockz_range raw = { raw_start, raw_end };
+	struct blockz_pack_options options = {
+		.format = "gzip", .level = level, .piece_size = 65536, .no_index = no_index,
+		.raw = &raw, .raw_count = 1, .work = one_thread,
+	};
+	struct blockz_pack_result result;
+	assert(blockz_pack(&source, &sink, &options, &result, NULL) == BLOCKZ_OK);
+	seed_file(&file);
+	seed_with_header_crc(&file);
+	free(file.data);
+	free(image.data);
+}
+
+/* ---- By zlib ---- */
+
+static void append_member(struct bytes *file, const struct bytes *image, int level, int strategy, int window_bits,
+			  gz_header *header, size_t flush_at)
+{
+	z_stream z = { .next_in = image->data, .avail_in = (uInt)image->len };
+	assert(deflateInit2(&z, level, Z_DEFLATED, window_bits, 8, strategy) == Z_OK);
+	assert(header == NULL || deflateSetHeader(&z, header) == Z_OK);
+	size_t have = file->len;
+	bytes_resize(file, have + image->len + image->len / 8 + 4096);
+	z.next_out = file->data + have;
+	z.avail_out = (uInt)(file->len - have);
+	/* A full flush makes a cut. */
+	z.avail_in = (uInt)flush_at;
+	assert(deflate(&z, Z_FULL_FLUSH) == Z_OK);
+	z.avail_in = (uInt)(image->len - flush_at);
+	assert(deflate(&z, Z_FINISH) == Z_STREAM_END);
+	file->len -= z.avail_out;
+	deflateEnd(&z);
+}
+
+static void seed_zlib(struct bytes image, int level, int strategy, size_t flush_at)
+{
+	Bytef name[] = "name", comment[] = "comment", extra[] = "ab\4\0cdef";
+	gz_header header = { .name = name, .comment = comment, .extra = extra, .extra_len = 8, .hcrc = 1 };
+	struct bytes file = { 0 }, stream = { 0 };
+	append_member(&file, &image, level, strategy, 15 + 16, NULL, flush_at);
+	seed_file(&file);
+	append_member(&file, &image, level, strategy, 15 + 16, &header, flush_at);
+	seed_file(&file);
+	append_member(&stream, &image, level, strategy, -15, NULL, flush_at);
+	seed("walk", NULL, 0, &stream);
+	free(stream.data);
+	free(file.data);
+	free(image.data);
+}
+
+/* ---- What the other targets take ---- */
+
+static void seed_pack(void)
+{
+	static uint8_t prefixes[][16] = {
+		{ 1, 0, 0, 0, 1, 0, 0, 8 },          /* one raw range and an index */
+		{ 6, 0, 1 | 2, 0, 0, 1, 0, 1 },      /* a stream */
+		{ 9, 1, 4 | 16, 0, 0, 0, 8, 0, [12] = 2 }, /* many raw ranges, and holes */
+		{ 12, 0, 8 | 128, 3, 0, 0, 5, 0 },   /* the bytes themselves, in two threads */
+	};
+	static uint8_t script[] = { 1, 200, 0, 255, 2, 90, 0, 10, 3, 250, 7, 255, 0, 128, 2, 255, 5, 3 };
+	struct bytes rest = { script, sizeof(script), sizeof(script) };
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		seed("pack", prefixes[i], sizeof(prefixes[i]), &rest);
+}
+
+static void seed_journal(void)
+{
+	struct bytes rest = make_image(1500, 64 + 3 * 536 + 8, 0);
+	/* The file's length, what to mend (enum mend in journal.c), and which write fails. */
+	static const uint8_t prefixes[][4] = {
+		{ 0xdc, 5, 31, 255 }, { 0xdc, 5, 27, 255 }, { 0xdc, 5, 31, 1 },
+		{ 0xdc, 5, 3, 255 }, { 0xdc, 5, 1, 255 }, { 0xdc, 5, 0, 255 },
+	};
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		seed("journal", prefixes[i], sizeof(prefixes[i]), &rest);
+	free(rest.data);
+}
+
+static void seed_foreign(void)
+{
+	/* Stored, a match into it, stored again in parts, far matches, a new member. */
+	static uint8_t script[] = {
+		0, 1, 0, 0x40, 3, 9, 0, 1,  1, 2, 0xff, 3,  1, 3, 0xff, 3, 1, 4, 0xff, 3, 1, 5, 0xff, 3, 1, 6, 0xff, 3,
+		4, 50, 0x80, 0, 0, 7, 0xff, 0xff, 2, 9, 65, 1, 5, 8, 0, 16, 0, 1, 0xff, 0xff, 0, 2, 0xff, 0xff,
+		0, 3, 0xff, 0xff, 0, 4, 0xff, 0xff, 5, 1, 0, 0, 0, 5, 0xff, 0xff, 130, 255, 0, 0x7f,
+	};
+	struct bytes rest = { script, sizeof(script), sizeof(script) };
+	seed("foreign", &(uint8_t){ 255 }, 1, &rest);
+	seed("foreign", &(uint8_t){ 2 }, 1, &rest);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2)
+		return 2;
+	dir = argv[1];
+	seed_packed(make_image(0, 0, 0), 0, 0, 6, false);
+	seed_packed(make_image(3000, 0, 0), 100, 2000, 6, false);
+	seed_packed(make_image(3000, 500, 0), 0, 3500, 1, false);
+	seed_packed(make_image(500, 6000, 100), 700, 6000, 12, true);
+	seed_packed(make_image(2000, 0, 70000), 65536, 66000, 6, false);
+	seed_packed(make_image(1000, 0, 300000), 200000, 201000, 9, false);
+	seed_packed(make_image(1000, 40000, 1000), 1500, 39000, 6, false);
+	seed_zlib(make_image(3000, 0, 0), 6, Z_DEFAULT_STRATEGY, 1500);
+	seed_zlib(make_image(2000, 0, 0), 9, Z_FIXED, 2000);
+	seed_zlib(make_image(2000, 0, 0), 1, Z_HUFFMAN_ONLY, 500);
+	seed_zlib(make_image(0, 6000, 0), 0, Z_DEFAULT_STRATEGY, 3000);
+	seed_zlib(make_image(60000, 0, 0), 6, Z_RLE, 1000);
+	seed_zlib(make_image(100, 5000, 600000), 6, Z_DEFAULT_STRATEGY, 300000);
+	/* A piece too long for memory. */
+	seed_zlib(make_image(1000, 0, 17 << 20), 6, Z_DEFAULT_STRATEGY, 100);
+	seed_pack();
+	seed_journal();
+	seed_foreign();
+	return 0;
+}
