@@ -15,8 +15,8 @@
 #include "check/method.h"
 
 enum {
-	MAP_ITEMS_MAX = 1 << 20, /* of each array: 40 bytes each, so a hostile file costs at most 3 x 40 MiB */
-	PIECE_UNITS_MAX = (1 << 24) - 1,
+	MAP_ITEMS_MAX = 1 << 20, /* of each array: 32 or 40 bytes each, so a hostile file costs at most 112 MiB */
+	PIECE_UNITS_MAX = (1 << 25) - 1,
 };
 
 struct piece {
@@ -28,7 +28,7 @@ struct piece {
 	uint32_t has_crc : 1;
 	uint32_t method : 3; /* enum check_method of the checks over its bytes */
 	uint32_t ends_stream : 1; /* holds the end-of-stream mark, which other pieces lack */
-	uint32_t units : 24; /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
+	uint32_t units : 25; /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
 };
 
 struct span {

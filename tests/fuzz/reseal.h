@@ -64,7 +64,7 @@ static inline void reseal_pieces(uint8_t *file, size_t len, const struct gzip_he
 		return;
 	for (size_t i = 0; i < map->check_count && map->index == BLOCKZ_INDEX_HEADER; i++) {
 		const struct check *check = &map->checks[i];
-		if (check->kind == CHECK_CRC32_IMAGE && check->end <= image->len)
+		if (!check->of_file && check->end <= image->len)
 			store_le32(file + check->field_off, bytes_crc(image, check->start, check->end));
 	}
 	reseal_index_crc(file + head->index_off, head->index_len);

@@ -47,7 +47,7 @@ static void check_checks(const struct blockz_map *map)
 	for (size_t i = 0; i < map->check_count; i++) {
 		const struct check *check = &map->checks[i];
 		assert(map->file_size >= 4 && check->field_off <= map->file_size - 4 && check->start <= check->end);
-		assert(check->end <= (check->kind == CHECK_CRC32_FILE ? check->field_off : map->image_size));
+		assert(check->end <= (check->of_file ? check->field_off : map->image_size));
 	}
 }
 

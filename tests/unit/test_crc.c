@@ -8,6 +8,11 @@
 #include "memory.h"
 #include "random.h"
 
+static uint32_t crc32_of_zeros(uint64_t len)
+{
+	return (uint32_t)crc_zeros(&crc32_poly, len);
+}
+
 enum { ROOM = 70000 };
 
 static const struct crc_poly *const polys[] = { &crc32_poly, &crc64_poly };
@@ -179,15 +184,15 @@ START_TEST(zeros_have_zlibs_crc)
 {
 	memset(bytes, 0, sizeof(bytes));
 	for (size_t len = 0; len < 2000; len++)
-		ck_assert_uint_eq(crc32_zeros(len), crc32(0, bytes, (uInt)len));
+		ck_assert_uint_eq(crc32_of_zeros(len), crc32(0, bytes, (uInt)len));
 	/* Twice as many zeros each time. */
 	uint32_t crc = (uint32_t)crc32(0, bytes, 1);
 	for (int log = 0; log < 62; log++) {
-		ck_assert_uint_eq(crc32_zeros((uint64_t)1 << log), crc);
+		ck_assert_uint_eq(crc32_of_zeros((uint64_t)1 << log), crc);
 		crc = (uint32_t)crc32_combine(crc, crc, (z_off_t)1 << log);
 	}
 	/* P is primitive: after 2^32 - 1 shifts a remainder is what it was. */
-	ck_assert_uint_eq(crc32_zeros(UINT32_MAX), 0);
+	ck_assert_uint_eq(crc32_of_zeros(UINT32_MAX), 0);
 }
 END_TEST
 

@@ -9,6 +9,11 @@
 #include "memory.h"
 #include "random.h"
 
+static uint32_t crc32_of_zeros(uint64_t len)
+{
+	return (uint32_t)crc_zeros(&crc32_poly, len);
+}
+
 enum { INDEX_OFF = 16 };
 
 /* Pieces as pack writes them: cut at multiples of the piece size and at the edges of raw ranges. */
@@ -38,7 +43,7 @@ static void add(enum blockz_kind kind, uint64_t end, uint64_t units)
 	}
 	uint64_t start = layout.image_size, len = end - start;
 	struct written_piece piece = { .kind = kind, .start = start, .end = end, .units = units };
-	piece.crc = kind == BLOCKZ_ZERO ? crc32_zeros(len) : (uint32_t)rnd();
+	piece.tag = kind == BLOCKZ_ZERO ? crc32_of_zeros(len) : (uint32_t)rnd();
 	piece.file_len = kind == BLOCKZ_RAW    ? stored_len(start, end)
 			 : kind == BLOCKZ_ZERO ? units * layout.zero_len
 					       : FLUSH_MARK_LEN + rnd_below(len + 100);
@@ -109,7 +114,7 @@ static uint64_t write_index(void)
 {
 	const struct pack_params params = {
 		.level = 6, .piece_size = layout.piece_size, .image_size = layout.image_size,
-		.raw_count = layout.raw_count, .indexed = true,
+		.raw_count = layout.raw_count, .rewritable = true,
 	};
 	struct index_builder *builder = index_builder_new(layout.piece_size);
 	enum blockz_status status = BLOCKZ_OK;
@@ -173,7 +178,7 @@ static uint32_t crc_of(uint64_t start, uint64_t end, unsigned *kinds_ret)
 		const struct written_piece *written = &layout.pieces[i];
 		uint64_t from = written->start > start ? written->start : start;
 		uint64_t to = written->end < end ? written->end : end;
-		crc = crc32_join(crc, written->kind == BLOCKZ_ZERO ? crc32_zeros(to - from) : written->crc, to - from);
+		crc = crc32_join(crc, written->kind == BLOCKZ_ZERO ? crc32_of_zeros(to - from) : (uint32_t)written->tag, to - from);
 		*kinds_ret |= 1U << written->kind;
 	}
 	return crc;
@@ -226,7 +231,7 @@ static void check_checks(void)
 		if (!map->pieces[i].has_crc)
 			continue;
 		const struct check *check = &map->checks[next++];
-		ck_assert(check->kind == CHECK_CRC32_IMAGE && check->start == map->pieces[i].start &&
+		ck_assert(!check->of_file && check->start == map->pieces[i].start &&
 			  check->end == map_piece_end(map, i) &&
 			  load_le32(index_bytes + (check->field_off - INDEX_OFF)) == map->pieces[i].crc);
 	}
@@ -236,7 +241,7 @@ static void check_checks(void)
 	ck_assert_uint_eq(trailer->field_off, layout.facts.file_size - GZIP_TRAILER_LEN);
 	ck_assert(copy->start == 0 && copy->end == layout.image_size);
 	ck_assert_uint_eq(copy->field_off, INDEX_OFF + INDEX_TRAILER_OFF);
-	ck_assert(self->kind == CHECK_CRC32_FILE && self->start == INDEX_OFF);
+	ck_assert(self->of_file && self->start == INDEX_OFF);
 	ck_assert(self->end == self->field_off && self->end == INDEX_OFF + index_len - INDEX_CRC_LEN);
 }
 
@@ -358,7 +363,7 @@ START_TEST(where_nothing_fits_there_is_no_index)
 		ck_assert_uint_eq(index_len, INDEX_LEN_MAX);
 		ck_assert_mem_eq(index_bytes, zeros, index_len - INDEX_CRC_LEN);
 		ck_assert_uint_eq(load_le32(index_bytes + index_len - INDEX_CRC_LEN),
-				  crc32_zeros(index_len - INDEX_CRC_LEN));
+				  crc32_of_zeros(index_len - INDEX_CRC_LEN));
 	}
 }
 END_TEST

@@ -57,6 +57,18 @@ static enum blockz_status add_piece(struct input *in, enum blockz_kind kind, uin
 	return status;
 }
 
+/* Adds zero pieces, as many in an item as one can count. */
+static enum blockz_status add_zeros(struct input *in, uint64_t unit_len, uint64_t units)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	while (units > 0 && status == BLOCKZ_OK) {
+		uint64_t part = units < PIECE_UNITS_MAX ? units : PIECE_UNITS_MAX;
+		status = add_piece(in, BLOCKZ_ZERO, part * in->piece_size, part * unit_len, part);
+		units -= part;
+	}
+	return status;
+}
+
 /* Adds a raw range as a span, and as pieces cut at multiples of the piece size. */
 static enum blockz_status add_raw(struct input *in, uint64_t image_len)
 {
@@ -89,7 +101,7 @@ static enum blockz_status entry_length(struct input *in, enum index_type type, u
 	}
 	if (type == INDEX_ZERO) {
 		units = len;
-		if (to_edge != in->piece_size || units > PIECE_UNITS_MAX || !checked_mul(units, in->piece_size, &len))
+		if (to_edge != in->piece_size || !checked_mul(units, in->piece_size, &len))
 			return damaged(in, "a run of zero pieces that does not start at a piece, or is too long");
 	}
 	if (len == 0 || len > left || (type == INDEX_SHORT && len >= to_edge))
@@ -121,7 +133,7 @@ static enum blockz_status read_entry(struct input *in)
 	case INDEX_RAW:
 		return add_raw(in, image_len);
 	case INDEX_ZERO:
-		return add_piece(in, BLOCKZ_ZERO, image_len, file_len, units);
+		return add_zeros(in, unit_len, units);
 	default:
 		return add_piece(in, BLOCKZ_COMPRESSED, image_len, file_len, units);
 	}
