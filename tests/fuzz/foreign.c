@@ -231,6 +231,21 @@ static size_t make_edits(const struct blockz_map *map, const struct blockz_sourc
 	return count;
 }
 
+/* The first byte that is not patchable cannot be edited. */
+static void check_refused(const struct blockz_source *file, const struct blockz_map *map,
+			  const struct blockz_source *data)
+{
+	struct blockz_map_range range = { .patchable = true };
+	struct blockz_plan *plan = NULL;
+	uint64_t pos = 0;
+	while (range.patchable && blockz_map_range_at(map, pos, &range))
+		pos = range.patchable ? range.end : pos;
+	if (range.patchable)
+		return;
+	struct blockz_edit edit = { .range = { pos, pos + 1 }, .data = *data };
+	assert(make_plan(file, map, &edit, 1, &plan) == BLOCKZ_UNSUPPORTED);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct blockz_edit edits[EDITS_MAX];
@@ -246,10 +261,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct blockz_memory file_memory = bytes_memory(&w.file), image_memory = bytes_memory(&edited.image);
 	struct blockz_source file = blockz_source_memory(&file_memory), image = blockz_source_memory(&image_memory);
 	assert(verify(&file, false, &image_size) == BLOCKZ_OK && image_size == w.image.len);
-	assert(blockz_map_read(&file, true, &map, NULL) == BLOCKZ_OK);
+	assert(read_map(&file, true, &map) == BLOCKZ_OK);
 	check_map(&w, map);
+	check_refused(&file, map, &image);
 	size_t count = make_edits(map, &image, &edited.image, edits);
-	assert(blockz_plan_new(&file, map, edits, count, &one_thread, &plan, NULL) == BLOCKZ_OK);
+	assert(make_plan(&file, map, edits, count, &plan) == BLOCKZ_OK);
 	check_plan(plan, &edited, data[0] < 128 ? data[0] : UINT64_MAX);
 	blockz_plan_free(plan);
 	blockz_map_free(map);

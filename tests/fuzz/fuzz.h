@@ -222,13 +222,41 @@ static inline enum verdict gunzip(const uint8_t *file, size_t len, size_t image_
 	return verdict;
 }
 
+/* ---- Calls that may fail, but have to say why ---- */
+
+static inline void check_fault(enum blockz_status status, const struct blockz_fault *fault)
+{
+	assert(status == BLOCKZ_OK || (fault->status == status && fault->text[0] != '\0'));
+	assert(memchr(fault->text, '\0', sizeof(fault->text)) != NULL && strchr(fault->text, '\n') == NULL);
+}
+
 static inline enum blockz_status verify(const struct blockz_source *file, bool quick, uint64_t *image_size_ret)
 {
 	struct blockz_verify_options options = { .quick = quick, .work = one_thread };
 	struct blockz_verify_result result;
-	enum blockz_status status = blockz_verify(file, &options, &result, NULL);
+	struct blockz_fault fault = { 0 };
+	enum blockz_status status = blockz_verify(file, &options, &result, &fault);
+	check_fault(status, &fault);
 	if (status == BLOCKZ_OK)
 		*image_size_ret = result.map.image_size;
+	return status;
+}
+
+static inline enum blockz_status read_map(const struct blockz_source *file, bool scan, struct blockz_map **map_ret)
+{
+	struct blockz_fault fault = { 0 };
+	enum blockz_status status = blockz_map_read(file, scan, map_ret, &fault);
+	check_fault(status, &fault);
+	return status;
+}
+
+static inline enum blockz_status make_plan(const struct blockz_source *file, const struct blockz_map *map,
+					   const struct blockz_edit *edits, size_t count,
+					   struct blockz_plan **plan_ret)
+{
+	struct blockz_fault fault = { 0 };
+	enum blockz_status status = blockz_plan_new(file, map, edits, count, &one_thread, plan_ret, &fault);
+	check_fault(status, &fault);
 	return status;
 }
 

@@ -12,7 +12,7 @@
 
 enum { PREFIX_LEN = 4 };
 
-enum mend { SUM = 1, HEADER = 2, IDENTITY = 4, RECORDS = 8, ENDS = 16 };
+enum mend { SUM = 1, HEADER = 2, SIZES = 4, IDENTITY = 8, RECORDS = 16, ENDS = 32 };
 
 static uint64_t record_count(const struct bytes *journal)
 {
@@ -31,8 +31,10 @@ static void mend_header(struct bytes *journal, const struct blockz_store *store,
 	memcpy(p, "blockzJ1", 8);
 	store_le32(p + 8, 1);
 	store_le32(p + 12, 1);
-	store_le64(p + 16, store->size);
-	store_le64(p + 48, record_count(journal));
+	if (mend & SIZES) {
+		store_le64(p + 16, store->size);
+		store_le64(p + 48, record_count(journal));
+	}
 	if (mend & IDENTITY) {
 		store_le64(p + 24, store->identity.inode);
 		store_le64(p + 32, (uint64_t)store->identity.birth_sec);

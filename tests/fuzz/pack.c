@@ -95,7 +95,7 @@ static void check_packed(const struct bytes *packed, const struct bytes *image, 
 	assert(gunzip(packed->data, packed->len, SIZE_MAX, &unpacked) == ACCEPTED && bytes_equal(&unpacked, image));
 	assert(verify(&file, false, &image_size) == BLOCKZ_OK && image_size == image->len);
 	assert(verify(&file, true, &image_size) == BLOCKZ_OK && image_size == image->len);
-	assert(blockz_map_read(&file, false, &map, NULL) == BLOCKZ_OK);
+	assert(read_map(&file, false, &map) == BLOCKZ_OK);
 	assert(blockz_map_info(map).index == (result->index_piece_size != 0 ? BLOCKZ_INDEX_HEADER : BLOCKZ_INDEX_NONE));
 	if (result->index_piece_size != 0)
 		check_raw(map, raw, raw_count);

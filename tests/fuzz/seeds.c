@@ -152,8 +152,8 @@ static void seed_journal(void)
 	struct bytes rest = make_image(1500, 64 + 3 * 536 + 8, 0);
 	/* The file's length, what to mend (enum mend in journal.c), and which write fails. */
 	static const uint8_t prefixes[][4] = {
-		{ 0xdc, 5, 31, 255 }, { 0xdc, 5, 27, 255 }, { 0xdc, 5, 31, 1 },
-		{ 0xdc, 5, 3, 255 }, { 0xdc, 5, 1, 255 }, { 0xdc, 5, 0, 255 },
+		{ 0xdc, 5, 63, 255 }, { 0xdc, 5, 55, 255 }, { 0xdc, 5, 63, 1 },
+		{ 0xdc, 5, 7, 255 },  { 0xdc, 5, 3, 255 },  { 0xdc, 5, 0, 255 },
 	};
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		seed("journal", prefixes[i], sizeof(prefixes[i]), &rest);
@@ -184,6 +184,7 @@ int main(int argc, char **argv)
 	seed_packed(make_image(500, 6000, 100), 700, 6000, 12, true);
 	seed_packed(make_image(2000, 0, 70000), 65536, 66000, 6, false);
 	seed_packed(make_image(1000, 0, 300000), 200000, 201000, 9, false);
+	seed_packed(make_image(65536, 0, 131072), 65000, 65536, 6, false);
 	seed_packed(make_image(1000, 40000, 1000), 1500, 39000, 6, false);
 	seed_zlib(make_image(3000, 0, 0), 6, Z_DEFAULT_STRATEGY, 1500);
 	seed_zlib(make_image(2000, 0, 0), 9, Z_FIXED, 2000);

@@ -10,7 +10,7 @@ static void check_image(const struct blockz_source *file, const struct bytes *im
 	struct bytes extracted = { 0 };
 	struct blockz_sink sink = bytes_sink(&extracted);
 	struct blockz_map *map = NULL;
-	assert(blockz_map_read(file, false, &map, NULL) == BLOCKZ_OK);
+	assert(read_map(file, false, &map) == BLOCKZ_OK);
 	assert(blockz_extract(file, map, (struct blockz_range){ 0, image->len }, &sink, &one_thread, NULL) ==
 	       BLOCKZ_OK);
 	assert(bytes_equal(&extracted, image));

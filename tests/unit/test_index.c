@@ -110,6 +110,34 @@ START_TEST(a_piece_that_does_not_end_is_refused)
 }
 END_TEST
 
+/*
+ * The same with a stored block that goes on behind the piece: whatever stored block of `probe` bytes a decoder may put
+ * there to find the end, the piece swallows it, and its header is what the index says the image has there.
+ */
+START_TEST(a_piece_whose_stored_block_goes_on_is_refused)
+{
+	struct bytes start = image_new(IMAGE_TEXT, 300), text = image_new(IMAGE_TEXT, 500);
+	for (unsigned probe = 0; probe <= 32; probe++) {
+		unsigned len = 300 + 5 + probe;
+		uint8_t header[] = { 1, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)~len, (uint8_t)(~len >> 8) };
+		struct bytes swallowed = { (uint8_t[]){ 1, (uint8_t)probe, 0, (uint8_t)~probe, 0xff }, 5 };
+		struct bytes image = bytes_join(bytes_join(start, swallowed), text);
+		struct deflate_data data = { .room = 0 };
+		deflate_append(&data, header, 5);
+		deflate_append(&data, start.data, start.len);
+		append_piece(&data, text.data, text.len);
+		const struct index_claim claims[] = {
+			{ INDEX_SHORT, 305, 305 }, { INDEX_DATA, data.bytes.len - 305, 0 },
+		};
+		append_end(&data);
+		struct bytes file = gzip_indexed(data.bytes, image, claims, 2, NULL, 0);
+		ck_assert(index_is_used(file));
+		ck_assert(!judge_says("gzip", file, image));
+		ck_assert_int_eq(verified(file, NULL), BLOCKZ_DAMAGED);
+	}
+}
+END_TEST
+
 /* The same behind a raw range: a patch looks at what follows, and refuses. */
 START_TEST(a_piece_that_does_not_end_behind_a_raw_range)
 {
@@ -284,6 +312,12 @@ START_TEST(lies_that_add_up)
 		claims[2].file_len += shift;
 		assert_lie(gzip_indexed(data.bytes, image, claims, 4, &crc, 1), image, raw);
 	}
+	/* Something between the last piece and the end, of which the index says nothing. */
+	struct deflate_data more = { .room = 0 };
+	deflate_append(&more, data.bytes.data, data.bytes.len - 2);
+	deflate_append_stored(&more, "more", 4, false);
+	append_end(&more);
+	ck_assert_int_eq(verified(gzip_indexed(more.bytes, image, honest, 4, &crc, 1), &fault), BLOCKZ_DAMAGED);
 	/* Zeros that are none. */
 	const struct index_claim zeros[] = {
 		{ INDEX_ZERO, first, 1 }, { INDEX_RAW, 4469, 4464 }, { INDEX_DATA, third, 0 }, { INDEX_DATA, fourth, 0 },
@@ -301,6 +335,7 @@ int main(void)
 	TCase *c = case_new("index");
 	tcase_add_test(c, an_honest_index_is_believed);
 	tcase_add_test(c, a_piece_that_does_not_end_is_refused);
+	tcase_add_test(c, a_piece_whose_stored_block_goes_on_is_refused);
 	tcase_add_test(c, a_piece_that_does_not_end_behind_a_raw_range);
 	tcase_add_test(c, a_raw_range_that_is_referred_to);
 	tcase_add_test(c, every_bit_of_an_index);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where blockz_pack() reads from and writes to: holes, streams, failures, interruption, and images beyond memory. */
+/* Where blockz_pack() reads from and writes to: holes, streams, failures, interruption. */
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <zlib.h>
 
 #include "sparse.h"
 
@@ -199,6 +197,34 @@ START_TEST(images_that_shrink_or_cannot_be_read_fail)
 }
 END_TEST
 
+static int no_next_data(void *ctx, uint64_t off, uint64_t *start_ret, uint64_t *end_ret)
+{
+	struct input *self = ctx;
+	*start_ret = off; /* all of it is data */
+	*end_ret = off + 1;
+	return ++self->calls == self->fail_at ? EIO : 0;
+}
+
+START_TEST(holes_that_cannot_be_found_fail)
+{
+	static const struct blockz_source_ops ops = { .read = input_read, .next_data = no_next_data };
+	const struct blockz_format *format = format_of(_i);
+	struct input input = { .bytes = image_new(IMAGE_TEXT, 500000) };
+	struct blockz_source source = { &ops, &input, input.bytes.len };
+	struct blockz_pack_options options = { .format = format->name, .piece_size = format->piece_size_min };
+	enum blockz_status status = BLOCKZ_FAILED;
+	for (input.fail_at = 1; status != BLOCKZ_OK; input.fail_at++) {
+		struct growing_sink sink = { .calls = 0 };
+		struct blockz_pack_result result;
+		struct blockz_fault fault;
+		input.calls = 0;
+		status = pack_to(&sink, true, &source, &options, &result, &fault);
+		ck_assert_int_eq(status, input.calls >= input.fail_at ? BLOCKZ_FAILED : BLOCKZ_OK);
+	}
+	ck_assert_uint_gt(input.fail_at, 12); /* a call for each piece, and a read */
+}
+END_TEST
+
 START_TEST(sinks_that_fail_at_any_write_fail)
 {
 	const struct blockz_format *format = format_of(_i);
@@ -272,180 +298,6 @@ START_TEST(progress_is_told_and_may_interrupt)
 }
 END_TEST
 
-/* ---- Beyond memory ---- */
-
-static uint64_t peak_memory(void)
-{
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return (uint64_t)usage.ru_maxrss * KIB;
-}
-
-static uint64_t crc_of_zeros(uint64_t len)
-{
-	static const uint8_t zero[1] = { 0 };
-	uint64_t crc = 0, power = crc32(0, zero, 1);
-	for (uint64_t n = 1; n <= len; n *= 2) {
-		if (len & n)
-			crc = crc32_combine(crc, power, (z_off_t)n);
-		power = crc32_combine(power, power, (z_off_t)n);
-	}
-	return crc;
-}
-
-/* The CRC-32 of a sparse image, by zlib. */
-static uint64_t crc_of_sparse(const struct sparse *image)
-{
-	uint64_t crc = 0, pos = 0;
-	for (size_t i = 0; i < image->count; i++) {
-		uint64_t hole = image->parts[i].off - pos;
-		crc = crc32_combine(crc, crc_of_zeros(hole), (z_off_t)hole);
-		crc = crc32(crc, image->parts[i].bytes.data, (uInt)image->parts[i].bytes.len);
-		pos = image->parts[i].off + image->parts[i].bytes.len;
-	}
-	return crc32_combine(crc, crc_of_zeros(image->size - pos), (z_off_t)(image->size - pos));
-}
-
-/* Nobody decodes a TiB here, but its CRC is known. */
-static void check_trailer(const struct blockz_format *format, struct folded *file, const struct sparse *image)
-{
-	uint8_t trailer[8];
-	size_t got = 0;
-	if (strcmp(format->name, "gzip") != 0)
-		return;
-	folded_source(file).ops->read(file, trailer, 8, file->size - 8, &got);
-	uint64_t value = 0;
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | trailer[i];
-	ck_assert_uint_eq(got, 8);
-	ck_assert_uint_eq(value & UINT32_MAX, crc_of_sparse(image));
-	ck_assert_uint_eq(value >> 32, image->size & UINT32_MAX);
-}
-
-static void check_sparse_verifies(struct folded *file, struct sparse *image)
-{
-	struct blockz_source source = folded_source(file), against = sparse_source(image, true);
-	struct blockz_verify_options options = { .against = &against };
-	struct blockz_verify_result result;
-	struct blockz_fault fault = { .text = "" };
-	enum blockz_status status = blockz_verify(&source, &options, &result, &fault);
-	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
-	ck_assert_uint_eq(result.map.image_size, image->size);
-	ck_assert_uint_eq(result.raw_bytes, 8192);
-}
-
-static void check_sparse_reads(struct folded *file, const struct blockz_map *map, struct sparse *image)
-{
-	struct blockz_source source = folded_source(file), plain = sparse_source(image, false);
-	struct blockz_reader *reader = NULL;
-	static uint8_t found[100000], expected[100000];
-	size_t got;
-	ck_assert_int_eq(blockz_reader_new(&source, map, &reader, NULL), BLOCKZ_OK);
-	for (size_t i = 0; i < 3 * image->count; i++) {
-		uint64_t off = i % 3 ? rnd_below(image->size) : image->parts[i / 3].off;
-		size_t len = image->size - off < sizeof(found) ? (size_t)(image->size - off) : sizeof(found);
-		ck_assert_int_eq(blockz_reader_read(reader, found, len, off, NULL), BLOCKZ_OK);
-		plain.ops->read(plain.ctx, expected, len, off, &got);
-		ck_assert_mem_eq(found, expected, len);
-	}
-	blockz_reader_free(reader);
-}
-
-/* Changes the middle part, which is raw. */
-static void patch_sparse(struct folded *file, const struct blockz_map *map, struct sparse *image)
-{
-	struct blockz_source source = folded_source(file);
-	struct blockz_store store = folded_store(file);
-	struct bytes new = image_new(IMAGE_TEXT, image->parts[1].bytes.len);
-	struct blockz_edit edit = {
-		.range = { image->parts[1].off, image->parts[1].off + new.len }, .data = bytes_source(new),
-	};
-	struct blockz_work work = { .threads = 1 };
-	struct blockz_plan *plan = NULL;
-	ck_assert_int_eq(blockz_plan_new(&source, map, &edit, 1, &work, &plan, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(blockz_plan_apply(plan, &store, NULL), BLOCKZ_OK);
-	blockz_plan_free(plan);
-	image->parts[1].bytes = new;
-}
-
-START_TEST(a_sparse_image_beyond_memory)
-{
-	const struct blockz_format *format = format_of(_i);
-	uint64_t memory = peak_memory();
-	/* A zero piece takes a thousandth of its size in a .gz: there is 1 GiB of them. */
-	struct sparse image = { .size = ((uint64_t)1 << (sanitized ? 36 : 40)) + 12345, .count = 3 };
-	image.parts[0].off = 5000;
-	image.parts[0].bytes = image_new(IMAGE_TEXT, 5000);
-	image.parts[1].off = image.size / 2 + 100;
-	image.parts[1].bytes = image_new(IMAGE_NOISE, 4096);
-	image.parts[2].off = image.size - 100;
-	image.parts[2].bytes = image_new(IMAGE_NOISE, 77);
-	struct blockz_range raw = { image.parts[1].off - 4000, image.parts[1].off + 4192 };
-	struct blockz_pack_options options = { .format = format->name, .raw = &raw, .raw_count = 1 };
-	struct folded file = { .size = 0 };
-	struct blockz_source source = sparse_source(&image, true);
-	struct blockz_sink sink = folded_sink(&file);
-	struct blockz_pack_result result;
-	ck_assert_int_eq(blockz_pack(&source, &sink, &options, &result, NULL), BLOCKZ_OK);
-	ck_assert_uint_eq(result.image_size, image.size);
-	ck_assert_uint_eq(result.file_size, file.size);
-	ck_assert_uint_ge(result.zero_bytes, image.size - 5 * format->piece_size_default);
-	ck_assert_uint_lt(image.bytes_read, 6 * format->piece_size_default);
-	check_trailer(format, &file, &image);
-
-	struct blockz_map *map = map_of(folded_source(&file), false);
-	check_sparse_reads(&file, map, &image);
-	patch_sparse(&file, map, &image);
-	check_sparse_reads(&file, map, &image);
-	check_trailer(format, &file, &image);
-	check_sparse_verifies(&file, &image);
-	blockz_map_free(map);
-	ck_assert_uint_lt(peak_memory() - memory, (uint64_t)(sanitized ? 4096 : 64) * MIB);
-}
-END_TEST
-
-/* The same 16 MiB of noise again and again. */
-static int noise_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
-{
-	struct bytes *noise = ctx;
-	const uint64_t size = 16 * (uint64_t)noise->len;
-	*got_ret = off >= size ? 0 : len < size - off ? len : (size_t)(size - off);
-	for (size_t i = 0; i < *got_ret; i++)
-		((uint8_t *)buf)[i] = noise->data[(off + i) % noise->len];
-	return 0;
-}
-
-static int drop_write(void *ctx, const void *buf, size_t len)
-{
-	(void)buf;
-	*(uint64_t *)ctx += len;
-	return 0;
-}
-
-START_TEST(memory_is_bounded_by_threads_and_pieces)
-{
-	static const struct blockz_source_ops source_ops = { .read = noise_read };
-	static const struct blockz_sink_ops sink_ops = { .write = drop_write };
-	const struct blockz_format *format = format_of(_i);
-	struct bytes noise = image_new(IMAGE_NOISE, 16 * MIB);
-	const struct blockz_range raw = { 50 * MIB, 100 * MIB };
-	for (int stream = 0; stream < 2; stream++) {
-		uint64_t written = 0, memory = peak_memory();
-		struct blockz_source source = { &source_ops, &noise, stream ? BLOCKZ_UNKNOWN : 16 * noise.len };
-		struct blockz_sink sink = { &sink_ops, &written };
-		struct blockz_pack_options options = {
-			.format = format->name, .level = format->level_min, .piece_size = MIB, .raw = &raw, .raw_count = 1,
-			.work.threads = 2,
-		};
-		struct blockz_pack_result result;
-		ck_assert_int_eq(blockz_pack(&source, &sink, &options, &result, NULL), BLOCKZ_OK);
-		ck_assert_uint_eq(written, result.file_size);
-		ck_assert_uint_ge(written, 16 * noise.len);
-		ck_assert_uint_lt(peak_memory() - memory, 2 * 8 * MIB);
-	}
-}
-END_TEST
-
 int main(void)
 {
 	TCase *c = case_new("pack_io");
@@ -454,10 +306,8 @@ int main(void)
 	case_add_formats(c, streams_are_packed_like_images_without_an_index);
 	case_add_formats(c, ranges_beyond_the_end_of_a_stream_are_refused);
 	case_add_formats(c, images_that_shrink_or_cannot_be_read_fail);
+	case_add_formats(c, holes_that_cannot_be_found_fail);
 	case_add_formats(c, sinks_that_fail_at_any_write_fail);
 	case_add_formats(c, progress_is_told_and_may_interrupt);
-	case_add_formats(c, a_sparse_image_beyond_memory);
-	if (!sanitized)
-		case_add_formats(c, memory_is_bounded_by_threads_and_pieces);
 	return case_run("pack_io", c);
 }
