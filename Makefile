@@ -116,7 +116,7 @@ bench: all
 
 FUZZ_SECONDS ?= 20
 fuzz: all
-	@tests/fuzz/run "$(abspath $(BUILD))" "$(FUZZ_SECONDS)"
+	@LIB_LIBS="$(LIB_LIBS)" tests/fuzz/run "$(abspath $(BUILD))" "$(FUZZ_SECONDS)"
 
 INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
 	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \

@@ -11,7 +11,8 @@ layers=(
 	'format/gzip format/xz format/zstd'
 	'format'
 	'io parallel'
-	'check range'
+	'range'
+	'check'
 	'base'
 )
 

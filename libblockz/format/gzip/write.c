@@ -86,7 +86,8 @@ enum blockz_status gzip_write_piece(void *context, const struct written_piece *p
 {
 	struct writer *writer = context;
 	uint64_t len = piece->end - piece->start;
-	writer->crc = crc32_join(writer->crc, piece->kind == BLOCKZ_ZERO ? (uint32_t)crc_zeros(&crc32_poly, len) : (uint32_t)piece->tag, len);
+	uint64_t crc = piece->kind == BLOCKZ_ZERO ? crc_zeros(&crc32_poly, len) : piece->tag;
+	writer->crc = crc32_join(writer->crc, (uint32_t)crc, len);
 	writer->body_len += piece->file_len;
 	writer->facts.image_size = piece->end;
 	return writer->index == NULL ? BLOCKZ_OK : index_add(writer->index, piece, fault);
