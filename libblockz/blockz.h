@@ -140,6 +140,7 @@ struct blockz_sink {
 struct blockz_fd_sink {
 	int fd;
 	uint64_t base; /* where in the file the output starts */
+	uint64_t len;  /* appended so far */
 };
 
 /*

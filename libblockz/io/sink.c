@@ -8,9 +8,11 @@
 #include "blockz.h"
 #include "io/file.h"
 
+enum { WRITEBACK_PART = 8 << 20 };
+
 static int append(void *ctx, const void *buf, size_t len)
 {
-	const struct blockz_fd_sink *self = ctx;
+	struct blockz_fd_sink *self = ctx;
 	size_t done = 0;
 	while (done < len) {
 		ssize_t n = write(self->fd, (const uint8_t *)buf + done, len - done);
@@ -20,7 +22,21 @@ static int append(void *ctx, const void *buf, size_t len)
 			return errno;
 		done += (size_t)n;
 	}
+	self->len += len;
 	return 0;
+}
+
+/* Lets the disk begin to write what was appended, so that a sync at the end finds little left; no more than a hint. */
+static int append_to_file(void *ctx, const void *buf, size_t len)
+{
+	struct blockz_fd_sink *self = ctx;
+	uint64_t before = self->len / WRITEBACK_PART;
+	int error = append(ctx, buf, len);
+	uint64_t now = self->len / WRITEBACK_PART;
+	if (error == 0 && now > before)
+		sync_file_range(self->fd, (off_t)(self->base + before * WRITEBACK_PART),
+				(off_t)((now - before) * WRITEBACK_PART), SYNC_FILE_RANGE_WRITE);
+	return error;
 }
 
 static int rewrite(void *ctx, const void *buf, size_t len, uint64_t off)
@@ -32,7 +48,7 @@ static int rewrite(void *ctx, const void *buf, size_t len, uint64_t off)
 /* Behind the end of the file zeros become a hole; over old content they have to be written. */
 static int zeros(void *ctx, uint64_t len)
 {
-	const struct blockz_fd_sink *self = ctx;
+	struct blockz_fd_sink *self = ctx;
 	static const uint8_t block[65536];
 	struct stat st;
 	off_t pos = lseek(self->fd, 0, SEEK_CUR);
@@ -41,6 +57,7 @@ static int zeros(void *ctx, uint64_t len)
 	if (pos >= st.st_size) {
 		if (ftruncate(self->fd, pos + (off_t)len) < 0 || lseek(self->fd, (off_t)len, SEEK_CUR) < 0)
 			return errno;
+		self->len += len;
 		return 0;
 	}
 	int error = 0;
@@ -54,7 +71,7 @@ static int zeros(void *ctx, uint64_t len)
 
 EXPORT struct blockz_sink blockz_sink_fd(struct blockz_fd_sink *self, int fd)
 {
-	static const struct blockz_sink_ops file = { .write = append, .rewrite = rewrite, .zeros = zeros };
+	static const struct blockz_sink_ops file = { .write = append_to_file, .rewrite = rewrite, .zeros = zeros };
 	static const struct blockz_sink_ops stream = { .write = append };
 	struct stat st;
 	off_t base = lseek(fd, 0, SEEK_CUR);
