@@ -267,7 +267,7 @@ struct blockz_pack_result {
  * An index needs a sink that can be rewritten and an image of known size; without them none is written.
  * Errors: BLOCKZ_USAGE (unknown format, level, piece size, check, a raw range beyond the image), BLOCKZ_LIMIT (one
  * encoder needs more than options->memory), BLOCKZ_FAILED (read or write error, image shorter than it said,
- * interrupted).  What the sink holds after an error is no compressed file.
+ * interrupted).  What the sink holds after an error is not the image.
  */
 enum blockz_status blockz_pack(const struct blockz_source *image, const struct blockz_sink *sink,
 			       const struct blockz_pack_options *options, struct blockz_pack_result *result_ret,

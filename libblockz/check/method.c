@@ -83,3 +83,17 @@ bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t 
 	check_sum_finish(&sum, field);
 	return true;
 }
+
+bool check_of_zeros(enum check_method method, uint64_t len, uint8_t field[CHECK_LEN_MAX])
+{
+	static const uint8_t zeros[65536];
+	struct check_sum sum;
+	if (!check_sum_start(&sum, method))
+		return false;
+	for (uint64_t part; len > 0; len -= part) {
+		part = len < sizeof(zeros) ? len : sizeof(zeros);
+		check_sum_update(&sum, zeros, (size_t)part);
+	}
+	check_sum_finish(&sum, field);
+	return true;
+}

@@ -49,4 +49,7 @@ void check_sum_finish(struct check_sum *sum, uint8_t *field);
 /* All in one: the field over len bytes.  False: no memory. */
 bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t field[CHECK_LEN_MAX]);
 
+/* The same over len zeros. */
+bool check_of_zeros(enum check_method method, uint64_t len, uint8_t field[CHECK_LEN_MAX]);
+
 #endif

@@ -102,7 +102,10 @@ struct format {
 	 */
 	enum blockz_status (*decode)(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);
-	/* Decodes a piece too large for memory, in parts, with bounded memory. */
+	/*
+	 * Decodes a piece too large for memory, in parts, with bounded memory.  Some formats take an image_len of
+	 * BLOCKZ_UNKNOWN, to find it out.
+	 */
 	enum blockz_status (*decode_long)(void *decoder, const struct blockz_source *file, const struct piece *piece,
 					  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
 
@@ -121,7 +124,7 @@ struct format {
 	uint64_t reach; /* how far behind a raw range decoded bytes could still depend on it, were the map wrong */
 };
 
-extern const struct format format_gzip;
+extern const struct format format_gzip, format_xz, format_zstd;
 
 const struct format *format_by_name(const char *name);
 

@@ -5,7 +5,7 @@
 #include "base/fault.h"
 #include "format/format.h"
 
-static const struct format *const formats[] = { &format_gzip };
+static const struct format *const formats[] = { &format_gzip, &format_xz, &format_zstd };
 
 enum { FORMAT_COUNT = sizeof(formats) / sizeof(formats[0]) };
 

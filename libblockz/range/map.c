@@ -184,6 +184,36 @@ uint64_t span_file_end(const struct span *span)
 	return last.file_off + 1;
 }
 
+static bool in_one_cell(uint64_t start, uint64_t end, uint32_t stride)
+{
+	return start / stride == (end - 1) / stride;
+}
+
+bool span_join(struct span *span, const struct span *part, uint32_t stride, uint16_t header_len)
+{
+	if (span->start == span->end || span->end != part->start || span->patchable != part->patchable)
+		return false;
+	/* More of the same block. */
+	if (part->file_off == span_file_end(span) &&
+	    (span->stride == 0 || in_one_cell(span->end - 1, part->end, stride))) {
+		span->end = part->end;
+		return true;
+	}
+	/* The next block. */
+	if (part->start % stride != 0 || !in_one_cell(part->start, part->end, stride) ||
+	    part->file_off != span_file_end(span) + header_len)
+		return false;
+	if (span->stride == 0) {
+		if (!in_one_cell(span->start, span->end, stride))
+			return false;
+		span->file_off -= header_len;
+		span->stride = stride;
+		span->header_len = header_len;
+	}
+	span->end = part->end;
+	return true;
+}
+
 EXPORT bool blockz_map_extent_at(const struct blockz_map *map, uint64_t off, struct blockz_extent *extent_ret)
 {
 	size_t index = map_find_span(map, off);

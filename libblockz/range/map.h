@@ -97,6 +97,12 @@ size_t map_find_span(const struct blockz_map *map, uint64_t off);
 /* The contiguous part of a span from image offset off (within it) on. */
 struct blockz_extent span_extent(const struct span *span, uint64_t off);
 
+/*
+ * Makes a span (empty at first: start == end) longer by part, contiguous bytes behind it, where one span can express both:
+ * they are contiguous in the file too, or blocks cut at multiples of stride with headers of header_len between them.
+ */
+bool span_join(struct span *span, const struct span *part, uint32_t stride, uint16_t header_len);
+
 /* File offset behind the last byte of a span. */
 uint64_t span_file_end(const struct span *span);
 

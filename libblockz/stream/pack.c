@@ -51,11 +51,17 @@ struct pack_job {
 	uint64_t tag;
 };
 
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void *job_new(void *ctx)
 {
 	const struct pack *pack = ctx;
 	const struct pack_params *params = &pack->params;
-	uint64_t room = params->piece_size > params->raw_size ? params->piece_size : params->raw_size;
+	uint64_t room = min(params->piece_size > params->raw_size ? params->piece_size : params->raw_size,
+			    params->image_size);
 	struct pack_job *job = calloc(1, sizeof(*job));
 	if (job != NULL && !buffer_reserve(&job->in, (size_t)room)) {
 		free(job);
@@ -79,11 +85,6 @@ static void *thread_new(void *ctx)
 }
 
 /* ---- Taking: cutting the image and reading it ---- */
-
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* Where the piece that starts at pos ends, by cuts alone. */
 static void cut(struct pack *pack, struct pack_job *job)

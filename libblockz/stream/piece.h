@@ -6,7 +6,7 @@
 #include "format/format.h"
 
 enum {
-	PIECE_MEMORY_MAX = 16 << 20, /* pieces larger than this, in image or file, are decoded in parts */
+	PIECE_MEMORY_MAX = 32 << 20, /* pieces larger than this, in image or file, are decoded in parts */
 	RAW_PART_MAX = 1 << 20,      /* raw bytes and zeros are handled in parts of about this size */
 };
 

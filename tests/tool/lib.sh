@@ -11,7 +11,7 @@ trap 'chmod -R u+rwx "$tmp"; rm -rf "$tmp"' EXIT
 cd "$tmp" || exit 1
 mkdir .log
 # shellcheck disable=SC2034  # of those who source this
-suffixes=(.gz) # one a format
+suffixes=(.gz .xz .zst) # one a format
 failed=0
 
 ok() {
@@ -104,6 +104,20 @@ judges() {
 		echo "zstd -q -t $1"
 		echo "python3 -c 'import gzip, collections; collections.deque(gzip.open(\"$1\"), 0)'"
 		;;
+	*.xz)
+		echo "xz -t $1"
+		echo "7z t $1"
+		echo "zstd -q -t --format=xz $1"
+		echo "busybox xz -t $1"
+		echo "pixz -t $1 $1.pixz"
+		echo "bsdcat $1 >/dev/null"
+		echo "python3 -c 'import lzma, collections; collections.deque(lzma.open(\"$1\"), 0)'"
+		;;
+	*.zst)
+		echo "zstd -q -t $1"
+		echo "bsdcat $1 >/dev/null"
+		echo "pzstd -q -t $1"
+		;;
 	esac
 }
 
@@ -129,6 +143,8 @@ rejected() {
 decode() {
 	case $1 in
 	*.gz) gzip -dc "$1" ;;
+	*.xz) xz -dc "$1" ;;
+	*.zst) zstd -q -dc "$1" ;;
 	esac
 }
 

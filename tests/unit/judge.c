@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
+#include <lzma.h>
+#include <zstd.h>
 
 /* One member at the beginning of file; *used_ret bytes of it. */
 static bool inflate_member(struct bytes file, struct bytes room, size_t *used_ret, size_t *len_ret)
@@ -49,14 +51,56 @@ bool judge_gzip_members(struct bytes file, struct bytes room, size_t *len_ret)
 	return true;
 }
 
+static bool decode_xz(struct bytes file, struct bytes room, uint32_t flags, size_t *len_ret)
+{
+	uint64_t memory = UINT64_MAX;
+	size_t in_pos = 0;
+	*len_ret = 0;
+	return lzma_stream_buffer_decode(&memory, flags, NULL, file.data, &in_pos, file.len, room.data, len_ret,
+					 room.len) == LZMA_OK &&
+	       in_pos == file.len;
+}
+
+static bool judge_xz(struct bytes file, struct bytes room, size_t *len_ret)
+{
+	return decode_xz(file, room, 0, len_ret);
+}
+
+static bool judge_xz_streams(struct bytes file, struct bytes room, size_t *len_ret)
+{
+	return decode_xz(file, room, LZMA_CONCATENATED, len_ret);
+}
+
+/* All frames, by the streaming decoder. */
+static bool judge_zstd(struct bytes file, struct bytes room, size_t *len_ret)
+{
+	ZSTD_DStream *stream = ZSTD_createDStream();
+	ZSTD_inBuffer in = { file.data, file.len, 0 };
+	ZSTD_outBuffer out = { room.data, room.len, 0 };
+	size_t result = 1, before = SIZE_MAX;
+	while ((in.pos < in.size || result != 0) && in.pos + out.pos != before) {
+		before = in.pos + out.pos;
+		result = ZSTD_decompressStream(stream, &out, &in);
+		if (ZSTD_isError(result))
+			break;
+	}
+	ZSTD_freeDStream(stream);
+	*len_ret = out.pos;
+	return result == 0 && in.pos == file.len;
+}
+
 struct judge {
 	const char *format;
 	bool (*decode)(struct bytes file, struct bytes room, size_t *len_ret);
 	bool own_index;
+	/* Of whatever is valid: several members or Streams, padding. */
+	bool (*decode_any)(struct bytes file, struct bytes room, size_t *len_ret);
 };
 
 static const struct judge judges[] = {
-	{ "gzip", judge_gzip, true },
+	{ "gzip", judge_gzip, true, judge_gzip_members },
+	{ "xz", judge_xz, false, judge_xz_streams },
+	{ "zstd", judge_zstd, false, judge_zstd },
 };
 
 static const struct judge *judge_of(const char *format)
@@ -71,6 +115,11 @@ static const struct judge *judge_of(const char *format)
 bool judge(const char *format, struct bytes file, struct bytes room, size_t *len_ret)
 {
 	return judge_of(format)->decode(file, room, len_ret);
+}
+
+bool judge_any(const char *format, struct bytes file, struct bytes room, size_t *len_ret)
+{
+	return judge_of(format)->decode_any(file, room, len_ret);
 }
 
 bool has_own_index(const struct blockz_format *format)

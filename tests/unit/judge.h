@@ -16,6 +16,9 @@ bool judge(const char *format, struct bytes file, struct bytes room, size_t *len
 bool judge_says(const char *format, struct bytes file, struct bytes image);
 void assert_decodes(const char *format, struct bytes file, struct bytes image);
 
+/* The same for all that is valid: several members, Streams or frames, and padding. */
+bool judge_any(const char *format, struct bytes file, struct bytes room, size_t *len_ret);
+
 /* The same for any number of gzip members, with zeros behind the last one, as gzip has it. */
 bool judge_gzip_members(struct bytes file, struct bytes room, size_t *len_ret);
 

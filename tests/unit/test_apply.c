@@ -170,7 +170,7 @@ START_TEST(data_changed_at_any_read)
 		memory_store_free(&self);
 		blockz_plan_free(plan);
 	}
-	ck_assert_uint_gt(change_at, 15);
+	ck_assert_uint_gt(change_at, 10);
 }
 END_TEST
 

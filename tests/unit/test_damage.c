@@ -10,13 +10,11 @@
 
 /* ---- Helpers ---- */
 
-enum { ROOM = 400000 };
+enum { ROOM = 1200000 };
 
-/* gzip: multi-member files too. */
 static bool accepted(const struct blockz_format *format, struct bytes file, struct bytes room, size_t *len_ret)
 {
-	return strcmp(format->name, "gzip") == 0 ? judge_gzip_members(file, room, len_ret)
-						 : judge(format->name, file, room, len_ret);
+	return judge_any(format->name, file, room, len_ret);
 }
 
 /* What we make of a file that was verified. */
@@ -46,7 +44,7 @@ static bool called_good(const struct blockz_format *format, struct bytes file, s
 		ck_assert_int_eq(verify_file(file, true, &result, &fault), BLOCKZ_OK);
 		return true;
 	}
-	if ((status != BLOCKZ_DAMAGED && status != BLOCKZ_UNSUPPORTED) || status != fault.status || fault.text[0] == 0 ||
+	if ((status != BLOCKZ_DAMAGED && status != BLOCKZ_UNSUPPORTED && status != BLOCKZ_LIMIT) || status != fault.status || fault.text[0] == 0 ||
 	    (fault.offset > file.len && fault.offset != BLOCKZ_UNKNOWN))
 		ck_abort_msg("status %d, offset %llu, %s", status, (unsigned long long)fault.offset, fault.text);
 	verify_file(file, true, &result, &fault);
@@ -125,7 +123,9 @@ START_TEST(every_truncation_of_our_files)
 {
 	const struct blockz_format *format = format_of(_i);
 	for (int which = 0; which < 4; which++)
-		ck_assert_uint_eq(truncate_all(format, packed_files(format, which)), 0);
+		/* Frames stand alone: without those behind it, a .zst is one of a shorter image. */
+		ck_assert_uint_le(truncate_all(format, packed_files(format, which)),
+				  strcmp(format->name, "zstd") == 0 ? 16 : 0);
 }
 END_TEST
 

@@ -178,7 +178,8 @@ static uint32_t crc_of(uint64_t start, uint64_t end, unsigned *kinds_ret)
 		const struct written_piece *written = &layout.pieces[i];
 		uint64_t from = written->start > start ? written->start : start;
 		uint64_t to = written->end < end ? written->end : end;
-		crc = crc32_join(crc, written->kind == BLOCKZ_ZERO ? crc32_of_zeros(to - from) : (uint32_t)written->tag, to - from);
+		uint32_t part = written->kind == BLOCKZ_ZERO ? crc32_of_zeros(to - from) : (uint32_t)written->tag;
+		crc = crc32_join(crc, part, to - from);
 		*kinds_ret |= 1U << written->kind;
 	}
 	return crc;

@@ -121,6 +121,8 @@ START_TEST(streams_are_packed_like_images_without_an_index)
 		struct blockz_pack_options options = {
 			.format = format->name, .piece_size = piece, .no_index = true, .raw = &raw, .raw_count = 1,
 		};
+		/* An index at the end needs nothing that a pipe has not. */
+		options.no_index = has_own_index(format);
 		struct bytes expected = pack_image(format, input.bytes, options, NULL);
 		options.no_index = false;
 		for (int rewritable = 0; rewritable < 2; rewritable++) {
@@ -135,7 +137,7 @@ START_TEST(streams_are_packed_like_images_without_an_index)
 				ck_assert_uint_eq(result.image_size, input.bytes.len);
 				ck_assert_uint_eq(result.file_size, sink.bytes.len);
 				ck_assert_uint_eq(result.raw_bytes, input.bytes.len - raw.start);
-				ck_assert_uint_eq(result.index_piece_size, 0);
+				ck_assert_uint_eq(result.index_piece_size, has_own_index(format) ? 0 : piece);
 				assert_decodes(format->name, sink.bytes, input.bytes);
 				assert_bytes(sink.bytes, expected);
 				assert_verifies(sink.bytes);
@@ -158,7 +160,8 @@ START_TEST(ranges_beyond_the_end_of_a_stream_are_refused)
 		struct blockz_pack_result result;
 		struct blockz_fault fault;
 		ck_assert_int_eq(pack_to(&sink, true, &source, &options, &result, &fault), BLOCKZ_USAGE);
-		ck_assert(!judge_says(format->name, sink.bytes, input.bytes));
+		if (strcmp(format->name, "zstd") != 0) /* whose frames are whole as they come */
+			ck_assert(!judge_says(format->name, sink.bytes, input.bytes));
 	}
 }
 END_TEST

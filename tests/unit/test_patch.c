@@ -298,7 +298,10 @@ START_TEST(damage_is_never_laundered)
 	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 250000, 260000 });
 	for (int i = 0; i < (sanitized ? 100 : 400); i++) {
 		struct bytes file = bytes_copy(good);
-		uint64_t at = i % 4 ? rnd_below(good.len) : rnd_below(300);
+		/* In the head, in the bytes of the edit, anywhere. */
+		struct blockz_extent extent;
+		ck_assert(blockz_map_extent_at(map, 250000 + rnd_below(10000), &extent));
+		uint64_t at = i % 4 == 0 ? rnd_below(300) : i % 4 == 2 ? extent.file_off : rnd_below(good.len);
 		file.data[at] ^= (uint8_t)(1u << rnd_below(8));
 		bool bad = !judge_says(format->name, file, image);
 		struct blockz_source source = bytes_source(file);
@@ -321,8 +324,8 @@ START_TEST(damage_is_never_laundered)
 	}
 	blockz_map_free(map);
 	ck_assert_uint_gt(applied, 40);
-	ck_assert_uint_gt(refused, 4);
-	ck_assert_uint_gt(raw_refused, 0);
+	ck_assert_uint_gt(refused, 20);
+	ck_assert_uint_gt(raw_refused, 20);
 }
 END_TEST
 
@@ -344,7 +347,8 @@ START_TEST(damaged_raw_bytes_are_not_overwritten)
 		file.data[extent.file_off] ^= 0x10;
 		struct bytes damaged = bytes_copy(file);
 		ck_assert_int_eq(patch_file(file, false, &edit, 1, NULL, &fault), BLOCKZ_DAMAGED);
-		ck_assert_uint_le(fault.offset, extent.file_off);
+		if (has_own_index(format)) /* else it is that of the check, behind the payload */
+			ck_assert_uint_le(fault.offset, extent.file_off);
 		ck_assert_uint_gt(fault.offset + 3 * format->piece_size_min, extent.file_off);
 		assert_bytes(file, damaged);
 	}

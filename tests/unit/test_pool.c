@@ -28,7 +28,7 @@ struct counted {
 struct run {
 	int count;
 	int fail_at[STAGES];
-	bool slow_last_take; /* the take behind the last job begins before job 1 is worked on, and ends after a failure */
+	bool slow_last_take; /* the take behind the last job begins before job 1 is worked on, and outlasts a failure */
 	struct counted jobs, threads;
 	atomic_int taking, giving; /* threads inside */
 	atomic_bool give_failed, last_take;

@@ -163,7 +163,11 @@ START_TEST(zero_pieces_become_holes)
 	ck_assert_int_eq(blockz_extract(&file, map, (struct blockz_range){ 0, image.len }, &sink, &work, NULL), BLOCKZ_OK);
 	assert_bytes(self.sink.bytes, image);
 	ck_assert_uint_gt(result.zero_bytes, 0);
-	ck_assert_uint_eq(self.zeros, result.zero_bytes);
+	/* Where checks show it, pieces that are not whole are found to be zeros too. */
+	if (has_own_index(format))
+		ck_assert_uint_eq(self.zeros, result.zero_bytes);
+	else
+		ck_assert_uint_ge(self.zeros, result.zero_bytes);
 	blockz_map_free(map);
 }
 END_TEST
@@ -252,7 +256,7 @@ static void check_long(struct bytes file, struct bytes image, unsigned pieces)
 
 START_TEST(long_foreign_pieces)
 {
-	const size_t half = 9 * MIB + 5;
+	const size_t half = 17 * MIB + 5;
 	struct bytes text = image_new(IMAGE_TEXT, half), noise = image_new(IMAGE_NOISE, 300000);
 	check_long(zlib_pack(bytes_join(text, text), 1, Z_DEFAULT_STRATEGY), bytes_join(text, text), 1);
 	/* A long one before stored blocks, and another behind that refers to them. */
@@ -265,7 +269,7 @@ START_TEST(long_foreign_pieces)
 	zlib_put(file, image.data + 2 * half + noise.len, noise.len + 2 * half, Z_NO_FLUSH);
 	check_long(zlib_end(file), image, 4);
 	/* Long in the file too. */
-	image = image_new(IMAGE_NOISE, 18 * MIB);
+	image = image_new(IMAGE_NOISE, 36 * MIB);
 	for (size_t i = 0; i < image.len; i++)
 		image.data[i] %= 200;
 	check_long(zlib_pack(image, 1, Z_HUFFMAN_ONLY), image, 1);
@@ -274,7 +278,7 @@ END_TEST
 
 START_TEST(damage_in_long_pieces_is_found)
 {
-	struct bytes image = image_new(IMAGE_TEXT, 17 * MIB);
+	struct bytes image = image_new(IMAGE_TEXT, 33 * MIB);
 	struct bytes file = zlib_pack(image, 1, Z_DEFAULT_STRATEGY);
 	struct blockz_source source = bytes_source(file);
 	struct blockz_map *map = map_of(source, true);

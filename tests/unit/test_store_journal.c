@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The file store's journal in a real directory: left by a program that was killed, moved, planted, stale. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,25 @@ START_TEST(an_edit_does_not_destroy_the_journal_of_an_earlier_one)
 }
 END_TEST
 
+/* The same, from the store's side: what was not published by it is not its to drop. */
+START_TEST(a_journal_that_cannot_be_published_leaves_the_one_that_is_there)
+{
+	interrupt_edit(5);
+	ck_assert_int_eq(scratch_open(&scratch, BLOCKZ_STORE_WRITE), BLOCKZ_OK);
+	const struct blockz_store_ops *ops = scratch.store.ops;
+	ck_assert_int_eq(ops->journal_create(scratch.store.ctx, 100), 0);
+	ck_assert_int_eq(ops->journal_write(scratch.store.ctx, scratch.sample.old, 100, 0), 0);
+	ck_assert_int_eq(ops->journal_publish(scratch.store.ctx), EEXIST);
+	ck_assert_int_eq(ops->journal_discard(scratch.store.ctx), 0);
+	blockz_store_close(&scratch.store);
+	ck_assert(!scratch_exists(&scratch, SCRATCH_TEMPORARY));
+	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
+	ck_assert_int_eq(recover(&recovery), BLOCKZ_OK);
+	ck_assert_int_eq(recovery, BLOCKZ_RECOVERY_UNDONE);
+	ck_assert(scratch_is_old(&scratch));
+}
+END_TEST
+
 START_TEST(stale_temporary_journals_are_removed_by_writers)
 {
 	scratch_write(&scratch, SCRATCH_TEMPORARY, scratch.sample.old, 10);
@@ -201,6 +221,7 @@ int main(void)
 	tcase_add_test(c, an_interrupted_edit_is_found_and_undone);
 	tcase_add_test(c, a_moved_file_takes_its_journal_along);
 	tcase_add_test(c, an_edit_does_not_destroy_the_journal_of_an_earlier_one);
+	tcase_add_test(c, a_journal_that_cannot_be_published_leaves_the_one_that_is_there);
 	tcase_add_test(c, stale_temporary_journals_are_removed_by_writers);
 	tcase_add_test(c, planted_journals_are_not_believed);
 	tcase_add_test(c, journals_of_other_users_are_not_believed);

@@ -73,36 +73,6 @@ static enum blockz_status close_span(struct stored *stored, struct blockz_fault 
 	return status;
 }
 
-static bool in_one_cell(uint64_t start, uint64_t end)
-{
-	return start / STORED_PAYLOAD == (end - 1) / STORED_PAYLOAD;
-}
-
-/* Makes the open span longer by part, contiguous bytes behind it, if one span can express both. */
-static bool extend(struct span *open, const struct span *part)
-{
-	if (open->start == open->end || open->end != part->start || open->patchable != part->patchable)
-		return false;
-	/* More of the same block. */
-	if (part->file_off == span_file_end(open) && (open->stride == 0 || in_one_cell(open->end - 1, part->end))) {
-		open->end = part->end;
-		return true;
-	}
-	/* Our own layout: blocks cut at multiples of the payload, a header before each. */
-	if (part->start % STORED_PAYLOAD != 0 || !in_one_cell(part->start, part->end) ||
-	    part->file_off != span_file_end(open) + STORED_HEADER_LEN)
-		return false;
-	if (open->stride == 0) {
-		if (!in_one_cell(open->start, open->end))
-			return false;
-		open->file_off -= STORED_HEADER_LEN;
-		open->stride = STORED_PAYLOAD;
-		open->header_len = STORED_HEADER_LEN;
-	}
-	open->end = part->end;
-	return true;
-}
-
 static enum blockz_status add_part(struct stored *stored, const struct stored_block *block, uint64_t start,
 				   uint64_t end, struct blockz_fault *fault)
 {
@@ -112,7 +82,7 @@ static enum blockz_status add_part(struct stored *stored, const struct stored_bl
 		.file_off = block->payload_off + (start - block->start),
 		.patchable = !marked(stored->reach, start),
 	};
-	if (extend(&stored->open, &part))
+	if (span_join(&stored->open, &part, STORED_PAYLOAD, STORED_HEADER_LEN))
 		return BLOCKZ_OK;
 	enum blockz_status status = close_span(stored, fault);
 	stored->open = part;

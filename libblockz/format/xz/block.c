@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "format/xz/block.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/fault.h"
+
+static const struct {
+	enum check_method method;
+	lzma_check id;
+} checks[] = {
+	{ CHECK_NONE, LZMA_CHECK_NONE },
+	{ CHECK_CRC32, LZMA_CHECK_CRC32 },
+	{ CHECK_CRC64, LZMA_CHECK_CRC64 },
+	{ CHECK_SHA256, LZMA_CHECK_SHA256 },
+};
+
+enum { CHECK_COUNT = sizeof(checks) / sizeof(checks[0]) };
+
+lzma_check xz_check_id(enum check_method method)
+{
+	size_t i = 0;
+	while (i + 1 < CHECK_COUNT && checks[i].method != method)
+		i++;
+	return checks[i].id;
+}
+
+bool xz_check_method(lzma_check id, enum check_method *method_ret)
+{
+	for (size_t i = 0; i < CHECK_COUNT; i++) {
+		if (checks[i].id != id)
+			continue;
+		*method_ret = checks[i].method;
+		return true;
+	}
+	return false;
+}
+
+void xz_block_free(struct xz_block *block)
+{
+	for (size_t i = 0; i < LZMA_FILTERS_MAX && block->filters[i].id != LZMA_VLI_UNKNOWN; i++)
+		free(block->filters[i].options);
+	block->filters[0].id = LZMA_VLI_UNKNOWN;
+}
+
+static enum blockz_status check_filters(struct xz_block *block, uint64_t file_off, struct blockz_fault *fault)
+{
+	block->lzma2_only = block->filters[0].id == LZMA_FILTER_LZMA2;
+	for (size_t i = 0; block->filters[i].id != LZMA_VLI_UNKNOWN; i++) {
+		const lzma_options_lzma *options = block->filters[i].options;
+		if (block->filters[i].id == LZMA_FILTER_LZMA2 && options->dict_size > DICTIONARY_MAX)
+			return fault_set(fault, BLOCKZ_LIMIT, file_off,
+					 "a dictionary of %" PRIu32 " bytes, at most %d are allowed", options->dict_size,
+					 DICTIONARY_MAX);
+	}
+	return BLOCKZ_OK;
+}
+
+enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_method method, uint64_t file_off,
+				  struct xz_block *block, struct blockz_fault *fault)
+{
+	*block = (struct xz_block){ .block = { .check = xz_check_id(method) } };
+	block->filters[0].id = LZMA_VLI_UNKNOWN;
+	block->block.filters = block->filters;
+	if (len == 0 || bytes[0] == INDEX_INDICATOR || lzma_block_header_size_decode(bytes[0]) > len)
+		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "expected an xz Block Header");
+	block->block.header_size = lzma_block_header_size_decode(bytes[0]);
+	switch (lzma_block_header_decode(&block->block, NULL, bytes)) {
+	case LZMA_OK:
+		break;
+	case LZMA_MEM_ERROR:
+		return fault_nomem(fault);
+	case LZMA_OPTIONS_ERROR:
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, file_off, "a Block with filters that are not supported");
+	default:
+		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block Header does not match its CRC-32");
+	}
+	enum blockz_status status = check_filters(block, file_off, fault);
+	if (status != BLOCKZ_OK)
+		xz_block_free(block);
+	return status;
+}
+
+uint64_t raw_chunk_end(uint64_t pos, uint64_t end)
+{
+	uint64_t edge = pos - pos % RAW_PAYLOAD + RAW_PAYLOAD;
+	return edge < end ? edge : end;
+}
+
+uint64_t raw_chunks_len(uint64_t start, uint64_t end)
+{
+	return end - start + CHUNK_RAW_HEADER_LEN * ((end - 1) / RAW_PAYLOAD - start / RAW_PAYLOAD + 1) + 1;
+}
+
+size_t raw_block_header(uint8_t bytes[BLOCK_HEADER_LEN_MAX], uint64_t start, uint64_t end, enum check_method method)
+{
+	lzma_options_lzma options = { .dict_size = LZMA_DICT_SIZE_MIN };
+	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	lzma_block block = {
+		.check = xz_check_id(method), .compressed_size = raw_chunks_len(start, end),
+		.uncompressed_size = end - start, .filters = filters,
+	};
+	if (lzma_block_header_size(&block) != LZMA_OK || lzma_block_header_encode(&block, bytes) != LZMA_OK)
+		return 0;
+	return block.header_size;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Blocks: their headers, and the Blocks of raw chunks that blockz writes. */
+#ifndef FORMAT_XZ_BLOCK_H
+#define FORMAT_XZ_BLOCK_H
+
+#include "blockz.h"
+#include "check/method.h"
+#include "format/xz/layout.h"
+
+lzma_check xz_check_id(enum check_method method);
+/* False: an ID that is reserved. */
+bool xz_check_method(lzma_check id, enum check_method *method_ret);
+
+/* A Block Header, as read; xz_block_free() it. */
+struct xz_block {
+	lzma_block block; /* its filters point into the next */
+	lzma_filter filters[LZMA_FILTERS_MAX + 1];
+	bool lzma2_only;
+};
+
+/*
+ * Parses the Block Header whose bytes (as many as the first of them tells, or more) stand at file_off.
+ * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (filters), BLOCKZ_LIMIT (a dictionary above DICTIONARY_MAX), BLOCKZ_FAILED.
+ */
+enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_method method, uint64_t file_off,
+				  struct xz_block *block_ret, struct blockz_fault *fault);
+void xz_block_free(struct xz_block *block);
+
+/* Bytes of the image range [start, end), not empty, as raw chunks with their end. */
+uint64_t raw_chunks_len(uint64_t start, uint64_t end);
+uint64_t raw_chunk_end(uint64_t pos, uint64_t end);
+
+/* Writes the header of the Block that holds these chunks; returns its length, 0: no memory. */
+size_t raw_block_header(uint8_t bytes[BLOCK_HEADER_LEN_MAX], uint64_t start, uint64_t end, enum check_method method);
+
+#endif

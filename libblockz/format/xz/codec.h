@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Blocks: each is a piece.  Rows of struct format. */
+#ifndef FORMAT_XZ_CODEC_H
+#define FORMAT_XZ_CODEC_H
+
+#include "format/format.h"
+
+/* The preset of a level, as liblzma counts them. */
+uint32_t xz_preset(const struct pack_params *params);
+
+void *xz_encoder_new(const struct pack_params *params);
+void xz_encoder_free(void *encoder);
+uint64_t xz_encoder_memory(const struct pack_params *params);
+/* *tag_ret: bytes of Block Padding, which the Index does not count. */
+enum blockz_status xz_encode(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
+			     struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret, struct blockz_fault *fault);
+
+void *xz_decoder_new(void);
+void xz_decoder_free(void *decoder);
+enum blockz_status xz_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+			     struct blockz_fault *fault);
+enum blockz_status xz_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
+				  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
+
+#endif

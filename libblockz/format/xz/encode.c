@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Encoding one Block.  Its header holds both sizes, which are known only at the end: the data is encoded behind room for a
+ * header of the length that the largest sizes would need, and the header's own padding fills it up.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "format/xz/block.h"
+#include "format/xz/codec.h"
+
+struct encoder {
+	lzma_stream stream; /* keeps its memory from Block to Block */
+	lzma_options_lzma options;
+	enum check_method check;
+};
+
+uint32_t xz_preset(const struct pack_params *params)
+{
+	return (uint32_t)params->level | (params->extreme ? LZMA_PRESET_EXTREME : 0);
+}
+
+void xz_encoder_free(void *memory)
+{
+	struct encoder *encoder = memory;
+	if (encoder == NULL)
+		return;
+	lzma_end(&encoder->stream);
+	free(encoder);
+}
+
+void *xz_encoder_new(const struct pack_params *params)
+{
+	struct encoder *encoder = malloc(sizeof(*encoder));
+	if (encoder == NULL)
+		return NULL;
+	*encoder = (struct encoder){ .stream = LZMA_STREAM_INIT, .check = params->check };
+	if (lzma_lzma_preset(&encoder->options, xz_preset(params))) {
+		free(encoder);
+		return NULL;
+	}
+	return encoder;
+}
+
+uint64_t xz_encoder_memory(const struct pack_params *params)
+{
+	/* A piece in and out, twice, since as many as there are threads wait for their turn; liblzma's own. */
+	return 4 * params->piece_size + lzma_easy_encoder_memusage(xz_preset(params));
+}
+
+static enum blockz_status failed(lzma_ret result, struct blockz_fault *fault)
+{
+	if (result == LZMA_MEM_ERROR)
+		return fault_nomem(fault);
+	return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "liblzma: error %d while encoding a Block", (int)result);
+}
+
+static enum blockz_status encode_compressed(struct encoder *encoder, const uint8_t *bytes, size_t len,
+					    struct buffer *out, size_t *out_len_ret, uint64_t *padding_ret,
+					    struct blockz_fault *fault)
+{
+	/* LZMA2 stores what does not compress, with 3 bytes for each 64 KiB and less. */
+	size_t room = len + len / 1024 + BLOCK_HEADER_LEN_MAX + CHECK_LEN_MAX + 64;
+	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &encoder->options }, { LZMA_VLI_UNKNOWN, NULL } };
+	lzma_block block = {
+		.check = xz_check_id(encoder->check), .compressed_size = room, .uncompressed_size = len, .filters = filters,
+	};
+	lzma_stream *stream = &encoder->stream;
+	if (!buffer_reserve(out, room))
+		return fault_nomem(fault);
+	lzma_ret result = lzma_block_header_size(&block);
+	if (result == LZMA_OK)
+		result = lzma_block_encoder(stream, &block);
+	if (result != LZMA_OK)
+		return failed(result, fault);
+	stream->next_in = bytes;
+	stream->avail_in = len;
+	stream->next_out = out->bytes + block.header_size;
+	stream->avail_out = room - block.header_size;
+	result = lzma_code(stream, LZMA_FINISH);
+	if (result != LZMA_STREAM_END)
+		return failed(result == LZMA_OK ? LZMA_BUF_ERROR : result, fault);
+	result = lzma_block_header_encode(&block, out->bytes);
+	if (result != LZMA_OK)
+		return failed(result, fault);
+	*out_len_ret = room - stream->avail_out;
+	*padding_ret = *out_len_ret - lzma_block_unpadded_size(&block);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status encode_raw(const struct encoder *encoder, const uint8_t *bytes, size_t len, uint64_t start,
+				     struct buffer *out, size_t *out_len_ret, uint64_t *padding_ret,
+				     struct blockz_fault *fault)
+{
+	uint64_t end = start + len;
+	uint8_t field[CHECK_LEN_MAX];
+	if (!buffer_reserve(out, (size_t)raw_chunks_len(start, end) + BLOCK_HEADER_LEN_MAX + ALIGNMENT + CHECK_LEN_MAX) ||
+	    !check_sum(encoder->check, bytes, len, field))
+		return fault_nomem(fault);
+	size_t header_len = raw_block_header(out->bytes, start, end, encoder->check);
+	if (header_len == 0)
+		return fault_nomem(fault);
+	uint8_t *p = out->bytes + header_len;
+	for (uint64_t pos = start, chunk_end; pos < end; pos = chunk_end) {
+		chunk_end = raw_chunk_end(pos, end);
+		size_t chunk = (size_t)(chunk_end - pos);
+		p[0] = pos == start ? CHUNK_RAW_RESET : CHUNK_RAW;
+		p[1] = (uint8_t)((chunk - 1) >> 8);
+		p[2] = (uint8_t)(chunk - 1);
+		memcpy(p + CHUNK_RAW_HEADER_LEN, bytes + (pos - start), chunk);
+		p += CHUNK_RAW_HEADER_LEN + chunk;
+	}
+	*p++ = CHUNK_END;
+	for (*padding_ret = 0; (size_t)(p - out->bytes) % ALIGNMENT != 0; ++*padding_ret)
+		*p++ = 0;
+	memcpy(p, field, check_methods[encoder->check].len);
+	*out_len_ret = (size_t)(p - out->bytes) + check_methods[encoder->check].len;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status xz_encode(void *memory, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
+			     struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret, struct blockz_fault *fault)
+{
+	return raw ? encode_raw(memory, bytes, len, start, out, out_len_ret, tag_ret, fault)
+		   : encode_compressed(memory, bytes, len, out, out_len_ret, tag_ret, fault);
+}

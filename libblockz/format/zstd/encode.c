@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Encoding one frame: by libzstd, or raw blocks by hand, since libzstd has no call that writes them. */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_estimateCCtxSize */
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "format/zstd/codec.h"
+#include "format/zstd/frame.h"
+
+struct encoder {
+	ZSTD_CCtx *context;
+	enum check_method check;
+};
+
+void zstd_encoder_free(void *memory)
+{
+	struct encoder *encoder = memory;
+	if (encoder == NULL)
+		return;
+	ZSTD_freeCCtx(encoder->context);
+	free(encoder);
+}
+
+void *zstd_encoder_new(const struct pack_params *params)
+{
+	struct encoder *encoder = calloc(1, sizeof(*encoder));
+	if (encoder == NULL)
+		return NULL;
+	encoder->check = params->check;
+	encoder->context = ZSTD_createCCtx();
+	ZSTD_CCtx *context = encoder->context;
+	if (context == NULL || ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, params->level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, params->check != CHECK_NONE))) {
+		zstd_encoder_free(encoder);
+		return NULL;
+	}
+	return encoder;
+}
+
+uint64_t zstd_encoder_memory(const struct pack_params *params)
+{
+	/* A piece in and out, twice, since as many as there are threads wait for their turn; libzstd's own. */
+	return 4 * params->piece_size + ZSTD_estimateCCtxSize(params->level);
+}
+
+static enum blockz_status encode_raw(const struct encoder *encoder, const uint8_t *bytes, size_t len, uint64_t start,
+				     struct buffer *out, size_t *out_len_ret, struct blockz_fault *fault)
+{
+	bool checksum = encoder->check != CHECK_NONE;
+	uint64_t end = start + len;
+	uint8_t field[CHECK_LEN_MAX];
+	if (!buffer_reserve(out, (size_t)raw_frame_len(start, end, checksum)) ||
+	    (checksum && !check_sum(encoder->check, bytes, len, field)))
+		return fault_nomem(fault);
+	uint8_t *p = out->bytes;
+	raw_frame_header(p, len, checksum);
+	p += RAW_HEADER_LEN;
+	for (uint64_t pos = start, block_end; pos < end; pos = block_end) {
+		block_end = raw_block_end(pos, end);
+		struct block_header header = { block_end == end, BLOCK_RAW, (uint32_t)(block_end - pos) };
+		block_header_store(p, &header);
+		memcpy(p + BLOCK_HEADER_LEN, bytes + (pos - start), header.size);
+		p += BLOCK_HEADER_LEN + header.size;
+	}
+	if (checksum)
+		memcpy(p, field, CHECKSUM_LEN);
+	*out_len_ret = (size_t)(p - out->bytes) + (checksum ? CHECKSUM_LEN : 0);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status encode_compressed(struct encoder *encoder, const uint8_t *bytes, size_t len,
+					    struct buffer *out, size_t *out_len_ret, struct blockz_fault *fault)
+{
+	size_t bound = ZSTD_compressBound(len) + CHECKSUM_LEN;
+	if (!buffer_reserve(out, bound))
+		return fault_nomem(fault);
+	size_t result = ZSTD_compress2(encoder->context, out->bytes, bound, bytes, len);
+	if (ZSTD_isError(result))
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "libzstd: %s", ZSTD_getErrorName(result));
+	*out_len_ret = result;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status zstd_encode(void *memory, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
+			       struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret, struct blockz_fault *fault)
+{
+	struct encoder *encoder = memory;
+	size_t out_len = 0;
+	enum blockz_status status = raw ? encode_raw(encoder, bytes, len, start, out, &out_len, fault)
+					: encode_compressed(encoder, bytes, len, out, &out_len, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	*tag_ret = encoder->check != CHECK_NONE ? load_le32(out->bytes + out_len - CHECKSUM_LEN) : 0;
+	*out_len_ret = out_len;
+	return BLOCKZ_OK;
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Walking frames and blocks by their headers: payload is passed over, not read.
+ *
+ * A raw block's bytes can be changed when no compressed block stands behind it in its frame: only those refer back, and
+ * frames start afresh.  So what counts is the tail of a frame behind its last compressed block, and where that lies in the
+ * image follows from the frame's content size, since the blocks in it tell their own.
+ */
+#include "format/zstd/scan.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/fault.h"
+#include "format/zstd/codec.h"
+#include "format/zstd/frame.h"
+#include "io/access.h"
+#include "io/peek.h"
+
+/* A raw block in the tail of a frame. */
+struct part {
+	uint64_t rel, file_off; /* rel: offset in the tail */
+	uint32_t len;
+};
+
+struct scan {
+	const struct blockz_source *file;
+	struct blockz_map *map;
+	struct peek peek;
+	uint64_t image_pos;
+	struct piece zeros; /* a run of zero frames that is not in the map yet; units 0: none */
+	struct zero_sum zero_sum;
+	/* The frame being walked. */
+	uint64_t frame_off, pos;
+	struct frame_header header;
+	bool compressed; /* a compressed block was seen */
+	bool ours;       /* all blocks so far are laid out as blockz lays them out */
+	uint64_t tail_len;
+	struct part *parts;
+	size_t part_count, run_first;
+	uint64_t run_len;
+};
+
+/* ---- Blocks */
+
+static void end_run(struct scan *scan)
+{
+	if (scan->run_len < RAW_RUN_MIN)
+		scan->part_count = scan->run_first;
+	scan->run_first = scan->part_count;
+	scan->run_len = 0;
+}
+
+static enum blockz_status add_part(struct scan *scan, uint32_t len, struct blockz_fault *fault)
+{
+	if (scan->part_count >= MAP_ITEMS_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, scan->pos, "more than %d raw blocks in one frame", MAP_ITEMS_MAX);
+	struct part *room = array_room(scan->parts, scan->part_count, sizeof(*room));
+	if (room == NULL)
+		return fault_nomem(fault);
+	scan->parts = room;
+	scan->parts[scan->part_count++] = (struct part){ scan->tail_len, scan->pos + BLOCK_HEADER_LEN, len };
+	scan->run_len += len;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status pass_raw(struct scan *scan, const struct block_header *block, struct blockz_fault *fault)
+{
+	uint64_t start = scan->image_pos + scan->tail_len;
+	scan->ours = scan->ours && block->size > 0 && !scan->compressed &&
+		     raw_block_end(start, start + block->size) == start + block->size &&
+		     (block->last || (start + block->size) % RAW_PAYLOAD == 0);
+	enum blockz_status status = block->size > 0 ? add_part(scan, block->size, fault) : BLOCKZ_OK;
+	scan->tail_len += block->size;
+	scan->pos += BLOCK_HEADER_LEN + block->size;
+	return status;
+}
+
+static void pass_rle(struct scan *scan, const struct block_header *block)
+{
+	end_run(scan);
+	scan->ours = false;
+	scan->tail_len += block->size;
+	scan->pos += BLOCK_HEADER_LEN + 1;
+}
+
+static void pass_compressed(struct scan *scan, const struct block_header *block)
+{
+	scan->ours = false;
+	scan->compressed = true;
+	scan->part_count = scan->run_first = 0;
+	scan->run_len = scan->tail_len = 0;
+	scan->pos += BLOCK_HEADER_LEN + block->size;
+}
+
+static enum blockz_status pass_block(struct scan *scan, bool *last_ret, struct blockz_fault *fault)
+{
+	const uint8_t *bytes = NULL;
+	enum blockz_status status = peek_all(&scan->peek, scan->pos, BLOCK_HEADER_LEN, &bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct block_header block = block_header_load(bytes);
+	uint64_t most = scan->header.window < BLOCK_MAX ? scan->header.window : BLOCK_MAX;
+	if (block.type == BLOCK_RESERVED || block.size > most)
+		return fault_set(fault, BLOCKZ_DAMAGED, scan->pos, "block of type %d with %u bytes, at most %u are allowed",
+				 (int)block.type, (unsigned)block.size, (unsigned)most);
+	*last_ret = block.last;
+	if (block.type == BLOCK_RAW)
+		status = pass_raw(scan, &block, fault);
+	else if (block.type == BLOCK_RLE)
+		pass_rle(scan, &block);
+	else
+		pass_compressed(scan, &block);
+	if (status == BLOCKZ_OK && scan->pos > scan->map->file_size)
+		return fault_set(fault, BLOCKZ_DAMAGED, scan->map->file_size, "file ends within a zstd frame");
+	return status;
+}
+
+/* ---- Frames */
+
+static bool count_bytes(void *ctx, const uint8_t *bytes, size_t len)
+{
+	uint64_t *count = ctx;
+	(void)bytes;
+	*count += len;
+	return true;
+}
+
+static enum blockz_status decode_size(const struct blockz_source *file, uint64_t off, uint64_t file_len,
+				      uint64_t *size_ret, struct blockz_fault *fault)
+{
+	const struct piece piece = { .file_off = off, .file_len = file_len };
+	uint64_t count = 0;
+	void *decoder = zstd_decoder_new();
+	if (decoder == NULL)
+		return fault_nomem(fault);
+	enum blockz_status status = zstd_decode_long(decoder, file, &piece, BLOCKZ_UNKNOWN, count_bytes, &count, fault);
+	zstd_decoder_free(decoder);
+	*size_ret = count;
+	return status;
+}
+
+/* Nearly all are one raw block of no bytes, which is quickly seen. */
+enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t off, uint64_t file_len,
+				    const struct frame_header *header, struct blockz_fault *fault)
+{
+	static const uint8_t block[BLOCK_HEADER_LEN] = { 1 };
+	uint8_t bytes[BLOCK_HEADER_LEN + CHECKSUM_LEN], field[CHECK_LEN_MAX];
+	size_t len = BLOCK_HEADER_LEN + (header->checksum ? CHECKSUM_LEN : 0);
+	uint64_t size = 0;
+	if (file_len == header->len + len) {
+		enum blockz_status status = read_file(file, bytes, len, off + header->len, fault);
+		if (status != BLOCKZ_OK || !check_of_zeros(CHECK_XXH64_LOW32, 0, field))
+			return status != BLOCKZ_OK ? status : fault_nomem(fault);
+		if (memcmp(bytes, block, sizeof(block)) == 0 &&
+		    (!header->checksum || memcmp(bytes + BLOCK_HEADER_LEN, field, CHECKSUM_LEN) == 0))
+			return BLOCKZ_OK;
+	}
+	enum blockz_status status = decode_size(file, off, file_len, &size, fault);
+	if (status == BLOCKZ_OK && size != 0)
+		return fault_set(fault, BLOCKZ_DAMAGED, off, "a frame decodes to %" PRIu64 " bytes, expected none", size);
+	return status;
+}
+
+static enum blockz_status content_size(const struct scan *scan, uint64_t *size_ret, struct blockz_fault *fault)
+{
+	uint64_t said = scan->header.content_size;
+	/* Compressed blocks do not tell how much they decode to; where the frame does not either, it has to be decoded. */
+	if (said == BLOCKZ_UNKNOWN && scan->compressed)
+		return decode_size(scan->file, scan->frame_off, scan->pos - scan->frame_off, size_ret, fault);
+	if (said != BLOCKZ_UNKNOWN && (scan->compressed ? scan->tail_len > said : scan->tail_len != said))
+		return fault_set(fault, BLOCKZ_DAMAGED, scan->frame_off,
+				 "a frame's blocks hold other than the %" PRIu64 " bytes that its header says", said);
+	*size_ret = said != BLOCKZ_UNKNOWN ? said : scan->tail_len;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status flush_zeros(struct scan *scan, struct blockz_fault *fault)
+{
+	enum blockz_status status = scan->zeros.units > 0 ? map_add_piece(scan->map, &scan->zeros, fault) : BLOCKZ_OK;
+	scan->zeros.units = 0;
+	return status;
+}
+
+/* Zero frames that are alike and stand side by side are one item of the map. */
+static enum blockz_status add_zero(struct scan *scan, const struct piece *piece, uint64_t len, struct blockz_fault *fault)
+{
+	struct piece *zeros = &scan->zeros;
+	uint64_t unit_len = zeros->units > 0 ? (scan->image_pos - zeros->start) / zeros->units : 0;
+	if (zeros->units > 0 && zeros->units < PIECE_UNITS_MAX && unit_len == len && zeros->method == piece->method &&
+	    zeros->file_len / zeros->units == piece->file_len && zeros->file_off + zeros->file_len == piece->file_off) {
+		zeros->file_len += piece->file_len;
+		zeros->units++;
+		return BLOCKZ_OK;
+	}
+	enum blockz_status status = flush_zeros(scan, fault);
+	*zeros = *piece;
+	zeros->kind = BLOCKZ_ZERO;
+	return status;
+}
+
+/* base: image offset of the frame's tail. */
+static enum blockz_status add_spans(struct scan *scan, uint64_t base, struct blockz_fault *fault)
+{
+	struct span open = { .patchable = true };
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < scan->part_count && status == BLOCKZ_OK; i++) {
+		const struct part *part = &scan->parts[i];
+		struct span next = {
+			.start = base + part->rel, .end = base + part->rel + part->len, .file_off = part->file_off,
+			.patchable = true,
+		};
+		if (span_join(&open, &next, RAW_PAYLOAD, BLOCK_HEADER_LEN))
+			continue;
+		if (open.start < open.end)
+			status = map_add_span(scan->map, &open, fault);
+		open = next;
+	}
+	return status == BLOCKZ_OK && open.start < open.end ? map_add_span(scan->map, &open, fault) : status;
+}
+
+static bool is_raw_frame(const struct scan *scan, uint64_t size)
+{
+	return scan->ours && scan->header.len == RAW_HEADER_LEN && scan->header.window == BLOCK_MAX && size > 0 &&
+	       scan->pos - scan->frame_off == raw_frame_len(scan->image_pos, scan->image_pos + size, scan->header.checksum);
+}
+
+static enum blockz_status is_zero(struct scan *scan, uint64_t size, bool *yes_ret, struct blockz_fault *fault)
+{
+	const uint8_t *bytes = NULL;
+	enum blockz_status status = BLOCKZ_OK;
+	if (scan->header.checksum)
+		status = peek_all(&scan->peek, scan->pos - CHECKSUM_LEN, CHECKSUM_LEN, &bytes, fault);
+	*yes_ret = status == BLOCKZ_OK && scan->header.checksum &&
+		   looks_zero(&scan->zero_sum, scan->pos - scan->frame_off, size, load_le32(bytes));
+	return status;
+}
+
+static enum blockz_status add_frame(struct scan *scan, uint64_t size, struct blockz_fault *fault)
+{
+	struct piece piece = {
+		.start = scan->image_pos, .file_off = scan->frame_off, .file_len = scan->pos - scan->frame_off,
+		.kind = is_raw_frame(scan, size) ? BLOCKZ_RAW : BLOCKZ_COMPRESSED, .units = 1,
+		.method = scan->header.checksum ? CHECK_XXH64_LOW32 : CHECK_NONE,
+	};
+	uint64_t end = scan->image_pos + size;
+	bool zero = false;
+	enum blockz_status status = is_zero(scan, size, &zero, fault);
+	if (status == BLOCKZ_OK && zero)
+		return add_zero(scan, &piece, size, fault);
+	if (status == BLOCKZ_OK)
+		status = flush_zeros(scan, fault);
+	if (status == BLOCKZ_OK)
+		status = map_add_piece(scan->map, &piece, fault);
+	size_t spans = scan->map->span_count;
+	if (status == BLOCKZ_OK && piece.kind == BLOCKZ_RAW)
+		status = map_add_span(scan->map, &(struct span){
+			piece.start, end, piece.file_off + RAW_HEADER_LEN, RAW_PAYLOAD, BLOCK_HEADER_LEN, true,
+		}, fault);
+	else if (status == BLOCKZ_OK)
+		status = add_spans(scan, end - scan->tail_len, fault);
+	if (status == BLOCKZ_OK && scan->header.checksum && scan->map->span_count > spans)
+		status = map_add_check(scan->map, &(struct check){
+			scan->image_pos, end, scan->pos - CHECKSUM_LEN, CHECK_XXH64_LOW32, false,
+		}, fault);
+	return status;
+}
+
+static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, size_t len, struct blockz_fault *fault)
+{
+	enum blockz_status status = frame_header_parse(bytes, len, scan->pos, &scan->header, fault);
+	uint64_t size = 0;
+	scan->frame_off = scan->pos;
+	scan->pos += scan->header.len;
+	scan->compressed = false;
+	scan->ours = true;
+	scan->tail_len = scan->run_len = 0;
+	scan->part_count = scan->run_first = 0;
+	for (bool last = false; !last && status == BLOCKZ_OK;)
+		status = pass_block(scan, &last, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	end_run(scan);
+	scan->pos += scan->header.checksum ? CHECKSUM_LEN : 0;
+	if (scan->pos > scan->map->file_size)
+		return fault_set(fault, BLOCKZ_DAMAGED, scan->map->file_size, "file ends within a zstd frame");
+	status = content_size(scan, &size, fault);
+	if (status == BLOCKZ_OK && size > INT64_MAX - scan->image_pos)
+		return fault_set(fault, BLOCKZ_LIMIT, scan->frame_off, "image larger than 2^63 - 1 bytes");
+	if (status == BLOCKZ_OK)
+		status = size > 0 ? add_frame(scan, size, fault)
+				  : zstd_check_empty(scan->file, scan->frame_off, scan->pos - scan->frame_off, &scan->header,
+						     fault);
+	scan->image_pos += size;
+	return status;
+}
+
+static enum blockz_status scan_next(struct scan *scan, struct blockz_fault *fault)
+{
+	const uint8_t *bytes = NULL;
+	size_t len = 0;
+	enum blockz_status status = peek_some(&scan->peek, scan->pos, FRAME_HEADER_LEN_MAX, &bytes, &len, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	uint32_t magic = len >= MAGIC_LEN ? load_le32(bytes) : 0;
+	if ((magic & ~UINT32_C(15)) != SKIPPABLE_MAGIC || len < SKIPPABLE_HEAD_LEN)
+		return scan_frame(scan, bytes, len, fault);
+	uint64_t skip = SKIPPABLE_HEAD_LEN + (uint64_t)load_le32(bytes + 4);
+	if (skip > scan->map->file_size - scan->pos)
+		return fault_set(fault, BLOCKZ_DAMAGED, scan->map->file_size, "file ends within a skippable frame");
+	scan->pos += skip;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status map_by_scan(const struct blockz_source *file, struct blockz_map *map,
+				      struct blockz_fault *fault)
+{
+	struct scan *scan = calloc(1, sizeof(*scan));
+	if (scan == NULL)
+		return fault_nomem(fault);
+	scan->file = scan->peek.file = file;
+	scan->map = map;
+	enum blockz_status status = BLOCKZ_OK;
+	while (scan->pos < map->file_size && status == BLOCKZ_OK)
+		status = scan_next(scan, fault);
+	if (status == BLOCKZ_OK)
+		status = flush_zeros(scan, fault);
+	map->image_size = scan->image_pos;
+	free(scan->parts);
+	free(scan);
+	return status;
+}
+
+/* ---- The map */
+
+enum blockz_status zstd_map(const struct blockz_source *file, bool scan, struct blockz_map *map,
+			    struct blockz_fault *fault)
+{
+	struct blockz_fault why;
+	bool found = false;
+	if (!scan) {
+		enum blockz_status status = seek_table_read(file, map, &found, &why);
+		if (status == BLOCKZ_OK && found)
+			return BLOCKZ_OK;
+		if (status == BLOCKZ_FAILED || status == BLOCKZ_LIMIT) {
+			if (fault != NULL)
+				*fault = why;
+			return status;
+		}
+		/* A table that does not fit is no worse than none; one that is only unusual is kept right all the same. */
+		map_clear(map);
+		if (status == BLOCKZ_DAMAGED)
+			map->index_fault = why;
+	}
+	enum blockz_status status = map_by_scan(file, map, fault);
+	return status == BLOCKZ_OK ? seek_table_add_checks(file, map, fault) : status;
+}
