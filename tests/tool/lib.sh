@@ -92,31 +92,47 @@ image() {
 	echo "$path"
 }
 
+# format_of FILE: the suffix of its format, whatever its name where a test runs for each format.
+format_of() {
+	echo "${suffix:-.${1##*.}}"
+}
+
+# each_format: runs the test once for each format, as $suffix, with it before the names of the cases.
+each_format() {
+	local each status=0
+	[ -z "${suffix:-}" ] || return 0
+	for each in "${suffixes[@]}"; do
+		suffix=$each "$tree/tests/tool/${0##*/}" | sed -E "s/^(ok|not ok|skip) /\\1 ${each#.}-/"
+		[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
+	done
+	exit "$status"
+}
+
 # judges FILE: each decoder that has to accept a file, as a command, one a line.
 judges() {
-	case $1 in
-	*.gz)
-		echo "gzip -t $1"
+	case $(format_of "$1") in
+	.gz)
+		echo "gzip -t <$1"
 		echo "libdeflate-gunzip -t $1"
-		echo "pigz -t $1"
+		echo "pigz -t <$1"
 		echo "7z t $1"
-		echo "busybox gunzip -t $1"
-		echo "zstd -q -t $1"
+		echo "busybox gunzip -t <$1"
+		echo "zstd -q -t --format=gzip <$1"
 		echo "python3 -c 'import gzip, collections; collections.deque(gzip.open(\"$1\"), 0)'"
 		;;
-	*.xz)
-		echo "xz -t $1"
+	.xz)
+		echo "xz -t <$1"
 		echo "7z t $1"
-		echo "zstd -q -t --format=xz $1"
-		echo "busybox xz -t $1"
-		echo "pixz -t $1 $1.pixz"
-		echo "bsdcat $1 >/dev/null"
+		echo "zstd -q -t --format=xz <$1"
+		echo "busybox xz -t <$1"
+		echo "pixz -d <$1 >.log/pixz"
+		echo "bsdcat <$1 >.log/bsdcat"
 		echo "python3 -c 'import lzma, collections; collections.deque(lzma.open(\"$1\"), 0)'"
 		;;
-	*.zst)
-		echo "zstd -q -t $1"
-		echo "bsdcat $1 >/dev/null"
-		echo "pzstd -q -t $1"
+	.zst)
+		echo "zstd -q -t <$1"
+		echo "bsdcat <$1 >.log/bsdcat"
+		echo "pzstd -q -t <$1"
 		;;
 	esac
 }
@@ -141,10 +157,10 @@ rejected() {
 
 # decode FILE: the image in it, by the format's own program.
 decode() {
-	case $1 in
-	*.gz) gzip -dc "$1" ;;
-	*.xz) xz -dc "$1" ;;
-	*.zst) zstd -q -dc "$1" ;;
+	case $(format_of "$1") in
+	.gz) gzip -dc <"$1" ;;
+	.xz) xz -dc -T0 <"$1" ;;
+	.zst) zstd -q -dc <"$1" ;;
 	esac
 }
 
