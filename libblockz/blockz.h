@@ -4,7 +4,7 @@
  *
  * A writer stores chosen byte ranges of an image as stored (raw) blocks and compresses the rest; nothing behind a
  * raw range refers into it, so its bytes can be overwritten in place, and the checks over it are moved by
- * arithmetic.  The file is an ordinary .gz before and after every operation.
+ * arithmetic.  The file is an ordinary .gz, .xz or .zst before and after every operation.
  *
  * Words used throughout
  *   image         the uncompressed bytes; an image offset counts from 0 in it

@@ -250,6 +250,7 @@ START_TEST(lies_are_refused)
 		{ "a record that is not aligned", lonely, load_le64(journal + lonely) + 1 },
 		{ "a record behind the next", first, 1 << 20 },
 		{ "the same record again", second, load_le64(journal + first) },
+		{ "content that is not the old one", first + 24, 0 },
 		{ "a record beyond the file", last, (sample.len / 512 + 1) * 512 },
 		{ "a record far beyond the file", last, UINT64_C(0xfffffffffffffe00) },
 	};
