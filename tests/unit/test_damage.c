@@ -44,7 +44,8 @@ static bool called_good(const struct blockz_format *format, struct bytes file, s
 		ck_assert_int_eq(verify_file(file, true, &result, &fault), BLOCKZ_OK);
 		return true;
 	}
-	if ((status != BLOCKZ_DAMAGED && status != BLOCKZ_UNSUPPORTED && status != BLOCKZ_LIMIT) || status != fault.status || fault.text[0] == 0 ||
+	if ((status != BLOCKZ_DAMAGED && status != BLOCKZ_UNSUPPORTED && status != BLOCKZ_LIMIT) ||
+	    status != fault.status || fault.text[0] == 0 ||
 	    (fault.offset > file.len && fault.offset != BLOCKZ_UNKNOWN))
 		ck_abort_msg("status %d, offset %llu, %s", status, (unsigned long long)fault.offset, fault.text);
 	verify_file(file, true, &result, &fault);

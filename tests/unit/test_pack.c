@@ -325,7 +325,8 @@ START_TEST(all_levels)
 		}
 	}
 	struct bytes text = image_new(IMAGE_TEXT, 300000);
-	struct blockz_pack_options fast = { .level = format->level_min == 0 ? BLOCKZ_LEVEL_0 : format->level_min }, best = { .level = format->level_max }, none = { 0 };
+	struct blockz_pack_options fast = { .level = format->level_min == 0 ? BLOCKZ_LEVEL_0 : format->level_min };
+	struct blockz_pack_options best = { .level = format->level_max }, none = { 0 };
 	size_t fast_len = pack_image(format, text, fast, NULL).len, best_len = pack_image(format, text, best, NULL).len;
 	ck_assert_uint_lt(fast_len, text.len / 2);
 	ck_assert_uint_lt(best_len, fast_len);
