@@ -64,6 +64,22 @@ enum blockz_status map_add_piece(struct blockz_map *map, const struct piece *pie
 	return BLOCKZ_OK;
 }
 
+enum blockz_status map_add_zero(struct blockz_map *map, const struct piece *piece, uint64_t image_len,
+				struct blockz_fault *fault)
+{
+	struct piece *last = map->piece_count > 0 ? &map->pieces[map->piece_count - 1] : NULL;
+	if (last != NULL && last->kind == BLOCKZ_ZERO && last->units < PIECE_UNITS_MAX &&
+	    last->method == piece->method && last->file_off + last->file_len == piece->file_off &&
+	    last->file_len / last->units == piece->file_len && (piece->start - last->start) / last->units == image_len) {
+		last->file_len += piece->file_len;
+		last->units++;
+		return BLOCKZ_OK;
+	}
+	struct piece zero = *piece;
+	zero.kind = BLOCKZ_ZERO;
+	return map_add_piece(map, &zero, fault);
+}
+
 enum blockz_status map_add_span(struct blockz_map *map, const struct span *span, struct blockz_fault *fault)
 {
 	assert(span->start < span->end &&

@@ -71,6 +71,12 @@ struct blockz_map *map_new(const struct format *format, uint64_t file_size);
 
 /* Append; the order of the arrays is asserted here and nowhere else.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED. */
 enum blockz_status map_add_piece(struct blockz_map *map, const struct piece *piece, struct blockz_fault *fault);
+/*
+ * Appends a piece of image_len zeros; those that are alike and stand side by side become one item.  Whoever serves or
+ * verifies it as zeros proves it.
+ */
+enum blockz_status map_add_zero(struct blockz_map *map, const struct piece *piece, uint64_t image_len,
+				struct blockz_fault *fault);
 enum blockz_status map_add_span(struct blockz_map *map, const struct span *span, struct blockz_fault *fault);
 enum blockz_status map_add_check(struct blockz_map *map, const struct check *check, struct blockz_fault *fault);
 

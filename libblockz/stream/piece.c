@@ -2,6 +2,7 @@
 #include "stream/piece.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fault.h"
@@ -20,6 +21,22 @@ void piece_reader_free(struct piece_reader *reader)
 		reader->map->format->decoder_free(reader->decoder);
 	buffer_free(&reader->in);
 	buffer_free(&reader->zeros);
+}
+
+void *piece_reader_new(const struct blockz_source *file, const struct blockz_map *map)
+{
+	struct piece_reader *reader = malloc(sizeof(*reader));
+	if (reader != NULL && !piece_reader_init(reader, file, map)) {
+		free(reader);
+		return NULL;
+	}
+	return reader;
+}
+
+void piece_reader_delete(void *reader)
+{
+	piece_reader_free(reader);
+	free(reader);
 }
 
 uint64_t piece_image_len(const struct blockz_map *map, size_t index)

@@ -24,6 +24,10 @@ struct piece_reader {
 bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *file, const struct blockz_map *map);
 void piece_reader_free(struct piece_reader *reader);
 
+/* One on the heap, for the threads of a pool.  NULL: no memory. */
+void *piece_reader_new(const struct blockz_source *file, const struct blockz_map *map);
+void piece_reader_delete(void *reader);
+
 uint64_t piece_image_len(const struct blockz_map *map, size_t index); /* of all units */
 bool piece_is_long(const struct blockz_map *map, size_t index);
 

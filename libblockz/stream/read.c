@@ -135,18 +135,7 @@ static void job_free(void *memory)
 static void *thread_new(void *ctx)
 {
 	const struct extract *extract = ctx;
-	struct piece_reader *reader = malloc(sizeof(*reader));
-	if (reader != NULL && !piece_reader_init(reader, extract->file, extract->map)) {
-		free(reader);
-		return NULL;
-	}
-	return reader;
-}
-
-static void thread_free(void *memory)
-{
-	piece_reader_free(memory);
-	free(memory);
+	return piece_reader_new(extract->file, extract->map);
 }
 
 static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
@@ -221,7 +210,7 @@ EXPORT enum blockz_status blockz_extract(const struct blockz_source *file, const
 	};
 	const struct pool_jobs jobs = {
 		.ctx = &extract, .job_new = job_new, .job_free = job_free,
-		.thread_new = thread_new, .thread_free = thread_free,
+		.thread_new = thread_new, .thread_free = piece_reader_delete,
 		.take = take, .work = work, .give = give,
 	};
 	enum blockz_status status = check_range(map, range.start, range.end, fault);

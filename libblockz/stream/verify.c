@@ -55,18 +55,7 @@ static void job_free(void *memory)
 static void *thread_new(void *ctx)
 {
 	const struct verify *verify = ctx;
-	struct piece_reader *reader = malloc(sizeof(*reader));
-	if (reader != NULL && !piece_reader_init(reader, verify->file, verify->map)) {
-		free(reader);
-		return NULL;
-	}
-	return reader;
-}
-
-static void thread_free(void *memory)
-{
-	piece_reader_free(memory);
-	free(memory);
+	return piece_reader_new(verify->file, verify->map);
 }
 
 static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
@@ -301,7 +290,7 @@ static enum blockz_status run(struct verify *verify, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
 		.ctx = verify, .job_new = job_new, .job_free = job_free,
-		.thread_new = thread_new, .thread_free = thread_free,
+		.thread_new = thread_new, .thread_free = piece_reader_delete,
 		.take = take, .work = work, .give = give,
 	};
 	enum blockz_status status = check_sizes(verify, fault);

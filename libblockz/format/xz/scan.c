@@ -14,7 +14,6 @@ struct reader {
 	bool scan;
 	const struct xz_stream *stream;
 	uint64_t off, image_pos; /* of the next Block */
-	struct piece zeros;      /* a run of zero Blocks that is not in the map yet; units 0: none */
 	/* The Check of so many zeros. */
 	uint64_t zero_len;
 	enum check_method zero_method;
@@ -26,13 +25,6 @@ struct record {
 	uint64_t unpadded_len, len, image_len;
 	size_t check_len;
 };
-
-static enum blockz_status flush_zeros(struct reader *reader, struct blockz_fault *fault)
-{
-	enum blockz_status status = reader->zeros.units > 0 ? map_add_piece(reader->map, &reader->zeros, fault) : BLOCKZ_OK;
-	reader->zeros.units = 0;
-	return status;
-}
 
 /* By its size and its Check: whoever serves or verifies it as zeros proves it. */
 static enum blockz_status looks_zero(struct reader *reader, const struct record *record, bool *yes_ret,
@@ -54,25 +46,6 @@ static enum blockz_status looks_zero(struct reader *reader, const struct record 
 	enum blockz_status status = read_file(reader->peek.file, field, record->check_len,
 					      reader->off + record->len - record->check_len, fault);
 	*yes_ret = status == BLOCKZ_OK && memcmp(field, reader->zero_field, record->check_len) == 0;
-	return status;
-}
-
-static enum blockz_status add_zero(struct reader *reader, const struct piece *piece, const struct record *record,
-				   struct blockz_fault *fault)
-{
-	struct piece *zeros = &reader->zeros;
-	bool alike = zeros->units > 0 && zeros->units < PIECE_UNITS_MAX && zeros->method == piece->method &&
-		     zeros->file_off + zeros->file_len == piece->file_off &&
-		     zeros->file_len / zeros->units == record->len &&
-		     (reader->image_pos - zeros->start) / zeros->units == record->image_len;
-	if (alike) {
-		zeros->file_len += record->len;
-		zeros->units++;
-		return BLOCKZ_OK;
-	}
-	enum blockz_status status = flush_zeros(reader, fault);
-	*zeros = *piece;
-	zeros->kind = BLOCKZ_ZERO;
 	return status;
 }
 
@@ -109,9 +82,7 @@ static enum blockz_status add_block(struct reader *reader, const struct record *
 		.kind = raw ? BLOCKZ_RAW : BLOCKZ_COMPRESSED, .units = 1, .method = reader->stream->method,
 	};
 	chunks_off = reader->off + block->block.header_size;
-	enum blockz_status status = flush_zeros(reader, fault);
-	if (status == BLOCKZ_OK)
-		status = map_add_piece(map, &piece, fault);
+	enum blockz_status status = map_add_piece(map, &piece, fault);
 	if (status == BLOCKZ_OK && raw)
 		status = map_add_span(map, &(struct span){
 			start, end, chunks_off, RAW_PAYLOAD, CHUNK_RAW_HEADER_LEN, true,
@@ -175,7 +146,7 @@ static enum blockz_status on_record(void *ctx, uint64_t unpadded_len, uint64_t i
 			.start = reader->image_pos, .file_off = reader->off, .file_len = record.len, .units = 1,
 			.method = reader->stream->method,
 		};
-		status = add_zero(reader, &piece, &record, fault);
+		status = map_add_zero(reader->map, &piece, image_len, fault);
 	} else if (status == BLOCKZ_OK && image_len > 0) {
 		status = read_block(reader, &record, fault);
 	}
@@ -197,7 +168,7 @@ static enum blockz_status read_streams(struct reader *reader, const struct xz_st
 		if (status == BLOCKZ_OK && reader->off != reader->stream->index_off)
 			status = fault_set(fault, BLOCKZ_DAMAGED, reader->off, "xz Index changed while it was read");
 	}
-	return status == BLOCKZ_OK ? flush_zeros(reader, fault) : status;
+	return status;
 }
 
 enum blockz_status xz_map(const struct blockz_source *file, bool scan, struct blockz_map *map,

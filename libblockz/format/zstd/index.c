@@ -89,7 +89,6 @@ struct reader {
 	/* The frame before: whether its own checksum still has to be compared with the table's. */
 	bool pending;
 	uint32_t pending_checksum;
-	struct piece zeros; /* a run of zero frames that is not in the map yet; units 0: none */
 	struct zero_sum zero_sum;
 };
 
@@ -116,31 +115,6 @@ static enum blockz_status read_edge(struct reader *reader, uint8_t *bytes, size_
 	*len_ret = got > before ? got - before : 0;
 	memcpy(bytes, edge + before, *len_ret);
 	return BLOCKZ_OK;
-}
-
-static enum blockz_status flush_zeros(struct reader *reader, struct blockz_fault *fault)
-{
-	enum blockz_status status = reader->zeros.units > 0 ? map_add_piece(reader->map, &reader->zeros, fault) : BLOCKZ_OK;
-	reader->zeros.units = 0;
-	return status;
-}
-
-static enum blockz_status add_zero(struct reader *reader, const struct piece *piece, const struct entry *entry,
-				   struct blockz_fault *fault)
-{
-	struct piece *zeros = &reader->zeros;
-	bool alike = zeros->units > 0 && zeros->units < PIECE_UNITS_MAX && zeros->method == piece->method &&
-		     zeros->file_len / zeros->units == entry->file_len &&
-		     (reader->image_pos - zeros->start) / zeros->units == entry->image_len;
-	if (alike) {
-		zeros->file_len += entry->file_len;
-		zeros->units++;
-		return BLOCKZ_OK;
-	}
-	enum blockz_status status = flush_zeros(reader, fault);
-	*zeros = *piece;
-	zeros->kind = BLOCKZ_ZERO;
-	return status;
 }
 
 static enum blockz_status add_raw(struct reader *reader, const struct piece *piece, const struct entry *entry,
@@ -185,12 +159,10 @@ static enum blockz_status add_frame(struct reader *reader, const struct frame_he
 		.units = 1, .method = header->checksum ? CHECK_XXH64_LOW32 : CHECK_NONE,
 	};
 	if (reader->table.checksums && looks_zero(&reader->zero_sum, entry->file_len, entry->image_len, entry->checksum))
-		return add_zero(reader, &piece, entry, fault);
+		return map_add_zero(reader->map, &piece, entry->image_len, fault);
 	if (is_raw_frame(reader, header, entry, bytes, len))
 		piece.kind = BLOCKZ_RAW;
-	enum blockz_status status = flush_zeros(reader, fault);
-	if (status == BLOCKZ_OK)
-		status = map_add_piece(reader->map, &piece, fault);
+	enum blockz_status status = map_add_piece(reader->map, &piece, fault);
 	return status == BLOCKZ_OK && piece.kind == BLOCKZ_RAW ? add_raw(reader, &piece, entry, fault) : status;
 }
 
@@ -257,8 +229,6 @@ enum blockz_status seek_table_read(const struct blockz_source *file, struct bloc
 		status = disagree(reader, "its frames do not add up to the file", fault);
 	if (status == BLOCKZ_OK && *found_ret)
 		status = read_edge(reader, bytes, &len, fault);
-	if (status == BLOCKZ_OK && *found_ret)
-		status = flush_zeros(reader, fault);
 	if (status == BLOCKZ_OK && *found_ret) {
 		map->index = BLOCKZ_INDEX_TRAILER;
 		map->image_size = reader->image_pos;

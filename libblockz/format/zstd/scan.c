@@ -32,7 +32,6 @@ struct scan {
 	struct blockz_map *map;
 	struct peek peek;
 	uint64_t image_pos;
-	struct piece zeros; /* a run of zero frames that is not in the map yet; units 0: none */
 	struct zero_sum zero_sum;
 	/* The frame being walked. */
 	uint64_t frame_off, pos;
@@ -179,30 +178,6 @@ static enum blockz_status content_size(const struct scan *scan, uint64_t *size_r
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status flush_zeros(struct scan *scan, struct blockz_fault *fault)
-{
-	enum blockz_status status = scan->zeros.units > 0 ? map_add_piece(scan->map, &scan->zeros, fault) : BLOCKZ_OK;
-	scan->zeros.units = 0;
-	return status;
-}
-
-/* Zero frames that are alike and stand side by side are one item of the map. */
-static enum blockz_status add_zero(struct scan *scan, const struct piece *piece, uint64_t len, struct blockz_fault *fault)
-{
-	struct piece *zeros = &scan->zeros;
-	uint64_t unit_len = zeros->units > 0 ? (scan->image_pos - zeros->start) / zeros->units : 0;
-	if (zeros->units > 0 && zeros->units < PIECE_UNITS_MAX && unit_len == len && zeros->method == piece->method &&
-	    zeros->file_len / zeros->units == piece->file_len && zeros->file_off + zeros->file_len == piece->file_off) {
-		zeros->file_len += piece->file_len;
-		zeros->units++;
-		return BLOCKZ_OK;
-	}
-	enum blockz_status status = flush_zeros(scan, fault);
-	*zeros = *piece;
-	zeros->kind = BLOCKZ_ZERO;
-	return status;
-}
-
 /* base: image offset of the frame's tail. */
 static enum blockz_status add_spans(struct scan *scan, uint64_t base, struct blockz_fault *fault)
 {
@@ -251,9 +226,7 @@ static enum blockz_status add_frame(struct scan *scan, uint64_t size, struct blo
 	bool zero = false;
 	enum blockz_status status = is_zero(scan, size, &zero, fault);
 	if (status == BLOCKZ_OK && zero)
-		return add_zero(scan, &piece, size, fault);
-	if (status == BLOCKZ_OK)
-		status = flush_zeros(scan, fault);
+		return map_add_zero(scan->map, &piece, size, fault);
 	if (status == BLOCKZ_OK)
 		status = map_add_piece(scan->map, &piece, fault);
 	size_t spans = scan->map->span_count;
@@ -327,8 +300,6 @@ static enum blockz_status map_by_scan(const struct blockz_source *file, struct b
 	enum blockz_status status = BLOCKZ_OK;
 	while (scan->pos < map->file_size && status == BLOCKZ_OK)
 		status = scan_next(scan, fault);
-	if (status == BLOCKZ_OK)
-		status = flush_zeros(scan, fault);
 	map->image_size = scan->image_pos;
 	free(scan->parts);
 	free(scan);
