@@ -137,7 +137,7 @@ START_TEST(a_sparse_image_beyond_memory)
 }
 END_TEST
 
-/* The same 16 MiB of noise again and again. */
+/* The same 4 MiB of noise again and again, 64 MiB in all. */
 static int noise_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
 {
 	struct bytes *noise = ctx;
@@ -160,14 +160,15 @@ START_TEST(memory_is_bounded_by_threads_and_pieces)
 	static const struct blockz_source_ops source_ops = { .read = noise_read };
 	static const struct blockz_sink_ops sink_ops = { .write = drop_write };
 	const struct blockz_format *format = format_of(_i);
-	struct bytes noise = image_new(IMAGE_NOISE, 16 * MIB);
-	const struct blockz_range raw = { 50 * MIB, 100 * MIB };
+	struct bytes noise = image_new(IMAGE_NOISE, 4 * MIB);
+	const struct blockz_range raw = { 20 * MIB, 45 * MIB };
 	for (int stream = 0; stream < 2; stream++) {
 		uint64_t written = 0, memory = peak_memory();
 		struct blockz_source source = { &source_ops, &noise, stream ? BLOCKZ_UNKNOWN : 16 * noise.len };
 		struct blockz_sink sink = { &sink_ops, &written };
 		struct blockz_pack_options options = {
-			.format = format->name, .level = format->level_min, .piece_size = MIB, .raw = &raw, .raw_count = 1,
+			.format = format->name, .level = format->level_min == 0 ? BLOCKZ_LEVEL_0 : format->level_min,
+			.piece_size = MIB, .raw = &raw, .raw_count = 1,
 			.work.threads = 2,
 		};
 		struct blockz_pack_result result;
