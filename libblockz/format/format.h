@@ -43,6 +43,7 @@ struct unit {
 	uint64_t file_off;
 	enum check_method method; /* this and the next as in struct piece */
 	bool ends_stream;
+	bool strict; /* refuse what not every decoder takes, which may take longer to find */
 };
 
 /* Gets image bytes in order; returns false to have no more. */

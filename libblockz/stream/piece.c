@@ -85,6 +85,7 @@ enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8
 		return status;
 	const struct unit unit = {
 		reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->method, piece->ends_stream,
+		reader->strict,
 	};
 	status = reader->map->format->decode(reader->decoder, &unit, out, (size_t)piece_image_len(reader->map, index),
 					     fault);
@@ -132,7 +133,7 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 		for (uint64_t i = 0; i < part && status == BLOCKZ_OK; i++) {
 			const struct unit unit = {
 				reader->in.bytes + i * unit_len, unit_len, off + i * unit_len, piece->method,
-				piece->ends_stream,
+				piece->ends_stream, reader->strict,
 			};
 			if (reader->zeros_len == unit_len && reader->zeros_image_len == image_len &&
 			    memcmp(unit.bytes, reader->zeros.bytes, unit_len) == 0)

@@ -15,6 +15,7 @@ struct piece_reader {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
 	void *decoder;
+	bool strict; /* as in struct unit; false at first */
 	struct buffer in;
 	struct buffer zeros;    /* the bytes of a zero piece's unit that was decoded and found zero */
 	size_t zeros_len;       /* 0: none yet */

@@ -438,6 +438,7 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 		return fault_nomem(fault);
 	}
 	planner.edits = planner.plan->edits;
+	planner.reader.strict = true;
 	enum blockz_status status = run(&planner, count);
 	piece_reader_free(&planner.reader);
 	buffer_free(&planner.old);

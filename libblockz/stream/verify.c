@@ -55,7 +55,10 @@ static void job_free(void *memory)
 static void *thread_new(void *ctx)
 {
 	const struct verify *verify = ctx;
-	return piece_reader_new(verify->file, verify->map);
+	struct piece_reader *reader = piece_reader_new(verify->file, verify->map);
+	if (reader != NULL) /* a scan was strict already */
+		reader->strict = verify->map->index != BLOCKZ_INDEX_NONE;
+	return reader;
 }
 
 static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)

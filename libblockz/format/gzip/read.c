@@ -11,6 +11,9 @@
  * inside a block of symbols decodes the random bytes to something else: nobody who made the piece could foresee them.
  * One that is inside a stored block copies the header of the end as well; where the five bytes before the random ones
  * look like it, or nothing fits, the walker decides: it shows where the piece's own blocks end, but takes longer.
+ *
+ * It is stricter, too: libdeflate takes some headers of dynamic blocks, with too many codes or code lengths, that zlib
+ * refuses.
  */
 #include <inttypes.h>
 #include <libdeflate.h>
@@ -113,7 +116,7 @@ enum blockz_status deflate_decode(void *context, const struct unit *unit, uint8_
 	enum libdeflate_result result = libdeflate_deflate_decompress_ex(decoder->decompressor, unit->bytes, in_len, out,
 									 made_len, &used, &made);
 	bool good = result == LIBDEFLATE_SUCCESS && used == in_len && made == made_len;
-	if (good && (unit->ends_stream || ends_with_probe(decoder, out, out_len)))
+	if (good && !unit->strict && (unit->ends_stream || ends_with_probe(decoder, out, out_len)))
 		return BLOCKZ_OK;
 	enum blockz_status status = walk_unit(decoder->walker, unit, out_len, fault);
 	if (status == BLOCKZ_OK && !good)
