@@ -90,6 +90,10 @@ bool check_of_zeros(enum check_method method, uint64_t len, uint8_t field[CHECK_
 	struct check_sum sum;
 	if (!check_sum_start(&sum, method))
 		return false;
+	if (check_methods[method].poly != NULL) {
+		sum.crc = crc_zeros(check_methods[method].poly, len);
+		len = 0;
+	}
 	for (uint64_t part; len > 0; len -= part) {
 		part = len < sizeof(zeros) ? len : sizeof(zeros);
 		check_sum_update(&sum, zeros, (size_t)part);

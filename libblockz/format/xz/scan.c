@@ -8,6 +8,9 @@
 #include "format/xz/index.h"
 #include "io/access.h"
 
+/* A hostile Index shall not make zeros be hashed for long. */
+enum { ZERO_LEN_MAX = 256 << 20, ZERO_SUMS_MAX = 64 };
+
 struct reader {
 	struct peek peek;
 	struct blockz_map *map;
@@ -16,6 +19,7 @@ struct reader {
 	uint64_t off, image_pos; /* of the next Block */
 	/* The Check of so many zeros. */
 	uint64_t zero_len;
+	unsigned zero_sums; /* how often it was computed */
 	enum check_method zero_method;
 	uint8_t zero_field[CHECK_LEN_MAX];
 };
@@ -35,9 +39,11 @@ static enum blockz_status looks_zero(struct reader *reader, const struct record 
 	*yes_ret = false;
 	/* Raw chunks, of zeros or not, take more than they hold. */
 	if (method == CHECK_NONE || record->unpadded_len > record->image_len / 1024 + 128 ||
-	    record->unpadded_len >= record->image_len)
+	    record->unpadded_len >= record->image_len || record->image_len > ZERO_LEN_MAX)
 		return BLOCKZ_OK;
 	if (reader->zero_len != record->image_len || reader->zero_method != method) {
+		if (reader->zero_sums++ >= ZERO_SUMS_MAX)
+			return BLOCKZ_OK;
 		if (!check_of_zeros(method, record->image_len, reader->zero_field))
 			return fault_nomem(fault);
 		reader->zero_len = record->image_len;
@@ -138,16 +144,16 @@ static enum blockz_status on_record(void *ctx, uint64_t unpadded_len, uint64_t i
 	enum blockz_status status = BLOCKZ_OK;
 	if (image_len > INT64_MAX - reader->image_pos)
 		return fault_set(fault, BLOCKZ_LIMIT, reader->off, "image larger than 2^63 - 1 bytes");
-	/* A Block of no bytes has no place in the image; decoders pass over it. */
-	if (image_len > 0)
-		status = looks_zero(reader, &record, &zero, fault);
+	if (image_len == 0) /* nobody would decode it, and so nobody see whether it is whole */
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, reader->off, "an xz Block of no bytes");
+	status = looks_zero(reader, &record, &zero, fault);
 	if (status == BLOCKZ_OK && zero) {
 		const struct piece piece = {
 			.start = reader->image_pos, .file_off = reader->off, .file_len = record.len, .units = 1,
 			.method = reader->stream->method,
 		};
 		status = map_add_zero(reader->map, &piece, image_len, fault);
-	} else if (status == BLOCKZ_OK && image_len > 0) {
+	} else if (status == BLOCKZ_OK) {
 		status = read_block(reader, &record, fault);
 	}
 	reader->off += record.len;

@@ -7,6 +7,8 @@
 #include "base/fault.h"
 #include "check/method.h"
 
+enum { ZERO_LEN_MAX = 256 << 20, ZERO_SUMS_MAX = 64 };
+
 static uint64_t load_content_size(const uint8_t *bytes, size_t len)
 {
 	switch (len) {
@@ -103,7 +105,8 @@ bool looks_zero(struct zero_sum *sum, uint64_t file_len, uint64_t image_len, uin
 	/* Raw blocks, of zeros or not, take more than they hold. */
 	if (file_len > image_len / 1024 + 64 || file_len >= image_len)
 		return false;
-	if (sum->len != image_len && check_of_zeros(CHECK_XXH64_LOW32, image_len, field)) {
+	/* A hostile table shall not make zeros be hashed for long. */
+	if (sum->len != image_len && image_len <= ZERO_LEN_MAX && sum->count++ < ZERO_SUMS_MAX && check_of_zeros(CHECK_XXH64_LOW32, image_len, field)) {
 		sum->len = image_len;
 		sum->checksum = load_le32(field);
 	}

@@ -37,6 +37,7 @@ void raw_frame_header(uint8_t bytes[RAW_HEADER_LEN], uint64_t content_size, bool
 struct zero_sum {
 	uint64_t len;
 	uint32_t checksum;
+	unsigned count; /* how often it was computed */
 };
 
 /*
