@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any image and options: the format's own library gives the packed image back, verify accepts it, and the raw ranges
- * are raw.  The first bytes of the input choose the options, the rest is the image or says how to make it.
+ * Any image and options: the format's own library gives the packed image back, verify accepts it, and the raw ranges are
+ * raw.  The first bytes of the input choose the options, the rest is the image or says how to make it.
  */
 #include "base/bytes.h"
 #include "fuzz.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any bytes as a file, and an edit of it: where a plan is made, the patched file holds the edited image, by the
- * format's own library.  The first bytes of the input choose the edit.
+ * Any bytes as a file, and an edit of it: where a plan is made, the patched file holds the edited image, by the format's
+ * own library.  The first bytes of the input choose the edit.
  */
 #include "base/bytes.h"
 #include "reseal.h"

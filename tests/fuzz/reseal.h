@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A mutator for compressed files that makes checks right again, now and then: no input gets past a CRC-32 by chance,
- * and what stands behind it is what has to be tested.
+ * A mutator for compressed files that makes checks right again, now and then: no input gets past a CRC-32 by chance, and
+ * what stands behind it is what has to be tested.
  */
 #ifndef FUZZ_RESEAL_H
 #define FUZZ_RESEAL_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Any bytes as a file: its map keeps its own rules, and reading by it fails or gives what the judge gives. */
+/* Any bytes as a file: its map keeps its own rules, and reading by it fails or gives what the format's own library gives. */
 #include "reseal.h"
 
 enum { IMAGE_MAX = 20 << 20, READS_MAX = 32, READ_LEN = 16 };

@@ -128,9 +128,8 @@ static void seed_liblzma(struct bytes image)
 	for (int i = 0; i < 2; i++) {
 		size_t len = file.len;
 		bytes_resize(&file, len + lzma_stream_buffer_bound(image.len));
-		lzma_check check = i == 0 ? LZMA_CHECK_CRC32 : LZMA_CHECK_CRC64;
-		assert(lzma_easy_buffer_encode(0, check, NULL, image.data, image.len, file.data, &len, file.len) ==
-		       LZMA_OK);
+		assert(lzma_easy_buffer_encode(0, i == 0 ? LZMA_CHECK_CRC32 : LZMA_CHECK_CRC64, NULL, image.data, image.len,
+					       file.data, &len, file.len) == LZMA_OK);
 		file.len = len;
 		seed_file(&file);
 		bytes_append(&file, padding, sizeof(padding));
@@ -152,9 +151,9 @@ static void seed_libzstd(struct bytes image)
 		ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, i & 1);
 		ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, i < 2);
 		bytes_resize(&file, len + ZSTD_compressBound(image.len));
-		size_t added = ZSTD_compress2(context, file.data + len, file.len - len, image.data, image.len - from);
-		assert(!ZSTD_isError(added));
-		file.len = len + added;
+		size_t made = ZSTD_compress2(context, file.data + len, file.len - len, image.data, image.len - from);
+		assert(!ZSTD_isError(made));
+		file.len = len + made;
 		seed_file(&file);
 		bytes_append(&file, skippable, sizeof(skippable));
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What blockz_verify() accepts the judge accepts, with the same image; for gzip the other way round too. */
+/* What blockz_verify() accepts the format's own library accepts, with the same image; for gzip the other way round too. */
 #include "reseal.h"
 
 enum { IMAGE_MAX = 24 << 20 };
