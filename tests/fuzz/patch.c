@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any bytes as a file, and an edit of it: where a plan is made, the patched file holds the edited image, by the format's
- * own library.  The first bytes of the input choose the edit.
+ * Any bytes as a file, and an edit of it: where a plan is made, the patched file holds the edited image, by zlib.  The
+ * first bytes of the input choose the edit.
  */
 #include "base/bytes.h"
 #include "reseal.h"
@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct edited edited = { .old_file = &old };
 	struct blockz_map *map = NULL;
 	uint64_t verified_size;
-	edited.verdict = judge_file(old.data, old.len, IMAGE_MAX, &old_image);
+	edited.verdict = gunzip(old.data, old.len, IMAGE_MAX, &old_image);
 	bool scan = data[7] & 1;
 	if (edited.verdict != TOO_LARGE && read_map(&file, scan, &map) == BLOCKZ_OK) {
 		bool sound = edited.verdict == ACCEPTED &&
@@ -99,5 +99,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
-	return mutate_file(data, size, max_size, seed, PREFIX_LEN);
+	return mutate_gzip(data, size, max_size, seed, PREFIX_LEN);
 }

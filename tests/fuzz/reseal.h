@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A mutator for compressed files that makes checks right again, now and then: no input gets past a CRC-32 by chance, and
- * what stands behind it is what has to be tested.
+ * A mutator for gzip files that makes checks right again, now and then: no input gets past a CRC-32 by chance, and what
+ * stands behind it is what has to be tested.
  */
 #ifndef FUZZ_RESEAL_H
 #define FUZZ_RESEAL_H
@@ -16,8 +16,6 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
 enum { RESEAL_IMAGE_MAX = 4 << 20 };
-
-/* ---- gzip ---- */
 
 /* The first member's deflate stream gets a trailer that fits, where there is room for one. */
 static inline void reseal_trailer(uint8_t *file, size_t len, size_t body_off, struct bytes *image)
@@ -81,153 +79,33 @@ static inline bool find_index(const uint8_t *file, size_t len, struct gzip_head 
 	       head_ret->body_off + GZIP_TRAILER_LEN <= len;
 }
 
-static inline void reseal_gzip(uint8_t *file, size_t len, bool all)
-{
-	struct bytes image = { 0 };
-	struct gzip_head head;
-	struct blockz_memory memory = { file, len };
-	struct blockz_source source = blockz_source_memory(&memory);
-	if (all && gzip_head_read(&source, 0, &head, NULL) == BLOCKZ_OK)
-		reseal_trailer(file, len, (size_t)head.body_off, &image);
-	if (find_index(file, len, &head)) {
-		reseal_index(file, len, &head);
-		if (all)
-			reseal_pieces(file, len, &head, &image);
-	}
-	free(image.data);
-}
-
-/* ---- xz: xz-file-format 1.1 ---- */
-
-/* A part of the file. */
-struct part {
-	size_t off, len;
-};
-
-/* The Index of the last Stream, where the Stream Footer says, without its CRC-32. */
-static inline bool find_xz_index(const uint8_t *file, size_t len, struct part *part_ret)
-{
-	if (len < 2 * LZMA_STREAM_HEADER_SIZE)
-		return false;
-	uint64_t index_len = ((uint64_t)load_le32(file + len - 8) + 1) * 4;
-	if (index_len > len - 2 * LZMA_STREAM_HEADER_SIZE)
-		return false;
-	*part_ret = (struct part){ len - LZMA_STREAM_HEADER_SIZE - (size_t)index_len, (size_t)index_len - 4 };
-	return true;
-}
-
-/* The headers of as many Blocks as the Records tell the places of. */
-static inline void reseal_block_headers(uint8_t *file, const struct part *index)
-{
-	uint64_t records = 0, unpadded = 0, image_len = 0, off = LZMA_STREAM_HEADER_SIZE;
-	size_t pos = 1;
-	const uint8_t *bytes = file + index->off;
-	if (lzma_vli_decode(&records, NULL, bytes, &pos, index->len) != LZMA_OK)
-		return;
-	for (; records > 0 && off < index->off; records--) {
-		uint64_t header_len = ((uint64_t)file[off] + 1) * 4;
-		if (header_len <= index->off - off)
-			store_le32(file + off + header_len - 4, lzma_crc32(file + off, header_len - 4, 0));
-		if (lzma_vli_decode(&unpadded, NULL, bytes, &pos, index->len) != LZMA_OK ||
-		    lzma_vli_decode(&image_len, NULL, bytes, &pos, index->len) != LZMA_OK || unpadded > index->off)
-			return;
-		off += (unpadded + 3) / 4 * 4;
-	}
-}
-
-static inline void reseal_xz(uint8_t *file, size_t len)
-{
-	struct part index;
-	if (!find_xz_index(file, len, &index))
-		return;
-	uint8_t *footer = file + len - LZMA_STREAM_HEADER_SIZE;
-	reseal_block_headers(file, &index);
-	store_le32(file + index.off + index.len, lzma_crc32(file + index.off, index.len, 0));
-	store_le32(file + 8, lzma_crc32(file + 6, 2, 0));
-	store_le32(footer, lzma_crc32(footer + 4, 6, 0));
-}
-
-/* ---- zstd: the seek table, an entry of 8 or 12 bytes a frame, and a footer of 9 ---- */
-
-static inline bool find_seek_table(const uint8_t *file, size_t len, struct part *part_ret)
-{
-	if (len < 17)
-		return false;
-	const uint8_t *footer = file + len - 9;
-	uint64_t table_len = (uint64_t)load_le32(footer) * (footer[4] & 128 ? 12 : 8) + 9;
-	if (table_len > len)
-		return false;
-	*part_ret = (struct part){ len - (size_t)table_len, (size_t)table_len };
-	return true;
-}
-
-/* ---- All of them ---- */
-
-/* Checks that cover raw bytes alone get those of the bytes that stand in the file. */
-static inline void reseal_raw(uint8_t *file, size_t len)
-{
-	struct blockz_memory memory = { file, len };
-	struct blockz_source source = blockz_source_memory(&memory);
-	struct blockz_map *map = NULL;
-	if (blockz_map_read(&source, false, &map, NULL) != BLOCKZ_OK)
-		return;
-	for (size_t i = 0; i < map->check_count; i++) {
-		const struct check *check = &map->checks[i];
-		struct blockz_extent extent;
-		struct check_sum sum;
-		uint64_t pos = check->start;
-		assert(check_sum_start(&sum, check->method));
-		for (; !check->of_file && pos < check->end && blockz_map_extent_at(map, pos, &extent);
-		     pos += extent.length)
-			check_sum_update(&sum, file + extent.file_off, (size_t)extent.length);
-		check_sum_finish(&sum, !check->of_file && pos == check->end ? file + check->field_off : NULL);
-	}
-	blockz_map_free(map);
-}
-
-/* What tells where all else is: mutations of it go deepest. */
-static inline bool find_core(const uint8_t *file, size_t len, struct part *part_ret)
+/* Mutates the gzip file behind the first `prefix` bytes, which are the target's own. */
+static inline size_t mutate_gzip(uint8_t *data, size_t size, size_t max_size, unsigned int seed, size_t prefix)
 {
 	struct gzip_head head;
-	switch (format_of(file, len)) {
-	case XZ:
-		return find_xz_index(file, len, part_ret);
-	case ZSTD:
-		return find_seek_table(file, len, part_ret);
-	default:
-		if (!find_index(file, len, &head))
-			return false;
-		*part_ret = (struct part){ head.index_off + INDEX_PIECE_LOG_OFF,
-					   head.index_len - INDEX_PIECE_LOG_OFF - INDEX_CRC_LEN };
-		return true;
-	}
-}
-
-/* Mutates the file behind the first `prefix` bytes, which are the target's own. */
-static inline size_t mutate_file(uint8_t *data, size_t size, size_t max_size, unsigned int seed, size_t prefix)
-{
-	struct part core;
 	uint8_t *file = data + prefix;
-	bool only_core = seed % 4 == 0, reseal = seed / 4 % 4 != 0, all = seed / 4 % 4 > 1;
-	if (only_core && size > prefix && find_core(file, size - prefix, &core)) {
-		size_t used = LLVMFuzzerMutate(file + core.off, core.len, core.len);
-		memset(file + core.off + used, 0, core.len - used);
+	bool only_index = seed % 4 == 0, all_checks = seed / 4 % 2 == 0, index_checks = seed / 8 % 2 == 0;
+	if (only_index && size > prefix && find_index(file, size - prefix, &head)) {
+		uint8_t *from = file + head.index_off + INDEX_PIECE_LOG_OFF;
+		size_t room = head.index_len - INDEX_PIECE_LOG_OFF - INDEX_CRC_LEN;
+		size_t used = LLVMFuzzerMutate(from, room, room);
+		memset(from + used, 0, room - used);
 	} else {
 		size = LLVMFuzzerMutate(data, size, max_size);
 	}
-	if (size <= prefix || !reseal)
+	if (size <= prefix || (!all_checks && !index_checks))
 		return size;
-	switch (format_of(file, size - prefix)) {
-	case XZ:
-		reseal_xz(file, size - prefix);
-		break;
-	case ZSTD:
-		break;
-	default:
-		reseal_gzip(file, size - prefix, all);
+	struct bytes image = { 0 };
+	struct blockz_memory memory = { file, size - prefix };
+	struct blockz_source source = blockz_source_memory(&memory);
+	if (all_checks && gzip_head_read(&source, 0, &head, NULL) == BLOCKZ_OK)
+		reseal_trailer(file, size - prefix, (size_t)head.body_off, &image);
+	if (find_index(file, size - prefix, &head)) {
+		reseal_index(file, size - prefix, &head);
+		if (all_checks)
+			reseal_pieces(file, size - prefix, &head, &image);
 	}
-	if (all && format_of(file, size - prefix) != GZIP)
-		reseal_raw(file, size - prefix);
+	free(image.data);
 	return size;
 }
 
