@@ -106,7 +106,8 @@ bool looks_zero(struct zero_sum *sum, uint64_t file_len, uint64_t image_len, uin
 	if (file_len > image_len / 1024 + 64 || file_len >= image_len)
 		return false;
 	/* A hostile table shall not make zeros be hashed for long. */
-	if (sum->len != image_len && image_len <= ZERO_LEN_MAX && sum->count++ < ZERO_SUMS_MAX && check_of_zeros(CHECK_XXH64_LOW32, image_len, field)) {
+	if (sum->len != image_len && image_len <= ZERO_LEN_MAX && sum->count++ < ZERO_SUMS_MAX &&
+	    check_of_zeros(CHECK_XXH64_LOW32, image_len, field)) {
 		sum->len = image_len;
 		sum->checksum = load_le32(field);
 	}
