@@ -139,4 +139,4 @@ uninstall:
 clean:
 	rm -rf .build
 
--include $(shell find .build -name '*.d' 2>/dev/null)
+-include $(shell find .build $(BUILD) -name '*.d' 2>/dev/null | sort -u)
