@@ -130,7 +130,8 @@ static uint64_t write_index(void)
 	};
 	store_le32(layout.facts.trailer, (uint32_t)rnd());
 	store_le32(layout.facts.trailer + 4, (uint32_t)layout.image_size);
-	uint64_t size = index_write(builder, &layout.facts, index_bytes, index_len);
+	uint64_t size = 0;
+	ck_assert_int_eq(index_write(builder, &layout.facts, index_bytes, index_len, &size, NULL), BLOCKZ_OK);
 	index_builder_free(builder);
 	return size;
 }

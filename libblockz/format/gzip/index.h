@@ -34,10 +34,11 @@ struct index_facts {
 };
 
 /*
- * Writes the index into len bytes: with the CRCs of data if they fit, else without, else with larger pieces.  Returns
- * its piece size; 0, and all zeros but for the CRC, where none fits.
+ * Writes the index into len bytes: with the CRCs of data if they fit, else without, else with larger pieces.
+ * *piece_size_ret is its piece size; 0, and bytes are zeros but for the CRC, where none fits.  Errors: BLOCKZ_FAILED.
  */
-uint64_t index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes, size_t len);
+enum blockz_status index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes,
+			       size_t len, uint64_t *piece_size_ret, struct blockz_fault *fault);
 
 /*
  * Fills an empty map from the index in bytes, which stand at file offset index_off; the pieces begin at body_off.

@@ -100,15 +100,16 @@ static void put_zeros(struct entry *entries, size_t *count, const struct entry *
 }
 
 /* Doubles the piece size and unites what then falls into one piece. */
-static bool double_pieces(struct index_builder *builder)
+static enum blockz_status double_pieces(struct index_builder *builder, bool *fits_ret, struct blockz_fault *fault)
 {
 	uint64_t old_size = builder->piece_size, size = 2 * old_size;
+	*fits_ret = false;
 	if (size > (uint64_t)1 << INDEX_PIECE_LOG_MAX)
-		return false;
+		return BLOCKZ_OK;
 	struct entry *entries = calloc(3 * (builder->count > ENTRIES_MAX ? builder->count : ENTRIES_MAX) + 3,
 				       sizeof(*entries));
 	if (entries == NULL)
-		return false;
+		return fault_nomem(fault);
 	size_t count = 0;
 	for (size_t i = 0; i < builder->count; i++) {
 		const struct entry *entry = &builder->entries[i];
@@ -121,7 +122,8 @@ static bool double_pieces(struct index_builder *builder)
 	builder->entries = entries;
 	builder->count = count;
 	builder->piece_size = size;
-	return count < ENTRIES_MAX;
+	*fits_ret = count < ENTRIES_MAX;
+	return BLOCKZ_OK;
 }
 
 enum blockz_status index_add(struct index_builder *builder, const struct written_piece *piece,
@@ -134,9 +136,12 @@ enum blockz_status index_add(struct index_builder *builder, const struct written
 		if (builder->entries == NULL)
 			return fault_nomem(fault);
 	}
-	if (builder->count >= ENTRIES_MAX && !double_pieces(builder)) {
-		builder->given_up = true;
-		return BLOCKZ_OK;
+	if (builder->count >= ENTRIES_MAX) {
+		bool fits = false;
+		enum blockz_status status = double_pieces(builder, &fits, fault);
+		builder->given_up = !fits;
+		if (status != BLOCKZ_OK || !fits)
+			return status;
 	}
 	struct entry entry = { piece->start, piece->end, piece->file_len, (uint32_t)piece->tag,
 			       (uint8_t)piece->kind };
@@ -244,16 +249,21 @@ static bool try_write(const struct index_builder *builder, const struct index_fa
 	return out_pieces(&out, builder, facts->image_size, data_crcs);
 }
 
-uint64_t index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes, size_t len)
+enum blockz_status index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes,
+			       size_t len, uint64_t *piece_size_ret, struct blockz_fault *fault)
 {
-	bool fits = false;
-	while (!builder->given_up) {
+	enum blockz_status status = BLOCKZ_OK;
+	bool fits = false, smaller = !builder->given_up;
+	while (!fits && smaller && status == BLOCKZ_OK) {
 		fits = try_write(builder, facts, true, bytes, len) || try_write(builder, facts, false, bytes, len);
-		if (fits || !double_pieces(builder))
-			break;
+		if (!fits)
+			status = double_pieces(builder, &smaller, fault);
 	}
+	if (status != BLOCKZ_OK)
+		return status;
 	if (!fits)
 		memset(bytes, 0, len);
 	store_le32(bytes + len - INDEX_CRC_LEN, crc32_update(0, bytes, len - INDEX_CRC_LEN));
-	return fits ? builder->piece_size : 0;
+	*piece_size_ret = fits ? builder->piece_size : 0;
+	return BLOCKZ_OK;
 }

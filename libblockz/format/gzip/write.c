@@ -69,7 +69,10 @@ enum blockz_status gzip_rewrite_head(void *context, struct buffer *out, size_t *
 		p[12] = INDEX_SI1;
 		p[13] = INDEX_SI2;
 		store_le16(p + 14, (uint16_t)writer->index_len);
-		*index_piece_size_ret = index_write(writer->index, &writer->facts, p + 16, writer->index_len);
+		enum blockz_status status = index_write(writer->index, &writer->facts, p + 16, writer->index_len,
+							index_piece_size_ret, fault);
+		if (status != BLOCKZ_OK)
+			return status;
 	}
 	*len_ret = head_len(writer);
 	return BLOCKZ_OK;
