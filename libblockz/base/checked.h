@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Arithmetic on values from files: false, and nothing written, where the result does not fit. */
+/* Arithmetic on offsets; on values from files: false, and nothing written, where the result does not fit. */
 #ifndef BASE_CHECKED_H
 #define BASE_CHECKED_H
 
@@ -26,6 +26,11 @@ static inline bool checked_mul(uint64_t a, uint64_t b, uint64_t *product_ret)
 static inline bool checked_grow(uint64_t *sum, uint64_t b)
 {
 	return checked_add(*sum, b, sum);
+}
+
+static inline uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 #endif

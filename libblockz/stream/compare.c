@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "stream/zeros.h"
 
 enum { PART = 1 << 20 };
@@ -24,6 +25,28 @@ static int read_part(struct compare_sink *self, size_t len)
 	return 0;
 }
 
+static void advance(struct compare_sink *self, uint64_t len)
+{
+	self->pos += len;
+	self->image_pos += len;
+}
+
+/* How many of the next len bytes are alike in this: whether they are passed over. */
+static uint64_t next_run(struct compare_sink *self, uint64_t len, bool *passed_ret)
+{
+	const struct blockz_map *map = self->map;
+	*passed_ret = false;
+	while (map != NULL && self->span < map->span_count &&
+	       (!map->spans[self->span].patchable || map->spans[self->span].end <= self->image_pos))
+		self->span++;
+	if (map == NULL || self->span == map->span_count)
+		return len;
+	const struct span *span = &map->spans[self->span];
+	*passed_ret = span->start <= self->image_pos;
+	uint64_t left = (*passed_ret ? span->end : span->start) - self->image_pos;
+	return min(left, len);
+}
+
 /* bytes NULL: zeros. */
 static int compare(struct compare_sink *self, const uint8_t *bytes, size_t len)
 {
@@ -32,7 +55,7 @@ static int compare(struct compare_sink *self, const uint8_t *bytes, size_t len)
 		return error;
 	const uint8_t *other = self->part.bytes;
 	if (bytes != NULL ? memcmp(bytes, other, len) == 0 : all_zeros(other, len)) {
-		self->pos += len;
+		advance(self, len);
 		return 0;
 	}
 	size_t i = 0;
@@ -44,11 +67,16 @@ static int compare(struct compare_sink *self, const uint8_t *bytes, size_t len)
 
 static int compare_bytes(void *ctx, const void *buf, size_t len)
 {
-	int error = 0;
+	struct compare_sink *self = ctx;
 	const uint8_t *bytes = buf;
+	int error = 0;
 	for (size_t part; len > 0 && error == 0; bytes += part, len -= part) {
-		part = len < PART ? len : PART;
-		error = compare(ctx, bytes, part);
+		bool passed;
+		part = (size_t)next_run(self, min(len, PART), &passed);
+		if (passed)
+			advance(self, part);
+		else
+			error = compare(self, bytes, part);
 	}
 	return error;
 }
@@ -60,17 +88,16 @@ static int compare_zeros(void *ctx, uint64_t len)
 	uint64_t end = self->pos + len;
 	int error = 0;
 	while (self->pos < end && error == 0) {
-		uint64_t start = self->pos, stop = end;
-		if (self->data->ops->next_data != NULL)
+		bool passed;
+		uint64_t run = next_run(self, end - self->pos, &passed), start = self->pos, stop = start + run;
+		if (!passed && self->data->ops->next_data != NULL)
 			error = self->data->ops->next_data(self->data->ctx, self->pos, &start, &stop);
 		if (error != 0)
 			break;
-		if (start > self->pos) {
-			self->pos = start < end ? start : end;
-			continue;
-		}
-		uint64_t left = (stop < end ? stop : end) - self->pos;
-		error = compare(self, NULL, left < PART ? (size_t)left : PART);
+		if (passed || start > self->pos)
+			advance(self, passed || start - self->pos > run ? run : start - self->pos);
+		else
+			error = compare(self, NULL, (size_t)min(min(stop - self->pos, run), PART));
 	}
 	return error;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "check/crc.h"
@@ -41,11 +42,6 @@ struct planner {
 	struct renewed renewed;
 	struct blockz_fault *fault;
 };
-
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* ---- Payload ---- */
 
@@ -203,11 +199,13 @@ static enum blockz_status refuse(struct planner *planner, uint64_t off)
 			 "image offset %" PRIu64 " is compressed; %s", off, where);
 }
 
+/* Compares [start, end) with the image, patchable spans apart, which are planned. */
 static enum blockz_status compare_part(struct planner *planner, uint32_t edit, uint64_t start, uint64_t end)
 {
 	const struct blockz_edit *source = &planner->edits[edit];
 	struct compare_sink compare = {
 		.data = &source->data, .pos = source->data_off + (start - source->range.start), .differs = BLOCKZ_UNKNOWN,
+		.map = planner->map, .image_pos = start, .span = map_find_span(planner->map, start),
 	};
 	struct blockz_sink sink = compare_sink(&compare);
 	enum blockz_status status = blockz_extract(planner->reader.file, planner->map,
@@ -221,27 +219,50 @@ static enum blockz_status compare_part(struct planner *planner, uint32_t edit, u
 			 compare.differs - source->data_off + source->range.start);
 }
 
+/* The first span from index on that can be patched. */
+static size_t next_patchable(const struct blockz_map *map, size_t index)
+{
+	while (index < map->span_count && !map->spans[index].patchable)
+		index++;
+	return index;
+}
+
+/*
+ * Where a comparison that starts at pos, outside patchable spans, has to stop: at the next of them that is a piece of its
+ * own.  Others are passed over within their piece, which is decoded once however many there are.
+ */
+static uint64_t compare_end(const struct blockz_map *map, size_t index, uint64_t end)
+{
+	for (index = next_patchable(map, index); index < map->span_count; index = next_patchable(map, index + 1)) {
+		uint64_t start = map->spans[index].start;
+		if (start >= end)
+			break;
+		if (map->pieces[map_find_piece(map, start)].kind == BLOCKZ_RAW)
+			return start;
+	}
+	return end;
+}
+
 /* Plans one part that a single edit covers. */
 static enum blockz_status plan_part(struct planner *planner, const struct overlay_part *part)
 {
 	const struct blockz_map *map = planner->map;
+	uint64_t compared = part->start; /* up to here all outside patchable spans is equal */
 	enum blockz_status status = BLOCKZ_OK;
 	for (uint64_t pos = part->start, end; pos < part->end && status == BLOCKZ_OK; pos = end) {
-		size_t index = map_find_span(map, pos);
+		size_t index = next_patchable(map, map_find_span(map, pos));
 		const struct span *span = index < map->span_count ? &map->spans[index] : NULL;
-		bool raw = span != NULL && span->start <= pos && span->patchable;
-		if (raw) {
+		if (span != NULL && span->start <= pos) {
 			end = min(span->end, part->end);
 			status = plan_raw(planner, part->edit, span, pos, end);
-		} else {
-			/* Up to the next patchable span. */
-			while (index < map->span_count && map->spans[index].start < part->end &&
-			       !(map->spans[index].patchable && map->spans[index].start > pos))
-				index++;
-			end = index < map->span_count ? min(map->spans[index].start, part->end) : part->end;
-			status = planner->edits[part->edit].same_elsewhere
-					 ? compare_part(planner, part->edit, pos, end)
-					 : refuse(planner, pos);
+			continue;
+		}
+		end = span != NULL ? min(span->start, part->end) : part->end;
+		if (!planner->edits[part->edit].same_elsewhere) {
+			status = refuse(planner, pos);
+		} else if (compared <= pos) {
+			compared = compare_end(map, index, part->end);
+			status = compare_part(planner, part->edit, pos, compared);
 		}
 	}
 	return status;
