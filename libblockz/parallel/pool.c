@@ -48,13 +48,13 @@ unsigned pool_threads(unsigned threads)
 
 /* The three steps; each is entered and left with the lock held, and drops it while the callback runs. */
 
-static void take_step(struct pool *pool, struct slot *slot)
+static void take_step(struct pool *pool, struct slot *slot, void *thread)
 {
 	bool done = false;
 	struct blockz_fault fault = { 0 };
 	pool->taking = true;
 	pthread_mutex_unlock(&pool->lock);
-	enum blockz_status status = pool->jobs->take(pool->jobs->ctx, slot->job, &done, &fault);
+	enum blockz_status status = pool->jobs->take(pool->jobs->ctx, slot->job, thread, &done, &fault);
 	pthread_mutex_lock(&pool->lock);
 	pool->taking = false;
 	if (status == BLOCKZ_OK && !done) {
@@ -107,7 +107,7 @@ static void run(struct pool *pool, void *thread)
 		if (!pool->giving && pool->given < pool->taken && oldest->state == SLOT_DONE) {
 			give_step(pool, oldest, thread);
 		} else if (!pool->taking && !pool->all_taken && next->state == SLOT_FREE) {
-			take_step(pool, next);
+			take_step(pool, next, thread);
 			if (next->state == SLOT_BUSY)
 				work_step(pool, next, thread);
 		} else {

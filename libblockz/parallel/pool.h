@@ -16,8 +16,8 @@ struct pool_jobs {
 	void (*job_free)(void *job);
 	void *(*thread_new)(void *ctx);
 	void (*thread_free)(void *thread);
-	/* Fills a job with the next one.  *done_ret: there was none. */
-	enum blockz_status (*take)(void *ctx, void *job, bool *done_ret, struct blockz_fault *fault);
+	/* Fills a job with the next one, which the same thread then works on.  *done_ret: there was none. */
+	enum blockz_status (*take)(void *ctx, void *job, void *thread, bool *done_ret, struct blockz_fault *fault);
 	enum blockz_status (*work)(void *ctx, void *job, void *thread, struct blockz_fault *fault);
 	enum blockz_status (*give)(void *ctx, void *job, void *thread, struct blockz_fault *fault);
 };

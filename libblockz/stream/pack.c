@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "format/format.h"
@@ -46,42 +47,55 @@ struct pack_job {
 	enum blockz_kind kind;
 	uint64_t start, end; /* image offsets */
 	bool whole;          /* exactly one piece between two multiples of the piece size: may turn out to be zero */
-	struct buffer in, out;
+	struct buffer out;
 	size_t out_len;
 	uint64_t tag;
 };
 
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
+/* Jobs that wait for their turn have been encoded: what was read is kept by the thread alone. */
+struct pack_thread {
+	const struct pack *pack;
+	void *encoder;
+	struct buffer in; /* image bytes of the job under work */
+};
 
 static void *job_new(void *ctx)
 {
-	const struct pack *pack = ctx;
-	const struct pack_params *params = &pack->params;
-	uint64_t room = min(params->piece_size > params->raw_size ? params->piece_size : params->raw_size,
-			    params->image_size);
-	struct pack_job *job = calloc(1, sizeof(*job));
-	if (job != NULL && !buffer_reserve(&job->in, (size_t)room)) {
-		free(job);
-		return NULL;
-	}
-	return job;
+	(void)ctx;
+	return calloc(1, sizeof(struct pack_job));
 }
 
 static void job_free(void *memory)
 {
 	struct pack_job *job = memory;
-	buffer_free(&job->in);
 	buffer_free(&job->out);
 	free(job);
+}
+
+static void thread_free(void *memory)
+{
+	struct pack_thread *thread = memory;
+	thread->pack->format->encoder_free(thread->encoder);
+	buffer_free(&thread->in);
+	free(thread);
 }
 
 static void *thread_new(void *ctx)
 {
 	const struct pack *pack = ctx;
-	return pack->format->encoder_new(&pack->params);
+	const struct pack_params *params = &pack->params;
+	uint64_t room = min(params->piece_size > params->raw_size ? params->piece_size : params->raw_size,
+			    params->image_size);
+	struct pack_thread *thread = calloc(1, sizeof(*thread));
+	if (thread == NULL)
+		return NULL;
+	thread->pack = pack;
+	thread->encoder = pack->format->encoder_new(params);
+	if (thread->encoder == NULL || !buffer_reserve(&thread->in, (size_t)room)) {
+		thread_free(thread);
+		return NULL;
+	}
+	return thread;
 }
 
 /* ---- Taking: cutting the image and reading it ---- */
@@ -128,12 +142,12 @@ static enum blockz_status take_hole(struct pack *pack, struct pack_job *job, boo
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status take_bytes(struct pack *pack, struct pack_job *job, struct blockz_fault *fault)
+static enum blockz_status take_bytes(struct pack *pack, struct pack_job *job, uint8_t *bytes, struct blockz_fault *fault)
 {
 	size_t len = (size_t)(job->end - job->start), got = 0;
 	if (pack->image->size != BLOCKZ_UNKNOWN)
-		return read_data(pack->image, job->in.bytes, len, job->start, "image", fault);
-	int error = pack->image->ops->read(pack->image->ctx, job->in.bytes, len, job->start, &got);
+		return read_data(pack->image, bytes, len, job->start, "image", fault);
+	int error = pack->image->ops->read(pack->image->ctx, bytes, len, job->start, &got);
 	if (error != 0)
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "image");
 	if (got < len) {
@@ -144,7 +158,7 @@ static enum blockz_status take_bytes(struct pack *pack, struct pack_job *job, st
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
 {
 	struct pack *pack = ctx;
 	struct pack_job *job = memory;
@@ -155,7 +169,7 @@ static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct b
 	bool taken;
 	enum blockz_status status = take_hole(pack, job, &taken, fault);
 	if (status == BLOCKZ_OK && !taken)
-		status = take_bytes(pack, job, fault);
+		status = take_bytes(pack, job, ((struct pack_thread *)thread)->in.bytes, fault);
 	pack->pos = job->end;
 	*done_ret = job->start == job->end;
 	return status;
@@ -163,18 +177,19 @@ static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct b
 
 /* ---- Working ---- */
 
-static enum blockz_status work(void *ctx, void *memory, void *encoder, struct blockz_fault *fault)
+static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
 {
 	const struct pack *pack = ctx;
 	struct pack_job *job = memory;
+	struct pack_thread *self = thread;
 	if (job->kind == BLOCKZ_ZERO)
 		return BLOCKZ_OK;
 	size_t len = (size_t)(job->end - job->start);
-	if (job->whole && all_zeros(job->in.bytes, len)) {
+	if (job->whole && all_zeros(self->in.bytes, len)) {
 		job->kind = BLOCKZ_ZERO;
 		return BLOCKZ_OK;
 	}
-	return pack->format->encode(encoder, job->in.bytes, len, job->start, job->kind == BLOCKZ_RAW, &job->out,
+	return pack->format->encode(self->encoder, self->in.bytes, len, job->start, job->kind == BLOCKZ_RAW, &job->out,
 				    &job->out_len, &job->tag, fault);
 }
 
@@ -218,7 +233,7 @@ static enum blockz_status give_zeros(struct pack *pack, uint64_t units, void *en
 	return status;
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *encoder, struct blockz_fault *fault)
+static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
 {
 	struct pack *pack = ctx;
 	struct pack_job *job = memory;
@@ -230,7 +245,8 @@ static enum blockz_status give(void *ctx, void *memory, void *encoder, struct bl
 	if (job->kind == BLOCKZ_ZERO) {
 		piece.units = (job->end - job->start) / pack->params.piece_size;
 		pack->result.zero_bytes += job->end - job->start;
-		status = give_zeros(pack, piece.units, encoder, &piece.file_len, fault);
+		status = give_zeros(pack, piece.units, ((struct pack_thread *)thread)->encoder, &piece.file_len,
+				    fault);
 		piece.tag = pack->zero_tag;
 	} else {
 		status = write_out(pack->sink, job->out.bytes, job->out_len, fault);
@@ -310,7 +326,7 @@ static enum blockz_status run(struct pack *pack, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
 		.ctx = pack, .job_new = job_new, .job_free = job_free,
-		.thread_new = thread_new, .thread_free = pack->format->encoder_free,
+		.thread_new = thread_new, .thread_free = thread_free,
 		.take = take, .work = work, .give = give,
 	};
 	enum blockz_status status = write_head(pack, fault);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "io/access.h"
@@ -19,11 +20,6 @@ struct segment {
 	size_t piece;
 	bool whole; /* SEGMENT_RAW: a whole raw piece, which can be checked */
 };
-
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* The segment at image offset pos, which ends at `end` at the latest. */
 static struct segment segment_at(const struct blockz_map *map, uint64_t pos, uint64_t end)
@@ -138,8 +134,10 @@ static void *thread_new(void *ctx)
 	return piece_reader_new(extract->file, extract->map);
 }
 
-static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret,
+			       struct blockz_fault *fault)
 {
+	(void)thread;
 	(void)fault;
 	struct extract *extract = ctx;
 	struct extract_job *job = memory;

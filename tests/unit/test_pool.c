@@ -121,8 +121,10 @@ static void wait_for_failure(struct run *run)
 	nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
 }
 
-static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret,
+			       struct blockz_fault *fault)
 {
+	(void)thread;
 	struct run *run = ctx;
 	struct job *job = memory;
 	expect(run, atomic_fetch_add(&run->taking, 1) == 0);

@@ -36,8 +36,8 @@ static enum blockz_status choose(const struct blockz_pack_options *options, stru
 
 static uint64_t encoder_memory(const struct pack_params *params)
 {
-	/* A piece in and out, twice, since as many as there are threads wait for their turn; libdeflate's own. */
-	return 4 * params->piece_size + ENCODER_MEMORY;
+	/* A piece as it was read, and encoded twice, since as many as there are threads wait for their turn; libdeflate's. */
+	return 3 * params->piece_size + ENCODER_MEMORY;
 }
 
 static const char *const checks[] = { "crc32", NULL };

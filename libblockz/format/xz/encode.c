@@ -30,13 +30,23 @@ void xz_encoder_free(void *memory)
 	free(encoder);
 }
 
+/* A dictionary larger than what it is for would cost memory, for nothing.  False: no such preset. */
+static bool choose_options(const struct pack_params *params, lzma_options_lzma *options)
+{
+	if (lzma_lzma_preset(options, xz_preset(params)))
+		return false;
+	if (options->dict_size > params->piece_size)
+		options->dict_size = (uint32_t)params->piece_size;
+	return true;
+}
+
 void *xz_encoder_new(const struct pack_params *params)
 {
 	struct encoder *encoder = malloc(sizeof(*encoder));
 	if (encoder == NULL)
 		return NULL;
 	*encoder = (struct encoder){ .stream = LZMA_STREAM_INIT, .check = params->check };
-	if (lzma_lzma_preset(&encoder->options, xz_preset(params))) {
+	if (!choose_options(params, &encoder->options)) {
 		free(encoder);
 		return NULL;
 	}
@@ -45,8 +55,12 @@ void *xz_encoder_new(const struct pack_params *params)
 
 uint64_t xz_encoder_memory(const struct pack_params *params)
 {
-	/* A piece in and out, twice, since as many as there are threads wait for their turn; liblzma's own. */
-	return 4 * params->piece_size + lzma_easy_encoder_memusage(xz_preset(params));
+	lzma_options_lzma options;
+	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	if (!choose_options(params, &options))
+		return UINT64_MAX;
+	/* A piece as it was read, and encoded twice, since as many as there are threads wait for their turn; liblzma's. */
+	return 3 * params->piece_size + lzma_raw_encoder_memusage(filters);
 }
 
 static enum blockz_status failed(lzma_ret result, struct blockz_fault *fault)

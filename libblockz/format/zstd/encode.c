@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Encoding one frame: by libzstd, or raw blocks by hand, since libzstd has no call that writes them. */
-#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_estimateCCtxSize */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_estimateCCtxSize_usingCParams */
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -42,8 +42,9 @@ void *zstd_encoder_new(const struct pack_params *params)
 
 uint64_t zstd_encoder_memory(const struct pack_params *params)
 {
-	/* A piece in and out, twice, since as many as there are threads wait for their turn; libzstd's own. */
-	return 4 * params->piece_size + ZSTD_estimateCCtxSize(params->level);
+	ZSTD_compressionParameters compression = ZSTD_getCParams(params->level, params->piece_size, 0);
+	/* A piece as it was read, and encoded twice, since as many as there are threads wait for their turn; libzstd's. */
+	return 3 * params->piece_size + ZSTD_estimateCCtxSize_usingCParams(compression);
 }
 
 static enum blockz_status encode_raw(const struct encoder *encoder, const uint8_t *bytes, size_t len, uint64_t start,
