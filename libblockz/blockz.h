@@ -305,14 +305,23 @@ struct blockz_extent {
 	uint64_t file_off; /* where the first of them stands */
 };
 
+/* History that a decoder may need, unless it is said otherwise: what decoders take by default. */
+#define BLOCKZ_WINDOW_MAX (UINT64_C(128) << 20)
+
+struct blockz_map_options {
+	bool scan;           /* ignore an index */
+	uint64_t window_max; /* bytes of an xz dictionary or a zstd window; 0: BLOCKZ_WINDOW_MAX */
+};
+
 /*
  * Reads the map of a compressed file, by its index if it has a good one, else by scanning it (which decodes
- * no output but reads the whole file, raw ranges excepted).  scan: ignore an index.
+ * no output but reads the whole file, raw ranges excepted).  options NULL: all zeros.  What window_max is too small for
+ * is refused when it has to be decoded.
  * Memory: 16 MiB and 64 bytes a piece, at most 1 Mi pieces.
  * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (no known format), BLOCKZ_LIMIT, BLOCKZ_FAILED.
  */
-enum blockz_status blockz_map_read(const struct blockz_source *file, bool scan, struct blockz_map **map_ret,
-				   struct blockz_fault *fault);
+enum blockz_status blockz_map_read(const struct blockz_source *file, const struct blockz_map_options *options,
+				   struct blockz_map **map_ret, struct blockz_fault *fault);
 void blockz_map_free(struct blockz_map *map);
 struct blockz_map_info blockz_map_info(const struct blockz_map *map);
 
@@ -419,6 +428,7 @@ enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_
 struct blockz_verify_options {
 	bool quick;                          /* structure, index and raw payload only: decode no compressed piece */
 	const struct blockz_source *against; /* NULL: none; else of known size, and the image must equal it; not with quick */
+	uint64_t window_max;                 /* as in struct blockz_map_options */
 	struct blockz_work work;
 };
 

@@ -9,13 +9,14 @@
 #include "common/fault.h"
 #include "common/partition.h"
 
-enum { KEY_OFFSET = CLI_FIRST_KEY, KEY_LENGTH, KEY_PARTITION, KEY_SCAN };
+enum { KEY_OFFSET = CLI_FIRST_KEY, KEY_LENGTH, KEY_PARTITION };
 
 static const struct cli_option option_rows[] = {
 	{ "offset", KEY_OFFSET, "OFF", "start at this image offset (default: 0)" },
 	{ "length", KEY_LENGTH, "N", "write so many bytes (default: up to the end)" },
 	{ "partition", KEY_PARTITION, "NAME", "write this partition: its number, name, label or UUID" },
-	{ "scan", KEY_SCAN, NULL, "ignore the index, scan the file" },
+	CLI_SCAN,
+	CLI_WINDOW_MAX,
 	{ "threads", 'T', "N", "threads (default: all)" },
 	CLI_HELP,
 	CLI_VERSION,
@@ -36,7 +37,6 @@ struct job {
 	const char *path, *partition;
 	uint64_t offset, length; /* BLOCKZ_UNKNOWN: not given */
 	unsigned threads;
-	bool scan;
 	struct compressed file;
 	struct blockz_map *map;
 	struct blockz_fault fault;
@@ -56,9 +56,6 @@ static void read_options(struct job *job, int argc, char **argv)
 			break;
 		case KEY_PARTITION:
 			job->partition = job->cli.argument;
-			break;
-		case KEY_SCAN:
-			job->scan = true;
 			break;
 		case 'T':
 			job->threads = cli_threads(&job->cli, job->cli.argument);
@@ -106,7 +103,7 @@ static enum blockz_status run(struct job *job)
 	const struct blockz_work work = { .threads = job->threads };
 	enum blockz_status status = compressed_open(&job->file, job->path, BLOCKZ_STORE_READ, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = blockz_map_read(&job->file.source, job->scan, &job->map, &job->fault);
+		status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = choose_range(job, &range);
 	if (status == BLOCKZ_OK)

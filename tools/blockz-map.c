@@ -17,13 +17,14 @@
 #include "common/size.h"
 #include "common/svg.h"
 
-enum { KEY_EXTENTS = CLI_FIRST_KEY, KEY_SCAN, KEY_SVG };
+enum { KEY_EXTENTS = CLI_FIRST_KEY, KEY_SVG };
 
 static const struct cli_option option_rows[] = {
 	CLI_JSON,
 	{ "extents", KEY_EXTENTS, NULL, "list the contiguous runs of bytes of each raw range too" },
 	{ "svg", KEY_SVG, "OUT", "write a picture to OUT instead (-: standard output)" },
-	{ "scan", KEY_SCAN, NULL, "ignore the index, scan the file" },
+	CLI_SCAN,
+	CLI_WINDOW_MAX,
 	CLI_HELP,
 	CLI_VERSION,
 	{ 0 },
@@ -41,7 +42,7 @@ static const struct cli_tool tool = {
 struct view {
 	struct cli cli;
 	const char *path, *svg;
-	bool extents, scan;
+	bool extents;
 	struct compressed file;
 	struct blockz_map *map;
 	struct partition_table table;
@@ -398,9 +399,6 @@ static void read_options(struct view *view, int argc, char **argv)
 		case KEY_EXTENTS:
 			view->extents = true;
 			break;
-		case KEY_SCAN:
-			view->scan = true;
-			break;
 		case KEY_SVG:
 			view->svg = view->cli.argument;
 			break;
@@ -425,7 +423,7 @@ static enum blockz_status run(struct view *view, struct blockz_fault *fault)
 {
 	enum blockz_status status = compressed_open(&view->file, view->path, BLOCKZ_STORE_READ, fault);
 	if (status == BLOCKZ_OK)
-		status = blockz_map_read(&view->file.source, view->scan, &view->map, fault);
+		status = blockz_map_read(&view->file.source, &view->cli.map, &view->map, fault);
 	if (status == BLOCKZ_OK)
 		read_partitions(view);
 	if (status == BLOCKZ_OK && view->svg != NULL)

@@ -29,7 +29,6 @@ enum {
 	KEY_DRY_RUN,
 	KEY_RECOVER,
 	KEY_NO_JOURNAL,
-	KEY_SCAN,
 	KEY_IMAGE_DIGEST,
 };
 
@@ -45,7 +44,8 @@ static const struct cli_option option_rows[] = {
 	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing" },
 	{ "recover", KEY_RECOVER, NULL, "finish or undo an interrupted edit, nothing else" },
 	{ "no-journal", KEY_NO_JOURNAL, NULL, "write without a journal: a crash in the middle destroys FILE" },
-	{ "scan", KEY_SCAN, NULL, "ignore the index, scan FILE" },
+	CLI_SCAN,
+	CLI_WINDOW_MAX,
 	CLI_JSON,
 	{ "image-digest", KEY_IMAGE_DIGEST, NULL, "with --json: add the SHA-256 of the image" },
 	CLI_QUIET,
@@ -76,7 +76,7 @@ struct options {
 	uint64_t offset;
 	struct set *sets;
 	size_t set_count;
-	bool has_offset, dry_run, recover, no_journal, scan, force, image_digest;
+	bool has_offset, dry_run, recover, no_journal, force, image_digest;
 };
 
 /* Everything one call holds; job_close() frees it, whatever was opened. */
@@ -194,9 +194,6 @@ static void read_options(struct job *job, int argc, char **argv)
 		case KEY_NO_JOURNAL:
 			options->no_journal = true;
 			break;
-		case KEY_SCAN:
-			options->scan = true;
-			break;
 		case KEY_IMAGE_DIGEST:
 			options->image_digest = true;
 			break;
@@ -245,7 +242,7 @@ static enum blockz_status add_edits(struct job *job)
 
 static enum blockz_status make_plan(struct job *job)
 {
-	enum blockz_status status = blockz_map_read(&job->file.source, job->options.scan, &job->map, &job->fault);
+	enum blockz_status status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = add_edits(job);
 	if (status != BLOCKZ_OK)
@@ -317,7 +314,7 @@ static void add_plan_info(json_t *object, const struct job *job)
 static enum blockz_status print_report(struct job *job, const char *path, const struct blockz_source *file)
 {
 	struct blockz_map *map = NULL;
-	enum blockz_status status = blockz_map_read(file, job->options.scan, &map, &job->fault);
+	enum blockz_status status = blockz_map_read(file, &job->cli.map, &map, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct report report = {

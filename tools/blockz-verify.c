@@ -18,6 +18,7 @@ enum { KEY_QUICK = CLI_FIRST_KEY, KEY_AGAINST, KEY_IMAGE_DIGEST };
 static const struct cli_option option_rows[] = {
 	{ "quick", KEY_QUICK, NULL, "check structure, index and raw bytes only, decompress nothing" },
 	{ "against", KEY_AGAINST, "IMAGE", "compare the image with a plain one" },
+	CLI_WINDOW_MAX,
 	{ "threads", 'T', "N", "threads (default: all)" },
 	CLI_JSON,
 	{ "image-digest", KEY_IMAGE_DIGEST, NULL, "with --json: add the SHA-256 of the image" },
@@ -79,7 +80,7 @@ static void read_options(struct job *job, int argc, char **argv)
 static enum blockz_status verify(struct job *job, const struct blockz_source *against)
 {
 	struct blockz_verify_options options = {
-		.quick = job->quick, .against = against,
+		.quick = job->quick, .against = against, .window_max = job->cli.map.window_max,
 		.work = cli_work_on_file(&job->cli, "verify", job->file.source.size, job->threads),
 	};
 	enum blockz_status status = blockz_verify(&job->file.source, &options, &job->result, &job->fault);
@@ -110,7 +111,7 @@ static enum blockz_status print_report(struct job *job)
 	struct blockz_work work = cli_work(&job->cli, "digest", BLOCKZ_UNKNOWN, job->threads);
 	struct blockz_map *map = NULL;
 	enum blockz_status status =
-		job->image_digest ? blockz_map_read(&job->file.source, false, &map, &job->fault) : BLOCKZ_OK;
+		job->image_digest ? blockz_map_read(&job->file.source, &job->cli.map, &map, &job->fault) : BLOCKZ_OK;
 	if (status == BLOCKZ_OK)
 		status = report_digests(&report, &job->file.source, map, &work, &job->fault);
 	cli_work_end(&job->cli);

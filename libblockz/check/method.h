@@ -52,4 +52,17 @@ bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t 
 /* The same over len zeros. */
 bool check_of_zeros(enum check_method method, uint64_t len, uint8_t field[CHECK_LEN_MAX]);
 
+/* What zeros sum to, kept for a reader that meets the same length again and again; all zeros at first. */
+struct zero_sums {
+	enum check_method method;
+	uint64_t len, hashed; /* hashed: how many zeros so far */
+	uint8_t field[CHECK_LEN_MAX];
+};
+
+/*
+ * True if field is the method's check of len zeros.  A hint: false too for CHECK_NONE, without memory, and where a
+ * hostile file, with lengths that are all different, makes more zeros be hashed than any other has.
+ */
+bool check_is_of_zeros(struct zero_sums *sums, enum check_method method, uint64_t len, const uint8_t *field);
+
 #endif

@@ -43,6 +43,7 @@ struct unit {
 	uint64_t file_off;
 	enum check_method method; /* this and the next as in struct piece */
 	bool ends_stream;
+	unsigned padding; /* as in struct piece */
 	bool strict; /* refuse what not every decoder takes, which may take longer to find */
 };
 
@@ -94,7 +95,8 @@ struct format {
 				  struct blockz_fault *fault);
 
 	/* Read. */
-	void *(*decoder_new)(void);
+	/* window_max: bytes of history, more of which are refused with BLOCKZ_LIMIT. */
+	void *(*decoder_new)(uint64_t window_max);
 	void (*decoder_free)(void *decoder);
 	/*
 	 * Decodes a unit to exactly out_len bytes, verifies the checks that stand in it, and shows that its bytes alone leave

@@ -69,7 +69,7 @@ enum blockz_status map_add_zero(struct blockz_map *map, const struct piece *piec
 {
 	struct piece *last = map->piece_count > 0 ? &map->pieces[map->piece_count - 1] : NULL;
 	if (last != NULL && last->kind == BLOCKZ_ZERO && last->units < PIECE_UNITS_MAX &&
-	    last->method == piece->method && last->file_off + last->file_len == piece->file_off &&
+	    last->method == piece->method && last->padding == piece->padding && last->file_off + last->file_len == piece->file_off &&
 	    last->file_len / last->units == piece->file_len && (piece->start - last->start) / last->units == image_len) {
 		last->file_len += piece->file_len;
 		last->units++;

@@ -16,7 +16,7 @@
 
 enum {
 	MAP_ITEMS_MAX = 1 << 20, /* of each array: 32 or 40 bytes each, so a hostile file costs at most 112 MiB */
-	PIECE_UNITS_MAX = (1 << 25) - 1,
+	PIECE_UNITS_MAX = (1 << 23) - 1,
 };
 
 struct piece {
@@ -28,7 +28,8 @@ struct piece {
 	uint32_t has_crc : 1;
 	uint32_t method : 3; /* enum check_method of the checks over its bytes */
 	uint32_t ends_stream : 1; /* holds the end-of-stream mark, which other pieces lack */
-	uint32_t units : 25; /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
+	uint32_t padding : 2; /* bytes in a unit of its own that an index does not count: xz Block Padding */
+	uint32_t units : 23; /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
 };
 
 struct span {
@@ -59,6 +60,7 @@ struct format;
 struct blockz_map {
 	const struct format *format;
 	uint64_t file_size, image_size;
+	uint64_t window_max; /* what a decoder may keep of bytes before; for format->decoder_new() */
 	enum blockz_index index;
 	struct blockz_fault index_fault; /* why an index that is there was not used; status BLOCKZ_OK: no such thing */
 	struct piece *pieces;

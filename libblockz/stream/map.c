@@ -5,7 +5,8 @@
 
 enum { MAGIC_LEN = 64 };
 
-EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file, bool scan, struct blockz_map **map_ret,
+EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file,
+					  const struct blockz_map_options *options, struct blockz_map **map_ret,
 					  struct blockz_fault *fault)
 {
 	uint8_t head[MAGIC_LEN];
@@ -21,7 +22,8 @@ EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file, bool
 	struct blockz_map *map = map_new(format, file->size);
 	if (map == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = format->map(file, scan, map, fault);
+	map->window_max = options != NULL && options->window_max > 0 ? options->window_max : BLOCKZ_WINDOW_MAX;
+	enum blockz_status status = format->map(file, options != NULL && options->scan, map, fault);
 	if (status != BLOCKZ_OK) {
 		blockz_map_free(map);
 		return status;

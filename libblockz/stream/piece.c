@@ -11,7 +11,7 @@
 
 bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *file, const struct blockz_map *map)
 {
-	*reader = (struct piece_reader){ .file = file, .map = map, .decoder = map->format->decoder_new() };
+	*reader = (struct piece_reader){ .file = file, .map = map, .decoder = map->format->decoder_new(map->window_max) };
 	return reader->decoder != NULL;
 }
 
@@ -85,39 +85,68 @@ enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8
 		return status;
 	const struct unit unit = {
 		reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->method, piece->ends_stream,
-		reader->strict,
+		piece->padding, reader->strict,
 	};
 	status = reader->map->format->decode(reader->decoder, &unit, out, (size_t)piece_image_len(reader->map, index),
 					     fault);
 	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }
 
-/* Keeps the bytes of a unit, if it decodes to zeros, so that others are compared with it. */
-static enum blockz_status learn_zeros(struct piece_reader *reader, const struct unit *unit, size_t image_len,
-				      struct blockz_fault *fault)
+static bool emit_zeros(void *ctx, const uint8_t *bytes, size_t len)
+{
+	bool *zeros = ctx;
+	*zeros = all_zeros(bytes, len);
+	return *zeros;
+}
+
+/* Decodes a unit that holds no more than fits into memory; the decoder may change its bytes. */
+static enum blockz_status decode_zeros(struct piece_reader *reader, const struct unit *unit, size_t image_len,
+				       bool *zeros_ret, struct blockz_fault *fault)
 {
 	struct buffer in = { 0 }, out = { 0 };
 	enum blockz_status status = BLOCKZ_OK;
-	reader->zeros_len = 0;
-	if (!buffer_reserve(&in, unit->len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK) ||
-	    !buffer_reserve(&reader->zeros, unit->len)) {
+	if (!buffer_reserve(&in, unit->len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK)) {
 		status = fault_nomem(fault);
 	} else {
 		struct unit copy = *unit;
 		copy.bytes = in.bytes;
 		memcpy(in.bytes, unit->bytes, unit->len);
-		memcpy(reader->zeros.bytes, unit->bytes, unit->len);
 		status = reader->map->format->decode(reader->decoder, &copy, out.bytes, image_len, fault);
 	}
-	if (status == BLOCKZ_OK && !all_zeros(out.bytes, image_len))
-		status = fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a piece that the index calls zero is not");
-	if (status == BLOCKZ_OK) {
-		reader->zeros_len = unit->len;
-		reader->zeros_image_len = image_len;
-	}
+	if (status == BLOCKZ_OK)
+		*zeros_ret = all_zeros(out.bytes, image_len);
 	buffer_free(&in);
 	buffer_free(&out);
 	return status;
+}
+
+/* Keeps the bytes of a unit, if it decodes to zeros, so that others are compared with it. */
+static enum blockz_status learn_zeros(struct piece_reader *reader, const struct unit *unit, uint64_t image_len,
+				      struct blockz_fault *fault)
+{
+	const struct piece piece = {
+		.file_off = unit->file_off, .file_len = unit->len, .method = unit->method, .padding = unit->padding & 3,
+		.ends_stream = unit->ends_stream, .units = 1,
+	};
+	bool zeros = true;
+	enum blockz_status status = BLOCKZ_OK;
+	reader->zeros_len = 0;
+	if (!buffer_reserve(&reader->zeros, unit->len))
+		status = fault_nomem(fault);
+	else if (image_len <= PIECE_MEMORY_MAX)
+		status = decode_zeros(reader, unit, (size_t)image_len, &zeros, fault);
+	else
+		status = reader->map->format->decode_long(reader->decoder, reader->file, &piece, image_len, emit_zeros,
+							  &zeros, fault);
+	if (status == BLOCKZ_OK && !zeros)
+		status = fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a piece that the index calls zero is not");
+	if (status != BLOCKZ_OK)
+		return status;
+	memcpy(reader->zeros.bytes, unit->bytes, unit->len);
+	reader->zeros_len = unit->len;
+	reader->zeros_image_len = image_len;
+	reader->zeros_padding = unit->padding;
+	return BLOCKZ_OK;
 }
 
 enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, uint64_t first, uint64_t count,
@@ -125,7 +154,7 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 {
 	const struct piece *piece = &reader->map->pieces[index];
 	size_t unit_len = (size_t)(piece->file_len / piece->units);
-	size_t image_len = (size_t)(piece_image_len(reader->map, index) / piece->units);
+	uint64_t image_len = piece_image_len(reader->map, index) / piece->units;
 	uint64_t batch = unit_len < RAW_PART_MAX ? RAW_PART_MAX / unit_len : 1;
 	while (count > 0) {
 		uint64_t part = count < batch ? count : batch, off = piece->file_off + first * unit_len;
@@ -133,10 +162,10 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 		for (uint64_t i = 0; i < part && status == BLOCKZ_OK; i++) {
 			const struct unit unit = {
 				reader->in.bytes + i * unit_len, unit_len, off + i * unit_len, piece->method,
-				piece->ends_stream, reader->strict,
+				piece->ends_stream, piece->padding, reader->strict,
 			};
 			if (reader->zeros_len == unit_len && reader->zeros_image_len == image_len &&
-			    memcmp(unit.bytes, reader->zeros.bytes, unit_len) == 0)
+			    reader->zeros_padding == unit.padding && memcmp(unit.bytes, reader->zeros.bytes, unit_len) == 0)
 				continue;
 			status = learn_zeros(reader, &unit, image_len, fault);
 		}

@@ -19,7 +19,8 @@ struct piece_reader {
 	struct buffer in;
 	struct buffer zeros;    /* the bytes of a zero piece's unit that was decoded and found zero */
 	size_t zeros_len;       /* 0: none yet */
-	size_t zeros_image_len; /* what it decoded to */
+	uint64_t zeros_image_len; /* what it decoded to */
+	unsigned zeros_padding;
 };
 
 bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *file, const struct blockz_map *map);

@@ -61,8 +61,10 @@ static void *thread_new(void *ctx)
 	return reader;
 }
 
-static enum blockz_status take(void *ctx, void *memory, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret,
+			       struct blockz_fault *fault)
 {
+	(void)thread;
 	(void)fault;
 	struct verify *verify = ctx;
 	struct verify_job *job = memory;
@@ -101,23 +103,30 @@ static enum blockz_status compare(const struct verify *verify, struct verify_job
 			 job->other.bytes[i]);
 }
 
-/* Zeros, unit by unit; holes of the other image are not read. */
-static enum blockz_status compare_zeros(const struct verify *verify, struct verify_job *job, size_t unit_len,
-					uint64_t start, uint64_t units, struct blockz_fault *fault)
+/* Zeros, part by part; holes of the other image are not read. */
+static enum blockz_status compare_zeros(const struct verify *verify, struct verify_job *job, uint64_t start,
+					uint64_t end, struct blockz_fault *fault)
 {
 	const struct blockz_source *against = verify->options->against;
 	if (against == NULL)
 		return BLOCKZ_OK;
-	if (!buffer_reserve(&job->out, unit_len))
+	if (!buffer_reserve(&job->out, RAW_PART_MAX))
 		return fault_nomem(fault);
-	memset(job->out.bytes, 0, unit_len);
-	uint64_t data_start = start, data_end = UINT64_MAX;
+	memset(job->out.bytes, 0, RAW_PART_MAX);
 	enum blockz_status status = BLOCKZ_OK;
-	for (uint64_t i = 0; i < units && status == BLOCKZ_OK; i++, start += unit_len) {
-		if (against->ops->next_data != NULL && start + unit_len > data_start && start >= data_start)
-			against->ops->next_data(against->ctx, start, &data_start, &data_end);
-		if (start + unit_len > data_start)
-			status = compare(verify, job, job->out.bytes, unit_len, start, fault);
+	while (start < end && status == BLOCKZ_OK) {
+		uint64_t data_start = start, data_end = end;
+		int error = against->ops->next_data == NULL
+				    ? 0
+				    : against->ops->next_data(against->ctx, start, &data_start, &data_end);
+		if (error != 0)
+			return fault_errno(fault, error, BLOCKZ_UNKNOWN, "finding holes in the image to compare with");
+		if (data_start >= end)
+			break;
+		data_end = data_end < end ? data_end : end;
+		uint64_t len = data_end - data_start < RAW_PART_MAX ? data_end - data_start : RAW_PART_MAX;
+		status = compare(verify, job, job->out.bytes, (size_t)len, data_start, fault);
+		start = data_start + len;
 	}
 	return status;
 }
@@ -161,13 +170,12 @@ static enum blockz_status work_zeros(const struct verify *verify, struct verify_
 {
 	const struct piece *piece = &verify->map->pieces[job->piece];
 	uint64_t image_len = piece_image_len(verify->map, job->piece);
-	size_t unit_len = (size_t)(image_len / piece->units);
+	uint64_t unit_len = image_len / piece->units, start = piece->start + job->first_unit * unit_len;
 	enum blockz_status status = BLOCKZ_OK;
 	if (!verify->options->quick)
 		status = piece_prove_zeros(reader, job->piece, job->first_unit, job->units, fault);
 	if (status == BLOCKZ_OK)
-		status = compare_zeros(verify, job, unit_len, piece->start + job->first_unit * unit_len, job->units,
-				       fault);
+		status = compare_zeros(verify, job, start, start + job->units * unit_len, fault);
 	if (verify->joins && check_methods[piece->method].poly != NULL)
 		job->crc = crc_zeros(check_methods[piece->method].poly, image_len);
 	job->known = true;
@@ -327,7 +335,8 @@ EXPORT enum blockz_status blockz_verify(const struct blockz_source *file, const 
 					struct blockz_verify_result *result_ret, struct blockz_fault *fault)
 {
 	struct blockz_map *map = NULL;
-	enum blockz_status status = blockz_map_read(file, false, &map, fault);
+	const struct blockz_map_options map_options = { .window_max = options->window_max };
+	enum blockz_status status = blockz_map_read(file, &map_options, &map, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct verify verify = { .file = file, .map = map, .options = options };

@@ -60,7 +60,7 @@ static inline void reseal_pieces(uint8_t *file, size_t len, const struct gzip_he
 	struct blockz_memory memory = { file, len };
 	struct blockz_source source = blockz_source_memory(&memory);
 	struct blockz_map *map = NULL;
-	if (blockz_map_read(&source, false, &map, NULL) != BLOCKZ_OK)
+	if (blockz_map_read(&source, NULL, &map, NULL) != BLOCKZ_OK)
 		return;
 	for (size_t i = 0; i < map->check_count && map->index == BLOCKZ_INDEX_HEADER; i++) {
 		const struct check *check = &map->checks[i];

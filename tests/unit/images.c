@@ -85,7 +85,7 @@ struct blockz_map *map_of(struct blockz_source file, bool scan)
 {
 	struct blockz_map *map = NULL;
 	struct blockz_fault fault = { .text = "" };
-	enum blockz_status status = blockz_map_read(&file, scan, &map, &fault);
+	enum blockz_status status = blockz_map_read(&file, &(struct blockz_map_options){ .scan = scan }, &map, &fault);
 	ck_assert_msg(status == BLOCKZ_OK, "map: %s", fault.text);
 	return map;
 }

@@ -37,7 +37,7 @@ START_TEST(files_that_cannot_be_read_fail)
 			struct blockz_map *map = NULL;
 			struct blockz_plan *plan = NULL;
 			self.reads = 0;
-			status = blockz_map_read(&file, scan, &map, NULL);
+			status = blockz_map_read(&file, &(struct blockz_map_options){ .scan = scan }, &map, NULL);
 			if (status == BLOCKZ_OK)
 				status = blockz_plan_new(&file, map, &edit, 1, &work, &plan, NULL);
 			ck_assert_int_eq(status, self.reads >= self.fail_at ? BLOCKZ_FAILED : BLOCKZ_OK);

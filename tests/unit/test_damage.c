@@ -247,9 +247,9 @@ START_TEST(what_is_no_compressed_file)
 	struct blockz_source text = bytes_source(image_new(IMAGE_TEXT, 1000));
 	struct blockz_map *map = NULL;
 	for (int scan = 0; scan < 2; scan++)
-		ck_assert_int_eq(blockz_map_read(&text, scan, &map, NULL), BLOCKZ_UNSUPPORTED);
+		ck_assert_int_eq(blockz_map_read(&text, &(struct blockz_map_options){ .scan = scan }, &map, NULL), BLOCKZ_UNSUPPORTED);
 	text.size = BLOCKZ_UNKNOWN;
-	ck_assert_int_eq(blockz_map_read(&text, false, &map, NULL), BLOCKZ_USAGE);
+	ck_assert_int_eq(blockz_map_read(&text, NULL, &map, NULL), BLOCKZ_USAGE);
 }
 END_TEST
 

@@ -106,7 +106,7 @@ START_TEST(a_piece_that_does_not_end_is_refused)
 	ck_assert_uint_lt(fault.offset, file.len);
 	struct blockz_map *map = NULL;
 	struct blockz_source source = bytes_source(file);
-	ck_assert_int_eq(blockz_map_read(&source, true, &map, NULL), BLOCKZ_DAMAGED);
+	ck_assert_int_eq(blockz_map_read(&source, &(struct blockz_map_options){ .scan = true }, &map, NULL), BLOCKZ_DAMAGED);
 }
 END_TEST
 

@@ -210,12 +210,12 @@ static void drop_map(void)
 
 static enum blockz_status run_map(struct blockz_fault *fault)
 {
-	return blockz_map_read(&file_source, false, &made_map, fault);
+	return blockz_map_read(&file_source, NULL, &made_map, fault);
 }
 
 static enum blockz_status run_scan(struct blockz_fault *fault)
 {
-	return blockz_map_read(&file_source, true, &made_map, fault);
+	return blockz_map_read(&file_source, &(struct blockz_map_options){ .scan = true }, &made_map, fault);
 }
 
 static bool is_like(const struct blockz_map *map)

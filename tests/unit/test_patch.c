@@ -306,7 +306,7 @@ START_TEST(damage_is_never_laundered)
 		bool bad = !judge_says(format->name, file, image);
 		struct blockz_source source = bytes_source(file);
 		struct blockz_map *damaged = NULL;
-		if (blockz_map_read(&source, i % 2, &damaged, NULL) != BLOCKZ_OK)
+		if (blockz_map_read(&source, &(struct blockz_map_options){ .scan = i % 2 }, &damaged, NULL) != BLOCKZ_OK)
 			continue;
 		blockz_map_free(damaged);
 		struct blockz_fault fault;

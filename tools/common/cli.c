@@ -160,6 +160,12 @@ static bool take_common(struct cli *cli, int key)
 	case CLI_KEY_JSON:
 		cli->json = true;
 		return true;
+	case CLI_KEY_SCAN:
+		cli->map.scan = true;
+		return true;
+	case CLI_KEY_WINDOW_MAX:
+		cli->map.window_max = cli_size(cli, "--window-max", optarg);
+		return true;
 	case CLI_KEY_PROGRESS:
 		if (optarg != NULL && strcmp(optarg, "always") != 0)
 			cli_usage(cli, "--progress=%s: expected always", optarg);

@@ -36,6 +36,8 @@ enum {
 	CLI_KEY_JSON = 256,
 	CLI_KEY_PROGRESS,
 	CLI_KEY_LEVEL,
+	CLI_KEY_SCAN,
+	CLI_KEY_WINDOW_MAX,
 	CLI_FIRST_KEY,
 };
 
@@ -52,6 +54,10 @@ struct cli_option {
 #define CLI_JSON { "json", CLI_KEY_JSON, NULL, "print the result, or the error, as one JSON object" }
 #define CLI_QUIET { "quiet", 'q', NULL, "print nothing but errors" }
 #define CLI_PROGRESS { "progress", CLI_KEY_PROGRESS, "[=always]", "show progress, even if stderr is no terminal" }
+/* These two set cli->map. */
+#define CLI_SCAN { "scan", CLI_KEY_SCAN, NULL, "ignore the index, scan the file" }
+#define CLI_WINDOW_MAX \
+	{ "window-max", CLI_KEY_WINDOW_MAX, "N", "decode xz dictionaries and zstd windows up to N bytes (default: 128M)" }
 /* -1, -9, -12: sets cli->level, returns CLI_KEY_LEVEL; what the formats have stands in front of the help. */
 #define CLI_LEVEL { NULL, CLI_KEY_LEVEL, NULL, "from fastest to smallest" }
 
@@ -72,6 +78,7 @@ struct cli {
 	bool json, quiet;
 	int level; /* as in struct blockz_pack_options; 0: not given */
 	enum cli_progress progress;
+	struct blockz_map_options map;
 	char **operands;
 	int operand_count;
 	const char *argument; /* of the option that cli_next() returned last; NULL: none */

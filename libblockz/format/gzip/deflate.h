@@ -14,7 +14,7 @@ enum blockz_status deflate_encode(void *encoder, const uint8_t *bytes, size_t le
 				  struct buffer *out, size_t *out_len_ret, uint64_t *crc_ret,
 				  struct blockz_fault *fault);
 
-void *deflate_decoder_new(void);
+void *deflate_decoder_new(uint64_t window_max);
 void deflate_decoder_free(void *decoder);
 enum blockz_status deflate_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
 				  struct blockz_fault *fault);

@@ -52,8 +52,9 @@ void deflate_decoder_free(void *context)
 	free(decoder);
 }
 
-void *deflate_decoder_new(void)
+void *deflate_decoder_new(uint64_t window_max)
 {
+	(void)window_max; /* never more than 32 KiB */
 	struct decoder *decoder = calloc(1, sizeof(*decoder));
 	if (decoder == NULL)
 		return NULL;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "format/xz/block.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/fault.h"
@@ -44,19 +43,6 @@ void xz_block_free(struct xz_block *block)
 	block->filters[0].id = LZMA_VLI_UNKNOWN;
 }
 
-static enum blockz_status check_filters(struct xz_block *block, uint64_t file_off, struct blockz_fault *fault)
-{
-	block->lzma2_only = block->filters[0].id == LZMA_FILTER_LZMA2;
-	for (size_t i = 0; block->filters[i].id != LZMA_VLI_UNKNOWN; i++) {
-		const lzma_options_lzma *options = block->filters[i].options;
-		if (block->filters[i].id == LZMA_FILTER_LZMA2 && options->dict_size > DICTIONARY_MAX)
-			return fault_set(fault, BLOCKZ_LIMIT, file_off,
-					 "a dictionary of %" PRIu32 " bytes, at most %d are allowed", options->dict_size,
-					 DICTIONARY_MAX);
-	}
-	return BLOCKZ_OK;
-}
-
 enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_method method, uint64_t file_off,
 				  struct xz_block *block, struct blockz_fault *fault)
 {
@@ -76,10 +62,8 @@ enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_m
 	default:
 		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block Header does not match its CRC-32");
 	}
-	enum blockz_status status = check_filters(block, file_off, fault);
-	if (status != BLOCKZ_OK)
-		xz_block_free(block);
-	return status;
+	block->lzma2_only = block->filters[0].id == LZMA_FILTER_LZMA2;
+	return BLOCKZ_OK;
 }
 
 uint64_t raw_chunk_end(uint64_t pos, uint64_t end)

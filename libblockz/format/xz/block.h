@@ -20,7 +20,7 @@ struct xz_block {
 
 /*
  * Parses the Block Header whose bytes (as many as the first of them tells, or more) stand at file_off.
- * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (filters), BLOCKZ_LIMIT (a dictionary above DICTIONARY_MAX), BLOCKZ_FAILED.
+ * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (filters), BLOCKZ_FAILED.
  */
 enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_method method, uint64_t file_off,
 				  struct xz_block *block_ret, struct blockz_fault *fault);

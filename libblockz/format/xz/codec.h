@@ -15,7 +15,7 @@ uint64_t xz_encoder_memory(const struct pack_params *params);
 enum blockz_status xz_encode(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
 			     struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret, struct blockz_fault *fault);
 
-void *xz_decoder_new(void);
+void *xz_decoder_new(uint64_t window_max);
 void xz_decoder_free(void *decoder);
 enum blockz_status xz_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
 			     struct blockz_fault *fault);

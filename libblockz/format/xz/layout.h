@@ -23,12 +23,11 @@ enum {
 	CHUNK_LZMA = 0x80,       /* bits 4-0: bits 20-16 of the uncompressed size */
 	CHUNK_LZMA_PROPS = 0xC0, /* from here on a byte of properties follows */
 	CHUNK_LZMA_RESET = 0xE0, /* from here on the dictionary is reset too */
+	CHUNK_END_LEN = 1,
 	CHUNK_RAW_HEADER_LEN = 3,
 	CHUNK_LZMA_HEADER_LEN = 5,
 	RAW_PAYLOAD = 65536, /* the most that a raw chunk holds; cut at its multiples in the image */
 	RAW_RUN_MIN = 4096,  /* shorter runs in other programs' files are not worth a place in a map */
 };
-
-enum { DICTIONARY_MAX = 128 << 20 };
 
 #endif

@@ -10,19 +10,25 @@
 
 enum { LONG_BUFFER = 256 * 1024 };
 
-void *xz_decoder_new(void)
+struct decoder {
+	lzma_stream stream; /* keeps its memory from Block to Block */
+	uint64_t window_max;
+};
+
+void *xz_decoder_new(uint64_t window_max)
 {
-	lzma_stream *stream = malloc(sizeof(*stream));
-	if (stream != NULL)
-		*stream = (lzma_stream)LZMA_STREAM_INIT;
-	return stream;
+	struct decoder *decoder = malloc(sizeof(*decoder));
+	if (decoder != NULL)
+		*decoder = (struct decoder){ LZMA_STREAM_INIT, window_max };
+	return decoder;
 }
 
-void xz_decoder_free(void *decoder)
+void xz_decoder_free(void *memory)
 {
+	struct decoder *decoder = memory;
 	if (decoder == NULL)
 		return;
-	lzma_end(decoder);
+	lzma_end(&decoder->stream);
 	free(decoder);
 }
 
@@ -38,35 +44,71 @@ static enum blockz_status refuse(lzma_ret result, uint64_t file_off, struct bloc
 	}
 }
 
-enum blockz_status xz_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
-			     struct blockz_fault *fault)
+/* Begins to decode a Block, whose dictionary need not be larger than what it holds. */
+static enum blockz_status start(struct decoder *decoder, struct xz_block *block, uint64_t image_len, uint64_t file_off,
+				struct blockz_fault *fault)
 {
-	lzma_stream *stream = decoder;
-	struct xz_block block;
-	enum blockz_status status = xz_block_parse(unit->bytes, unit->len, unit->method, unit->file_off, &block, fault);
+	for (size_t i = 0; block->filters[i].id != LZMA_VLI_UNKNOWN; i++) {
+		lzma_options_lzma *options = block->filters[i].options;
+		if (block->filters[i].id != LZMA_FILTER_LZMA2)
+			continue;
+		if (options->dict_size > image_len)
+			options->dict_size = image_len < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : (uint32_t)image_len;
+		if (options->dict_size > decoder->window_max)
+			return fault_set(fault, BLOCKZ_LIMIT, file_off,
+					 "a dictionary of %" PRIu32 " bytes, at most %" PRIu64 " are allowed",
+					 options->dict_size, decoder->window_max);
+	}
+	lzma_ret result = lzma_block_decoder(&decoder->stream, &block->block);
+	return result == LZMA_OK ? BLOCKZ_OK : refuse(result, file_off, fault);
+}
+
+/* What was decoded to its end is as long as the Index says, its padding apart. */
+static enum blockz_status check_length(const struct xz_block *block, uint64_t file_len, unsigned padding,
+				       uint64_t file_off, struct blockz_fault *fault)
+{
+	if (lzma_block_unpadded_size(&block->block) != file_len - padding)
+		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block has other sizes than the Index says");
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status decode(struct decoder *decoder, const struct unit *unit, struct xz_block *block, uint8_t *out,
+				 size_t out_len, struct blockz_fault *fault)
+{
+	lzma_stream *stream = &decoder->stream;
+	enum blockz_status status = start(decoder, block, out_len, unit->file_off, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	lzma_ret result = lzma_block_decoder(stream, &block.block);
-	if (result == LZMA_OK) {
-		stream->next_in = unit->bytes + block.block.header_size;
-		stream->avail_in = unit->len - block.block.header_size;
-		stream->next_out = out;
-		stream->avail_out = out_len;
-		result = lzma_code(stream, LZMA_FINISH);
-	}
-	xz_block_free(&block);
+	stream->next_in = unit->bytes + block->block.header_size;
+	stream->avail_in = unit->len - block->block.header_size;
+	stream->next_out = out;
+	stream->avail_out = out_len;
+	lzma_ret result = lzma_code(stream, LZMA_FINISH);
 	uint64_t at = unit->file_off + unit->len - stream->avail_in;
 	if (result != LZMA_STREAM_END)
 		return refuse(result, result == LZMA_OPTIONS_ERROR ? unit->file_off : at, fault);
 	if (stream->avail_in != 0 || stream->avail_out != 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, at, "an xz Block has other sizes than the Index says");
-	return BLOCKZ_OK;
+	return check_length(block, unit->len, unit->padding, unit->file_off, fault);
+}
+
+enum blockz_status xz_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+			     struct blockz_fault *fault)
+{
+	struct xz_block block;
+	enum blockz_status status = xz_block_parse(unit->bytes, unit->len, unit->method, unit->file_off, &block, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = decode(decoder, unit, &block, out, out_len, fault);
+	xz_block_free(&block);
+	return status;
 }
 
 struct long_block {
 	const struct blockz_source *file;
 	const struct piece *piece;
 	uint64_t fed, made, image_len;
+	bool ended;
 	decode_emit emit;
 	void *ctx;
 	uint8_t in[LONG_BUFFER], out[LONG_BUFFER];
@@ -99,7 +141,7 @@ static enum blockz_status step(struct long_block *block, lzma_stream *stream, bo
 	size_t made = LONG_BUFFER - stream->avail_out;
 	if (result != LZMA_OK && result != LZMA_STREAM_END)
 		return refuse(result, at, fault);
-	bool ended = result == LZMA_STREAM_END;
+	bool ended = block->ended = result == LZMA_STREAM_END;
 	block->made += made;
 	if (block->made > block->image_len ||
 	    (ended && (!whole || stream->avail_in > 0 || block->made < block->image_len)))
@@ -109,30 +151,28 @@ static enum blockz_status step(struct long_block *block, lzma_stream *stream, bo
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status run(struct long_block *job, lzma_stream *stream, struct blockz_fault *fault)
+static enum blockz_status run(struct long_block *job, struct decoder *decoder, struct xz_block *block, size_t len,
+			      struct blockz_fault *fault)
 {
-	struct xz_block block;
-	size_t len = job->piece->file_len < BLOCK_HEADER_LEN_MAX ? (size_t)job->piece->file_len : BLOCK_HEADER_LEN_MAX;
-	enum blockz_status status = read_file(job->file, job->in, len, job->piece->file_off, fault);
-	if (status == BLOCKZ_OK)
-		status = xz_block_parse(job->in, len, job->piece->method, job->piece->file_off, &block, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	lzma_ret result = lzma_block_decoder(stream, &block.block);
-	if (result != LZMA_OK)
-		status = refuse(result, job->piece->file_off, fault);
+	const struct piece *piece = job->piece;
+	lzma_stream *stream = &decoder->stream;
+	bool stop = false;
+	enum blockz_status status = start(decoder, block, job->image_len, piece->file_off, fault);
 	job->fed = len;
-	stream->next_in = job->in + block.block.header_size;
-	stream->avail_in = len - block.block.header_size;
-	for (bool stop = false; !stop && status == BLOCKZ_OK;)
+	stream->next_in = job->in + block->block.header_size;
+	stream->avail_in = len - block->block.header_size;
+	while (!stop && status == BLOCKZ_OK)
 		status = step(job, stream, &stop, fault);
-	xz_block_free(&block);
-	return status;
+	/* Stopped before its end, it is not known. */
+	return status == BLOCKZ_OK && job->ended
+		       ? check_length(block, piece->file_len, piece->padding, piece->file_off, fault)
+		       : status;
 }
 
 enum blockz_status xz_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
 				  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
 {
+	struct xz_block block;
 	struct long_block *job = calloc(1, sizeof(*job));
 	if (job == NULL)
 		return fault_nomem(fault);
@@ -141,7 +181,14 @@ enum blockz_status xz_decode_long(void *decoder, const struct blockz_source *fil
 	job->image_len = image_len;
 	job->emit = emit;
 	job->ctx = ctx;
-	enum blockz_status status = run(job, decoder, fault);
+	size_t len = piece->file_len < BLOCK_HEADER_LEN_MAX ? (size_t)piece->file_len : BLOCK_HEADER_LEN_MAX;
+	enum blockz_status status = read_file(file, job->in, len, piece->file_off, fault);
+	if (status == BLOCKZ_OK)
+		status = xz_block_parse(job->in, len, piece->method, piece->file_off, &block, fault);
+	if (status == BLOCKZ_OK) {
+		status = run(job, decoder, &block, len, fault);
+		xz_block_free(&block);
+	}
 	free(job);
 	return status;
 }

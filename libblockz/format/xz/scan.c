@@ -8,8 +8,8 @@
 #include "format/xz/index.h"
 #include "io/access.h"
 
-/* A hostile Index shall not make zeros be hashed for long. */
-enum { ZERO_LEN_MAX = 256 << 20, ZERO_SUMS_MAX = 64 };
+/* A Block of raw chunks that is longer is not handled whole, as raw pieces are: its chunks are walked one by one. */
+enum { RAW_PIECE_MAX = 16 << 20 };
 
 struct reader {
 	struct peek peek;
@@ -17,11 +17,7 @@ struct reader {
 	bool scan;
 	const struct xz_stream *stream;
 	uint64_t off, image_pos; /* of the next Block */
-	/* The Check of so many zeros. */
-	uint64_t zero_len;
-	unsigned zero_sums; /* how often it was computed */
-	enum check_method zero_method;
-	uint8_t zero_field[CHECK_LEN_MAX];
+	struct zero_sums zero_sums;
 };
 
 /* A Block as the Index has it. */
@@ -39,19 +35,11 @@ static enum blockz_status looks_zero(struct reader *reader, const struct record 
 	*yes_ret = false;
 	/* Raw chunks, of zeros or not, take more than they hold. */
 	if (method == CHECK_NONE || record->unpadded_len > record->image_len / 1024 + 128 ||
-	    record->unpadded_len >= record->image_len || record->image_len > ZERO_LEN_MAX)
+	    record->unpadded_len >= record->image_len)
 		return BLOCKZ_OK;
-	if (reader->zero_len != record->image_len || reader->zero_method != method) {
-		if (reader->zero_sums++ >= ZERO_SUMS_MAX)
-			return BLOCKZ_OK;
-		if (!check_of_zeros(method, record->image_len, reader->zero_field))
-			return fault_nomem(fault);
-		reader->zero_len = record->image_len;
-		reader->zero_method = method;
-	}
 	enum blockz_status status = read_file(reader->peek.file, field, record->check_len,
 					      reader->off + record->len - record->check_len, fault);
-	*yes_ret = status == BLOCKZ_OK && memcmp(field, reader->zero_field, record->check_len) == 0;
+	*yes_ret = status == BLOCKZ_OK && check_is_of_zeros(&reader->zero_sums, method, record->image_len, field);
 	return status;
 }
 
@@ -74,28 +62,49 @@ static enum blockz_status add_check(struct reader *reader, const struct record *
 	}, fault);
 }
 
-/* Adds a Block whose header and first chunk stand in bytes. */
+static struct piece make_piece(const struct reader *reader, const struct record *record, enum blockz_kind kind)
+{
+	return (struct piece){
+		.start = reader->image_pos, .file_off = reader->off, .file_len = record->len, .kind = kind, .units = 1,
+		.method = reader->stream->method, .padding = (record->len - record->unpadded_len) % ALIGNMENT,
+	};
+}
+
+/* Adds a Block of some bytes, whose header and first chunk stand in bytes. */
 static enum blockz_status add_block(struct reader *reader, const struct record *record, const struct xz_block *block,
 				    const uint8_t *bytes, struct blockz_fault *fault)
 {
 	struct blockz_map *map = reader->map;
-	uint64_t start = reader->image_pos, end = start + record->image_len, chunks_off;
-	uint64_t compressed_len = record->unpadded_len - block->block.header_size - record->check_len;
+	uint64_t start = reader->image_pos, end = start + record->image_len;
+	uint64_t chunks_off = reader->off + block->block.header_size;
+	uint64_t chunks_len = record->unpadded_len - block->block.header_size - record->check_len;
 	size_t spans = map->span_count;
-	bool raw = is_raw_block(block, compressed_len, start, end, bytes + block->block.header_size);
-	const struct piece piece = {
-		.start = start, .file_off = reader->off, .file_len = record->len,
-		.kind = raw ? BLOCKZ_RAW : BLOCKZ_COMPRESSED, .units = 1, .method = reader->stream->method,
-	};
-	chunks_off = reader->off + block->block.header_size;
+	bool raw = is_raw_block(block, chunks_len, start, end, bytes + block->block.header_size);
+	bool whole = raw && record->image_len <= RAW_PIECE_MAX;
+	const struct piece piece = make_piece(reader, record, whole ? BLOCKZ_RAW : BLOCKZ_COMPRESSED);
 	enum blockz_status status = map_add_piece(map, &piece, fault);
-	if (status == BLOCKZ_OK && raw)
+	if (status == BLOCKZ_OK && whole)
 		status = map_add_span(map, &(struct span){
 			start, end, chunks_off, RAW_PAYLOAD, CHUNK_RAW_HEADER_LEN, true,
 		}, fault);
-	else if (status == BLOCKZ_OK && reader->scan && block->lzma2_only)
-		status = xz_add_chunks(&reader->peek, chunks_off, chunks_off + compressed_len, start, end, map, fault);
+	else if (status == BLOCKZ_OK && (raw || reader->scan) && block->lzma2_only)
+		status = xz_add_chunks(&reader->peek, chunks_off, chunks_off + chunks_len, start, end, map, fault);
 	return status == BLOCKZ_OK && map->span_count > spans ? add_check(reader, record, fault) : status;
+}
+
+/* One that holds no bytes is no piece, and nobody looks at it later: the end of its chunks, padding, its Check. */
+static enum blockz_status check_empty(struct reader *reader, const struct record *record, const struct xz_block *block,
+				      struct blockz_fault *fault)
+{
+	uint8_t expected[ALIGNMENT + CHECK_LEN_MAX] = { CHUNK_END };
+	const uint8_t *bytes = NULL;
+	size_t len = (size_t)(record->len - block->block.header_size);
+	if (!check_sum(reader->stream->method, expected, 0, expected + (len - record->check_len)))
+		return fault_nomem(fault);
+	enum blockz_status status = peek_all(&reader->peek, reader->off + block->block.header_size, len, &bytes, fault);
+	if (status == BLOCKZ_OK && memcmp(bytes, expected, len) != 0)
+		return fault_set(fault, BLOCKZ_DAMAGED, reader->off, "an xz Block of no bytes is damaged");
+	return status;
 }
 
 /* Compares a Block Header with its Record. */
@@ -104,12 +113,27 @@ static enum blockz_status check_record(const struct reader *reader, const struct
 {
 	const lzma_block *header = &block->block;
 	uint64_t overhead = (uint64_t)header->header_size + record->check_len;
-	if (record->unpadded_len < overhead + CHUNK_RAW_HEADER_LEN ||
+	uint64_t least = record->image_len > 0 ? CHUNK_RAW_HEADER_LEN : CHUNK_END_LEN;
+	if (record->unpadded_len < overhead + least ||
+	    (record->image_len == 0 && record->unpadded_len > overhead + least) ||
 	    (header->compressed_size != LZMA_VLI_UNKNOWN &&
 	     header->compressed_size != record->unpadded_len - overhead) ||
 	    (header->uncompressed_size != LZMA_VLI_UNKNOWN && header->uncompressed_size != record->image_len))
 		return fault_set(fault, BLOCKZ_DAMAGED, reader->off, "an xz Block Header and the Index do not agree");
 	return BLOCKZ_OK;
+}
+
+static enum blockz_status add_record(struct reader *reader, const struct record *record, const struct xz_block *block,
+				     const uint8_t *bytes, struct blockz_fault *fault)
+{
+	bool zero = false;
+	if (record->image_len == 0)
+		return check_empty(reader, record, block, fault);
+	enum blockz_status status = looks_zero(reader, record, &zero, fault);
+	if (status != BLOCKZ_OK || !zero)
+		return status != BLOCKZ_OK ? status : add_block(reader, record, block, bytes, fault);
+	const struct piece piece = make_piece(reader, record, BLOCKZ_ZERO);
+	return map_add_zero(reader->map, &piece, record->image_len, fault);
 }
 
 static enum blockz_status read_block(struct reader *reader, const struct record *record, struct blockz_fault *fault)
@@ -128,7 +152,7 @@ static enum blockz_status read_block(struct reader *reader, const struct record 
 		return status;
 	status = check_record(reader, record, &block, fault);
 	if (status == BLOCKZ_OK)
-		status = add_block(reader, record, &block, bytes, fault);
+		status = add_record(reader, record, &block, bytes, fault);
 	xz_block_free(&block);
 	return status;
 }
@@ -140,22 +164,9 @@ static enum blockz_status on_record(void *ctx, uint64_t unpadded_len, uint64_t i
 		.unpadded_len = unpadded_len, .len = xz_padded(unpadded_len), .image_len = image_len,
 		.check_len = check_methods[reader->stream->method].len,
 	};
-	bool zero = false;
-	enum blockz_status status = BLOCKZ_OK;
 	if (image_len > INT64_MAX - reader->image_pos)
 		return fault_set(fault, BLOCKZ_LIMIT, reader->off, "image larger than 2^63 - 1 bytes");
-	if (image_len == 0) /* nobody would decode it, and so nobody see whether it is whole */
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, reader->off, "an xz Block of no bytes");
-	status = looks_zero(reader, &record, &zero, fault);
-	if (status == BLOCKZ_OK && zero) {
-		const struct piece piece = {
-			.start = reader->image_pos, .file_off = reader->off, .file_len = record.len, .units = 1,
-			.method = reader->stream->method,
-		};
-		status = map_add_zero(reader->map, &piece, image_len, fault);
-	} else if (status == BLOCKZ_OK) {
-		status = read_block(reader, &record, fault);
-	}
+	enum blockz_status status = read_block(reader, &record, fault);
 	reader->off += record.len;
 	reader->image_pos += image_len;
 	return status;

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "format/zstd/frame.h"
 
-#include <inttypes.h>
-
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "check/method.h"
-
-enum { ZERO_LEN_MAX = 256 << 20, ZERO_SUMS_MAX = 64 };
 
 static uint64_t load_content_size(const uint8_t *bytes, size_t len)
 {
@@ -59,9 +54,6 @@ enum blockz_status frame_header_parse(const uint8_t *bytes, size_t len, uint64_t
 	header.content_size = load_content_size(bytes + pos, content_len);
 	if (single)
 		header.window = header.content_size;
-	if (header.window > WINDOW_MAX)
-		return fault_set(fault, BLOCKZ_LIMIT, file_off, "a window of %" PRIu64 " bytes, at most %d are allowed",
-				 header.window, WINDOW_MAX);
 	*header_ret = header;
 	return BLOCKZ_OK;
 }
@@ -99,17 +91,12 @@ void raw_frame_header(uint8_t bytes[RAW_HEADER_LEN], uint64_t content_size, bool
 	store_le32(bytes + 6, (uint32_t)content_size);
 }
 
-bool looks_zero(struct zero_sum *sum, uint64_t file_len, uint64_t image_len, uint32_t checksum)
+bool looks_zero(struct zero_sums *sums, uint64_t file_len, uint64_t image_len, uint32_t checksum)
 {
-	uint8_t field[CHECK_LEN_MAX];
+	uint8_t field[CHECKSUM_LEN];
 	/* Raw blocks, of zeros or not, take more than they hold. */
 	if (file_len > image_len / 1024 + 64 || file_len >= image_len)
 		return false;
-	/* A hostile table shall not make zeros be hashed for long. */
-	if (sum->len != image_len && image_len <= ZERO_LEN_MAX && sum->count++ < ZERO_SUMS_MAX &&
-	    check_of_zeros(CHECK_XXH64_LOW32, image_len, field)) {
-		sum->len = image_len;
-		sum->checksum = load_le32(field);
-	}
-	return sum->len == image_len && sum->checksum == checksum;
+	store_le32(field, checksum);
+	return check_is_of_zeros(sums, CHECK_XXH64_LOW32, image_len, field);
 }

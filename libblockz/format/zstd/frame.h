@@ -4,6 +4,7 @@
 #define FORMAT_ZSTD_FRAME_H
 
 #include "blockz.h"
+#include "check/method.h"
 #include "format/zstd/layout.h"
 
 struct frame_header {
@@ -15,7 +16,7 @@ struct frame_header {
 
 /*
  * Parses the header of a frame whose first len bytes (as many as there are, up to FRAME_HEADER_LEN_MAX) stand at file_off.
- * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (a dictionary), BLOCKZ_LIMIT (a window above WINDOW_MAX).
+ * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (a dictionary).
  */
 enum blockz_status frame_header_parse(const uint8_t *bytes, size_t len, uint64_t file_off,
 				      struct frame_header *header_ret, struct blockz_fault *fault);
@@ -33,18 +34,11 @@ void block_header_store(uint8_t bytes[BLOCK_HEADER_LEN], const struct block_head
 uint64_t raw_frame_len(uint64_t start, uint64_t end, bool checksum);
 void raw_frame_header(uint8_t bytes[RAW_HEADER_LEN], uint64_t content_size, bool checksum);
 
-/* The checksum of so many zeros, computed once for frames of one length. */
-struct zero_sum {
-	uint64_t len;
-	uint32_t checksum;
-	unsigned count; /* how often it was computed */
-};
-
 /*
  * True if a frame of these lengths and this checksum holds nothing but zeros, by all that can be told without decoding it:
  * whoever serves or verifies it as zeros proves it.
  */
-bool looks_zero(struct zero_sum *sum, uint64_t file_len, uint64_t image_len, uint32_t checksum);
+bool looks_zero(struct zero_sums *sums, uint64_t file_len, uint64_t image_len, uint32_t checksum);
 
 /* Where the raw block of image offset pos ends, in a range that ends at `end`. */
 uint64_t raw_block_end(uint64_t pos, uint64_t end);

@@ -89,7 +89,7 @@ struct reader {
 	/* The frame before: whether its own checksum still has to be compared with the table's. */
 	bool pending;
 	uint32_t pending_checksum;
-	struct zero_sum zero_sum;
+	struct zero_sums zero_sums;
 };
 
 static enum blockz_status disagree(const struct reader *reader, const char *what, struct blockz_fault *fault)
@@ -158,7 +158,7 @@ static enum blockz_status add_frame(struct reader *reader, const struct frame_he
 		.start = reader->image_pos, .file_off = reader->off, .file_len = entry->file_len, .kind = BLOCKZ_COMPRESSED,
 		.units = 1, .method = header->checksum ? CHECK_XXH64_LOW32 : CHECK_NONE,
 	};
-	if (reader->table.checksums && looks_zero(&reader->zero_sum, entry->file_len, entry->image_len, entry->checksum))
+	if (reader->table.checksums && looks_zero(&reader->zero_sums, entry->file_len, entry->image_len, entry->checksum))
 		return map_add_zero(reader->map, &piece, entry->image_len, fault);
 	if (is_raw_frame(reader, header, entry, bytes, len))
 		piece.kind = BLOCKZ_RAW;
@@ -184,7 +184,8 @@ static enum blockz_status read_data_frame(struct reader *reader, const struct en
 		return disagree(reader, "a frame's length cannot be right", fault);
 	return entry->image_len > 0
 		       ? add_frame(reader, &header, entry, bytes, len, fault)
-		       : zstd_check_empty(reader->table.file, reader->off, entry->file_len, &header, fault);
+		       : zstd_check_empty(reader->table.file, reader->off, entry->file_len, &header, reader->map->window_max,
+					  fault);
 }
 
 static enum blockz_status read_frame(struct reader *reader, struct blockz_fault *fault)

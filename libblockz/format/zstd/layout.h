@@ -47,6 +47,4 @@ enum {
 	SEEK_FRAMES_MAX = 0x8000000,
 };
 
-enum { WINDOW_MAX = 128 << 20 };
-
 #endif

@@ -1,31 +1,45 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Decoding one frame.  libzstd verifies its checksum. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include "base/fault.h"
 #include "format/zstd/codec.h"
-#include "format/zstd/layout.h"
+#include "format/zstd/frame.h"
 #include "io/access.h"
 
-enum { LONG_BUFFER = 256 * 1024, WINDOW_LOG_MAX = 27 };
+enum { LONG_BUFFER = 256 * 1024 };
 
-_Static_assert(1 << WINDOW_LOG_MAX == WINDOW_MAX, "libzstd's limit is that of the map");
+struct decoder {
+	ZSTD_DCtx *context;
+	uint64_t window_max;
+};
 
-void *zstd_decoder_new(void)
+void *zstd_decoder_new(uint64_t window_max)
 {
-	ZSTD_DCtx *context = ZSTD_createDCtx();
-	if (context != NULL && ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
-		ZSTD_freeDCtx(context);
+	struct decoder *decoder = malloc(sizeof(*decoder));
+	if (decoder == NULL)
+		return NULL;
+	*decoder = (struct decoder){ ZSTD_createDCtx(), window_max };
+	/* The limit is compared by ourselves, to the byte. */
+	ZSTD_bounds bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
+	if (decoder->context == NULL ||
+	    ZSTD_isError(ZSTD_DCtx_setParameter(decoder->context, ZSTD_d_windowLogMax, bounds.upperBound))) {
+		zstd_decoder_free(decoder);
 		return NULL;
 	}
-	return context;
+	return decoder;
 }
 
-void zstd_decoder_free(void *decoder)
+void zstd_decoder_free(void *memory)
 {
-	ZSTD_freeDCtx(decoder);
+	struct decoder *decoder = memory;
+	if (decoder == NULL)
+		return;
+	ZSTD_freeDCtx(decoder->context);
+	free(decoder);
 }
 
 static enum blockz_status refuse(size_t result, uint64_t file_off, struct blockz_fault *fault)
@@ -34,21 +48,22 @@ static enum blockz_status refuse(size_t result, uint64_t file_off, struct blockz
 	case ZSTD_error_memory_allocation:
 		return fault_nomem(fault);
 	case ZSTD_error_frameParameter_windowTooLarge:
-		return fault_set(fault, BLOCKZ_LIMIT, file_off, "a frame's window is too large");
+		return fault_set(fault, BLOCKZ_LIMIT, file_off, "a frame's window is larger than libzstd takes");
 	default:
 		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "a frame does not decode: %s", ZSTD_getErrorName(result));
 	}
 }
 
-enum blockz_status zstd_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+enum blockz_status zstd_decode(void *memory, const struct unit *unit, uint8_t *out, size_t out_len,
 			       struct blockz_fault *fault)
 {
+	const struct decoder *decoder = memory;
 	size_t frame_len = ZSTD_findFrameCompressedSize(unit->bytes, unit->len);
 	if (ZSTD_isError(frame_len))
 		return refuse(frame_len, unit->file_off, fault);
 	if (frame_len != unit->len)
 		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + frame_len, "a frame ends here, before its piece does");
-	size_t result = ZSTD_decompressDCtx(decoder, out, out_len, unit->bytes, unit->len);
+	size_t result = ZSTD_decompressDCtx(decoder->context, out, out_len, unit->bytes, unit->len);
 	if (ZSTD_isError(result))
 		return refuse(result, unit->file_off, fault);
 	if (result != out_len)
@@ -102,9 +117,26 @@ static enum blockz_status step(struct long_frame *frame, ZSTD_DCtx *context, boo
 	return BLOCKZ_OK;
 }
 
-enum blockz_status zstd_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
+/* Whole frames are decoded to memory that is there; in parts they need their window. */
+static enum blockz_status check_window(const struct long_frame *frame, uint64_t window_max, struct blockz_fault *fault)
+{
+	uint8_t bytes[FRAME_HEADER_LEN_MAX];
+	struct frame_header header;
+	const struct piece *piece = frame->piece;
+	size_t len = piece->file_len < sizeof(bytes) ? (size_t)piece->file_len : sizeof(bytes);
+	enum blockz_status status = read_file(frame->file, bytes, len, piece->file_off, fault);
+	if (status == BLOCKZ_OK)
+		status = frame_header_parse(bytes, len, piece->file_off, &header, fault);
+	if (status == BLOCKZ_OK && header.window > window_max)
+		return fault_set(fault, BLOCKZ_LIMIT, piece->file_off,
+				 "a window of %" PRIu64 " bytes, at most %" PRIu64 " are allowed", header.window, window_max);
+	return status;
+}
+
+enum blockz_status zstd_decode_long(void *memory, const struct blockz_source *file, const struct piece *piece,
 				    uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
 {
+	const struct decoder *decoder = memory;
 	struct long_frame *frame = calloc(1, sizeof(*frame));
 	if (frame == NULL)
 		return fault_nomem(fault);
@@ -113,10 +145,10 @@ enum blockz_status zstd_decode_long(void *decoder, const struct blockz_source *f
 	frame->image_len = image_len;
 	frame->emit = emit;
 	frame->ctx = ctx;
-	enum blockz_status status = BLOCKZ_OK;
-	ZSTD_DCtx_reset(decoder, ZSTD_reset_session_only);
+	enum blockz_status status = check_window(frame, decoder->window_max, fault);
+	ZSTD_DCtx_reset(decoder->context, ZSTD_reset_session_only);
 	for (bool stop = false; !stop && status == BLOCKZ_OK;)
-		status = step(frame, decoder, &stop, fault);
+		status = step(frame, decoder->context, &stop, fault);
 	free(frame);
 	return status;
 }

@@ -32,7 +32,7 @@ struct scan {
 	struct blockz_map *map;
 	struct peek peek;
 	uint64_t image_pos;
-	struct zero_sum zero_sum;
+	struct zero_sums zero_sums;
 	/* The frame being walked. */
 	uint64_t frame_off, pos;
 	struct frame_header header;
@@ -130,11 +130,11 @@ static bool count_bytes(void *ctx, const uint8_t *bytes, size_t len)
 }
 
 static enum blockz_status decode_size(const struct blockz_source *file, uint64_t off, uint64_t file_len,
-				      uint64_t *size_ret, struct blockz_fault *fault)
+				      uint64_t window_max, uint64_t *size_ret, struct blockz_fault *fault)
 {
 	const struct piece piece = { .file_off = off, .file_len = file_len };
 	uint64_t count = 0;
-	void *decoder = zstd_decoder_new();
+	void *decoder = zstd_decoder_new(window_max);
 	if (decoder == NULL)
 		return fault_nomem(fault);
 	enum blockz_status status = zstd_decode_long(decoder, file, &piece, BLOCKZ_UNKNOWN, count_bytes, &count, fault);
@@ -145,7 +145,7 @@ static enum blockz_status decode_size(const struct blockz_source *file, uint64_t
 
 /* Nearly all are one raw block of no bytes, which is quickly seen. */
 enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t off, uint64_t file_len,
-				    const struct frame_header *header, struct blockz_fault *fault)
+				    const struct frame_header *header, uint64_t window_max, struct blockz_fault *fault)
 {
 	static const uint8_t block[BLOCK_HEADER_LEN] = { 1 };
 	uint8_t bytes[BLOCK_HEADER_LEN + CHECKSUM_LEN], field[CHECK_LEN_MAX];
@@ -159,7 +159,7 @@ enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t o
 		    (!header->checksum || memcmp(bytes + BLOCK_HEADER_LEN, field, CHECKSUM_LEN) == 0))
 			return BLOCKZ_OK;
 	}
-	enum blockz_status status = decode_size(file, off, file_len, &size, fault);
+	enum blockz_status status = decode_size(file, off, file_len, window_max, &size, fault);
 	if (status == BLOCKZ_OK && size != 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, off, "a frame decodes to %" PRIu64 " bytes, expected none", size);
 	return status;
@@ -170,7 +170,8 @@ static enum blockz_status content_size(const struct scan *scan, uint64_t *size_r
 	uint64_t said = scan->header.content_size;
 	/* Compressed blocks do not tell how much they decode to; where the frame does not either, it has to be decoded. */
 	if (said == BLOCKZ_UNKNOWN && scan->compressed)
-		return decode_size(scan->file, scan->frame_off, scan->pos - scan->frame_off, size_ret, fault);
+		return decode_size(scan->file, scan->frame_off, scan->pos - scan->frame_off, scan->map->window_max,
+				   size_ret, fault);
 	if (said != BLOCKZ_UNKNOWN && (scan->compressed ? scan->tail_len > said : scan->tail_len != said))
 		return fault_set(fault, BLOCKZ_DAMAGED, scan->frame_off,
 				 "a frame's blocks hold other than the %" PRIu64 " bytes that its header says", said);
@@ -211,7 +212,7 @@ static enum blockz_status is_zero(struct scan *scan, uint64_t size, bool *yes_re
 	if (scan->header.checksum)
 		status = peek_all(&scan->peek, scan->pos - CHECKSUM_LEN, CHECKSUM_LEN, &bytes, fault);
 	*yes_ret = status == BLOCKZ_OK && scan->header.checksum &&
-		   looks_zero(&scan->zero_sum, scan->pos - scan->frame_off, size, load_le32(bytes));
+		   looks_zero(&scan->zero_sums, scan->pos - scan->frame_off, size, load_le32(bytes));
 	return status;
 }
 
@@ -267,7 +268,7 @@ static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, si
 	if (status == BLOCKZ_OK)
 		status = size > 0 ? add_frame(scan, size, fault)
 				  : zstd_check_empty(scan->file, scan->frame_off, scan->pos - scan->frame_off, &scan->header,
-						     fault);
+						     scan->map->window_max, fault);
 	scan->image_pos += size;
 	return status;
 }
