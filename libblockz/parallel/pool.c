@@ -12,7 +12,7 @@ enum { THREADS_MAX = 256 };
 enum slot_state { SLOT_FREE, SLOT_BUSY, SLOT_DONE };
 
 struct slot {
-	void *job;
+	void *job; /* NULL where it is free */
 	enum slot_state state;
 	enum blockz_status status; /* of work */
 	struct blockz_fault fault;
@@ -22,11 +22,16 @@ struct slot {
  * A ring of slots: job n lives in slot n % slot_count from take to give.  Any thread that is free does whatever comes
  * first in this order: give back the oldest job if it is done, take a new one if a slot is free and work on it.  The
  * flags giving and taking keep each to one thread, without the lock being held meanwhile.
+ *
+ * The memory of jobs is handed on last in, first out: what was used a moment ago is warm, and what is never needed at
+ * the same time is never touched.
  */
 struct pool {
 	const struct pool_jobs *jobs;
 	struct slot *slots;
 	size_t slot_count;
+	void **spare; /* jobs that are in no slot */
+	size_t spare_count;
 	pthread_mutex_t lock; /* over everything below */
 	pthread_cond_t changed;
 	uint64_t taken, given; /* jobs so far */
@@ -46,6 +51,12 @@ unsigned pool_threads(unsigned threads)
 	return threads > THREADS_MAX ? THREADS_MAX : threads;
 }
 
+static void drop_job(struct pool *pool, struct slot *slot)
+{
+	pool->spare[pool->spare_count++] = slot->job;
+	slot->job = NULL;
+}
+
 /* The three steps; each is entered and left with the lock held, and drops it while the callback runs. */
 
 static void take_step(struct pool *pool, struct slot *slot, void *thread)
@@ -53,6 +64,7 @@ static void take_step(struct pool *pool, struct slot *slot, void *thread)
 	bool done = false;
 	struct blockz_fault fault = { 0 };
 	pool->taking = true;
+	slot->job = pool->spare[--pool->spare_count];
 	pthread_mutex_unlock(&pool->lock);
 	enum blockz_status status = pool->jobs->take(pool->jobs->ctx, slot->job, thread, &done, &fault);
 	pthread_mutex_lock(&pool->lock);
@@ -61,6 +73,7 @@ static void take_step(struct pool *pool, struct slot *slot, void *thread)
 		slot->state = SLOT_BUSY;
 		pool->taken++;
 	} else {
+		drop_job(pool, slot);
 		/* Jobs taken before come first: if one of them fails, that is the failure. */
 		pool->all_taken = true;
 		if (!pool->stop) {
@@ -89,6 +102,7 @@ static void give_step(struct pool *pool, struct slot *slot, void *thread)
 	pthread_mutex_lock(&pool->lock);
 	pool->giving = false;
 	slot->state = SLOT_FREE;
+	drop_job(pool, slot);
 	pool->given++;
 	if (slot->status != BLOCKZ_OK) {
 		pool->stop = true;
@@ -172,12 +186,15 @@ enum blockz_status pool_run(const struct pool_jobs *jobs, unsigned threads, stru
 	};
 	enum blockz_status status = BLOCKZ_OK;
 	pool.slots = calloc(pool.slot_count, sizeof(*pool.slots));
-	if (pool.slots == NULL)
-		return fault_nomem(fault);
-	for (size_t i = 0; i < pool.slot_count && status == BLOCKZ_OK; i++) {
-		pool.slots[i].job = jobs->job_new(jobs->ctx);
-		if (pool.slots[i].job == NULL)
+	pool.spare = calloc(pool.slot_count, sizeof(*pool.spare));
+	if (pool.slots == NULL || pool.spare == NULL)
+		status = fault_nomem(fault);
+	while (status == BLOCKZ_OK && pool.spare_count < pool.slot_count) {
+		void *job = jobs->job_new(jobs->ctx);
+		if (job == NULL)
 			status = fault_nomem(fault);
+		else
+			pool.spare[pool.spare_count++] = job;
 	}
 	if (status == BLOCKZ_OK)
 		status = run_threads(&pool, threads, fault);
@@ -186,9 +203,13 @@ enum blockz_status pool_run(const struct pool_jobs *jobs, unsigned threads, stru
 		if (fault != NULL)
 			*fault = pool.fault;
 	}
-	for (size_t i = 0; i < pool.slot_count; i++)
+	/* After a failure some are in slots still. */
+	for (size_t i = 0; pool.slots != NULL && i < pool.slot_count; i++)
 		if (pool.slots[i].job != NULL)
 			jobs->job_free(pool.slots[i].job);
+	while (pool.spare_count > 0)
+		jobs->job_free(pool.spare[--pool.spare_count]);
+	free(pool.spare);
 	free(pool.slots);
 	return status;
 }
