@@ -19,33 +19,51 @@ enum { SECONDS_TO_STOP = 2 };
 
 /* ---- The end that does not wait: the work is stuck in a read or write of a pipe */
 
+enum { OUTPUTS_MAX = 2 };
+
 /* What the handler removes; a handler reaches nothing but globals. */
-static struct {
+static struct doomed {
 	volatile sig_atomic_t armed;
 	int dirfd;
 	const char *name;
-} doomed;
+} doomed[OUTPUTS_MAX];
 
 static void on_alarm(int number)
 {
 	static const char text[] = "interrupted\nimage unchanged\n";
+	int removed = 0;
 	(void)number;
-	if (!doomed.armed)
+	for (struct doomed *each = doomed; each < doomed + OUTPUTS_MAX; each++) {
+		if (!each->armed)
+			continue;
+		unlinkat(each->dirfd, each->name, 0);
+		removed++;
+	}
+	if (removed == 0)
 		return;
-	unlinkat(doomed.dirfd, doomed.name, 0);
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(BLOCKZ_FAILED);
 	signal(cli_signal(), SIG_DFL);
 	raise(cli_signal());
 }
 
+static void disarm(const struct output *output)
+{
+	for (struct doomed *each = doomed; each < doomed + OUTPUTS_MAX; each++)
+		if (each->armed && each->name == output->temporary)
+			each->armed = 0;
+}
+
 static void arm(const struct output *output)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
+	struct doomed *slot = doomed;
 	sigemptyset(&action.sa_mask);
-	doomed.dirfd = output->dirfd;
-	doomed.name = output->temporary;
-	doomed.armed = 1;
+	while (slot < doomed + OUTPUTS_MAX - 1 && slot->armed)
+		slot++;
+	slot->dirfd = output->dirfd;
+	slot->name = output->temporary;
+	slot->armed = 1;
 	sigaction(SIGALRM, &action, NULL);
 	cli_catch_signals(SECONDS_TO_STOP);
 }
@@ -159,13 +177,25 @@ static int sync_directory(const struct output *output)
 	return error;
 }
 
+enum blockz_status output_hold(struct output *output, struct blockz_fault *fault)
+{
+	enum blockz_status status = output_sync(output, fault);
+	if (status == BLOCKZ_OK && cli_signal() != 0)
+		status = tool_fault(fault, BLOCKZ_FAILED, "interrupted");
+	if (status != BLOCKZ_OK)
+		return status;
+	disarm(output);
+	output->held = true;
+	return BLOCKZ_OK;
+}
+
 enum blockz_status output_commit(struct output *output, struct blockz_fault *fault)
 {
 	enum blockz_status status = output->synced ? BLOCKZ_OK : output_sync(output, fault);
 	if (status != BLOCKZ_OK || output->is_stdout)
 		return status;
-	doomed.armed = 0;
-	if (cli_signal() != 0)
+	disarm(output);
+	if (cli_signal() != 0 && !output->held)
 		return tool_fault(fault, BLOCKZ_FAILED, "interrupted");
 	int error = give_name(output);
 	if (error != 0)
@@ -183,7 +213,7 @@ enum blockz_status output_commit(struct output *output, struct blockz_fault *fau
 
 void output_close(struct output *output)
 {
-	doomed.armed = 0;
+	disarm(output);
 	if (output->temporary != NULL)
 		unlinkat(output->dirfd, output->temporary, 0);
 	if (output->name != NULL) {

@@ -4,6 +4,8 @@
  *
  *	output_open() ... write to output.fd ... output_sync() ... look at it ... output_commit()
  *	output_close() in any case
+ *
+ * At most two can be open at a time.
  */
 #ifndef COMMON_OUTPUT_H
 #define COMMON_OUTPUT_H
@@ -14,7 +16,7 @@ struct output {
 	int fd; /* open for reading and writing; that of stdout perhaps for writing only */
 	bool is_stdout;
 	/* Private. */
-	bool synced, replace;
+	bool synced, replace, held;
 	int dirfd;
 	char *name;
 	char *temporary;             /* NULL: there is none, or none any more */
@@ -33,6 +35,12 @@ enum blockz_status output_open(struct output *output, const char *path, bool for
 
 /* Makes the content durable; stdout is left alone. */
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault);
+
+/*
+ * For an output that speaks of another file, which is changed between this call and output_commit(): syncs, and from
+ * then on no signal keeps it from its name.  Errors: BLOCKZ_FAILED (also: a signal came before).
+ */
+enum blockz_status output_hold(struct output *output, struct blockz_fault *fault);
 
 /*
  * Syncs if that was not done, gives the file its name, durably.  Refuses after a signal.  Errors: BLOCKZ_FAILED; the
