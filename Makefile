@@ -33,7 +33,7 @@ OBJCOPY ?= objcopy
 ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
 
 LIB_PKGS  := zlib liblzma libzstd libdeflate libxxhash libcrypto $(if $(filter 1,$(ISAL)),libisal)
-TOOL_PKGS := jansson blkid libcrypto
+TOOL_PKGS := jansson blkid libcrypto libxml-2.0
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef \
 	-Wwrite-strings -Wcast-qual -Wformat=2

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "common/bar.h"
+#include "common/bmap.h"
+#include "common/bmap_make.h"
 #include "common/cli.h"
 #include "common/compressed.h"
 #include "common/fault.h"
@@ -17,12 +19,13 @@
 #include "common/size.h"
 #include "common/svg.h"
 
-enum { KEY_EXTENTS = CLI_FIRST_KEY, KEY_SVG };
+enum { KEY_EXTENTS = CLI_FIRST_KEY, KEY_SVG, KEY_BMAP };
 
 static const struct cli_option option_rows[] = {
 	CLI_JSON,
 	{ "extents", KEY_EXTENTS, NULL, "list the contiguous runs of bytes of each raw range too" },
 	{ "svg", KEY_SVG, "OUT", "write a picture to OUT instead (-: standard output)" },
+	{ "bmap", KEY_BMAP, "OUT", "write a block map for bmaptool to OUT instead (-: standard output)" },
 	CLI_SCAN,
 	CLI_WINDOW_MAX,
 	CLI_HELP,
@@ -41,7 +44,7 @@ static const struct cli_tool tool = {
 
 struct view {
 	struct cli cli;
-	const char *path, *svg;
+	const char *path, *svg, *bmap;
 	bool extents;
 	struct compressed file;
 	struct blockz_map *map;
@@ -388,7 +391,33 @@ static enum blockz_status write_svg(const struct view *view, struct blockz_fault
 	return status;
 }
 
+/* ---- The block map */
+
+static enum blockz_status write_bmap(struct view *view, struct blockz_fault *fault)
+{
+	struct output output = { 0 };
+	struct bmap bmap = { 0 };
+	enum blockz_status status = output_open(&output, view->bmap, true, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct blockz_work work = cli_work(&view->cli, "map", blockz_map_info(view->map).image_size, 0);
+	status = bmap_make(&bmap, &view->file.source, view->map, &work, fault);
+	cli_work_end(&view->cli);
+	if (status == BLOCKZ_OK)
+		status = bmap_write(&bmap, output.fd, fault);
+	if (status == BLOCKZ_OK)
+		status = output_commit(&output, fault);
+	output_close(&output);
+	bmap_free(&bmap);
+	return status;
+}
+
 /* ---- The program */
+
+static bool is_stdout(const char *path)
+{
+	return path != NULL && strcmp(path, "-") == 0;
+}
 
 static void read_options(struct view *view, int argc, char **argv)
 {
@@ -402,12 +431,17 @@ static void read_options(struct view *view, int argc, char **argv)
 		case KEY_SVG:
 			view->svg = view->cli.argument;
 			break;
+		case KEY_BMAP:
+			view->bmap = view->cli.argument;
+			break;
 		}
 	}
 	if (view->cli.operand_count != 1)
 		cli_usage(&view->cli, "expected one FILE, found %d", view->cli.operand_count);
-	if (view->svg != NULL && strcmp(view->svg, "-") == 0 && view->cli.json)
-		cli_usage(&view->cli, "--json and --svg - both write to standard output");
+	bool svg_out = is_stdout(view->svg), bmap_out = is_stdout(view->bmap);
+	if (view->cli.json + svg_out + bmap_out > 1)
+		cli_usage(&view->cli, "%s and %s both write to standard output", view->cli.json ? "--json" : "--svg -",
+			  bmap_out ? "--bmap -" : "--svg -");
 	view->path = view->cli.operands[0];
 }
 
@@ -428,9 +462,11 @@ static enum blockz_status run(struct view *view, struct blockz_fault *fault)
 		read_partitions(view);
 	if (status == BLOCKZ_OK && view->svg != NULL)
 		status = write_svg(view, fault);
+	if (status == BLOCKZ_OK && view->bmap != NULL)
+		status = write_bmap(view, fault);
 	if (status == BLOCKZ_OK && view->cli.json)
 		status = print_json(view, fault);
-	else if (status == BLOCKZ_OK && view->svg == NULL)
+	else if (status == BLOCKZ_OK && view->svg == NULL && view->bmap == NULL)
 		print_text(view);
 	return status;
 }
