@@ -2,10 +2,8 @@
 /* blockz-patch: change raw ranges of a disk image inside its compressed file. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/cli.h"
 #include "common/compressed.h"
@@ -15,74 +13,13 @@
 #include "common/json.h"
 #include "common/output.h"
 #include "common/partition.h"
+#include "common/patch_options.h"
 #include "common/report.h"
-
-enum {
-	KEY_OFFSET = CLI_FIRST_KEY,
-	KEY_PARTITION,
-	KEY_INPUT,
-	KEY_SET,
-	KEY_FROM,
-	KEY_BASE,
-	KEY_OUTPUT,
-	KEY_FORCE,
-	KEY_DRY_RUN,
-	KEY_RECOVER,
-	KEY_NO_JOURNAL,
-	KEY_IMAGE_DIGEST,
-};
-
-static const struct cli_option option_rows[] = {
-	{ "offset", KEY_OFFSET, "OFF", "write the input to the image at OFF" },
-	{ "partition", KEY_PARTITION, "NAME", "write the input to a partition: its number, name, label or UUID" },
-	{ "input", KEY_INPUT, "DATA", "what to write (-: standard input)" },
-	{ "set", KEY_SET, "OFF=DATA", "write the file DATA to the image at OFF; repeatable" },
-	{ "from", KEY_FROM, "EDITED", "make the image that of EDITED, a whole plain image" },
-	{ "base", KEY_BASE, "ORIGINAL", "with --from: the plain image that EDITED was made from" },
-	{ "output", KEY_OUTPUT, "NEW", "write a patched copy to NEW (-: standard output); FILE stays as it is" },
-	{ "force", KEY_FORCE, NULL, "let --output replace an existing file" },
-	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing" },
-	{ "recover", KEY_RECOVER, NULL, "finish or undo an interrupted edit, nothing else" },
-	{ "no-journal", KEY_NO_JOURNAL, NULL, "write without a journal: a crash in the middle destroys FILE" },
-	CLI_SCAN,
-	CLI_WINDOW_MAX,
-	CLI_JSON,
-	{ "image-digest", KEY_IMAGE_DIGEST, NULL, "with --json: add the SHA-256 of the image" },
-	CLI_QUIET,
-	CLI_HELP,
-	CLI_VERSION,
-	{ 0 },
-};
-
-static const struct cli_tool tool = {
-	"blockz-patch",
-	"[OPTION]... --offset OFF --input DATA FILE\n"
-	"[OPTION]... --partition NAME --input DATA FILE\n"
-	"[OPTION]... --set OFF=DATA... FILE\n"
-	"[OPTION]... --from EDITED [--base ORIGINAL] FILE\n"
-	"[OPTION]... --recover FILE",
-	"Change raw ranges of the disk image inside the compressed FILE, all edits or none.",
-	option_rows,
-	NULL,
-};
-
-struct set {
-	uint64_t off;
-	const char *path;
-};
-
-struct options {
-	const char *file, *partition, *input, *from, *base, *output;
-	uint64_t offset;
-	struct set *sets;
-	size_t set_count;
-	bool has_offset, dry_run, recover, no_journal, force, image_digest;
-};
 
 /* Everything one call holds; job_close() frees it, whatever was opened. */
 struct job {
 	struct cli cli;
-	struct options options;
+	struct patch_options options;
 	struct compressed file;
 	struct blockz_map *map;
 	struct partition_table table;
@@ -99,110 +36,7 @@ static void job_close(struct job *job)
 	partition_table_free(&job->table);
 	blockz_map_free(job->map);
 	compressed_close(&job->file);
-	free(job->options.sets);
-}
-
-/* ---- Options */
-
-static void add_set(struct job *job, const char *argument)
-{
-	struct options *options = &job->options;
-	struct set *sets = reallocarray(options->sets, options->set_count + 1, sizeof(*sets));
-	const char *equals = strchr(argument, '=');
-	char off[64];
-	if (equals == NULL || equals[1] == '\0' || (size_t)(equals - argument) >= sizeof(off))
-		cli_usage(&job->cli, "--set: expected OFF=DATA, found %s", argument);
-	if (sets == NULL)
-		cli_usage(&job->cli, "--set: no memory");
-	memcpy(off, argument, (size_t)(equals - argument));
-	off[equals - argument] = '\0';
-	options->sets = sets;
-	sets[options->set_count++] = (struct set){ cli_size(&job->cli, "--set", off), equals + 1 };
-}
-
-static void check_options(const struct job *job)
-{
-	const struct cli *cli = &job->cli;
-	const struct options *options = &job->options;
-	int places = options->has_offset + (options->partition != NULL);
-	bool to_stdout = options->output != NULL && strcmp(options->output, "-") == 0;
-	if (cli->operand_count != 1)
-		cli_usage(cli, "expected one FILE, found %d", cli->operand_count);
-	if (options->recover &&
-	    (places > 0 || options->input != NULL || options->set_count > 0 || options->from != NULL ||
-	     options->output != NULL || options->dry_run || options->no_journal))
-		cli_usage(cli, "--recover stands without edits, --output, --dry-run and --no-journal");
-	if (places > 1)
-		cli_usage(cli, "--offset and --partition exclude each other; --set can be repeated");
-	if ((places > 0) != (options->input != NULL))
-		cli_usage(cli, places > 0 ? "--input is missing" : "--input needs --offset or --partition");
-	if (options->base != NULL && options->from == NULL)
-		cli_usage(cli, "--base needs --from");
-	if (options->from != NULL && (places > 0 || options->set_count > 0))
-		cli_usage(cli, "--from stands without other edits");
-	if (!options->recover && places == 0 && options->set_count == 0 && options->from == NULL)
-		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from or --recover is missing");
-	if (options->force && options->output == NULL)
-		cli_usage(cli, "--force needs --output");
-	if (options->no_journal && options->output != NULL)
-		cli_usage(cli, "--output needs no journal");
-	if (options->image_digest && (!cli->json || to_stdout))
-		cli_usage(cli, "--image-digest needs --json%s", to_stdout ? ", and a file to read back" : "");
-	if (to_stdout && !options->dry_run && isatty(STDOUT_FILENO))
-		cli_usage(cli, "--output -: compressed data is not written to a terminal");
-}
-
-static void read_options(struct job *job, int argc, char **argv)
-{
-	struct options *options = &job->options;
-	int key;
-	cli_start(&job->cli, &tool, argc, argv);
-	while ((key = cli_next(&job->cli)) != CLI_END) {
-		const char *argument = job->cli.argument;
-		switch (key) {
-		case KEY_OFFSET:
-			options->offset = cli_size(&job->cli, "--offset", argument);
-			options->has_offset = true;
-			break;
-		case KEY_PARTITION:
-			options->partition = argument;
-			break;
-		case KEY_INPUT:
-			options->input = argument;
-			break;
-		case KEY_SET:
-			add_set(job, argument);
-			break;
-		case KEY_FROM:
-			options->from = argument;
-			break;
-		case KEY_BASE:
-			options->base = argument;
-			break;
-		case KEY_OUTPUT:
-			options->output = argument;
-			break;
-		case KEY_FORCE:
-			options->force = true;
-			break;
-		case KEY_DRY_RUN:
-			options->dry_run = true;
-			break;
-		case KEY_RECOVER:
-			options->recover = true;
-			break;
-		case KEY_NO_JOURNAL:
-			options->no_journal = true;
-			break;
-		case KEY_IMAGE_DIGEST:
-			options->image_digest = true;
-			break;
-		}
-	}
-	check_options(job);
-	if (options->output != NULL && strcmp(options->output, "-") == 0 && !options->dry_run)
-		job->cli.json_out = stderr;
-	options->file = job->cli.operands[0];
+	patch_options_free(&job->options);
 }
 
 /* ---- From options to a plan */
@@ -222,7 +56,7 @@ static enum blockz_status add_partition(struct job *job)
 
 static enum blockz_status add_edits(struct job *job)
 {
-	const struct options *options = &job->options;
+	const struct patch_options *options = &job->options;
 	enum blockz_status status = BLOCKZ_OK;
 	struct blockz_range place = { options->offset, blockz_map_info(job->map).image_size };
 	if (options->base != NULL)
@@ -503,7 +337,7 @@ static enum blockz_status run_output(struct job *job)
 
 static enum blockz_status run(struct job *job)
 {
-	const struct options *options = &job->options;
+	const struct patch_options *options = &job->options;
 	if (options->recover)
 		return run_recover(job);
 	if (options->dry_run)
@@ -514,7 +348,7 @@ static enum blockz_status run(struct job *job)
 int main(int argc, char **argv)
 {
 	struct job job = { 0 };
-	read_options(&job, argc, argv);
+	patch_options_read(&job.options, &job.cli, argc, argv);
 	enum blockz_status status = run(&job);
 	if (status != BLOCKZ_OK)
 		cli_fail(&job.cli, job.options.file, &job.fault);
