@@ -14,6 +14,7 @@
 #include "common/output.h"
 #include "common/partition.h"
 #include "common/patch_options.h"
+#include "common/renewal.h"
 #include "common/report.h"
 
 /* Everything one call holds; job_close() frees it, whatever was opened. */
@@ -25,18 +26,73 @@ struct job {
 	struct partition_table table;
 	struct edits edits;
 	struct blockz_plan *plan;
+	struct renewal bmap; /* zeros without --bmap */
+	const char *culprit; /* what the fault speaks of; NULL: FILE */
 	enum blockz_recovery recovery;
 	struct blockz_fault fault;
 };
 
 static void job_close(struct job *job)
 {
+	renewal_close(&job->bmap);
 	blockz_plan_free(job->plan);
 	edits_free(&job->edits);
 	partition_table_free(&job->table);
 	blockz_map_free(job->map);
 	compressed_close(&job->file);
 	patch_options_free(&job->options);
+}
+
+/* ---- --bmap: steps around an edit, which do nothing without it */
+
+static enum blockz_status open_bmap(struct job *job)
+{
+	if (job->options.bmap == NULL)
+		return BLOCKZ_OK;
+	enum blockz_status status =
+		renewal_open(&job->bmap, job->options.bmap, !job->options.dry_run, &job->fault);
+	if (status != BLOCKZ_OK)
+		job->culprit = job->options.bmap;
+	return status;
+}
+
+static enum blockz_status make_bmap(struct job *job)
+{
+	if (job->options.bmap == NULL)
+		return BLOCKZ_OK;
+	struct blockz_work work = cli_work(&job->cli, "block map", BLOCKZ_UNKNOWN, 0);
+	struct renewal_edit edit = {
+		.file = &job->file.source, .map = job->map, .plan = job->plan, .edits = &job->edits, .work = &work,
+	};
+	enum blockz_status status = renewal_make(&job->bmap, &edit, &job->fault);
+	cli_work_end(&job->cli);
+	if (status != BLOCKZ_OK && !job->bmap.image_is_to_blame)
+		job->culprit = job->options.bmap;
+	return status;
+}
+
+/* From now on the new block map will have its name as soon as the image is as it says. */
+static enum blockz_status hold_bmap(struct job *job)
+{
+	if (!job->bmap.changed)
+		return BLOCKZ_OK;
+	enum blockz_status status = output_hold(&job->bmap.output, &job->fault);
+	if (status != BLOCKZ_OK)
+		job->culprit = job->options.bmap;
+	return status;
+}
+
+/* image: the file that the new map is of. */
+static enum blockz_status commit_bmap(struct job *job, const char *image)
+{
+	struct blockz_fault why;
+	enum blockz_status status = renewal_commit(&job->bmap, &why);
+	if (status == BLOCKZ_OK)
+		return status;
+	job->culprit = job->options.bmap;
+	tool_fault(&job->fault, status, "%.80s; make it anew: blockz-map --bmap %s %s", why.text, job->options.bmap, image);
+	job->fault.state = job->cli.state;
+	return status;
 }
 
 /* ---- From options to a plan */
@@ -74,9 +130,12 @@ static enum blockz_status add_edits(struct job *job)
 	return status;
 }
 
+/* The block map is locked before the image is read, and made anew before the image is changed. */
 static enum blockz_status make_plan(struct job *job)
 {
-	enum blockz_status status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
+	enum blockz_status status = open_bmap(job);
+	if (status == BLOCKZ_OK)
+		status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = add_edits(job);
 	if (status != BLOCKZ_OK)
@@ -88,7 +147,7 @@ static enum blockz_status make_plan(struct job *job)
 	cli_work_end(&job->cli);
 	if (status == BLOCKZ_OK && cli_signal() != 0)
 		return tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted");
-	return status;
+	return status == BLOCKZ_OK ? make_bmap(job) : status;
 }
 
 /* ---- What is said at the end */
@@ -126,11 +185,19 @@ static void warn_unchecked(const struct job *job, const char *path)
 
 static void say_stale(const struct job *job, const char *path)
 {
-	json_t *stale = report_stale(path, true), *name;
+	json_t *stale = report_stale(path, true, job->options.bmap), *name;
 	size_t i;
 	json_array_foreach(stale, i, name)
 		cli_say(&job->cli, stdout, json_string_value(name), "no longer fits");
 	json_decref(stale);
+}
+
+static void say_bmap(const struct job *job, FILE *out)
+{
+	const struct renewal *bmap = &job->bmap;
+	if (bmap->changed)
+		cli_say(&job->cli, out, bmap->path, "%s: %" PRIu64 " blocks more, %" PRIu64 " new checksums",
+			job->options.dry_run ? "would be renewed" : "renewed", bmap->added_blocks, bmap->renewed_ranges);
 }
 
 static void add_plan_info(json_t *object, const struct job *job)
@@ -142,6 +209,8 @@ static void add_plan_info(json_t *object, const struct job *job)
 	json_object_set_new(object, "writes", json_bytes(info.writes));
 	json_object_set_new(object, "image_bytes", json_bytes(info.payload_bytes));
 	json_object_set_new(object, "check_bytes", json_bytes(info.check_bytes));
+	if (job->options.bmap != NULL)
+		json_object_set_new(object, "bmap", renewal_json(&job->bmap));
 }
 
 /* Prints the report of a file that is complete.  The map of the job may be that of its old content. */
@@ -154,6 +223,7 @@ static enum blockz_status print_report(struct job *job, const char *path, const 
 	struct report report = {
 		.path = path, .size = file->size, .image_size = blockz_map_info(map).image_size,
 		.edited = job->plan != NULL && blockz_plan_info(job->plan).writes > 0,
+		.renewed = job->options.bmap,
 	};
 	struct blockz_work work = cli_work(&job->cli, "digest", BLOCKZ_UNKNOWN, 0);
 	status = report_digests(&report, file, job->options.image_digest ? map : NULL, &work, &job->fault);
@@ -183,6 +253,8 @@ static enum blockz_status print_plan_json(struct job *job)
 						      "length", json_bytes(write.length), "image_offset",
 						      json_bytes(write.image_off)));
 	json_object_set_new(object, "plan", plan);
+	if (job->options.bmap != NULL)
+		json_object_set_new(object, "bmap", renewal_json(&job->bmap));
 	return cli_print_json(&job->cli, object, &job->fault);
 }
 
@@ -201,6 +273,7 @@ static enum blockz_status print_plan(struct job *job)
 			printf("  %" PRIu64 "\n", write.image_off);
 	}
 	say_done(job, stdout, job->options.file, "a plan, nothing done");
+	say_bmap(job, stdout);
 	return BLOCKZ_OK;
 }
 
@@ -256,15 +329,21 @@ static enum blockz_status run_in_place(struct job *job)
 	if (status == BLOCKZ_OK)
 		status = make_plan(job);
 	if (status == BLOCKZ_OK)
+		status = hold_bmap(job);
+	if (status == BLOCKZ_OK)
 		status = blockz_plan_apply(job->plan, &job->file.store, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (blockz_plan_info(job->plan).writes > 0)
 		job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	status = commit_bmap(job, job->options.file);
+	if (status != BLOCKZ_OK)
+		return status;
 	warn_unchecked(job, job->options.file);
 	if (job->cli.json)
 		return report_in_place(job);
 	say_done(job, stdout, job->options.file, "image updated");
+	say_bmap(job, stdout);
 	if (blockz_plan_info(job->plan).writes > 0)
 		say_stale(job, job->options.file);
 	return BLOCKZ_OK;
@@ -279,6 +358,10 @@ static enum blockz_status copy_to_stdout(struct job *job, struct output *output)
 	};
 	enum blockz_status status =
 		copy_patched(job->plan, &job->file, output, job->cli.json ? report.sha256 : NULL, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = hold_bmap(job);
+	if (status == BLOCKZ_OK)
+		status = commit_bmap(job, "-");
 	if (status != BLOCKZ_OK || !job->cli.json)
 		return status;
 	json_t *object = report_json(&report);
@@ -291,7 +374,13 @@ static enum blockz_status copy_to_file(struct job *job, struct output *output)
 	struct blockz_source copy;
 	enum blockz_status status = copy_patched(job->plan, &job->file, output, NULL, &job->fault);
 	if (status == BLOCKZ_OK)
+		status = output_sync(output, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = hold_bmap(job);
+	if (status == BLOCKZ_OK)
 		status = output_commit(output, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = commit_bmap(job, job->options.output);
 	if (status == BLOCKZ_OK && job->cli.json)
 		status = blockz_source_fd(output->fd, &copy, &job->fault);
 	if (status == BLOCKZ_OK && job->cli.json)
@@ -330,6 +419,8 @@ static enum blockz_status run_output(struct job *job)
 	if (status == BLOCKZ_OK)
 		say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output,
 			 "patched copy");
+	if (status == BLOCKZ_OK)
+		say_bmap(job, to_stdout ? stderr : stdout);
 	return status;
 }
 
@@ -351,7 +442,7 @@ int main(int argc, char **argv)
 	patch_options_read(&job.options, &job.cli, argc, argv);
 	enum blockz_status status = run(&job);
 	if (status != BLOCKZ_OK)
-		cli_fail(&job.cli, job.options.file, &job.fault);
+		cli_fail(&job.cli, job.culprit != NULL ? job.culprit : job.options.file, &job.fault);
 	job_close(&job);
 	return cli_finish(&job.cli, status);
 }

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libxml/parserInternals.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,14 +202,16 @@ static void on_document_type(void *ctx, const xmlChar *name, const xmlChar *publ
 	refuse(ctx, BLOCKZ_DAMAGED, "a document type, which a block map does not have");
 }
 
-static void take_attributes(struct reading *self, const xmlChar **attributes)
+/* Of each attribute the parser tells name, prefix, namespace, start and end of its value. */
+static void take_attributes(struct reading *self, int count, const xmlChar **attributes)
 {
-	const char *version = NULL;
+	char version[TEXT_MAX] = "unknown", value[TEXT_MAX];
 	self->chksum[0] = '\0';
-	for (; attributes != NULL && *attributes != NULL; attributes += 2) {
-		const char *name = (const char *)attributes[0], *value = (const char *)attributes[1];
+	for (; count > 0; count--, attributes += 5) {
+		const char *name = (const char *)attributes[0];
+		snprintf(value, sizeof(value), "%.*s", (int)(attributes[4] - attributes[3]), (const char *)attributes[3]);
 		if (self->open == BMAP && strcmp(name, "version") == 0)
-			version = value;
+			memcpy(version, value, sizeof(version));
 		else if (self->open == RANGE && strcmp(name, "chksum") == 0 && is_sha256(value))
 			memcpy(self->chksum, value, DIGEST_HEX);
 		else
@@ -216,14 +220,16 @@ static void take_attributes(struct reading *self, const xmlChar **attributes)
 	}
 	if (self->open != BMAP || self->status != BLOCKZ_OK)
 		return;
-	if (version == NULL || (strcmp(version, "2.0") != 0 && strcmp(version, "1.4") != 0))
-		refuse(self, BLOCKZ_UNSUPPORTED, "version %.20s, expected 2.0", version != NULL ? version : "unknown");
+	if (strcmp(version, "2.0") != 0 && strcmp(version, "1.4") != 0)
+		refuse(self, BLOCKZ_UNSUPPORTED, "version %.20s, expected 2.0", version);
 }
 
-static void on_start(void *ctx, const xmlChar *name, const xmlChar **attributes)
+static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int namespace_count,
+		     const xmlChar **namespaces, int attribute_count, int default_count, const xmlChar **attributes)
 {
 	struct reading *self = ctx;
 	enum element found = NONE;
+	(void)prefix, (void)uri, (void)namespace_count, (void)namespaces, (void)default_count;
 	if (self->status != BLOCKZ_OK)
 		return;
 	for (enum element each = BMAP; each < ELEMENTS; each++)
@@ -236,15 +242,15 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar **attributes)
 	self->open = found;
 	self->seen[found] = true;
 	self->text_len = 0;
-	take_attributes(self, attributes);
+	take_attributes(self, attribute_count, attributes);
 	if (found == BLOCK_MAP)
 		take_head(self);
 }
 
-static void on_end(void *ctx, const xmlChar *name)
+static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
 {
 	struct reading *self = ctx;
-	(void)name;
+	(void)name, (void)prefix, (void)uri;
 	if (self->status != BLOCKZ_OK)
 		return;
 	while (self->text_len > 0 && isspace((unsigned char)self->text[self->text_len - 1]))
@@ -275,8 +281,8 @@ static void parse(struct reading *self, const char *bytes, size_t len)
 	const xmlSAXHandler handler = {
 		.initialized = XML_SAX2_MAGIC,
 		.internalSubset = on_document_type,
-		.startElement = on_start,
-		.endElement = on_end,
+		.startElementNs = on_start,
+		.endElementNs = on_end,
 		.characters = on_text,
 		.cdataBlock = on_text,
 		.ignorableWhitespace = on_text,

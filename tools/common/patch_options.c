@@ -13,6 +13,7 @@ enum {
 	KEY_FROM,
 	KEY_BASE,
 	KEY_OUTPUT,
+	KEY_BMAP,
 	KEY_FORCE,
 	KEY_DRY_RUN,
 	KEY_RECOVER,
@@ -29,6 +30,7 @@ static const struct cli_option option_rows[] = {
 	{ "base", KEY_BASE, "ORIGINAL", "with --from: the plain image that EDITED was made from" },
 	{ "output", KEY_OUTPUT, "NEW", "write a patched copy to NEW (-: standard output); FILE stays as it is" },
 	{ "force", KEY_FORCE, NULL, "let --output replace an existing file" },
+	{ "bmap", KEY_BMAP, "BMAP", "keep this block map of the image true: it will be that of the patched one" },
 	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing" },
 	{ "recover", KEY_RECOVER, NULL, "finish or undo an interrupted edit, nothing else" },
 	{ "no-journal", KEY_NO_JOURNAL, NULL, "write without a journal: a crash in the middle destroys FILE" },
@@ -77,8 +79,8 @@ static void check_options(const struct patch_options *options, const struct cli 
 		cli_usage(cli, "expected one FILE, found %d", cli->operand_count);
 	if (options->recover &&
 	    (places > 0 || options->input != NULL || options->set_count > 0 || options->from != NULL ||
-	     options->output != NULL || options->dry_run || options->no_journal))
-		cli_usage(cli, "--recover stands without edits, --output, --dry-run and --no-journal");
+	     options->output != NULL || options->bmap != NULL || options->dry_run || options->no_journal))
+		cli_usage(cli, "--recover stands without edits, --output, --bmap, --dry-run and --no-journal");
 	if (places > 1)
 		cli_usage(cli, "--offset and --partition exclude each other; --set can be repeated");
 	if ((places > 0) != (options->input != NULL))
@@ -128,6 +130,9 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 			break;
 		case KEY_OUTPUT:
 			options->output = argument;
+			break;
+		case KEY_BMAP:
+			options->bmap = argument;
 			break;
 		case KEY_FORCE:
 			options->force = true;

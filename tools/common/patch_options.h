@@ -13,7 +13,7 @@ struct patch_set {
 };
 
 struct patch_options {
-	const char *file, *partition, *input, *from, *base, *output; /* NULL: not given */
+	const char *file, *partition, *input, *from, *base, *output, *bmap; /* NULL: not given */
 	uint64_t offset;
 	struct patch_set *sets;
 	size_t set_count;

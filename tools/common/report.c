@@ -20,6 +20,11 @@ static bool is_older(const struct stat *a, const struct stat *b)
 	return a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* The length of path without the suffix of its format. */
 static size_t stem_len(const char *path)
 {
@@ -34,19 +39,22 @@ static size_t stem_len(const char *path)
 }
 
 /* Those of the compressed file and those of the image: both have changed. */
-json_t *report_stale(const char *path, bool edited)
+json_t *report_stale(const char *path, bool edited, const char *renewed)
 {
 	static const char *const suffixes[] = { ".sig", ".asc", ".sign", ".md5", ".sha256", ".sha256sum", ".sha512",
 						".bmap", ".zsync" };
-	struct stat self, other;
+	struct stat self, other, fits;
 	size_t len = strlen(path), stems[] = { len, stem_len(path) }, room = len + 16;
 	json_t *list = json_array();
 	char *name = malloc(room);
+	bool has_renewed = renewed != NULL && stat(renewed, &fits) == 0;
 	bool known = name != NULL && list != NULL && !is_stream(path) && stat(path, &self) == 0;
 	for (size_t i = 0; known && i < (stems[1] < len ? 2 : 1); i++) {
 		for (size_t j = 0; j < sizeof(suffixes) / sizeof(suffixes[0]); j++) {
 			snprintf(name, room, "%.*s%s", (int)stems[i], path, suffixes[j]);
-			if (stat(name, &other) == 0 && (edited || is_older(&other, &self)))
+			if (stat(name, &other) < 0 || (has_renewed && is_same(&other, &fits)))
+				continue;
+			if (edited || is_older(&other, &self))
 				json_array_append_new(list, json_text(name));
 		}
 	}
@@ -71,6 +79,6 @@ json_t *report_json(const struct report *report)
 	json_object_set_new(object, "image_size", json_bytes(report->image_size));
 	if (report->image_sha256[0] != '\0')
 		json_object_set_new(object, "image_sha256", json_string(report->image_sha256));
-	json_object_set_new(object, "stale", report_stale(report->path, report->edited));
+	json_object_set_new(object, "stale", report_stale(report->path, report->edited, report->renewed));
 	return object;
 }

@@ -12,6 +12,7 @@ struct report {
 	const char *path; /* "-": a stream, which has no name and nothing beside it */
 	uint64_t size, image_size;
 	bool edited;      /* its content has just been changed */
+	const char *renewed; /* a file beside it that was changed with it; NULL: none */
 	char sha256[DIGEST_HEX], image_sha256[DIGEST_HEX]; /* "": not known, left out */
 };
 
@@ -31,8 +32,9 @@ json_t *report_json(const struct report *report);
 
 /*
  * An array of the files beside path that speak of it and no longer fit: signatures, digests, block maps of the file or
- * its image; all that are there if edited, else those that are older than it.  NULL: no memory.
+ * its image; all that are there if edited, else those that are older than it.  renewed: the one that does (NULL: none).
+ * NULL: no memory.
  */
-json_t *report_stale(const char *path, bool edited);
+json_t *report_stale(const char *path, bool edited, const char *renewed);
 
 #endif
