@@ -132,10 +132,11 @@ enum blockz_status output_open(struct output *output, const char *path, bool for
 		return BLOCKZ_OK;
 	}
 	enum blockz_status status = path_split(path, &output->dirfd, &output->name, fault);
-	if (status == BLOCKZ_OK)
-		status = check_existing(output, fault);
+	/* The lock asks for a place for a journal, which a directory that takes no temporary file is not either. */
 	if (status == BLOCKZ_OK)
 		status = create_temporary(output, fault);
+	if (status == BLOCKZ_OK)
+		status = check_existing(output, fault);
 	if (status == BLOCKZ_OK)
 		arm(output);
 	else
