@@ -263,7 +263,8 @@ static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix, const 
 static void on_text(void *ctx, const xmlChar *text, int len)
 {
 	struct reading *self = ctx;
-	for (int i = 0; i < len && self->status == BLOCKZ_OK; i++) {
+	/* The parser goes on with text behind an error of its own. */
+	for (int i = 0; i < len && self->status == BLOCKZ_OK && self->xml->wellFormed; i++) {
 		bool blank = isspace(text[i]);
 		if (blank && self->text_len == 0)
 			continue;
@@ -342,6 +343,8 @@ static enum blockz_status load(int fd, char **bytes_ret, size_t *len_ret, struct
 		return tool_fault_errno(fault, errno, "stat");
 	if (!S_ISREG(st.st_mode))
 		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "is no regular file");
+	if (st.st_size == 0)
+		return tool_fault(fault, BLOCKZ_DAMAGED, "line 1: it is empty");
 	if (st.st_size > BMAP_FILE_MAX)
 		return tool_fault(fault, BLOCKZ_LIMIT, "a block map of %" PRIdMAX " bytes, expected at most %d",
 				  (intmax_t)st.st_size, BMAP_FILE_MAX);
