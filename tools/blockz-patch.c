@@ -407,10 +407,13 @@ static enum blockz_status run_output(struct job *job)
 		return tool_fault(&job->fault, BLOCKZ_USAGE, "--output is the file itself");
 	if (status == BLOCKZ_OK)
 		status = make_plan(job);
-	if (status == BLOCKZ_OK)
-		status = output_open(&output, job->options.output, job->options.force, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	status = output_open(&output, job->options.output, job->options.force, &job->fault);
+	if (status != BLOCKZ_OK) {
+		job->culprit = job->options.output;
+		return status;
+	}
 	status = to_stdout ? copy_to_stdout(job, &output) : copy_to_file(job, &output);
 	job->fault.state = BLOCKZ_IMAGE_UNCHANGED; /* whatever became of the copy */
 	output_close(&output);
