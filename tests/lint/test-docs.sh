@@ -5,15 +5,17 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
+for page in tools/man/*.[1-9]; do
+	warnings=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
+	if [ -z "$warnings" ]; then echo "ok man-lint-${page##*/}"; else echo "not ok man-lint-${page##*/}: $warnings"; fi
+done
+
 for tool in partial-deflate blockz-map blockz-patch blockz-cat blockz-verify; do
 	page=tools/man/$tool.1
 	if [ ! -r "$page" ]; then
 		echo "not ok man-$tool: no page"
 		continue
 	fi
-	warnings=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
-	if [ -z "$warnings" ]; then echo "ok man-lint-$tool"; else echo "not ok man-lint-$tool: $warnings"; fi
-
 	"$BLOCKZ_BIN/$tool" --help >/dev/null || echo "not ok help-$tool: status $?"
 	text=$(MANWIDTH=200 man -l "$page" 2>/dev/null | col -b)
 	options=$("$BLOCKZ_BIN/$tool" --help | grep -oE '(^|[ ,])--[a-z][a-z-]+' | tr -d ' ,' | sort -u)
