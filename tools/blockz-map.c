@@ -292,7 +292,7 @@ static void print_text(const struct view *view)
 	size_human(image, sizeof(image), info.image_size);
 	size_human(file, sizeof(file), info.file_size);
 	put_escaped(stdout, view->path);
-	printf(": image of %s in a %s file of %s", image, info.format, file);
+	printf(": image of %s in %s of %s", image, file, info.format);
 	if (info.image_size > 0)
 		printf(" (%.1f %%)", 100.0 * (double)info.file_size / (double)info.image_size);
 	printf(", %" PRIu64 " pieces, %s\n\n", info.pieces,

@@ -183,8 +183,8 @@ static void put_title(struct drawing *drawing)
 	size_human(file, sizeof(file), drawing->info.file_size);
 	fprintf(out, "<text class=\"title\" x=\"%d\" y=\"50\">", MARGIN);
 	put_text(out, drawing->picture->title);
-	fprintf(out, "</text>\n<text class=\"sub\" x=\"%d\" y=\"76\">image %s in a %s file of %s", MARGIN, image,
-		drawing->info.format, file);
+	fprintf(out, "</text>\n<text class=\"sub\" x=\"%d\" y=\"76\">image of %s in %s of %s", MARGIN, image,
+		file, drawing->info.format);
 	if (drawing->info.image_size > 0)
 		fprintf(out, ": <tspan font-weight=\"bold\">%.1f %%</tspan>",
 			100.0 * (double)drawing->info.file_size / (double)drawing->info.image_size);
