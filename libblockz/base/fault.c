@@ -31,3 +31,10 @@ enum blockz_status fault_nomem(struct blockz_fault *fault)
 {
 	return fault_errno(fault, ENOMEM, BLOCKZ_UNKNOWN, "allocation");
 }
+
+enum blockz_status fault_state(struct blockz_fault *fault, enum blockz_status status, enum blockz_state state)
+{
+	if (fault != NULL)
+		fault->state = state;
+	return status;
+}

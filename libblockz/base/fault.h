@@ -18,4 +18,7 @@ enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t o
 /* BLOCKZ_FAILED for a failed allocation. */
 enum blockz_status fault_nomem(struct blockz_fault *fault);
 
+/* Says what a failure has left behind, and returns status. */
+enum blockz_status fault_state(struct blockz_fault *fault, enum blockz_status status, enum blockz_state state);
+
 #endif

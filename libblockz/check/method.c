@@ -89,6 +89,11 @@ bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t 
 	return true;
 }
 
+uint64_t check_value(enum check_method method, const uint8_t *field)
+{
+	return check_methods[method].len == sizeof(uint64_t) ? load_le64(field) : load_le32(field);
+}
+
 bool check_of_zeros(enum check_method method, uint64_t len, uint8_t field[CHECK_LEN_MAX])
 {
 	static const uint8_t zeros[65536];

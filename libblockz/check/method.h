@@ -65,4 +65,7 @@ struct zero_sums {
  */
 bool check_is_of_zeros(struct zero_sums *sums, enum check_method method, uint64_t len, const uint8_t *field);
 
+/* The number in the field of a linear check. */
+uint64_t check_value(enum check_method method, const uint8_t *field);
+
 #endif

@@ -73,6 +73,39 @@ void plan_sort(struct blockz_plan *plan)
 		qsort(plan->writes, plan->write_count, sizeof(*plan->writes), compare);
 }
 
+static uint64_t key(const struct plan_write *write, bool of_file)
+{
+	return of_file ? write->file_off : write->image_off;
+}
+
+size_t plan_first(const struct blockz_plan *plan, size_t count, bool of_file, uint64_t off)
+{
+	size_t low = 0, high = count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (key(&plan->writes[middle], of_file) < off)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint64_t plan_delta(const struct blockz_plan *plan, size_t count, const struct check *check)
+{
+	const struct crc_poly *poly = check_methods[check->method].poly;
+	uint64_t delta = 0, pos = check->start;
+	for (size_t i = plan_first(plan, count, check->of_file, check->start); i < count; i++) {
+		const struct plan_write *write = &plan->writes[i];
+		uint64_t off = key(write, check->of_file);
+		if (off >= check->end)
+			break;
+		delta = crc_shift(poly, delta, off + write->length - pos) ^ write->delta;
+		pos = off + write->length;
+	}
+	return crc_shift(poly, delta, check->end - pos);
+}
+
 EXPORT struct blockz_plan_info blockz_plan_info(const struct blockz_plan *plan)
 {
 	struct blockz_plan_info info = { .writes = plan->write_count, .unchecked_bytes = plan->unchecked };

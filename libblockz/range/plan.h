@@ -4,6 +4,7 @@
 #define RANGE_PLAN_H
 
 #include "blockz.h"
+#include "range/map.h"
 
 enum { PLAN_CHECK = UINT32_MAX };
 
@@ -34,5 +35,11 @@ enum blockz_status plan_add(struct blockz_plan *plan, const struct plan_write *w
 enum blockz_status plan_add_field(struct blockz_plan *plan, uint64_t file_off, const uint8_t *old, const uint8_t *new,
 				  size_t len, struct blockz_fault *fault);
 void plan_sort(struct blockz_plan *plan);
+
+/* The first of count writes, sorted by image offset or, of_file, by file offset, at or behind off. */
+size_t plan_first(const struct blockz_plan *plan, size_t count, bool of_file, uint64_t off);
+
+/* What the first count writes, sorted as the check goes, do to a linear check: its old value XOR its new one. */
+uint64_t plan_delta(const struct blockz_plan *plan, size_t count, const struct check *check);
 
 #endif

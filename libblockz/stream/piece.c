@@ -221,15 +221,20 @@ static enum blockz_status check_inside(const struct piece_reader *reader, const 
 			 "%s of the piece at image offset %" PRIu64 " does not match its bytes", facts->name, piece->start);
 }
 
+enum blockz_status piece_check_layout(struct piece_reader *reader, size_t index, struct blockz_fault *fault)
+{
+	const struct piece *piece = &reader->map->pieces[index];
+	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
+	return status == BLOCKZ_OK ? reader->map->format->layout(reader->map, index, reader->in.bytes, fault) : status;
+}
+
 enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
 					  uint64_t *crc_ret, struct blockz_fault *fault)
 {
 	const struct blockz_map *map = reader->map;
 	const struct piece *piece = &map->pieces[index];
 	uint64_t end = map_piece_end(map, index);
-	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
-	if (status == BLOCKZ_OK)
-		status = map->format->layout(map, index, reader->in.bytes, fault);
+	enum blockz_status status = piece_check_layout(reader, index, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	gather(&map->spans[map_find_span(map, piece->start)], piece->start, end, reader->in.bytes, piece->file_off, out);

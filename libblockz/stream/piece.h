@@ -51,7 +51,10 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, uint64_t end, uint8_t *out,
 				  struct blockz_fault *fault);
 
-/* The same for a whole raw piece: its headers must be as the format lays them out, and the checks over it right. */
+/* The headers of a raw piece are as the format lays them out. */
+enum blockz_status piece_check_layout(struct piece_reader *reader, size_t index, struct blockz_fault *fault);
+
+/* Reads a whole raw piece: its headers must be as the format lays them out, and the checks over it right. */
 enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
 					  uint64_t *crc_ret, struct blockz_fault *fault);
 

@@ -7,7 +7,6 @@
  * data, so that damage elsewhere stays visible.  Nothing is written here.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +19,7 @@
 #include "range/overlay.h"
 #include "range/plan.h"
 #include "stream/compare.h"
+#include "stream/guard.h"
 #include "stream/piece.h"
 
 enum { PAGE = 4096 };
@@ -96,35 +96,13 @@ static enum blockz_status plan_extent(struct planner *planner, uint32_t edit, co
 	return status;
 }
 
-/* The decoded bytes behind a raw span cannot depend on it: the pieces there decode alone. */
-static enum blockz_status guard_behind(struct planner *planner, uint64_t end)
+/* What an index says of a span that will change is shown to be true of what stands around it. */
+static enum blockz_status guard(struct planner *planner, const struct span *span)
 {
-	const struct blockz_map *map = planner->map;
-	enum blockz_status status = BLOCKZ_OK;
-	for (uint64_t limit = min(map->image_size, end + map->format->reach); end < limit && status == BLOCKZ_OK;) {
-		size_t index = map_find_piece(map, end);
-		const struct piece *piece = &map->pieces[index];
-		uint64_t len = piece_image_len(map, index);
-		if (piece->kind == BLOCKZ_ZERO)
-			status = piece_prove_zeros(&planner->reader, index, 0, 1, planner->fault);
-		else if (!buffer_reserve(&planner->new, (size_t)len + DECODE_SLACK))
-			status = fault_nomem(planner->fault);
-		else
-			status = piece_decode(&planner->reader, index, planner->new.bytes, NULL, planner->fault);
-		end = piece->start + len;
-	}
-	return status;
-}
-
-/* What an index says of a span that will change is shown to be true of what stands around it.  A scan has shown it. */
-static enum blockz_status guard_span(struct planner *planner, const struct span *span)
-{
-	if (planner->map->index == BLOCKZ_INDEX_NONE || planner->map->format->before == NULL || planner->guarded == span)
+	if (planner->guarded == span)
 		return BLOCKZ_OK;
 	planner->guarded = span;
-	enum blockz_status status = planner->map->format->before(planner->reader.file, planner->map, span->file_off,
-								 planner->fault);
-	return status == BLOCKZ_OK ? guard_behind(planner, span->end) : status;
+	return guard_span(&planner->reader, span, &planner->new, planner->fault);
 }
 
 /* Reads the old bytes of [start, end), which lie in one span, and if the piece has a CRC all of it. */
@@ -161,7 +139,7 @@ static enum blockz_status plan_raw_part(struct planner *planner, uint32_t edit, 
 		status = plan_extent(planner, edit, &extent, old + (pos - start), planner->new.bytes + (pos - start));
 		pos += extent.length;
 	}
-	return status == BLOCKZ_OK && planner->plan->write_count > count ? guard_span(planner, span) : status;
+	return status == BLOCKZ_OK && planner->plan->write_count > count ? guard(planner, span) : status;
 }
 
 static enum blockz_status plan_raw(struct planner *planner, uint32_t edit, const struct span *span, uint64_t start,
@@ -180,24 +158,6 @@ static enum blockz_status plan_raw(struct planner *planner, uint32_t edit, const
 }
 
 /* ---- What is not raw ---- */
-
-static enum blockz_status refuse(struct planner *planner, uint64_t off)
-{
-	const struct blockz_map *map = planner->map;
-	size_t index = map_find_span(map, off);
-	if (index < map->span_count && map->spans[index].start <= off)
-		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-				 "image offset %" PRIu64 " is stored raw, but compressed data behind it depends on it", off);
-	/* The nearest raw ranges, before and behind. */
-	char where[128] = "nothing in this file is raw";
-	struct blockz_map_range range;
-	if (index < map->span_count && blockz_map_range_at(map, map->spans[index].start, &range))
-		snprintf(where, sizeof(where), "the next raw range is %" PRIu64 "-%" PRIu64, range.start, range.end);
-	else if (index > 0 && blockz_map_range_at(map, map->spans[index - 1].start, &range))
-		snprintf(where, sizeof(where), "the last raw range is %" PRIu64 "-%" PRIu64, range.start, range.end);
-	return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-			 "image offset %" PRIu64 " is compressed; %s", off, where);
-}
 
 /* Compares [start, end) with the image, patchable spans apart, which are planned. */
 static enum blockz_status compare_part(struct planner *planner, uint32_t edit, uint64_t start, uint64_t end)
@@ -259,7 +219,7 @@ static enum blockz_status plan_part(struct planner *planner, const struct overla
 		}
 		end = span != NULL ? min(span->start, part->end) : part->end;
 		if (!planner->edits[part->edit].same_elsewhere) {
-			status = refuse(planner, pos);
+			status = guard_refuse(map, pos, planner->fault);
 		} else if (compared <= pos) {
 			compared = compare_end(map, index, part->end);
 			status = compare_part(planner, part->edit, pos, compared);
@@ -269,25 +229,6 @@ static enum blockz_status plan_part(struct planner *planner, const struct overla
 }
 
 /* ---- Checks ---- */
-
-static uint64_t key(const struct plan_write *write, bool of_file)
-{
-	return of_file ? write->file_off : write->image_off;
-}
-
-/* The first of count writes, sorted by key, at or behind off. */
-static size_t first_write(const struct blockz_plan *plan, size_t count, bool of_file, uint64_t off)
-{
-	size_t low = 0, high = count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (key(&plan->writes[middle], of_file) < off)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
 
 /* Plans the new field of a check, if it differs from the one in the file. */
 static enum blockz_status plan_field(struct planner *planner, const struct check *check, const uint8_t *old,
@@ -306,18 +247,8 @@ static enum blockz_status read_field(struct planner *planner, const struct check
 /* Moves a linear check by the first count writes, which are sorted by the key that its kind goes by. */
 static enum blockz_status move_check(struct planner *planner, const struct check *check, size_t count)
 {
-	const struct blockz_plan *plan = planner->plan;
 	const struct check_facts *facts = &check_methods[check->method];
-	uint64_t delta = 0, pos = check->start;
-	for (size_t i = first_write(plan, count, check->of_file, check->start); i < count; i++) {
-		const struct plan_write *write = &plan->writes[i];
-		uint64_t off = key(write, check->of_file);
-		if (off >= check->end)
-			break;
-		delta = crc_shift(facts->poly, delta, off + write->length - pos) ^ write->delta;
-		pos = off + write->length;
-	}
-	delta = crc_shift(facts->poly, delta, check->end - pos);
+	uint64_t delta = plan_delta(planner->plan, count, check);
 	if (delta == 0)
 		return BLOCKZ_OK;
 	uint8_t old[CHECK_LEN_MAX], new[CHECK_LEN_MAX];
@@ -332,7 +263,7 @@ static enum blockz_status lay_over(struct planner *planner, size_t count, uint64
 {
 	const struct blockz_plan *plan = planner->plan;
 	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = first_write(plan, count, false, start); i < count && status == BLOCKZ_OK; i++) {
+	for (size_t i = plan_first(plan, count, false, start); i < count && status == BLOCKZ_OK; i++) {
 		const struct plan_write *write = &plan->writes[i];
 		const struct blockz_edit *edit = &planner->edits[write->edit];
 		if (write->image_off >= end)
@@ -375,7 +306,7 @@ static enum blockz_status renew(struct planner *planner, const struct check *che
 
 static enum blockz_status renew_check(struct planner *planner, const struct check *check, size_t count)
 {
-	size_t first = first_write(planner->plan, count, false, check->start);
+	size_t first = plan_first(planner->plan, count, false, check->start);
 	if (first == count || planner->plan->writes[first].image_off >= check->end)
 		return BLOCKZ_OK;
 	uint8_t old[CHECK_LEN_MAX];
@@ -446,11 +377,9 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 					  struct blockz_fault *fault)
 {
 	struct planner planner = { .map = map, .work = work, .fault = fault };
-	if (map->index_fault.status == BLOCKZ_UNSUPPORTED) { /* its checks could not be kept right */
-		if (fault != NULL)
-			*fault = map->index_fault;
-		return BLOCKZ_UNSUPPORTED;
-	}
+	enum blockz_status status = guard_map(map, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	if (count >= PLAN_CHECK)
 		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "%zu edits are too many", count);
 	planner.plan = plan_new(map->file_size, edits, count);
@@ -460,7 +389,7 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 	}
 	planner.edits = planner.plan->edits;
 	planner.reader.strict = true;
-	enum blockz_status status = run(&planner, count);
+	status = run(&planner, count);
 	piece_reader_free(&planner.reader);
 	buffer_free(&planner.old);
 	buffer_free(&planner.new);
