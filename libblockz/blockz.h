@@ -158,6 +158,7 @@ struct blockz_identity {
 	uint32_t birth_nsec;
 };
 
+/* A disk calls read and write from several threads at once; all else comes from one thread at a time. */
 struct blockz_store_ops {
 	int (*read)(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret);
 	/* Overwrites exactly len bytes within the size. */
@@ -166,7 +167,8 @@ struct blockz_store_ops {
 	int (*sync)(void *ctx);
 	/*
 	 * The journal, one a store.  create: a new empty one under a temporary name, room for len bytes reserved.
-	 * publish: its content and then its final name become durable.  discard: drops an unpublished one.
+	 * publish: its content and then its final name become durable.  It can be written to from then on, too; sync
+	 * makes that durable, and is never called again after it failed.  discard: drops an unpublished one.
 	 * find: *len_ret is the length of a published one, which can be read from then on; ENOENT: there is none;
 	 * EPERM: there is something under its name that is not to be trusted.  remove: drops the published one,
 	 * durably.  NULL in all: the store has no journal, and a crash in the middle of an edit loses it.
@@ -174,6 +176,7 @@ struct blockz_store_ops {
 	int (*journal_create)(void *ctx, uint64_t len);
 	int (*journal_write)(void *ctx, const void *buf, size_t len, uint64_t off);
 	int (*journal_publish)(void *ctx);
+	int (*journal_sync)(void *ctx);
 	int (*journal_discard)(void *ctx);
 	int (*journal_find)(void *ctx, uint64_t *len_ret);
 	int (*journal_read)(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret);
@@ -411,17 +414,90 @@ enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const struct
 
 enum blockz_recovery {
 	BLOCKZ_RECOVERY_NONE,     /* there was no journal */
-	BLOCKZ_RECOVERY_FINISHED, /* the edit had been complete; its journal is gone */
+	BLOCKZ_RECOVERY_FINISHED, /* the edit had been complete; or that of a disk now is, as far as it was written */
 	BLOCKZ_RECOVERY_UNDONE,   /* the image is as before the edit */
 };
 
 /*
- * Finishes or undoes an interrupted edit by the store's journal.  May be interrupted and run again.
+ * Finishes or undoes an interrupted edit by the store's journal.  May be interrupted and run again.  What a disk left
+ * behind is always finished; in a copy of the file, only where each check is as the last commit left it, or right.
  * Errors: BLOCKZ_NEEDS_RECOVERY (the journal is not this file's, is damaged or not to be trusted: nothing is
  * touched), BLOCKZ_FAILED.
  */
 enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_recovery *recovery_ret,
 				  struct blockz_fault *fault);
+
+/* ---- Disk: serve the image, and write its raw ranges ------------------------------------------------------- */
+
+/*
+ * A disk is a compressed file in use for longer: any number of threads read its image and write into its raw ranges.
+ * A write goes to the file at once; the checks over it are made right by a commit.  Between the first write and
+ * the commit the file is not valid, and a published intent journal says so; from any crash blockz_recover() makes of
+ * it a valid file that holds exactly what a disk would hold: all flushed writes, and of the others any.
+ */
+struct blockz_disk;
+
+enum blockz_commit {
+	BLOCKZ_COMMIT_CLOSE, /* when the disk is closed, and when it was not written to for some seconds */
+	BLOCKZ_COMMIT_FLUSH, /* at every flush as well */
+};
+
+struct blockz_disk_options {
+	uint64_t cache; /* bytes of decoded pieces that are kept; a piece larger than this (or 32 MiB) is not read */
+	enum blockz_commit commit;
+};
+
+/*
+ * Opens the image of a store's file, to be written to where the store was opened with BLOCKZ_STORE_WRITE.  The store and,
+ * if it was interrupted, its recovery are the caller's.  Starts one thread, which reads ahead and commits.
+ * Memory: the cache; 24 bytes for each MiB of raw bytes, 17 a piece; for each thread that reads at once, a decoder.
+ * Errors: those of blockz_map_read(); BLOCKZ_LIMIT: a piece is larger than the cache (fault->offset: of the piece), or
+ * there are more than 4 Mi units of raw bytes; BLOCKZ_NEEDS_RECOVERY.
+ */
+enum blockz_status blockz_disk_open(const struct blockz_store *store, const struct blockz_disk_options *options,
+				    struct blockz_disk **disk_ret, struct blockz_fault *fault);
+
+/*
+ * Commits, and frees the disk whatever comes of that; the store stays open.  disk may be NULL.
+ * Errors: BLOCKZ_FAILED, with fault->state.
+ */
+enum blockz_status blockz_disk_close(struct blockz_disk *disk, struct blockz_fault *fault);
+
+/* Valid as long as the disk. */
+const struct blockz_map *blockz_disk_map(const struct blockz_disk *disk);
+
+/*
+ * True until an error of the store made the disk read-only.  False from the start where the store has no journal, or the
+ * file an index whose checks could not be kept right.
+ */
+bool blockz_disk_is_writable(const struct blockz_disk *disk);
+
+/* These four may be called by any thread at any time between open and close. */
+
+/* Errors: BLOCKZ_USAGE (beyond the image), BLOCKZ_DAMAGED, BLOCKZ_FAILED. */
+enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
+				    struct blockz_fault *fault);
+
+/*
+ * Overwrites bytes, all of which must be patchable.  Not durable before the next flush.  Where writes at the same time
+ * overlap, each byte is that of one of them.
+ * Errors, before any byte is written: BLOCKZ_USAGE, BLOCKZ_UNSUPPORTED (not raw: names the nearest raw range; or raw in a
+ * piece whose check covers compressed bytes too, which only a plan can change), BLOCKZ_DAMAGED (the old content does not
+ * match its check), BLOCKZ_FAILED (no room for a journal, no memory).  BLOCKZ_FAILED for any other reason, and the disk is
+ * read-only from then on; blockz_disk_is_writable() tells which.
+ */
+enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void *buf, size_t len, uint64_t off,
+				     struct blockz_fault *fault);
+
+/* Makes all writes that have returned durable; a sync that failed is never tried again.  Errors: BLOCKZ_FAILED. */
+enum blockz_status blockz_disk_flush(struct blockz_disk *disk, struct blockz_fault *fault);
+
+/*
+ * The longest run from image offset off on, at most len bytes, of which one thing can be said: *zeros_ret: it is proved
+ * to read as zeros, and is not raw.  Errors: BLOCKZ_USAGE, BLOCKZ_DAMAGED, BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t off, uint64_t len, bool *zeros_ret,
+				      uint64_t *len_ret, struct blockz_fault *fault);
 
 /* ---- Verify ------------------------------------------------------------------------------------------------ */
 

@@ -31,6 +31,12 @@ enum blockz_status read_data(const struct blockz_source *data, void *buf, size_t
 	return BLOCKZ_OK;
 }
 
+enum blockz_status sync_store(const struct blockz_store *store, struct blockz_fault *fault)
+{
+	int error = store->ops->sync(store->ctx);
+	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "sync");
+}
+
 enum blockz_status write_out(const struct blockz_sink *sink, const void *buf, size_t len, struct blockz_fault *fault)
 {
 	int error = sink->ops->write(sink->ctx, buf, len);

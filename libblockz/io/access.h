@@ -13,6 +13,9 @@ enum blockz_status read_file(const struct blockz_source *file, void *buf, size_t
 enum blockz_status read_data(const struct blockz_source *data, void *buf, size_t len, uint64_t off, const char *what,
 			     struct blockz_fault *fault);
 
+/* Makes a store's writes durable; never called again after it failed. */
+enum blockz_status sync_store(const struct blockz_store *store, struct blockz_fault *fault);
+
 /* Appends to a sink. */
 enum blockz_status write_out(const struct blockz_sink *sink, const void *buf, size_t len, struct blockz_fault *fault);
 

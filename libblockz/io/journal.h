@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The journal: what a file held before an edit, so that the edit can be undone.
+ * The journal: what a file held before an edit, so that the edit can be undone.  io/intent.h has that of serving.
  *
  * Little-endian.  A header, a record for each 512-byte sector of the file that changes, by ascending offset, and XXH64
  * (seed 0) of all that.
  *
  *    0  magic "blockzJ1"
  *    8  version u32: 1
- *   12  kind u32: 1, patch (2 is for serving)
+ *   12  kind u32: 1, patch; 2, serving
  *   16  size of the file u64
  *   24  inode u64, 32 birth time: seconds i64, 40 nanoseconds u32, 44 zero u32
  *   48  count of records u64
@@ -29,6 +29,8 @@ enum {
 	JOURNAL_ENDS = 65536,
 };
 
+enum journal_kind { JOURNAL_PATCH = 1, JOURNAL_INTENT = 2 };
+
 struct journal_header {
 	uint64_t file_size;
 	struct blockz_identity identity;
@@ -48,6 +50,34 @@ uint64_t journal_digest(const uint8_t *bytes, size_t len);
 
 /* Length of the sector at file_off of a file of that size. */
 size_t journal_sector_len(uint64_t file_off, uint64_t file_size);
+
+/* ---- What journals of both kinds have in common ---- */
+
+void journal_header_store(uint8_t *p, enum journal_kind kind, const struct journal_header *header);
+
+/* Reads the header of the store's journal of len bytes.  Errors: BLOCKZ_NEEDS_RECOVERY, BLOCKZ_FAILED. */
+enum blockz_status journal_read_header(const struct blockz_store *store, uint64_t len, enum journal_kind *kind_ret,
+				       struct journal_header *header_ret, struct blockz_fault *fault);
+
+/* Reads exactly len bytes of the store's journal.  Errors: BLOCKZ_NEEDS_RECOVERY, BLOCKZ_FAILED. */
+enum blockz_status journal_read_part(const struct blockz_store *store, void *buf, size_t len, uint64_t off,
+				     struct blockz_fault *fault);
+
+/* BLOCKZ_NEEDS_RECOVERY: what is wrong with a journal. */
+enum blockz_status journal_damaged(struct blockz_fault *fault, const char *what);
+
+/* True if the journal was made beside this file, and not beside one that this is a copy of. */
+bool journal_is_of(const struct journal_header *header, const struct blockz_store *store);
+
+/* An interrupted edit has to be seen to before the next one.  Errors: BLOCKZ_NEEDS_RECOVERY, BLOCKZ_FAILED. */
+enum blockz_status journal_refuse(const struct blockz_store *store, struct blockz_fault *fault);
+
+/*
+ * The journal has done its work: `state` holds from now on.  Where only its directory's sync fails, a power failure may
+ * bring the journal back, and recovery then finds it complete or undone; the next edit starts with that sync.
+ */
+enum blockz_status journal_drop(const struct blockz_store *store, enum blockz_state state,
+				struct blockz_fault *fault);
 
 /* ---- Writing: the store's journal, created and of journal_len(header->count) bytes, in order ---- */
 

@@ -85,13 +85,21 @@ static int journal_create(void *ctx, uint64_t len)
 	do
 		result = fallocate(self->journal_fd, 0, 0, (off_t)len);
 	while (result < 0 && errno == EINTR);
-	return result < 0 && errno != EOPNOTSUPP && errno != ENOSYS ? errno : 0;
+	if (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+		result = ftruncate(self->journal_fd, (off_t)len);
+	return result < 0 ? errno : 0;
 }
 
 static int journal_write(void *ctx, const void *buf, size_t len, uint64_t off)
 {
 	const struct file_store *self = ctx;
 	return file_write(self->journal_fd, buf, len, off);
+}
+
+static int journal_sync(void *ctx)
+{
+	const struct file_store *self = ctx;
+	return fdatasync(self->journal_fd) < 0 ? errno : 0;
 }
 
 static int journal_publish(void *ctx)
@@ -295,7 +303,7 @@ EXPORT enum blockz_status blockz_store_open(int dirfd, const char *name, enum bl
 	static const struct blockz_store_ops journalled = {
 		.read = store_read, .write = store_write, .sync = store_sync,
 		.journal_create = journal_create, .journal_write = journal_write, .journal_publish = journal_publish,
-		.journal_discard = journal_discard, .journal_find = journal_find, .journal_read = journal_read,
+		.journal_sync = journal_sync, .journal_discard = journal_discard, .journal_find = journal_find, .journal_read = journal_read,
 		.journal_remove = journal_remove,
 	};
 	static const struct blockz_store_ops plain = { .read = store_read, .write = store_write, .sync = store_sync };

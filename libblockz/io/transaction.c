@@ -28,16 +28,11 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "io/access.h"
+#include "io/intent.h"
 #include "io/journal.h"
 
 enum { REGION_MAX = 1 << 20 };
-
-static enum blockz_status set_state(struct blockz_fault *fault, enum blockz_status status, enum blockz_state state)
-{
-	if (fault != NULL)
-		fault->state = state;
-	return status;
-}
 
 /* ---- Regions: runs of sectors that all change ---- */
 
@@ -175,7 +170,7 @@ static enum blockz_status make_journal(const struct transaction *transaction, co
 			status = fault_errno(fault, error, BLOCKZ_UNKNOWN, "making the journal durable");
 	}
 	if (status != BLOCKZ_OK && store->ops->journal_discard(store->ctx) != 0)
-		return set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 	return status;
 }
 
@@ -189,34 +184,12 @@ static enum blockz_status undo_sector(void *ctx, const struct journal_record *re
 	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, record->file_off, "writing old content back");
 }
 
-static enum blockz_status sync_file(const struct blockz_store *store, struct blockz_fault *fault)
-{
-	int error = store->ops->sync(store->ctx);
-	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "sync");
-}
-
-/*
- * The journal has done its work: `state` holds from now on.  Where only its directory's sync fails, a power failure may
- * bring the journal back, and recovery then finds it complete or undone; the next edit starts with that sync.
- */
-static enum blockz_status drop_journal(const struct blockz_store *store, enum blockz_state state,
-				       struct blockz_fault *fault)
-{
-	int error = store->ops->journal_remove(store->ctx);
-	if (error == 0)
-		return BLOCKZ_OK;
-	uint64_t len;
-	bool gone = store->ops->journal_find(store->ctx, &len) == ENOENT;
-	fault_errno(fault, error, BLOCKZ_UNKNOWN, gone ? "sync of the journal's directory" : "removing the journal");
-	return set_state(fault, BLOCKZ_FAILED, gone ? state : BLOCKZ_IMAGE_NEEDS_RECOVERY);
-}
-
 static enum blockz_status rewrite(const struct blockz_store *store, uint64_t len, journal_visit visit,
 				  struct blockz_fault *fault)
 {
 	struct journal_header header;
 	enum blockz_status status = journal_read(store, len, &header, visit, (void *)(uintptr_t)store, fault);
-	return status == BLOCKZ_OK ? sync_file(store, fault) : status;
+	return status == BLOCKZ_OK ? sync_store(store, fault) : status;
 }
 
 /* Step R: *fault says why, and gets the state that is left. */
@@ -226,9 +199,9 @@ static enum blockz_status roll_back(const struct blockz_store *store, enum block
 	uint64_t len = 0;
 	struct blockz_fault left = { .state = BLOCKZ_IMAGE_ROLLED_BACK };
 	if (store->ops->journal_find(store->ctx, &len) != 0 || rewrite(store, len, undo_sector, NULL) != BLOCKZ_OK)
-		return set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	drop_journal(store, left.state, &left);
-	return set_state(fault, status, left.state);
+		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	journal_drop(store, left.state, &left);
+	return fault_state(fault, status, left.state);
 }
 
 /* ---- The transaction ---- */
@@ -249,23 +222,10 @@ static enum blockz_status write_new(const struct transaction *transaction, const
 	return BLOCKZ_OK;
 }
 
-/* An interrupted edit has to be seen to before the next one. */
-static enum blockz_status refuse_journal(const struct blockz_store *store, struct blockz_fault *fault)
-{
-	uint64_t len;
-	int error = store->ops->journal_find(store->ctx, &len);
-	if (error == ENOENT)
-		return BLOCKZ_OK;
-	if (error != 0 && error != EPERM)
-		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "looking for a journal");
-	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "the journal of an interrupted edit is there");
-	return set_state(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-}
-
 static enum blockz_status run_journalled(const struct transaction *transaction, const struct blockz_store *store,
 					 struct scratch *scratch, struct blockz_fault *fault)
 {
-	enum blockz_status status = refuse_journal(store, fault);
+	enum blockz_status status = journal_refuse(store, fault);
 	if (status == BLOCKZ_OK)
 		status = make_journal(transaction, store, scratch, fault);
 	if (status != BLOCKZ_OK)
@@ -273,10 +233,10 @@ static enum blockz_status run_journalled(const struct transaction *transaction, 
 	status = write_new(transaction, store, scratch->write, fault);
 	if (status != BLOCKZ_OK)
 		return roll_back(store, status, fault);
-	status = sync_file(store, fault);
+	status = sync_store(store, fault);
 	if (status != BLOCKZ_OK) /* what is on the disk is unknown, and a second sync would not tell */
-		return set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	return drop_journal(store, BLOCKZ_IMAGE_UPDATED, fault);
+		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	return journal_drop(store, BLOCKZ_IMAGE_UPDATED, fault);
 }
 
 /* Nothing can be undone here, so all that can fail before the first byte is written has to fail there. */
@@ -290,8 +250,8 @@ static enum blockz_status run_plain(const struct transaction *transaction, const
 		return status;
 	status = write_new(transaction, store, scratch->write, fault);
 	if (status == BLOCKZ_OK)
-		status = sync_file(store, fault);
-	return status == BLOCKZ_OK ? BLOCKZ_OK : set_state(fault, status, BLOCKZ_IMAGE_TORN);
+		status = sync_store(store, fault);
+	return status == BLOCKZ_OK ? BLOCKZ_OK : fault_state(fault, status, BLOCKZ_IMAGE_TORN);
 }
 
 enum blockz_status transaction_run(const struct transaction *transaction, const struct blockz_store *store,
@@ -335,11 +295,6 @@ static enum blockz_status survey_sector(void *ctx, const struct journal_record *
 	return BLOCKZ_OK;
 }
 
-static bool same_file(const struct blockz_identity *a, const struct blockz_identity *b)
-{
-	return a->inode == b->inode && a->birth_sec == b->birth_sec && a->birth_nsec == b->birth_nsec;
-}
-
 /*
  * Sectors found new are written once more before the journal goes: after a failed sync they may be new in memory only, and
  * a sync of pages that the kernel holds for clean does nothing.
@@ -367,7 +322,7 @@ static enum blockz_status survey_file(struct survey *survey, uint64_t len, struc
 	if (status != BLOCKZ_OK)
 		return status;
 	if (journal_ends_digest(&survey->ends) != header.ends ||
-	    (!survey->all_known && !same_file(&header.identity, &survey->store->identity)))
+	    (!survey->all_known && !journal_is_of(&header, survey->store)))
 		return fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
 				 "the journal beside this file belongs to another one, or the file was changed since; "
 				 "nothing was touched");
@@ -382,8 +337,24 @@ static enum blockz_status settle(const struct survey *survey, uint64_t len, enum
 	enum blockz_status status =
 		rewrite(survey->store, len, survey->all_new ? renew_sector : undo_sector, fault);
 	if (status != BLOCKZ_OK)
-		return set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	return drop_journal(survey->store, state, fault);
+		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	return journal_drop(survey->store, state, fault);
+}
+
+static enum blockz_status recover_patch(const struct blockz_store *store, uint64_t len,
+					enum blockz_recovery *recovery, struct blockz_fault *fault)
+{
+	struct survey *survey = calloc(1, sizeof(*survey));
+	if (survey == NULL)
+		return fault_state(fault, fault_nomem(fault), BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	*survey = (struct survey){ .store = store, .all_new = true, .all_known = true };
+	enum blockz_status status = survey_file(survey, len, fault);
+	if (status != BLOCKZ_OK)
+		fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	else
+		status = settle(survey, len, recovery, fault);
+	free(survey);
+	return status;
 }
 
 enum blockz_status transaction_recover(const struct blockz_store *store, enum blockz_recovery *recovery_ret,
@@ -399,24 +370,19 @@ enum blockz_status transaction_recover(const struct blockz_store *store, enum bl
 	if (error == EPERM) {
 		fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
 			  "the journal is not a regular file of the image's owner, root, or you; nothing was touched");
-		return set_state(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+		return fault_state(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 	}
 	if (error != 0) {
 		fault_errno(fault, error, BLOCKZ_UNKNOWN, "opening the journal");
-		return set_state(fault, BLOCKZ_FAILED, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+		return fault_state(fault, BLOCKZ_FAILED, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 	}
-	struct survey *survey = calloc(1, sizeof(*survey));
-	if (survey == NULL) {
-		fault_nomem(fault);
-		return set_state(fault, BLOCKZ_FAILED, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	}
-	*survey = (struct survey){ .store = store, .all_new = true, .all_known = true };
-	enum blockz_status status = survey_file(survey, len, fault);
+	enum journal_kind kind;
+	struct journal_header header;
+	enum blockz_status status = journal_read_header(store, len, &kind, &header, fault);
 	if (status != BLOCKZ_OK)
-		set_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	else
-		status = settle(survey, len, &recovery, fault);
-	free(survey);
+		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	status = kind == JOURNAL_INTENT ? intent_recover(store, len, &recovery, fault)
+					: recover_patch(store, len, &recovery, fault);
 	if (status == BLOCKZ_OK)
 		*recovery_ret = recovery;
 	return status;

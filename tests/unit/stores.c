@@ -258,6 +258,13 @@ static int journal_publish(void *ctx)
 	return error == 0 ? sync_directory(self) : error;
 }
 
+static int journal_sync(void *ctx)
+{
+	struct memory_store *self = ctx;
+	require(name_of(self) == JOURNAL_PUBLISHED, "no journal to sync");
+	return sync_of(self, &self->journal, STORE_JOURNAL_SYNC);
+}
+
 static int journal_discard(void *ctx)
 {
 	struct memory_store *self = ctx;
@@ -337,7 +344,7 @@ struct blockz_store memory_store(struct memory_store *self)
 	static const struct blockz_store_ops ops = {
 		.read = store_read, .write = store_write, .sync = store_sync,
 		.journal_create = journal_create, .journal_write = journal_write, .journal_publish = journal_publish,
-		.journal_discard = journal_discard, .journal_find = journal_find, .journal_read = journal_read,
+		.journal_sync = journal_sync, .journal_discard = journal_discard, .journal_find = journal_find, .journal_read = journal_read,
 		.journal_remove = journal_remove,
 	};
 	return (struct blockz_store){ &ops, self, self->file.size, self->identity };
