@@ -319,6 +319,67 @@ static bool sample_can_be_recovered(void)
 	return run_recover(NULL) == BLOCKZ_OK && sample_is_whole();
 }
 
+/* One unit written to twice and another, so that the journal is made and appended to. */
+static enum blockz_status run_disk(struct blockz_fault *fault)
+{
+	static const struct blockz_range writes[] = { { 30000, 30010 }, { 310000, 311000 } };
+	const struct blockz_disk_options options = { .cache = MIB };
+	struct blockz_store table = memory_store(&store);
+	struct blockz_disk *disk = NULL;
+	struct blockz_fault later;
+	uint8_t bytes[100];
+	enum blockz_status status = blockz_disk_open(&table, &options, &disk, fault);
+	for (size_t i = 0; i < 2 && status == BLOCKZ_OK; i++)
+		status = blockz_disk_write(disk, edited.data + writes[i].start,
+					   (size_t)(writes[i].end - writes[i].start), writes[i].start, fault);
+	if (status == BLOCKZ_OK)
+		status = blockz_disk_read(disk, bytes, sizeof(bytes), 0, fault);
+	if (disk == NULL)
+		return status;
+	enum blockz_status closed = blockz_disk_close(disk, &later);
+	if (status == BLOCKZ_OK && closed != BLOCKZ_OK)
+		*fault = later;
+	return status == BLOCKZ_OK ? closed : status;
+}
+
+static bool disk_is_new(void)
+{
+	return judge_says("gzip", (struct bytes){ store.file.seen, store.file.size }, edited);
+}
+
+/* Recovered if need be, it is valid, and each write is there or not. */
+static bool disk_is_whole(void)
+{
+	struct blockz_store table = memory_store(&store);
+	enum blockz_recovery recovery;
+	size_t len = 0;
+	memory_store_reopen(&store);
+	if (blockz_recover(&table, &recovery, NULL) != BLOCKZ_OK ||
+	    !judge("gzip", (struct bytes){ store.file.seen, store.file.size }, sink.room, &len) || len != LEN)
+		return false;
+	for (size_t i = 0; i < LEN; i++)
+		if (sink.room.data[i] != image.data[i] && sink.room.data[i] != edited.data[i])
+			return false;
+	return true;
+}
+
+/* The power goes before the disk can commit. */
+static void interrupted_disk(void)
+{
+	const struct blockz_disk_options options = { .cache = MIB };
+	struct blockz_store table = memory_store(&store);
+	struct blockz_disk *disk = NULL;
+	fresh_store();
+	table = memory_store(&store);
+	ck_assert_int_eq(blockz_disk_open(&table, &options, &disk, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_disk_write(disk, edited.data + 30000, 10, 30000, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_disk_write(disk, edited.data + 310000, 1000, 310000, NULL), BLOCKZ_OK);
+	store.cut_at = store.step_count + 1;
+	ck_assert_int_eq(blockz_disk_close(disk, NULL), BLOCKZ_FAILED);
+	memory_store_rewind(&store);
+	ck_assert(memory_store_has_journal(&store));
+}
+
 static enum blockz_status run_extract(struct blockz_fault *fault)
 {
 	struct blockz_sink out = { &sink_ops, &sink };
@@ -362,6 +423,8 @@ static const struct operation operations[] = {
 	{ "patch", fresh_store, run_patch, store_is_new, store_is_old },
 	{ "patched copy", fresh_plan, run_copy, sink_has_the_edited_file, NULL },
 	{ "recover", interrupted_store, run_recover, sample_is_whole, sample_can_be_recovered },
+	{ "disk", fresh_store, run_disk, disk_is_new, disk_is_whole },
+	{ "recover a disk", interrupted_disk, run_recover, disk_is_new, disk_is_whole },
 	{ "extract", empty_sink, run_extract, sink_has_the_image, NULL },
 	{ "extract a long piece", empty_sink, run_extract_long, sink_has_zeros, NULL },
 	{ "read", empty_sink, run_read, sink_has_the_image, NULL },
