@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any bytes as the journal of any file: recovery touches nothing, or exactly the sectors that the journal names, and
- * can be interrupted.  The first bytes of the input say how long the file is and which fields of the journal are made
- * right, so that what stands behind them is reached.
+ * Any bytes as the journal of any file: recovery touches nothing, or exactly the sectors that the journal names, or the
+ * fields that an intent journal names, and can be interrupted.  The first bytes of the input say how long the file is
+ * and which fields of the journal are made right, so that what stands behind them is reached.
  */
 #include <xxhash.h>
 
 #include "base/bytes.h"
 #include "fuzz.h"
-#include "io/journal.h"
+#include "check/method.h"
+#include "io/intent_layout.h"
 
 enum { PREFIX_LEN = 4 };
 
-enum mend { SUM = 1, HEADER = 2, SIZES = 4, IDENTITY = 8, RECORDS = 16, ENDS = 32 };
+enum mend { SUM = 1, HEADER = 2, SIZES = 4, IDENTITY = 8, RECORDS = 16, ENDS = 32, INTENT = 64 };
 
 static uint64_t record_count(const struct bytes *journal)
 {
@@ -94,6 +95,135 @@ static void mend_journal(struct bytes *journal, const struct bytes *file, const 
 			   XXH64(journal->data, journal->len - JOURNAL_SUM_LEN, 0));
 }
 
+/* ---- Intent journals ---- */
+
+static uint64_t blank_count(const struct bytes *journal)
+{
+	return load_le64(journal->data + INTENT_BLANKS_OFF);
+}
+
+static uint64_t check_count(const struct bytes *journal)
+{
+	return load_le64(journal->data + 48);
+}
+
+static uint8_t *check_at(const struct bytes *journal, uint64_t index)
+{
+	return journal->data + INTENT_HEADER_LEN + blank_count(journal) * INTENT_BLANK_LEN + index * INTENT_CHECK_LEN;
+}
+
+static uint8_t *unit_at(const struct bytes *journal, uint64_t index)
+{
+	return journal->data + intent_records_off(blank_count(journal), check_count(journal)) +
+	       index * INTENT_RECORD_LEN;
+}
+
+static void mend_counts(struct bytes *journal)
+{
+	uint8_t *p = journal->data;
+	uint64_t room = p[INTENT_ROOM_OFF] % 6;
+	store_le64(p + 48, p[48] % 5);
+	store_le64(p + INTENT_BLANKS_OFF, p[INTENT_BLANKS_OFF] % 3);
+	store_le64(p + INTENT_ROOM_OFF, room);
+	uint64_t off = intent_records_off(blank_count(journal), check_count(journal));
+	size_t len = journal->len;
+	bytes_resize(journal, (size_t)(off + room * INTENT_RECORD_LEN));
+	if (len < journal->len)
+		memset(journal->data + len, 0, journal->len - len);
+}
+
+static void mend_check(uint8_t *p, size_t file_len)
+{
+	uint64_t start = load_le64(p) % 4096, len = load_le64(p + 8) % 4096;
+	store_le64(p, start);
+	store_le64(p + 8, start + len);
+	store_le64(p + 16, load_le64(p + 16) % (file_len + 1));
+	store_le32(p + 24, load_le32(p + 24) % 5);
+	store_le32(p + 28, p[28] % 4 == 3);
+}
+
+static void mend_unit(uint8_t *p, uint64_t index, size_t file_len)
+{
+	uint64_t start = index * 700 + p[0] % 4 * 256, len = 1 + load_le64(p + 8) % 600;
+	store_le64(p, start);
+	store_le64(p + 8, start + len);
+	store_le64(p + 16, load_le64(p + 16) % (file_len + 1));
+	store_le32(p + 24, p[24] % 3 * 128);
+	store_le16(p + 28, p[28] % 8);
+	store_le16(p + 30, p[30] % 5);
+	store_le64(p + 40, p[40] % 2 == 0 ? 0 : index);
+}
+
+static uint64_t digest_intent_ends(const struct bytes *journal, const struct blockz_store *store)
+{
+	struct journal_ends *ends = malloc(sizeof(*ends));
+	assert(ends != NULL && journal_ends_read(ends, store, NULL) == BLOCKZ_OK);
+	for (uint64_t i = 0; i < blank_count(journal); i++) {
+		const uint8_t *p = journal->data + INTENT_HEADER_LEN + i * INTENT_BLANK_LEN;
+		journal_ends_blank(ends, load_le64(p), load_le64(p + 8));
+	}
+	for (uint64_t i = 0; i < check_count(journal); i++) {
+		const uint8_t *p = check_at(journal, i);
+		uint64_t off = load_le64(p + 16);
+		uint32_t method = load_le32(p + 24);
+		if (method <= CHECK_XXH64_LOW32 && off < store->size)
+			journal_ends_blank(ends, off, off + check_methods[method].len);
+	}
+	uint64_t digest = journal_ends_digest(ends);
+	free(ends);
+	return digest;
+}
+
+static void seal_intent(struct bytes *journal)
+{
+	uint8_t *sum = check_at(journal, check_count(journal));
+	uint64_t seed = XXH64(journal->data, (size_t)(sum - journal->data), 0);
+	store_le64(sum, seed);
+	for (uint8_t *p = unit_at(journal, 0); p < journal->data + journal->len; p += INTENT_RECORD_LEN)
+		if (p[49] % 8 != 7) /* else it is torn */
+			store_le64(p + 56, XXH64(p, 56, seed));
+}
+
+static void mend_intent(struct bytes *journal, const struct bytes *file, const struct blockz_store *store,
+			unsigned mend)
+{
+	if (journal->len < INTENT_HEADER_LEN + JOURNAL_SUM_LEN)
+		return;
+	mend_counts(journal);
+	memcpy(journal->data, "blockzJ1", 8);
+	store_le32(journal->data + 8, 1);
+	store_le32(journal->data + 12, 2);
+	if (mend & SIZES)
+		store_le64(journal->data + 16, store->size);
+	if (mend & IDENTITY) {
+		store_le64(journal->data + 24, store->identity.inode);
+		store_le64(journal->data + 32, (uint64_t)store->identity.birth_sec);
+		store_le32(journal->data + 40, store->identity.birth_nsec);
+	}
+	for (uint64_t i = 0; i < check_count(journal) && mend & RECORDS; i++)
+		mend_check(check_at(journal, i), file->len);
+	for (uint64_t i = 0; i < load_le64(journal->data + INTENT_ROOM_OFF) && mend & RECORDS; i++)
+		mend_unit(unit_at(journal, i), i, file->len);
+	if (mend & ENDS)
+		store_le64(journal->data + 56, digest_intent_ends(journal, store));
+	if (mend & SUM)
+		seal_intent(journal);
+}
+
+/* Nothing but fields differs from what the file was. */
+static void check_settled(enum blockz_recovery recovery, const struct memory_store *memory, struct bytes *old)
+{
+	const struct bytes *journal = &memory->journal;
+	for (uint64_t i = 0; i < check_count(journal); i++) {
+		const uint8_t *p = check_at(journal, i);
+		uint64_t off = load_le64(p + 16);
+		memcpy(old->data + off, memory->file.data + off, check_methods[load_le32(p + 24)].len);
+	}
+	assert(recovery == BLOCKZ_RECOVERY_FINISHED && !memory->published && bytes_equal(&memory->file, old));
+}
+
+/* ---- Patch journals ---- */
+
 /* True where the sector at off has a digest that a record claims: the old one at 8 or the new one at 16. */
 static bool has_digest(const struct bytes *file, const uint8_t *record, size_t field)
 {
@@ -145,7 +275,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bytes_append(&memory.file, data + PREFIX_LEN, file_len);
 	bytes_append(&memory.journal, data + PREFIX_LEN + file_len, left - file_len);
 	struct blockz_store store = memory_store(&memory);
-	mend_journal(&memory.journal, &memory.file, &store, data[2]);
+	if (data[2] & INTENT)
+		mend_intent(&memory.journal, &memory.file, &store, data[2]);
+	else
+		mend_journal(&memory.journal, &memory.file, &store, data[2]);
 	bytes_append(&old, memory.file.data, memory.file.len);
 	bytes_append(&journal, memory.journal.data, memory.journal.len);
 
@@ -161,7 +294,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(status == BLOCKZ_OK);
 	}
 	assert(bytes_equal(&memory.journal, &journal));
-	if (status == BLOCKZ_OK) {
+	if (status == BLOCKZ_OK && load_le32(memory.journal.data + 12) == JOURNAL_INTENT) {
+		check_settled(recovery, &memory, &old);
+	} else if (status == BLOCKZ_OK) {
 		check_recovered(recovery, &memory, &old, &store);
 	} else {
 		assert(status == BLOCKZ_NEEDS_RECOVERY && fault.state == BLOCKZ_IMAGE_NEEDS_RECOVERY);
