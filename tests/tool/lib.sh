@@ -13,13 +13,15 @@ mkdir .log
 # shellcheck disable=SC2034  # of those who source this
 suffixes=(.gz .xz .zst) # one a format
 failed=0
+sevenzip_zstd=false # 7z learnt it in version 23
+7z i 2>/dev/null | grep -q ' zstd ' && sevenzip_zstd=true
 
 ok() {
 	echo "ok $1"
 }
 
-not_ok() { # NAME WHY
-	echo "not ok $1: $2"
+not_ok() { # NAME [WHY]
+	echo "not ok $1: ${2:-it is not so}"
 	failed=1
 }
 
@@ -102,7 +104,7 @@ each_format() {
 	local each status=0
 	[ -z "${suffix:-}" ] || return 0
 	for each in "${suffixes[@]}"; do
-		suffix=$each "$tree/tests/tool/${0##*/}" | sed -E "s/^(ok|not ok|skip) /\\1 ${each#.}-/"
+		suffix=$each "$tree/tests/tool/${0##*/}" | sed -uE "s/^(ok|not ok|skip) /\\1 ${each#.}-/"
 		[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 	done
 	exit "$status"
@@ -125,12 +127,13 @@ judges() {
 		echo "7z t $1"
 		echo "zstd -q -t --format=xz <$1"
 		echo "busybox xz -t <$1"
-		echo "pixz -d <$1 >.log/pixz"
+		[ "$(stat -c %s "$1")" -eq 32 ] || echo "pixz -d <$1 >.log/pixz" # wants a Block
 		echo "bsdcat <$1 >.log/bsdcat"
 		echo "python3 -c 'import lzma, collections; collections.deque(lzma.open(\"$1\"), 0)'"
 		;;
 	.zst)
 		echo "zstd -q -t <$1"
+		$sevenzip_zstd && echo "7z t $1"
 		echo "bsdcat <$1 >.log/bsdcat"
 		echo "pzstd -q -t <$1"
 		;;
