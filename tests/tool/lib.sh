@@ -167,6 +167,19 @@ decode() {
 	esac
 }
 
+# bounded PEAK COMMAND...: as the command ends, but 99 where it took more than PEAK KiB of memory or half a minute.
+bounded() {
+	local peak=$1 got
+	shift
+	(ulimit -t 30; exec /usr/bin/time -q -o .log/peak -f %M "$@")
+	got=$?
+	if [ "$(tail -n 1 .log/peak)" -gt "$peak" ]; then
+		echo "$(tail -n 1 .log/peak) KiB" >&2
+		got=99
+	fi
+	return "$got"
+}
+
 # edit_entry IMAGE: changes a line of the loader entry in the ext4 boot file system IMAGE, with debugfs.
 edit_entry() {
 	debugfs -R 'cat /loader/entries/fixture-1.conf' "$1" 2>/dev/null | sed "s/=metal/=${2:-qemu}/" >.log/entry

@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Files that are well-formed and lie, for tests that source this behind lib.sh and set $suffix and $format.
+
+python3 - <<'END'
+import random
+rng = random.Random(5)
+words = [bytes(rng.choices(b"abcdefgh ", k=7)) for _ in range(300)]
+def text(size):
+    return b"".join(rng.choice(words) for _ in range(size // 7 + 1))[:size]
+with open("disk.img", "wb") as file:
+    file.write(text(400000) + rng.randbytes(200000) + text(200000) + bytes(300000) + text(100001))
+END
+# shellcheck disable=SC2154  # format and suffix are of those who source this
+partial-deflate -q -f "$format" --piece-size 128K disk.img "base$suffix" 400000 600000 || exit 1
+printf 'new bytes' >data
+
+# refused STATUS: a refusal that says where, of a file.
+refused() {
+	case $1 in 3 | 4 | 5) grep -qE "(lie|patched)$suffix: (offset|image offset) [0-9]+(:| is)" .log/err ;; *) false ;; esac
+}
+
+# judged NAME STATUS REGEX: of lie$suffix, blockz-verify says this; no tool takes it for other than what the format's own
+# program takes it for, or needs more than a little memory.
+judged() {
+	local name=$1 good=false others='' tool got
+	decode "lie$suffix" >judge.img 2>.log/judge && good=true
+	[ "$2" -ne 0 ] || $good || not_ok "$name-judge" "$(tail -n 1 .log/judge)"
+	status "$2" "$name" bounded 65536 blockz-verify "lie$suffix"
+	[ "$2" -eq 0 ] || says "$name-says" "lie$suffix: offset [0-9]+: $3"
+	for tool in 'map' 'map --scan' 'cat' 'verify --quick'; do
+		# shellcheck disable=SC2086  # a tool and its option
+		bounded $([[ $tool == map* ]] && echo 16384 || echo 65536) blockz-$tool "lie$suffix" >.log/out 2>.log/err
+		got=$?
+		refused $got && continue
+		case $tool:$got in
+		cat:0) ! $good || cmp -s .log/out judge.img || others+=" cat has other content" ;;
+		*:0) ;;
+		*) others+=" $tool: status $got $(tail -n 1 .log/err)" ;;
+		esac
+	done
+	if [ -z "$others" ]; then ok "$name-others"; else not_ok "$name-others" "$others"; fi
+	patched "$name" "$good"
+}
+
+# An edit is refused and the file as it was, or it is what it should be, and damage is still seen.
+patched() {
+	cp "lie$suffix" "patched$suffix"
+	bounded 65536 blockz-patch -q --offset 450000 --input data "patched$suffix" 2>.log/err
+	local got=$?
+	if [ $got -ne 0 ]; then
+		refused $got && cmp -s "lie$suffix" "patched$suffix" && ok "$1-patch" || not_ok "$1-patch" "status $got, $(cat .log/err)"
+	elif $2; then
+		dd if=data of=judge.img bs=1 seek=450000 conv=notrunc status=none
+		decode "patched$suffix" 2>.log/err | cmp -s - judge.img && ok "$1-patched" || not_ok "$1-patched" "other content"
+	elif decode "patched$suffix" >.log/out 2>.log/err; then
+		not_ok "$1-patched" "what was damaged is good now"
+	else
+		ok "$1-patched"
+	fi
+}
+
+# lie NAME STATUS REGEX PYTHON: judged, of what a piece of Python makes of the base.
+lie() {
+	"$tree/tests/tool/lie-$format" "base$suffix" "lie$suffix" "$4" && judged "$1" "$2" "$3" || not_ok "$1" "no lie was made"
+}
