@@ -188,6 +188,18 @@ edit_entry() {
 	debugfs -R 'cat /loader/entries/fixture-1.conf' "$1" 2>/dev/null | grep -q "=${2:-qemu}"
 }
 
+# small_disk FILE: 24 MiB with a GPT, an ext4 partition named boot that holds what edit_entry changes, text, noise, zeros.
+small_disk() {
+	mkdir -p .log/boot/loader/entries
+	echo 'options root=LABEL=root fixture.platform=metal' >.log/boot/loader/entries/fixture-1.conf
+	head -c 2M "$BLOCKZ_BIN/partial-deflate" >.log/boot/vmlinuz
+	truncate -s 24M "$1"
+	printf 'label: gpt\nstart=2048, size=16384, name=boot\nstart=18432, size=28672, name=root\n' | sfdisk -q "$1"
+	mke2fs -q -t ext4 -L boot -d .log/boot -E offset=1048576 "$1" 8M 2>.log/mke2fs || return 1
+	cat "$BLOCKZ_BIN"/blockz-* | head -c 4M | dd of="$1" bs=1M seek=10 conv=notrunc status=none
+	head -c 1M /dev/urandom | dd of="$1" bs=1M seek=15 conv=notrunc status=none
+}
+
 # partition IMAGE LABEL: start and length in bytes of a partition of a plain image, from its own table.
 partition() {
 	sfdisk -J "$1" 2>/dev/null | python3 -c '
