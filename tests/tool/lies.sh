@@ -15,6 +15,7 @@ END
 # shellcheck disable=SC2154  # format and suffix are of those who source this
 partial-deflate -q -f "$format" --piece-size 128K disk.img "base$suffix" 400000 600000 || exit 1
 printf 'new bytes' >data
+at=450000 # where they go
 
 # refused STATUS: a refusal that says where, of a file.
 refused() {
@@ -26,7 +27,7 @@ refused() {
 judged() {
 	local name=$1 good=false others='' tool got
 	decode "lie$suffix" >judge.img 2>.log/judge && good=true
-	[ "$2" -ne 0 ] || $good || not_ok "$name-judge" "$(tail -n 1 .log/judge)"
+	[ "$2$suffix" = 3.xz ] || [ "$2$suffix" = 3.zst ] || [ "$2" -gt 3 ] || $good || not_ok "$name-judge" "$(tail -n 1 .log/judge)"
 	status "$2" "$name" bounded 65536 blockz-verify "lie$suffix"
 	[ "$2" -eq 0 ] || says "$name-says" "lie$suffix: offset [0-9]+: $3"
 	for tool in 'map' 'map --scan' 'cat' 'verify --quick'; do
@@ -47,12 +48,12 @@ judged() {
 # An edit is refused and the file as it was, or it is what it should be, and damage is still seen.
 patched() {
 	cp "lie$suffix" "patched$suffix"
-	bounded 65536 blockz-patch -q --offset 450000 --input data "patched$suffix" 2>.log/err
+	bounded 65536 blockz-patch -q --offset $at --input data "patched$suffix" 2>.log/err
 	local got=$?
 	if [ $got -ne 0 ]; then
 		refused $got && cmp -s "lie$suffix" "patched$suffix" && ok "$1-patch" || not_ok "$1-patch" "status $got, $(cat .log/err)"
 	elif $2; then
-		dd if=data of=judge.img bs=1 seek=450000 conv=notrunc status=none
+		dd if=data of=judge.img bs=1 seek=$at conv=notrunc status=none
 		decode "patched$suffix" 2>.log/err | cmp -s - judge.img && ok "$1-patched" || not_ok "$1-patched" "other content"
 	elif decode "patched$suffix" >.log/out 2>.log/err; then
 		not_ok "$1-patched" "what was damaged is good now"
