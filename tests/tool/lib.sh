@@ -188,7 +188,7 @@ edit_entry() {
 	debugfs -R 'cat /loader/entries/fixture-1.conf' "$1" 2>/dev/null | grep -q "=${2:-qemu}"
 }
 
-# small_disk FILE: 24 MiB with a GPT, an ext4 partition named boot that holds what edit_entry changes, text, noise, zeros.
+# small_disk FILE: 24 MiB with a GPT, an ext4 partition named boot that holds what edit_entry changes, data and noise.
 small_disk() {
 	mkdir -p .log/boot/loader/entries
 	echo 'options root=LABEL=root fixture.platform=metal' >.log/boot/loader/entries/fixture-1.conf
