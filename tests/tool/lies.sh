@@ -25,14 +25,16 @@ refused() {
 # judged NAME STATUS REGEX: of lie$suffix, blockz-verify says this; no tool takes it for other than what the format's own
 # program takes it for, or needs more than a little memory.
 judged() {
-	local name=$1 good=false others='' tool got
+	local name=$1 good=false others='' tool got peak
 	decode "lie$suffix" >judge.img 2>.log/judge && good=true
 	[ "$2$suffix" = 3.xz ] || [ "$2$suffix" = 3.zst ] || [ "$2" -gt 3 ] || $good || not_ok "$name-judge" "$(tail -n 1 .log/judge)"
 	status "$2" "$name" bounded 65536 blockz-verify "lie$suffix"
 	[ "$2" -eq 0 ] || says "$name-says" "lie$suffix: offset [0-9]+: $3"
 	for tool in 'map' 'map --scan' 'cat' 'verify --quick'; do
+		peak=65536
+		[[ $tool != map* ]] || peak=16384
 		# shellcheck disable=SC2086  # a tool and its option
-		bounded $([[ $tool == map* ]] && echo 16384 || echo 65536) blockz-$tool "lie$suffix" >.log/out 2>.log/err
+		bounded $peak blockz-$tool "lie$suffix" >.log/out 2>.log/err
 		got=$?
 		refused $got && continue
 		case $tool:$got in
@@ -62,6 +64,7 @@ patched() {
 	fi
 }
 
+# shellcheck disable=SC2154  # tree is of lib.sh
 # lie NAME STATUS REGEX PYTHON: judged, of what a piece of Python makes of the base.
 lie() {
 	"$tree/tests/tool/lie-$format" "base$suffix" "lie$suffix" "$4" && judged "$1" "$2" "$3" || not_ok "$1" "no lie was made"
