@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "images.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "judge.h"
 
 /* ---- Images ---- */
 
@@ -173,4 +176,55 @@ void assert_verifies(struct bytes file)
 	struct blockz_fault fault = { .text = "" };
 	for (int quick = 0; quick < 2; quick++)
 		ck_assert_msg(verify_file(file, quick, &result, &fault) == BLOCKZ_OK, "verify: %s", fault.text);
+}
+
+bool extracts(struct bytes file, bool scan, struct bytes *image_ret)
+{
+	struct blockz_source source = bytes_source(file);
+	struct blockz_map *map = NULL;
+	struct growing_sink sink = { .room = 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_work work = { .threads = 1 };
+	bool good = blockz_map_read(&source, &(struct blockz_map_options){ .scan = scan }, &map, NULL) == BLOCKZ_OK &&
+		    blockz_extract(&source, map, (struct blockz_range){ 0, blockz_map_info(map).image_size }, &out, &work,
+				   NULL) == BLOCKZ_OK;
+	blockz_map_free(map);
+	*image_ret = sink.bytes;
+	return good;
+}
+
+void assert_reads(const struct blockz_format *format, struct bytes file, struct bytes image)
+{
+	struct bytes room = { malloc(image.len + 1), image.len }, found;
+	ck_assert_msg(judge_any(format->name, file, room, &room.len), "the judge refuses the file");
+	assert_bytes(room, image);
+	free(room.data);
+	assert_verifies(file);
+	for (int scan = 0; scan < 2; scan++) {
+		ck_assert(extracts(file, scan, &found));
+		assert_bytes(found, image);
+	}
+}
+
+bool called_good(const struct blockz_format *format, struct bytes file, struct bytes room, size_t *len_ret)
+{
+	struct blockz_verify_result result;
+	struct blockz_fault fault = { .status = BLOCKZ_OK };
+	struct bytes image;
+	enum blockz_status status = verify_file(file, false, &result, &fault);
+	if (status == BLOCKZ_OK) {
+		ck_assert(judge_any(format->name, file, room, len_ret));
+		ck_assert(extracts(file, false, &image));
+		assert_bytes(image, (struct bytes){ room.data, *len_ret });
+		ck_assert_int_eq(verify_file(file, true, &result, &fault), BLOCKZ_OK);
+		return true;
+	}
+	if ((status != BLOCKZ_DAMAGED && status != BLOCKZ_UNSUPPORTED && status != BLOCKZ_LIMIT) ||
+	    status != fault.status || fault.text[0] == 0 ||
+	    (fault.offset > file.len && fault.offset != BLOCKZ_UNKNOWN))
+		ck_abort_msg("status %d, offset %llu, %s", status, (unsigned long long)fault.offset, fault.text);
+	verify_file(file, true, &result, &fault);
+	for (int scan = 0; scan < 2; scan++)
+		extracts(file, scan, &image);
+	return false;
 }

@@ -53,4 +53,16 @@ enum blockz_status verify_file(struct bytes file, bool quick, struct blockz_veri
 			       struct blockz_fault *fault);
 void assert_verifies(struct bytes file);
 
+/* All of the image, as a reader gets it by one of the maps; false: refused. */
+bool extracts(struct bytes file, bool scan, struct bytes *image_ret);
+
+/* A file by any writer is the image: for the judge, for verify, and read by its index and by a scan. */
+void assert_reads(const struct blockz_format *format, struct bytes file, struct bytes image);
+
+/*
+ * Verifies a file that may be anything; true if it is called good, which then it has to be: for the judge, and to the same
+ * bytes, which are left in room.data, *len_ret of them.
+ */
+bool called_good(const struct blockz_format *format, struct bytes file, struct bytes room, size_t *len_ret);
+
 #endif

@@ -71,22 +71,23 @@ static bool judge_xz_streams(struct bytes file, struct bytes room, size_t *len_r
 	return decode_xz(file, room, LZMA_CONCATENATED, len_ret);
 }
 
-/* All frames, by the streaming decoder. */
+/* All frames, by the streaming decoder, which never has a whole one, and so keeps no more than its window. */
 static bool judge_zstd(struct bytes file, struct bytes room, size_t *len_ret)
 {
 	ZSTD_DStream *stream = ZSTD_createDStream();
-	ZSTD_inBuffer in = { file.data, file.len, 0 };
 	ZSTD_outBuffer out = { room.data, room.len, 0 };
-	size_t result = 1, before = SIZE_MAX;
-	while ((in.pos < in.size || result != 0) && in.pos + out.pos != before) {
-		before = in.pos + out.pos;
+	size_t part = file.len < 65536 ? 1 : 4096, pos = 0, result = 0;
+	bool stuck = false;
+	while (!ZSTD_isError(result) && !stuck && (pos < file.len || result != 0)) {
+		ZSTD_inBuffer in = { file.data + pos, file.len - pos < part ? file.len - pos : part, 0 };
+		size_t before = out.pos;
 		result = ZSTD_decompressStream(stream, &out, &in);
-		if (ZSTD_isError(result))
-			break;
+		pos += in.pos;
+		stuck = in.pos == 0 && out.pos == before;
 	}
 	ZSTD_freeDStream(stream);
 	*len_ret = out.pos;
-	return result == 0 && in.pos == file.len;
+	return file.len > 0 && result == 0 && pos == file.len;
 }
 
 struct judge {

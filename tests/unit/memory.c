@@ -197,6 +197,15 @@ const struct blockz_format *format_of(int i)
 	return blockz_format_at((size_t)i);
 }
 
+const struct blockz_format *format_named(const char *name)
+{
+	int i = 0;
+	while (format_of(i) != NULL && strcmp(format_of(i)->name, name) != 0)
+		i++;
+	ck_assert_ptr_nonnull(format_of(i));
+	return format_of(i);
+}
+
 TCase *case_new(const char *name)
 {
 	TCase *tcase = tcase_create(name);

@@ -22,6 +22,7 @@ int case_run(const char *name, TCase *tcase); /* the exit status */
 /* A test that runs once for each format, which it finds by format_of(_i). */
 void case_add_formats(TCase *tcase, const TTest *test);
 const struct blockz_format *format_of(int i);
+const struct blockz_format *format_named(const char *name);
 
 /* ---- Memory ---- */
 
