@@ -261,6 +261,31 @@ START_TEST(random_blocks)
 }
 END_TEST
 
+/* ---- Frames that look like those of blockz, and are not ---- */
+
+START_TEST(headers_that_are_nearly_ours)
+{
+	struct bytes image = image_new(IMAGE_NOISE, 5000);
+	const uint8_t dictionary_0[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x40 | 2, 0x38, 0, 0, (5000 - 256) & 0xff, (5000 - 256) >> 8 };
+	struct zst_file unused = { .room = 0 }, dictionary = { .room = 0 };
+	zst_put_raw_frame(&unused, image, BLOCK, ZST_SIZE_4 | 0x10, 0x38);
+	zst_put(&dictionary, dictionary_0, sizeof(dictionary_0));
+	zst_put_block(&dictionary, true, ZST_RAW, image.len, image.data);
+	const struct bytes files[] = { unused.bytes, dictionary.bytes };
+	for (size_t i = 0; i < 2; i++) {
+		assert_reads(format_named("zstd"), files[i], image);
+		ck_assert_uint_eq(patch_all(files[i], image, false), image.len);
+		/* With a table too. */
+		struct zst_file indexed = { .room = 0 };
+		const struct seek_entry entry = { (uint32_t)files[i].len, 5000, 0 };
+		zst_put(&indexed, files[i].data, files[i].len);
+		zst_put_table(&indexed, &entry, 1, false);
+		assert_reads(format_named("zstd"), indexed.bytes, image);
+		ck_assert_uint_eq(patch_all(indexed.bytes, image, true), image.len);
+	}
+}
+END_TEST
+
 /* ---- Bounds ---- */
 
 /* The address space, so that what grows beyond all bounds fails. */
@@ -334,6 +359,7 @@ int main(void)
 	tcase_add_test(c, large_windows);
 	tcase_add_loop_test(c, raw_blocks_between_others, 0, 4);
 	tcase_add_test(c, random_blocks);
+	tcase_add_test(c, headers_that_are_nearly_ours);
 	tcase_add_test(c, long_frame_of_zeros);
 	tcase_add_test(c, lengths_that_nobody_can_sum);
 	return case_run("zstd_foreign", c);
