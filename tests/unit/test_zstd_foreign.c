@@ -286,6 +286,47 @@ START_TEST(headers_that_are_nearly_ours)
 }
 END_TEST
 
+/* ---- Tables that others write ---- */
+
+/* Frames without content size and checksum: the table alone has both.  contrib/seekable_format writes such files. */
+static struct zst_file table_alone(struct bytes image, size_t frame_len, bool raw_header)
+{
+	struct zst_file file = { .room = 0 };
+	struct seek_entry entries[16];
+	size_t count = 0;
+	for (size_t pos = 0; pos < image.len; count++) {
+		struct bytes part = { image.data + pos, image.len - pos < frame_len ? image.len - pos : frame_len };
+		size_t before = file.bytes.len;
+		if (raw_header) {
+			zst_put_raw_frame(&file, part, BLOCK, ZST_SIZE_4, 0x38);
+		} else {
+			struct bytes frame = zst_compress(part, false, NULL, 0);
+			zst_put(&file, frame.data, frame.len);
+		}
+		entries[count] = (struct seek_entry){ (uint32_t)(file.bytes.len - before), (uint32_t)part.len,
+						      zst_sum(part.data, part.len) };
+		pos += part.len;
+	}
+	zst_put_table(&file, entries, count, true);
+	return file;
+}
+
+/* Raw content that ends like a seek table is none. */
+START_TEST(content_that_ends_like_a_table)
+{
+	struct bytes inner = table_alone(image_new(IMAGE_TEXT, 3000), 1000, false).bytes;
+	for (int i = 0; i < 2; i++) {
+		struct zst_file file = { .room = 0 };
+		struct bytes image = bytes_join(image_new(IMAGE_NOISE, 5000), inner);
+		if (i == 1)
+			image.data[image.len - 9]++;
+		zst_put_raw_frame(&file, image, BLOCK, ZST_SIZE_4, 0x38);
+		assert_reads(format_named("zstd"), file.bytes, image);
+		ck_assert_uint_eq(patch_all(file.bytes, image, false), image.len);
+	}
+}
+END_TEST
+
 /* ---- Bounds ---- */
 
 /* The address space, so that what grows beyond all bounds fails. */
@@ -360,6 +401,7 @@ int main(void)
 	tcase_add_loop_test(c, raw_blocks_between_others, 0, 4);
 	tcase_add_test(c, random_blocks);
 	tcase_add_test(c, headers_that_are_nearly_ours);
+	tcase_add_test(c, content_that_ends_like_a_table);
 	tcase_add_test(c, long_frame_of_zeros);
 	tcase_add_test(c, lengths_that_nobody_can_sum);
 	return case_run("zstd_foreign", c);
