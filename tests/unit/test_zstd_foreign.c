@@ -286,6 +286,31 @@ START_TEST(headers_that_are_nearly_ours)
 }
 END_TEST
 
+/* Blocks larger than the window allows, and matches from further back than it reaches: not every decoder takes them. */
+START_TEST(windows_that_are_too_small)
+{
+	const struct zst_parameter wide[] = { { ZSTD_c_windowLog, 20 }, { ZSTD_c_checksumFlag, 1 } };
+	struct bytes noise = image_new(IMAGE_NOISE, 700000), far = bytes_join(noise, noise), image = image_new(IMAGE_NOISE, BLOCK);
+	struct zst_file files[4] = { { .room = 0 } };
+	zst_put_raw_frame(&files[0], image, BLOCK, ZST_SIZE_4, 6 << 3); /* 64 KiB */
+	zst_put_header(&files[1], ZST_SIZE_4, 0, BLOCK);                /* 1 KiB */
+	zst_put_block(&files[1], true, ZST_RLE, BLOCK, "z");
+	struct bytes compressed = zst_compress(far, true, wide, 2);
+	ck_assert_uint_eq(compressed.data[5], 10 << 3);
+	compressed.data[5] = 7 << 3;
+	zst_put(&files[2], compressed.data, compressed.len);
+	for (int i = 0; i < 3; i++) {
+		struct seek_entry entry = { (uint32_t)files[i].bytes.len, i == 2 ? 1400000 : BLOCK, 0 };
+		struct bytes room = bytes_new(2 * MIB);
+		if (i != 1) /* libzstd looks at what such a block takes in the file */
+			ck_assert(!judge("zstd", files[i].bytes, room, &room.len));
+		assert_damaged(files[i].bytes);
+		zst_put_table(&files[i], &entry, 1, false);
+		assert_damaged(files[i].bytes);
+	}
+}
+END_TEST
+
 /* ---- Tables that others write ---- */
 
 /* Frames without content size and checksum: the table alone has both.  contrib/seekable_format writes such files. */
@@ -401,6 +426,7 @@ int main(void)
 	tcase_add_loop_test(c, raw_blocks_between_others, 0, 4);
 	tcase_add_test(c, random_blocks);
 	tcase_add_test(c, headers_that_are_nearly_ours);
+	tcase_add_test(c, windows_that_are_too_small);
 	tcase_add_test(c, content_that_ends_like_a_table);
 	tcase_add_test(c, long_frame_of_zeros);
 	tcase_add_test(c, lengths_that_nobody_can_sum);
