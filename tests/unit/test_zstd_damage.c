@@ -138,6 +138,11 @@ START_TEST(lying_tables)
 	assert_lie(with_table(file, &good, good.entries, 0, good.checksums), image);
 	assert_lie(with_table(file, &good, more, 5, good.checksums), image);     /* an entry of nothing */
 	assert_lie(with_table(file, &good, more + 1, 5, good.checksums), image); /* another, behind the last */
+	/* Checksums of frames that have none themselves: content has to be as they say. */
+	struct blockz_verify_result result;
+	if (!good.checksums)
+		ck_assert_int_eq(verify_file(with_table(file, &good, good.entries, 4, true), false, &result, NULL),
+				 BLOCKZ_DAMAGED);
 	/* Two tables: the first is passed over, and the second has no entry for it. */
 	struct bytes table = { file.data + good.off, file.len - good.off };
 	assert_lie(bytes_join(file, table), image);

@@ -336,6 +336,59 @@ static struct zst_file table_alone(struct bytes image, size_t frame_len, bool ra
 	return file;
 }
 
+START_TEST(checksums_in_the_table_alone)
+{
+	enum image_kind kind = _i % 3 == 0 ? IMAGE_NOISE : _i % 3 == 1 ? IMAGE_TEXT : IMAGE_ZEROS;
+	bool raw = _i % 3 == 0 && _i >= 3;
+	struct bytes image = image_new(kind, 5 * BLOCK);
+	struct bytes file = table_alone(image, 2 * BLOCK, raw).bytes;
+	struct seek_table table;
+	assert_reads(format_named("zstd"), file, image);
+	struct blockz_map *map = map_of(bytes_source(file), false);
+	ck_assert_int_eq(blockz_map_info(map).index, BLOCKZ_INDEX_TRAILER);
+	blockz_map_free(map);
+	ck_assert(seek_table_find(file, &table));
+	/* Nothing else covers the content. */
+	for (size_t i = 0; i < table.count; i++) {
+		struct bytes bad = bytes_copy(file);
+		bad.data[table.off + 8 + 12 * i + 8] ^= 1;
+		assert_damaged(bad);
+	}
+	if (kind != IMAGE_NOISE)
+		return;
+	for (int scan = 0; scan < 2; scan++) {
+		struct blockz_range where = { 2 * BLOCK - 10, 2 * BLOCK + 10 };
+		struct bytes patched = bytes_copy(file), edited = bytes_copy(image);
+		if (!scan && !raw)
+			continue; /* the table does not tell that these are raw */
+		complement(edited, where);
+		patch_range(patched, scan, edited, where);
+		assert_reads(format_named("zstd"), patched, edited);
+		assert_seek_table(patched, edited, true);
+		/* Damage is not signed: the frame's old content has to be that of its checksum. */
+		struct blockz_edit edit = edit_from(edited, where);
+		struct bytes bad = bytes_copy(file);
+		bad.data[1000] ^= 1;
+		struct bytes before = bytes_copy(bad);
+		ck_assert_int_eq(patch_file(bad, scan, &edit, 1, NULL, NULL), BLOCKZ_DAMAGED);
+		assert_bytes(bad, before);
+	}
+}
+END_TEST
+
+/* A frame too long for memory, whose checksum only the table has. */
+START_TEST(long_frame_with_a_table)
+{
+	struct bytes image = image_new(IMAGE_TEXT, MIB), all = bytes_new(40 * MIB);
+	for (size_t i = 0; i < 40; i++)
+		memcpy(all.data + i * MIB, image.data, MIB);
+	struct bytes file = table_alone(all, all.len, false).bytes;
+	assert_verifies(file);
+	file.data[file.len - 9 - 4] ^= 1;
+	assert_damaged(file);
+}
+END_TEST
+
 /* Raw content that ends like a seek table is none. */
 START_TEST(content_that_ends_like_a_table)
 {
@@ -427,6 +480,8 @@ int main(void)
 	tcase_add_test(c, random_blocks);
 	tcase_add_test(c, headers_that_are_nearly_ours);
 	tcase_add_test(c, windows_that_are_too_small);
+	tcase_add_loop_test(c, checksums_in_the_table_alone, 0, 6);
+	tcase_add_test(c, long_frame_with_a_table);
 	tcase_add_test(c, content_that_ends_like_a_table);
 	tcase_add_test(c, long_frame_of_zeros);
 	tcase_add_test(c, lengths_that_nobody_can_sum);
