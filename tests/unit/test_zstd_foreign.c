@@ -145,6 +145,24 @@ START_TEST(large_windows)
 }
 END_TEST
 
+/* More than zstd -t allows is not good, even where a reader needs no window. */
+START_TEST(large_windows_of_small_frames)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 1000), found;
+	struct blockz_verify_result result;
+	for (int over = 0; over < 2; over++) {
+		for (size_t len = 0; len < 2000; len += 1000) {
+			struct zst_file file = { .room = 0 };
+			struct bytes room = bytes_new(1000), content = { image.data, len };
+			zst_put_raw_frame(&file, content, BLOCK, ZST_SIZE_4, 17 << 3 | over);
+			ck_assert_int_eq(judge("zstd", file.bytes, room, &room.len), !over);
+			ck_assert_int_eq(verify_file(file.bytes, false, &result, NULL), over ? BLOCKZ_LIMIT : BLOCKZ_OK);
+			ck_assert(extracts(file.bytes, false, &found) || len == 0);
+		}
+	}
+}
+END_TEST
+
 /* ---- Blocks of all types ---- */
 
 struct mixed {
@@ -476,6 +494,7 @@ int main(void)
 	tcase_add_test(c, frames_and_skippable_frames);
 	tcase_add_test(c, what_is_not_supported);
 	tcase_add_test(c, large_windows);
+	tcase_add_test(c, large_windows_of_small_frames);
 	tcase_add_loop_test(c, raw_blocks_between_others, 0, 4);
 	tcase_add_test(c, random_blocks);
 	tcase_add_test(c, headers_that_are_nearly_ours);
