@@ -203,7 +203,7 @@ END_TEST
 /* ---- Pieces that only lenient decoders take ---- */
 
 struct bits {
-	uint8_t bytes[100];
+	uint8_t bytes[200];
 	size_t count;
 };
 
@@ -269,6 +269,59 @@ START_TEST(pieces_that_only_lenient_decoders_take_are_refused)
 		ck_assert_int_eq(judge_says("gzip", file, image), which == HEADER_GOOD);
 		ck_assert_int_eq(verified(file, NULL), which == HEADER_GOOD ? BLOCKZ_OK : BLOCKZ_DAMAGED);
 	}
+}
+END_TEST
+
+/* Huffman codes have their first bit highest. */
+static void put_code(struct bits *bits, unsigned code, unsigned n)
+{
+	while (n-- > 0)
+		put_bits(bits, code >> n & 1, 1);
+}
+
+/* A length symbol of 8 bits without extra bits, and a distance. */
+static void put_match(struct bits *bits, unsigned length, unsigned dist)
+{
+	put_code(bits, 0xc0 + length - 280, 8);
+	put_code(bits, dist, 5);
+}
+
+/*
+ * Symbols that no stream may have, which libdeflate takes: length 286 and 287 for 258 bytes, distances 30 and 31 for what
+ * 29 stands for.  An index leads to them without a walk of the stream.
+ */
+START_TEST(symbols_that_do_not_exist)
+{
+	static const unsigned bad[][2] = { { 285, 0 }, { 286, 0 }, { 287, 0 }, { 285, 30 }, { 285, 31 } };
+	struct bits bits = { .count = 0 };
+	size_t image_len = 1;
+	put_bits(&bits, 2, 3); /* BFINAL 0, fixed codes */
+	put_code(&bits, 0x30 + 'a', 8);
+	for (; image_len < 24577; image_len += 258)
+		put_match(&bits, 285, 0);
+	put_match(&bits, bad[_i][0], bad[_i][1]);
+	put_bits(&bits, 0, bad[_i][1] >= 30 ? 13 : 0);
+	image_len += 258;
+	put_bits(&bits, 0, 7 + 3); /* the end, and an empty stored block */
+	struct deflate_data data = { .room = 0 };
+	deflate_append(&data, bits.bytes, (bits.count + 7) / 8);
+	deflate_append(&data, "\0\0\xff\xff", 4);
+	const struct index_claim claim = { INDEX_DATA, data.bytes.len, 0 };
+	struct bytes image = bytes_new(image_len), room = bytes_new(image_len);
+	memset(image.data, 'a', image_len);
+	append_end(&data);
+
+	struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+	ck_assert_int_eq(libdeflate_deflate_decompress(decompressor, data.bytes.data, data.bytes.len, room.data, room.len,
+						       NULL), LIBDEFLATE_SUCCESS);
+	assert_bytes(room, image);
+	libdeflate_free_decompressor(decompressor);
+
+	struct bytes file = gzip_indexed(data.bytes, image, &claim, 1, NULL, 0);
+	struct blockz_fault fault;
+	ck_assert(judge_says("gzip", file, image) == (_i == 0));
+	ck_assert(index_is_used(file));
+	ck_assert_int_eq(verified(file, &fault), _i == 0 ? BLOCKZ_OK : BLOCKZ_DAMAGED);
 }
 END_TEST
 
@@ -414,6 +467,7 @@ int main(void)
 	tcase_add_test(c, a_piece_that_does_not_end_behind_a_raw_range);
 	tcase_add_test(c, a_raw_range_that_is_referred_to);
 	tcase_add_test(c, pieces_that_only_lenient_decoders_take_are_refused);
+	tcase_add_loop_test(c, symbols_that_do_not_exist, 0, 5);
 	tcase_add_test(c, every_bit_of_an_index);
 	tcase_add_test(c, lies_that_add_up);
 	return case_run("index", c);
