@@ -4,14 +4,21 @@
  * puts the functions below between this program and the allocators (see the Makefile); libraries that allocate by
  * themselves get theirs from here, or have their constructors fail.
  */
+#define ZSTD_STATIC_LINKING_ONLY /* contexts with allocators of their own */
 #include <errno.h>
 #include <libdeflate.h>
+#include <lzma.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 #include <zlib.h>
+#include <zstd.h>
 
-#include "images.h"
+#include "foreign.h"
+#include "foreign_xz.h"
+#include "foreign_zst.h"
+#include "judge.h"
 #include "range/map.h"
 #include "transactions.h"
 
@@ -43,6 +50,21 @@ void *__wrap_realloc(void *memory, size_t size);
 XXH64_state_t *__wrap_XXH64_createState(void);
 int __wrap_inflateInit2_(z_streamp stream, int bits, const char *version, int size);
 
+EVP_MD_CTX *__real_EVP_MD_CTX_new(void);
+EVP_MD_CTX *__wrap_EVP_MD_CTX_new(void);
+lzma_ret __real_lzma_block_encoder(lzma_stream *stream, lzma_block *block);
+lzma_ret __wrap_lzma_block_encoder(lzma_stream *stream, lzma_block *block);
+lzma_ret __real_lzma_block_decoder(lzma_stream *stream, lzma_block *block);
+lzma_ret __wrap_lzma_block_decoder(lzma_stream *stream, lzma_block *block);
+lzma_ret __real_lzma_block_header_decode(lzma_block *block, const lzma_allocator *allocator, const uint8_t *bytes);
+lzma_ret __wrap_lzma_block_header_decode(lzma_block *block, const lzma_allocator *allocator, const uint8_t *bytes);
+lzma_index *__real_lzma_index_init(const lzma_allocator *allocator);
+lzma_index *__wrap_lzma_index_init(const lzma_allocator *allocator);
+lzma_ret __real_lzma_index_append(lzma_index *index, const lzma_allocator *allocator, lzma_vli unpadded, lzma_vli len);
+lzma_ret __wrap_lzma_index_append(lzma_index *index, const lzma_allocator *allocator, lzma_vli unpadded, lzma_vli len);
+ZSTD_CCtx *__wrap_ZSTD_createCCtx(void);
+ZSTD_DCtx *__wrap_ZSTD_createDCtx(void);
+
 void *__wrap_malloc(size_t size)
 {
 	return fails() ? NULL : __real_malloc(size);
@@ -66,6 +88,73 @@ XXH64_state_t *__wrap_XXH64_createState(void)
 int __wrap_inflateInit2_(z_streamp stream, int bits, const char *version, int size)
 {
 	return fails() ? Z_MEM_ERROR : __real_inflateInit2_(stream, bits, version, size);
+}
+
+EVP_MD_CTX *__wrap_EVP_MD_CTX_new(void)
+{
+	return fails() ? NULL : __real_EVP_MD_CTX_new();
+}
+
+/* liblzma and libzstd take allocators; what they get here, free() takes back. */
+
+static void *lzma_get(void *opaque, size_t count, size_t size)
+{
+	(void)opaque;
+	return fails() ? NULL : __real_malloc(count * size);
+}
+
+static void give_back(void *opaque, void *memory)
+{
+	(void)opaque;
+	free(memory);
+}
+
+static void *zstd_get(void *opaque, size_t size)
+{
+	return lzma_get(opaque, 1, size);
+}
+
+static const lzma_allocator lzma_memory = { lzma_get, give_back, NULL };
+static const ZSTD_customMem zstd_memory = { zstd_get, give_back, NULL };
+
+lzma_ret __wrap_lzma_block_encoder(lzma_stream *stream, lzma_block *block)
+{
+	stream->allocator = &lzma_memory;
+	return __real_lzma_block_encoder(stream, block);
+}
+
+lzma_ret __wrap_lzma_block_decoder(lzma_stream *stream, lzma_block *block)
+{
+	stream->allocator = &lzma_memory;
+	return __real_lzma_block_decoder(stream, block);
+}
+
+lzma_ret __wrap_lzma_block_header_decode(lzma_block *block, const lzma_allocator *allocator, const uint8_t *bytes)
+{
+	(void)allocator;
+	return __real_lzma_block_header_decode(block, &lzma_memory, bytes);
+}
+
+lzma_index *__wrap_lzma_index_init(const lzma_allocator *allocator)
+{
+	(void)allocator;
+	return __real_lzma_index_init(&lzma_memory);
+}
+
+lzma_ret __wrap_lzma_index_append(lzma_index *index, const lzma_allocator *allocator, lzma_vli unpadded, lzma_vli len)
+{
+	(void)allocator;
+	return __real_lzma_index_append(index, &lzma_memory, unpadded, len);
+}
+
+ZSTD_CCtx *__wrap_ZSTD_createCCtx(void)
+{
+	return ZSTD_createCCtx_advanced(zstd_memory);
+}
+
+ZSTD_DCtx *__wrap_ZSTD_createDCtx(void)
+{
+	return ZSTD_createDCtx_advanced(zstd_memory);
 }
 
 /* ---- A sink that allocates nothing ---- */
@@ -100,10 +189,11 @@ static const struct blockz_sink_ops sink_ops = { .write = sink_write, .rewrite =
 
 enum { LEN = 6 * 64 * KIB + 1000, LONG = 17 * MIB, EDITS = 2 };
 
+static const struct blockz_format *format;
 static const struct blockz_range raw[] = { { 20000, 90000 }, { 300000, 330000 } };
 static const struct blockz_work serial = { .threads = 1 };
 static struct bytes image, edited, file, edited_file, long_file;
-static struct blockz_source image_source, file_source, long_source;
+static struct blockz_source image_source, no_source, file_source, long_source;
 static struct blockz_map *file_map, *scanned_map, *long_map;
 static struct blockz_edit edits[EDITS];
 static struct fixed_sink sink;
@@ -113,23 +203,26 @@ static struct sample sample;
 static struct blockz_map *made_map;
 static struct blockz_plan *made_plan;
 
-static void compress_zeros(void)
+/* One piece, too long for memory, and not zeros. */
+static void compress_long(void)
 {
-	struct bytes zeros = bytes_new(LONG), out = bytes_new(MIB);
-	z_stream z = { .next_in = zeros.data, .avail_in = LONG, .next_out = out.data, .avail_out = MIB };
-	ck_assert_int_eq(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-	ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
-	long_file = (struct bytes){ out.data, z.total_out };
-	deflateEnd(&z);
+	struct bytes long_image = bytes_new(LONG);
+	memset(long_image.data, 'l', LONG);
+	if (strcmp(format->name, "gzip") == 0)
+		long_file = zlib_pack(long_image, 6, Z_DEFAULT_STRATEGY);
+	else if (strcmp(format->name, "xz") == 0)
+		long_file = xz_easy(long_image, 0, LZMA_CHECK_SHA256);
+	else
+		long_file = zst_compress(long_image, true, NULL, 0);
 }
 
-static void setup(void)
+static void set_up(void)
 {
 	const struct blockz_pack_options options = { .piece_size = 64 * KIB, .raw = raw, .raw_count = 2 };
 	libdeflate_set_memory_allocator(malloc, free);
 	image = image_new(IMAGE_TEXT, LEN);
 	memset(image.data + 2 * 64 * KIB, 0, 128 * KIB);
-	file = pack_image(blockz_format_at(0), image, options, NULL);
+	file = pack_image(format, image, options, NULL);
 	edited = bytes_copy(image);
 	complement(edited, (struct blockz_range){ 30000, 30010 });
 	complement(edited, (struct blockz_range){ 310000, 311000 });
@@ -137,8 +230,9 @@ static void setup(void)
 	edits[1] = edit_from(edited, (struct blockz_range){ 310000, 311000 });
 	edited_file = bytes_copy(file);
 	patch_file(edited_file, false, edits, EDITS, NULL, NULL);
-	compress_zeros();
+	compress_long();
 	image_source = bytes_source(image);
+	no_source = bytes_source(bytes_new(0));
 	file_source = bytes_source(file);
 	long_source = bytes_source(long_file);
 	file_map = map_of(file_source, false);
@@ -178,10 +272,11 @@ static void empty_sink(void)
 	sink.len = 0;
 }
 
-static enum blockz_status pack_at(int level, struct blockz_fault *fault)
+static enum blockz_status pack_by(int level, const char *check, struct blockz_fault *fault)
 {
 	const struct blockz_pack_options options = {
-		.format = "gzip", .level = level, .piece_size = 64 * KIB, .raw = raw, .raw_count = 2, .work = serial,
+		.format = format->name, .level = level, .check = check, .piece_size = 64 * KIB, .raw = raw, .raw_count = 2,
+		.work = serial,
 	};
 	struct blockz_pack_result result;
 	return blockz_pack(&image_source, &(struct blockz_sink){ &sink_ops, &sink }, &options, &result, fault);
@@ -189,17 +284,17 @@ static enum blockz_status pack_at(int level, struct blockz_fault *fault)
 
 static enum blockz_status run_pack(struct blockz_fault *fault)
 {
-	return pack_at(6, fault);
+	return pack_by(6, NULL, fault);
 }
 
 static enum blockz_status run_pack_fast(struct blockz_fault *fault)
 {
-	return pack_at(1, fault);
+	return pack_by(1, strcmp(format->name, "xz") == 0 ? "sha256" : NULL, fault);
 }
 
 static bool sink_has_a_file(void)
 {
-	return judge_says("gzip", (struct bytes){ sink.room.data, sink.len }, image);
+	return judge_says(format->name, (struct bytes){ sink.room.data, sink.len }, image);
 }
 
 static void drop_map(void)
@@ -409,14 +504,35 @@ static bool sink_has_the_image(void)
 	return sink.len >= LEN && memcmp(sink.room.data, image.data, LEN) == 0;
 }
 
-static bool sink_has_zeros(void)
+static bool sink_has_the_long_image(void)
 {
-	return sink.len == LONG && bytes_are_zero(sink.room.data, LONG);
+	return sink.len == LONG && sink.room.data[0] == 'l' &&
+	       memcmp(sink.room.data, sink.room.data + 1, LONG - 1) == 0;
+}
+
+static enum blockz_status run_verify_long(struct blockz_fault *fault)
+{
+	const struct blockz_verify_options options = { .work = serial };
+	struct blockz_verify_result result;
+	return blockz_verify(&long_source, &options, &result, fault);
+}
+
+static enum blockz_status run_pack_nothing(struct blockz_fault *fault)
+{
+	const struct blockz_pack_options options = { .format = format->name, .piece_size = 64 * KIB, .work = serial };
+	struct blockz_pack_result result;
+	return blockz_pack(&no_source, &(struct blockz_sink){ &sink_ops, &sink }, &options, &result, fault);
+}
+
+static bool sink_has_an_empty_file(void)
+{
+	return judge_says(format->name, (struct bytes){ sink.room.data, sink.len }, (struct bytes){ image.data, 0 });
 }
 
 static const struct operation operations[] = {
 	{ "pack", empty_sink, run_pack, sink_has_a_file, NULL },
 	{ "pack at the fastest level", empty_sink, run_pack_fast, sink_has_a_file, NULL },
+	{ "pack nothing", empty_sink, run_pack_nothing, sink_has_an_empty_file, NULL },
 	{ "map by the index", drop_map, run_map, map_is_right, no_map },
 	{ "map by scanning", drop_map, run_scan, scan_is_right, no_map },
 	{ "verify", empty_sink, run_verify, NULL, NULL },
@@ -426,9 +542,12 @@ static const struct operation operations[] = {
 	{ "disk", fresh_store, run_disk, disk_is_new, disk_is_whole },
 	{ "recover a disk", interrupted_disk, run_recover, disk_is_new, disk_is_whole },
 	{ "extract", empty_sink, run_extract, sink_has_the_image, NULL },
-	{ "extract a long piece", empty_sink, run_extract_long, sink_has_zeros, NULL },
+	{ "extract a long piece", empty_sink, run_extract_long, sink_has_the_long_image, NULL },
+	{ "verify a long piece", empty_sink, run_verify_long, NULL, NULL },
 	{ "read", empty_sink, run_read, sink_has_the_image, NULL },
 };
+
+enum { OPERATIONS = sizeof(operations) / sizeof(operations[0]), FORMATS = 3 };
 
 /* One run; true if an allocation failed. */
 static bool run_failing(const struct operation *operation, size_t n)
@@ -446,9 +565,10 @@ static bool run_failing(const struct operation *operation, size_t n)
 		ck_assert_msg(operation->is_right == NULL || operation->is_right(), "%s", operation->name);
 		return false;
 	}
-	ck_assert_msg(status == BLOCKZ_FAILED, "%s, allocation %zu: status %d", operation->name, n, status);
+	ck_assert_msg(status == BLOCKZ_FAILED, "%s, %s, allocation %zu: status %d", format->name, operation->name, n, status);
 	ck_assert_int_eq(fault.status, BLOCKZ_FAILED);
-	ck_assert_msg(strstr(fault.text, strerror(ENOMEM)) != NULL, "%s: %s", operation->name, fault.text);
+	ck_assert_msg(strstr(fault.text, strerror(ENOMEM)) != NULL, "%s, %s: %s", format->name, operation->name,
+		      fault.text);
 	ck_assert_msg(operation->is_clean == NULL || operation->is_clean(), "%s, allocation %zu", operation->name, n);
 	return true;
 }
@@ -456,8 +576,10 @@ static bool run_failing(const struct operation *operation, size_t n)
 START_TEST(each_allocation_fails)
 {
 	size_t n = 1;
+	format = format_of(_i / 2 / OPERATIONS);
+	set_up();
 	from_then_on = _i % 2 != 0;
-	while (run_failing(&operations[_i / 2], n))
+	while (run_failing(&operations[_i / 2 % OPERATIONS], n))
 		n++;
 	ck_assert_uint_gt(n, 1);
 }
@@ -466,7 +588,7 @@ END_TEST
 int main(void)
 {
 	TCase *c = case_new("nomem");
-	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_add_loop_test(c, each_allocation_fails, 0, 2 * (int)(sizeof(operations) / sizeof(operations[0])));
+	tcase_add_checked_fixture(c, NULL, teardown);
+	tcase_add_loop_test(c, each_allocation_fails, 0, 2 * OPERATIONS * FORMATS);
 	return case_run("nomem", c);
 }
