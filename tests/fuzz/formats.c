@@ -6,46 +6,13 @@
  * The first byte chooses format, level and index, the second how many bytes of the packed file are changed, by three bytes
  * each: where, and by what.  The rest is the image, whose second quarter is raw.
  */
-#include <lzma.h>
-#include <zstd.h>
-
 #include "fuzz.h"
 
 enum { IMAGE_MAX = 8 << 20, CHANGES_MAX = 8 };
 
-static enum verdict unxz(const struct bytes *file, struct bytes *image)
-{
-	uint64_t memory = 256 << 20;
-	size_t in = 0, out = 0;
-	bytes_resize(image, IMAGE_MAX);
-	lzma_ret result = lzma_stream_buffer_decode(&memory, LZMA_CONCATENATED, NULL, file->data, &in, file->len, image->data,
-						    &out, image->len);
-	image->len = out;
-	return result == LZMA_OK && in == file->len ? ACCEPTED : result == LZMA_BUF_ERROR && out == IMAGE_MAX ? TOO_LARGE
-														: REJECTED;
-}
-
-static enum verdict unzstd(const struct bytes *file, struct bytes *image)
-{
-	ZSTD_DStream *stream = ZSTD_createDStream();
-	bytes_resize(image, IMAGE_MAX);
-	ZSTD_inBuffer in = { file->data, file->len, 0 };
-	ZSTD_outBuffer out = { image->data, image->len, 0 };
-	size_t result = 1, before = SIZE_MAX;
-	while ((in.pos < in.size || result != 0) && in.pos + out.pos != before) {
-		before = in.pos + out.pos;
-		result = ZSTD_decompressStream(stream, &out, &in);
-		if (ZSTD_isError(result))
-			break;
-	}
-	ZSTD_freeDStream(stream);
-	image->len = out.pos;
-	return result == 0 && in.pos == file->len ? ACCEPTED : out.pos == IMAGE_MAX ? TOO_LARGE : REJECTED;
-}
-
 static enum verdict decode(const struct bytes *file, struct bytes *image)
 {
-	return file->len > 0 && file->data[0] == 0xfd ? unxz(file, image) : unzstd(file, image);
+	return judge_file(file->data, file->len, IMAGE_MAX, image);
 }
 
 static void pack(const uint8_t *image, size_t len, uint8_t choice, struct bytes *file)
@@ -105,7 +72,7 @@ static void judge(struct bytes *file)
 	enum blockz_status status = verify(&source, false, &size);
 	enum verdict verdict = decode(file, &image);
 	assert(status != BLOCKZ_OK || verdict == TOO_LARGE || (verdict == ACCEPTED && size == image.len));
-	for (int scan = 0; scan < 2 && status == BLOCKZ_OK && verdict == ACCEPTED; scan++)
+	for (int scan = 0; scan < 2 && status == BLOCKZ_OK && verdict == ACCEPTED; scan++, again.len = 0)
 		if (complement(file, &image, scan))
 			assert(decode(file, &again) == ACCEPTED && bytes_equal(&image, &again));
 	free(image.data);

@@ -1,58 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the fuzz targets have in common: memory as sink and store, zlib as the judge of what a gzip file holds, and the
- * question that every edit has to answer.  A target that finds a property broken aborts by assert().
+ * What the fuzz targets have in common: memory as sink and store, and the question that every edit has to answer.  A
+ * target that finds a property broken aborts by assert().
  */
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H
 
-#undef NDEBUG
-#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <zlib.h>
 
 #include "blockz.h"
+#include "judge.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct blockz_work one_thread = { .threads = 1 };
-
-/* ---- Bytes that grow ---- */
-
-struct bytes {
-	uint8_t *data;
-	size_t len, room;
-};
-
-/* Makes the bytes len long; new ones are not set. */
-static inline void bytes_resize(struct bytes *bytes, size_t len)
-{
-	if (len > bytes->room) {
-		bytes->room = 2 * len;
-		bytes->data = realloc(bytes->data, bytes->room);
-		assert(bytes->data != NULL);
-	}
-	bytes->len = len;
-}
-
-static inline void bytes_append(struct bytes *bytes, const void *more, size_t len)
-{
-	bytes_resize(bytes, bytes->len + len);
-	if (len > 0)
-		memcpy(bytes->data + bytes->len - len, more, len);
-}
-
-static inline bool bytes_equal(const struct bytes *a, const struct bytes *b)
-{
-	return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
-}
-
-static inline uint32_t bytes_crc(const struct bytes *bytes, size_t start, size_t end)
-{
-	return start == end ? 0 : (uint32_t)crc32_z(0, bytes->data + start, end - start);
-}
 
 static inline struct blockz_memory bytes_memory(const struct bytes *bytes)
 {
@@ -192,42 +153,6 @@ static inline void memory_store_free(struct memory_store *self)
 	free(self->journal.data);
 }
 
-/* ---- The judge ---- */
-
-enum verdict { REJECTED, ACCEPTED, TOO_LARGE };
-
-/* What zlib makes of a file of one or several members with no more than zeros behind them. */
-static inline enum verdict gunzip(const uint8_t *file, size_t len, size_t image_max, struct bytes *image)
-{
-	z_stream z = { .next_in = (uint8_t *)(uintptr_t)file, .avail_in = (uInt)len };
-	enum verdict verdict = REJECTED;
-	assert(inflateInit2(&z, 15 + 16) == Z_OK);
-	for (;;) {
-		size_t have = image->len;
-		bytes_resize(image, have + 65536);
-		z.next_out = image->data + have;
-		z.avail_out = 65536;
-		int error = inflate(&z, Z_NO_FLUSH);
-		image->len -= z.avail_out;
-		if (image->len > image_max)
-			verdict = TOO_LARGE;
-		if (image->len > image_max || (error != Z_OK && error != Z_STREAM_END) ||
-		    (error == Z_OK && z.avail_in == 0 && z.avail_out > 0))
-			break;
-		if (error == Z_OK)
-			continue;
-		if (z.avail_in < 2 || z.next_in[0] != 0x1f || z.next_in[1] != 0x8b) {
-			while (z.avail_in > 0 && *z.next_in == 0)
-				z.next_in++, z.avail_in--;
-			verdict = z.avail_in == 0 ? ACCEPTED : REJECTED;
-			break;
-		}
-		inflateReset(&z);
-	}
-	inflateEnd(&z);
-	return verdict;
-}
-
 /* ---- Calls that may fail, but have to say why ---- */
 
 static inline void check_fault(enum blockz_status status, const struct blockz_fault *fault)
@@ -251,7 +176,7 @@ static inline enum blockz_status verify(const struct blockz_source *file, bool q
 static inline enum blockz_status read_map(const struct blockz_source *file, bool scan, struct blockz_map **map_ret)
 {
 	struct blockz_fault fault = { 0 };
-	enum blockz_status status = blockz_map_read(file, scan, map_ret, &fault);
+	enum blockz_status status = blockz_map_read(file, &(struct blockz_map_options){ .scan = scan }, map_ret, &fault);
 	check_fault(status, &fault);
 	return status;
 }
@@ -314,7 +239,7 @@ static inline void check_plan(const struct blockz_plan *plan, const struct edite
 	assert(!memory.published);
 	check_writes(plan, old, &memory.file);
 	assert(blockz_plan_copy(plan, &old_source, &sink, NULL) == BLOCKZ_OK && bytes_equal(&copy, &memory.file));
-	assert(gunzip(copy.data, copy.len, SIZE_MAX, &image) == edited->verdict);
+	assert(judge_file(copy.data, copy.len, SIZE_MAX, &image) == edited->verdict);
 	if (edited->verdict == ACCEPTED)
 		assert(bytes_equal(&image, &edited->image));
 	free(copy.data);

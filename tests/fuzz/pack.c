@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any image and options: zlib gives the packed image back, verify accepts it, and the raw ranges are raw.  The first
- * bytes of the input choose the options, the rest is the image or says how to make it.
+ * Any image and options: the format's own library gives the packed image back, verify accepts it, and the raw ranges
+ * are raw.  The first bytes of the input choose the options, the rest is the image or says how to make it.
  */
 #include "base/bytes.h"
 #include "fuzz.h"
 
-enum { PREFIX_LEN = 16, IMAGE_MAX = 1 << 20, RAW_MAX = 20000 };
+enum { PREFIX_LEN = 16, IMAGE_MAX = 1 << 20 };
+
+/* Ranges of gzip fill an index; to begin a piece costs xz and zstd more. */
+enum { RAW_MAX = 20000, RAW_MAX_OTHERS = 64 };
 
 enum flags { NO_INDEX = 1, STREAM = 2, MANY_RAW = 4, LITERAL = 8, HOLES = 16 };
 
@@ -56,7 +59,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 /* One or two ranges; or many at equal distances, which an index has hardly room for. */
-static size_t make_raw(struct blockz_range *raw, const uint8_t *p, unsigned flags, uint64_t image_size)
+static size_t make_raw(struct blockz_range *raw, size_t max, const uint8_t *p, unsigned flags, uint64_t image_size)
 {
 	uint64_t first = (load_le32(p) & 0xffffff) % (image_size + 1), len = load_le32(p + 3) & 0xfffff;
 	uint64_t second = (load_le32(p + 6) & 0xffffff) % (image_size + 1);
@@ -67,7 +70,7 @@ static size_t make_raw(struct blockz_range *raw, const uint8_t *p, unsigned flag
 	}
 	uint64_t step = 1 + p[9], part = 1 + len % 64;
 	size_t count = 0;
-	for (uint64_t start = first; start < image_size && count < RAW_MAX; start += part + step)
+	for (uint64_t start = first; start < image_size && count < max; start += part + step)
 		raw[count++] = (struct blockz_range){ start, least(image_size, start + part) };
 	return count;
 }
@@ -92,15 +95,29 @@ static void check_packed(const struct bytes *packed, const struct bytes *image, 
 	struct blockz_map *map = NULL;
 	uint64_t image_size;
 	assert(result->image_size == image->len && result->file_size == packed->len);
-	assert(gunzip(packed->data, packed->len, SIZE_MAX, &unpacked) == ACCEPTED && bytes_equal(&unpacked, image));
+	assert(judge_file(packed->data, packed->len, SIZE_MAX, &unpacked) == ACCEPTED && bytes_equal(&unpacked, image));
 	assert(verify(&file, false, &image_size) == BLOCKZ_OK && image_size == image->len);
 	assert(verify(&file, true, &image_size) == BLOCKZ_OK && image_size == image->len);
 	assert(read_map(&file, false, &map) == BLOCKZ_OK);
-	assert(blockz_map_info(map).index == (result->index_piece_size != 0 ? BLOCKZ_INDEX_HEADER : BLOCKZ_INDEX_NONE));
+	assert((blockz_map_info(map).index != BLOCKZ_INDEX_NONE) == (result->index_piece_size != 0));
 	if (result->index_piece_size != 0)
 		check_raw(map, raw, raw_count);
 	blockz_map_free(map);
 	free(unpacked.data);
+}
+
+/* Levels that take long, or much memory, are for other tests. */
+static void choose_format(struct blockz_pack_options *options, const uint8_t *p)
+{
+	size_t formats = 0, checks = 0;
+	while (blockz_format_at(formats) != NULL)
+		formats++;
+	const struct blockz_format *format = blockz_format_at(p[13] % formats);
+	options->format = format->name;
+	options->level = p[13] % formats == 0 ? p[0] % 13 : 1 + p[0] % 2;
+	while (format->checks != NULL && format->checks[checks] != NULL)
+		checks++;
+	options->check = checks > 0 ? format->checks[p[14] % checks] : NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -117,10 +134,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		make_image(&image, data + PREFIX_LEN, size - PREFIX_LEN);
 	struct blockz_pack_options options = {
-		.format = "gzip", .level = data[0] % 13, .piece_size = (uint64_t)1 << (16 + data[1] % 3),
-		.no_index = flags & NO_INDEX, .raw = raw, .work = { .threads = 1 + (flags >> 7) },
+		.piece_size = (uint64_t)1 << (16 + data[1] % 3), .no_index = flags & NO_INDEX, .raw = raw,
+		.work = { .threads = 1 + (flags >> 7) },
 	};
-	options.raw_count = make_raw(raw, data + 3, flags, image.len);
+	choose_format(&options, data);
+	size_t max = strcmp(options.format, "gzip") == 0 ? RAW_MAX : RAW_MAX_OTHERS;
+	options.raw_count = make_raw(raw, max, data + 3, flags, image.len);
 	struct blockz_source source = { flags & HOLES ? &holes : &plain, &image,
 					flags & STREAM ? BLOCKZ_UNKNOWN : image.len };
 	struct blockz_sink sink = bytes_sink(&packed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any bytes as a file, and an edit of it: where a plan is made, the patched file holds the edited image, by zlib.  The
- * first bytes of the input choose the edit.
+ * Any bytes as a file, and an edit of it: where a plan is made, the patched file holds the edited image, by the
+ * format's own library.  The first bytes of the input choose the edit.
  */
 #include "base/bytes.h"
 #include "reseal.h"
@@ -78,11 +78,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct edited edited = { .old_file = &old };
 	struct blockz_map *map = NULL;
 	uint64_t verified_size;
-	edited.verdict = gunzip(old.data, old.len, IMAGE_MAX, &old_image);
+	edited.verdict = judge_file(old.data, old.len, IMAGE_MAX, &old_image);
 	bool scan = data[7] & 1;
 	if (edited.verdict != TOO_LARGE && read_map(&file, scan, &map) == BLOCKZ_OK) {
+		/* A seek table is kept right even where the map goes without it. */
+		bool unindexed = map->index == BLOCKZ_INDEX_NONE && format_of(old.data, old.len) == GZIP;
 		bool sound = edited.verdict == ACCEPTED &&
-			     (map->index == BLOCKZ_INDEX_NONE || verify(&file, false, &verified_size) == BLOCKZ_OK);
+			     (unindexed || verify(&file, false, &verified_size) == BLOCKZ_OK);
 		if (map->image_size == old_image.len) {
 			struct choice choice = read_choice(data, map->image_size);
 			bytes_append(&edited.image, old_image.data, old_image.len);
@@ -99,5 +101,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
-	return mutate_gzip(data, size, max_size, seed, PREFIX_LEN);
+	return mutate_file(data, size, max_size, seed, PREFIX_LEN);
 }

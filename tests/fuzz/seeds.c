@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Writes first inputs for the fuzz targets into DIR/TARGET/: small files of every layout that there is, by blockz and
- * by zlib, with the targets' own first bytes before them.  usage: seeds DIR
+ * by the libraries of the formats, with the targets' own first bytes before them.  usage: seeds DIR
  */
 #include <stdio.h>
 #include <sys/stat.h>
@@ -24,7 +24,7 @@ static void seed(const char *target, const void *prefix, size_t prefix_len, cons
 	assert(fclose(file) == 0);
 }
 
-/* A gzip file, for the targets that take one. */
+/* A good file, for the targets that take one. */
 static void seed_file(const struct bytes *file)
 {
 	static const uint8_t by_index[] = { 100, 0, 0, 0, 50, 0, 1, 0, 255 };
@@ -94,6 +94,75 @@ static void seed_packed(struct bytes image, uint64_t raw_start, uint64_t raw_end
 	free(image.data);
 }
 
+static void seed_other_formats(struct bytes image, uint64_t raw_start, uint64_t raw_end)
+{
+	static const char *const choices[][2] = {
+		{ "xz", "crc64" }, { "xz", "crc32" }, { "xz", "sha256" }, { "xz", "none" },
+		{ "zstd", "xxh64" }, { "zstd", "none" },
+	};
+	struct blockz_memory memory = bytes_memory(&image);
+	struct blockz_source source = blockz_source_memory(&memory);
+	struct blockz_range raw = { raw_start, raw_end };
+	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+		struct bytes file = { 0 };
+		struct blockz_sink sink = bytes_sink(&file);
+		struct blockz_pack_options options = {
+			.format = choices[i][0], .level = 1, .check = choices[i][1], .piece_size = 65536,
+			.raw = &raw, .raw_count = 1, .work = one_thread,
+		};
+		struct blockz_pack_result result;
+		assert(blockz_pack(&source, &sink, &options, &result, NULL) == BLOCKZ_OK);
+		seed_file(&file);
+		free(file.data);
+	}
+	free(image.data);
+}
+
+/* ---- By liblzma and libzstd ---- */
+
+/* Two Streams with padding behind them; their noise is stored in raw chunks. */
+static void seed_liblzma(struct bytes image)
+{
+	static const uint8_t padding[4];
+	struct bytes file = { 0 };
+	for (int i = 0; i < 2; i++) {
+		size_t len = file.len;
+		bytes_resize(&file, len + lzma_stream_buffer_bound(image.len));
+		lzma_check check = i == 0 ? LZMA_CHECK_CRC32 : LZMA_CHECK_CRC64;
+		assert(lzma_easy_buffer_encode(0, check, NULL, image.data, image.len, file.data, &len, file.len) ==
+		       LZMA_OK);
+		file.len = len;
+		seed_file(&file);
+		bytes_append(&file, padding, sizeof(padding));
+	}
+	seed_file(&file);
+	free(file.data);
+	free(image.data);
+}
+
+/* Frames with and without checksum and content size, one that decoders pass over, and one of no bytes. */
+static void seed_libzstd(struct bytes image)
+{
+	static const uint8_t skippable[] = { 0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 1, 2 };
+	struct bytes file = { 0 };
+	ZSTD_CCtx *context = ZSTD_createCCtx();
+	assert(context != NULL);
+	for (int i = 0; i < 4; i++) {
+		size_t len = file.len, from = i == 3 ? image.len : 0;
+		ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, i & 1);
+		ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, i < 2);
+		bytes_resize(&file, len + ZSTD_compressBound(image.len));
+		size_t added = ZSTD_compress2(context, file.data + len, file.len - len, image.data, image.len - from);
+		assert(!ZSTD_isError(added));
+		file.len = len + added;
+		seed_file(&file);
+		bytes_append(&file, skippable, sizeof(skippable));
+	}
+	ZSTD_freeCCtx(context);
+	free(file.data);
+	free(image.data);
+}
+
 /* ---- By zlib ---- */
 
 static void append_member(struct bytes *file, const struct bytes *image, int level, int strategy, int window_bits,
@@ -140,6 +209,10 @@ static void seed_pack(void)
 		{ 6, 0, 1 | 2, 0, 0, 1, 0, 1 },      /* a stream */
 		{ 9, 1, 4 | 16, 0, 0, 0, 8, 0, [12] = 2 }, /* many raw ranges, and holes */
 		{ 12, 0, 8 | 128, 3, 0, 0, 5, 0 },   /* the bytes themselves, in two threads */
+		{ 1, 0, 16, 0, 1, 0, 0, 8, [13] = 1 }, /* xz */
+		{ 1, 0, 4 | 16, 0, 0, 0, 8, 0, [12] = 2, [13] = 1, [14] = 2 },
+		{ 1, 0, 16, 0, 1, 0, 0, 8, [13] = 2 }, /* zstd */
+		{ 1, 0, 4 | 16, 0, 0, 0, 8, 0, [12] = 2, [13] = 2, [14] = 1 },
 	};
 	static uint8_t script[] = { 1, 200, 0, 255, 2, 90, 0, 10, 3, 250, 7, 255, 0, 128, 2, 255, 5, 3 };
 	struct bytes rest = { script, sizeof(script), sizeof(script) };
@@ -195,6 +268,12 @@ int main(int argc, char **argv)
 	seed_zlib(make_image(100, 5000, 600000), 6, Z_DEFAULT_STRATEGY, 300000);
 	/* A piece too long for memory. */
 	seed_zlib(make_image(1000, 0, 17 << 20), 6, Z_DEFAULT_STRATEGY, 100);
+	seed_other_formats(make_image(0, 0, 0), 0, 0);
+	seed_other_formats(make_image(3000, 500, 0), 100, 2000);
+	seed_other_formats(make_image(1000, 0, 300000), 200000, 200100);
+	seed_other_formats(make_image(70000, 0, 140000), 65000, 65536);
+	seed_liblzma(make_image(500, 6000, 300));
+	seed_libzstd(make_image(500, 6000, 300));
 	seed_pack();
 	seed_journal();
 	seed_foreign();
