@@ -179,6 +179,58 @@ START_TEST(lying_index)
 }
 END_TEST
 
+/* Without sizes in the header, and within the same four bytes, only the Index tells how long a Block is. */
+START_TEST(lengths_within_the_padding)
+{
+	for (size_t len = 300; len < 310; len++) {
+		struct bytes file = xz_easy(image_new(IMAGE_TEXT, len), 1, checks[_i]);
+		lzma_index *index = NULL;
+		uint64_t limit = UINT64_MAX;
+		size_t pos = xz_index_off(file);
+		lzma_index_iter iter;
+		ck_assert_int_eq(lzma_index_buffer_decode(&index, &limit, NULL, file.data, &pos, file.len), LZMA_OK);
+		lzma_index_iter_init(&iter, index);
+		ck_assert(!lzma_index_iter_next(&iter, LZMA_INDEX_ITER_BLOCK));
+		uint64_t unpadded = iter.block.unpadded_size, padded = (unpadded + 3) / 4 * 4;
+		lzma_index_end(index, NULL);
+		for (uint64_t said = padded - 3; said <= padded; said++) {
+			const uint64_t records[][2] = { { said, len } };
+			struct bytes lie = with_index(file, records, 1, checks[_i]);
+			ck_assert(is_good(lie, len) == (said == unpadded));
+		}
+	}
+}
+END_TEST
+
+/* That a Block is zeros shows by its size and Check in the Index; its header has to fit all the same. */
+START_TEST(headers_of_zero_blocks)
+{
+	struct bytes file = pack(image_new(IMAGE_ZEROS, 3 * CHUNK), CHUNK, check_names[_i], NULL);
+	struct blockz_verify_result result;
+	size_t off = 12, header_len = ((size_t)file.data[off] + 1) * 4;
+	assert_verifies(file);
+	for (int block = 0; block < 3; block++) {
+		for (size_t bit = 8; bit < 8 * (header_len - 4); bit++) {
+			struct bytes bad = bytes_copy(file);
+			bad.data[off + bit / 8] ^= (uint8_t)(1u << bit % 8);
+			xz_reseal_block_header(bad, off);
+			/* Only another dictionary is as good. */
+			if (is_good(bad, 3 * CHUNK))
+				assert_decodes("xz", bad, image_new(IMAGE_ZEROS, 3 * CHUNK));
+		}
+		/* Both of its sizes. */
+		for (size_t field = 2; field < 6; field++) {
+			struct bytes bad = bytes_copy(file);
+			bad.data[off + field] ^= 1;
+			xz_reseal_block_header(bad, off);
+			for (int quick = 0; quick < 2; quick++)
+				ck_assert_int_ne(verify_file(bad, quick, &result, NULL), BLOCKZ_OK);
+		}
+		off += (xz_index_off(file) - 12) / 3;
+	}
+}
+END_TEST
+
 /* Numbers of the Index that are encoded as they must not be, or stand for more than there is. */
 START_TEST(malformed_index)
 {
@@ -345,6 +397,8 @@ int main(void)
 	tcase_add_loop_test(c, every_flipped_bit, 0, SMALL_FILES);
 	tcase_add_loop_test(c, resealed_noise, 0, 8);
 	tcase_add_test(c, lying_index);
+	tcase_add_loop_test(c, lengths_within_the_padding, 0, 4);
+	tcase_add_loop_test(c, headers_of_zero_blocks, 0, 4);
 	tcase_add_test(c, malformed_index);
 	tcase_add_loop_test(c, raw_headers, 0, 4);
 	tcase_add_loop_test(c, damage_is_never_laundered, 0, 4);
