@@ -47,9 +47,24 @@ static void overwrite(const struct blockz_format *format, const struct tempting 
 	assert_verifies(file);
 }
 
-static void tempt(const struct blockz_format *format, const struct tempting *tempting, int level, uint64_t piece_size)
+/* Options for a level, 0 being one of xz: with each of the format's checks in turn, and the extreme kinds of levels. */
+static struct blockz_pack_options options_at(const struct blockz_format *format, int level, size_t turn)
 {
-	struct blockz_pack_options options = { .level = level, .piece_size = piece_size };
+	size_t checks = 0;
+	while (format->checks[checks] != NULL)
+		checks++;
+	return (struct blockz_pack_options){
+		.level = level == 0 ? BLOCKZ_LEVEL_0 : level,
+		.extreme = strcmp(format->name, "xz") == 0 && turn / 4 % 2 != 0,
+		.check = format->checks[turn % checks],
+	};
+}
+
+static void tempt(const struct blockz_format *format, const struct tempting *tempting, int level, size_t turn,
+		  uint64_t piece_size)
+{
+	struct blockz_pack_options options = options_at(format, level, turn);
+	options.piece_size = piece_size;
 	size_t unbound = pack_image(format, tempting->image, options, NULL).len;
 	options.raw = &tempting->raw;
 	options.raw_count = 1;
@@ -79,10 +94,10 @@ START_TEST(nothing_refers_into_raw_ranges)
 	const uint64_t sizes[] = { format->piece_size_min, 4 * format->piece_size_min, format->piece_size_default };
 	for (int level = format->level_min; level <= format->level_max; level += sanitized ? 4 : 1)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-			tempt(format, &cases[i], level, sizes[((size_t)level + i) % 3]);
+			tempt(format, &cases[i], level, (size_t)level + i, sizes[((size_t)level + i) % 3]);
 	for (size_t size = 0; size < 3; size++)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-			tempt(format, &cases[i], 0, sizes[size]);
+			tempt(format, &cases[i], format->level_default, size, sizes[size]);
 }
 END_TEST
 
@@ -95,7 +110,9 @@ START_TEST(ranges_with_equal_content_are_apart)
 		memcpy(image.data + i * 9001, image.data, 9001);
 	const struct blockz_range raw[] = { { 9001, 2 * 9001 }, { 3 * 9001, 4 * 9001 } };
 	for (int level = format->level_min; level <= format->level_max; level++) {
-		struct blockz_pack_options options = { .level = level, .raw = raw, .raw_count = 2 };
+		struct blockz_pack_options options = options_at(format, level, (size_t)level);
+		options.raw = raw;
+		options.raw_count = 2;
 		struct bytes file = pack_image(format, image, options, NULL), edited = bytes_copy(image);
 		for (size_t i = 0; i < 2; i++) {
 			complement(edited, raw[i]);
