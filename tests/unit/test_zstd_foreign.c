@@ -461,6 +461,36 @@ START_TEST(long_frame_of_zeros)
 }
 END_TEST
 
+/* A frame of raw blocks as ours, but longer: it is changed without having all of it in memory. */
+START_TEST(long_frame_of_raw_blocks)
+{
+	struct bytes image = bytes_new(100 * MIB), room = bytes_new(BLOCK);
+	struct zst_file file = { .bytes = { bytes_new(101 * MIB).data, 0 }, .room = 101 * MIB };
+	zst_put_raw_frame(&file, image, BLOCK, ZST_SIZE_4 | (_i == 0 ? 0 : ZST_CHECKSUM), 0x38);
+	struct blockz_edit edit = edit_from(image, (struct blockz_range){ 50 * MIB, 50 * MIB + 5000 });
+	struct blockz_plan_info info;
+	const struct rlimit limit = { 320 * MIB, 320 * MIB };
+	memset(image.data + 50 * MIB, 'n', 5000);
+	if (!sanitized)
+		ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	/* A checksum over all of it would have to be made anew. */
+	enum blockz_status status = patch_file(file.bytes, true, &edit, 1, &info, NULL);
+	assert_verifies(file.bytes);
+	ck_assert_int_eq(status, _i == 0 ? BLOCKZ_OK : BLOCKZ_UNSUPPORTED);
+	if (_i == 1)
+		return;
+	ck_assert_uint_eq(info.payload_bytes, 5000);
+	struct blockz_source source = bytes_source(file.bytes);
+	struct blockz_map *map = map_of(source, true);
+	struct blockz_reader *reader = NULL;
+	ck_assert_int_eq(blockz_reader_new(&source, map, &reader, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_reader_read(reader, room.data, 10000, 50 * MIB - 100, NULL), BLOCKZ_OK);
+	ck_assert_mem_eq(room.data, image.data + 50 * MIB - 100, 10000);
+	blockz_reader_free(reader);
+	blockz_map_free(map);
+}
+END_TEST
+
 /* Frames that say they hold 4 GiB, each another length: what costs time is not done for each. */
 START_TEST(lengths_that_nobody_can_sum)
 {
@@ -503,6 +533,7 @@ int main(void)
 	tcase_add_test(c, long_frame_with_a_table);
 	tcase_add_test(c, content_that_ends_like_a_table);
 	tcase_add_test(c, long_frame_of_zeros);
+	tcase_add_loop_test(c, long_frame_of_raw_blocks, 0, 2);
 	tcase_add_test(c, lengths_that_nobody_can_sum);
 	return case_run("zstd_foreign", c);
 }
