@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* zstd files that others write: by libzstd, and frame by frame, block by block; and a seek table read by its description. */
+/* zstd files that others write: by libzstd, and block by block; and a seek table read by its description. */
 #ifndef UNIT_FOREIGN_ZST_H
 #define UNIT_FOREIGN_ZST_H
 

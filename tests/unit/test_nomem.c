@@ -275,8 +275,8 @@ static void empty_sink(void)
 static enum blockz_status pack_by(int level, const char *check, struct blockz_fault *fault)
 {
 	const struct blockz_pack_options options = {
-		.format = format->name, .level = level, .check = check, .piece_size = 64 * KIB, .raw = raw, .raw_count = 2,
-		.work = serial,
+		.format = format->name, .level = level, .check = check, .piece_size = 64 * KIB,
+		.raw = raw, .raw_count = 2, .work = serial,
 	};
 	struct blockz_pack_result result;
 	return blockz_pack(&image_source, &(struct blockz_sink){ &sink_ops, &sink }, &options, &result, fault);
@@ -565,7 +565,8 @@ static bool run_failing(const struct operation *operation, size_t n)
 		ck_assert_msg(operation->is_right == NULL || operation->is_right(), "%s", operation->name);
 		return false;
 	}
-	ck_assert_msg(status == BLOCKZ_FAILED, "%s, %s, allocation %zu: status %d", format->name, operation->name, n, status);
+	ck_assert_msg(status == BLOCKZ_FAILED, "%s, %s, allocation %zu: status %d", format->name, operation->name, n,
+		      status);
 	ck_assert_int_eq(fault.status, BLOCKZ_FAILED);
 	ck_assert_msg(strstr(fault.text, strerror(ENOMEM)) != NULL, "%s, %s: %s", format->name, operation->name,
 		      fault.text);

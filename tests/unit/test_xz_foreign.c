@@ -463,7 +463,8 @@ START_TEST(lengths_that_nobody_can_sum)
 		lzma_options_lzma options = { .dict_size = LZMA_DICT_SIZE_MIN };
 		lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
 		lzma_block block = {
-			.check = LZMA_CHECK_SHA256, .compressed_size = 64, .uncompressed_size = 64 * MIB + i, .filters = filters,
+			.check = LZMA_CHECK_SHA256, .compressed_size = 64, .uncompressed_size = 64 * MIB + i,
+			.filters = filters,
 		};
 		ck_assert_int_eq(lzma_block_header_size(&block), LZMA_OK);
 		ck_assert_int_eq(lzma_block_header_encode(&block, p), LZMA_OK);

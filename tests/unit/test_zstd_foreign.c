@@ -75,7 +75,8 @@ START_TEST(frames_and_skippable_frames)
 			zst_put_skippable(&file, round % 16, round);
 		for (int i = 0; i < 8; i++) {
 			const struct zst_parameter checksum = { ZSTD_c_checksumFlag, (int)rnd_below(2) };
-			struct bytes part = image_new((enum image_kind)rnd_below(IMAGE_KINDS), (size_t)rnd_below(20000) / (i % 3 + 1));
+			size_t len = (size_t)rnd_below(20000) / (i % 3 + 1);
+			struct bytes part = image_new((enum image_kind)rnd_below(IMAGE_KINDS), len);
 			if (rnd() % 4 == 0)
 				part.len = 0;
 			struct bytes frame = zst_compress(part, rnd() % 2, &checksum, 1);
@@ -284,7 +285,8 @@ END_TEST
 START_TEST(headers_that_are_nearly_ours)
 {
 	struct bytes image = image_new(IMAGE_NOISE, 5000);
-	const uint8_t dictionary_0[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x40 | 2, 0x38, 0, 0, (5000 - 256) & 0xff, (5000 - 256) >> 8 };
+	enum { SIZE = 5000 - 256 };
+	const uint8_t dictionary_0[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x40 | 2, 0x38, 0, 0, SIZE & 0xff, SIZE >> 8 };
 	struct zst_file unused = { .room = 0 }, dictionary = { .room = 0 };
 	zst_put_raw_frame(&unused, image, BLOCK, ZST_SIZE_4 | 0x10, 0x38);
 	zst_put(&dictionary, dictionary_0, sizeof(dictionary_0));
@@ -308,7 +310,8 @@ END_TEST
 START_TEST(windows_that_are_too_small)
 {
 	const struct zst_parameter wide[] = { { ZSTD_c_windowLog, 20 }, { ZSTD_c_checksumFlag, 1 } };
-	struct bytes noise = image_new(IMAGE_NOISE, 700000), far = bytes_join(noise, noise), image = image_new(IMAGE_NOISE, BLOCK);
+	struct bytes noise = image_new(IMAGE_NOISE, 700000), far = bytes_join(noise, noise);
+	struct bytes image = image_new(IMAGE_NOISE, BLOCK);
 	struct zst_file files[4] = { { .room = 0 } };
 	zst_put_raw_frame(&files[0], image, BLOCK, ZST_SIZE_4, 6 << 3); /* 64 KiB */
 	zst_put_header(&files[1], ZST_SIZE_4, 0, BLOCK);                /* 1 KiB */
