@@ -109,7 +109,7 @@ static void assert_file_is_right(struct served *self)
 	assert_verifies(file);
 }
 
-static void assert_reads(struct served *self)
+static void assert_served(struct served *self)
 {
 	struct bytes found = bytes_new(self->image.len);
 	ck_assert_int_eq(blockz_disk_read(self->disk, found.data, found.len, 0, &self->fault), BLOCKZ_OK);
@@ -128,14 +128,6 @@ static const struct variant variants[] = {
 	{ "xz", "sha256", false }, { "xz", "none", false }, { "zstd", NULL, false },
 };
 enum { VARIANTS = sizeof(variants) / sizeof(variants[0]) };
-
-static const struct blockz_format *format_named(const char *name)
-{
-	size_t i = 0;
-	while (strcmp(blockz_format_at(i)->name, name) != 0)
-		i++;
-	return blockz_format_at(i);
-}
 
 static struct bytes image_with_zeros(void)
 {
@@ -268,7 +260,7 @@ START_TEST(threads_read_and_write_as_in_an_array)
 	for (int round = 0; round < 6; round++) {
 		serve(&served, round % 2 == 0 ? BLOCKZ_COMMIT_CLOSE : BLOCKZ_COMMIT_FLUSH);
 		run_threads(&served, counts[round % 3]);
-		assert_reads(&served);
+		assert_served(&served);
 		close_disk(&served);
 		assert_file_is_right(&served);
 	}
@@ -317,7 +309,7 @@ START_TEST(a_store_without_a_journal_is_read_only)
 		ck_assert(!blockz_disk_is_writable(served.disk));
 		ck_assert_int_eq(blockz_disk_write(served.disk, "x", 1, 0, &served.fault), BLOCKZ_UNSUPPORTED);
 		ck_assert_int_eq(blockz_disk_flush(served.disk, &served.fault), BLOCKZ_OK);
-		assert_reads(&served);
+		assert_served(&served);
 		close_disk(&served);
 	}
 	finish(&served);
@@ -625,14 +617,14 @@ START_TEST(raw_bytes_in_a_compressed_piece_of_gzip_can_be_written)
 		size_t len = (size_t)(range.end - range.start);
 		if (!range.patchable)
 			continue;
-		assert_reads(&served);
+		assert_served(&served);
 		complement(image, (struct blockz_range){ range.start, range.end });
 		ck_assert_int_eq(blockz_disk_write(served.disk, image.data + range.start, len, range.start, &served.fault),
 				 BLOCKZ_OK);
 		written += len;
 	}
 	ck_assert_uint_gt(written, 0);
-	assert_reads(&served);
+	assert_served(&served);
 	close_disk(&served);
 	assert_file_is_right(&served);
 	finish(&served);
