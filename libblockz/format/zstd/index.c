@@ -142,8 +142,7 @@ static bool is_raw_frame(const struct reader *reader, const struct frame_header 
 {
 	uint64_t start = reader->image_pos, end = start + entry->image_len;
 	uint8_t ours[RAW_HEADER_LEN];
-	if (len < RAW_HEADER_LEN + BLOCK_HEADER_LEN || entry->image_len > RAW_PIECE_MAX ||
-	    entry->file_len != raw_frame_len(start, end, header->checksum))
+	if (len < RAW_HEADER_LEN + BLOCK_HEADER_LEN || entry->file_len != raw_frame_len(start, end, header->checksum))
 		return false;
 	raw_frame_header(ours, entry->image_len, header->checksum);
 	struct block_header block = block_header_load(bytes + RAW_HEADER_LEN);

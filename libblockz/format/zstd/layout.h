@@ -35,7 +35,6 @@ enum {
 	RAW_DESCRIPTOR = 2 << FHD_CONTENT_SIZE_SHIFT,
 	RAW_HEADER_LEN = 10,
 	RAW_PAYLOAD = BLOCK_MAX,
-	RAW_PIECE_MAX = 16 << 20, /* image bytes; frames that are longer are not handled whole, as raw pieces are */
 	RAW_RUN_MIN = 4096, /* shorter runs of raw blocks in other programs' files are not worth a place in a map */
 };
 

@@ -202,7 +202,6 @@ static enum blockz_status add_spans(struct scan *scan, uint64_t base, struct blo
 static bool is_raw_frame(const struct scan *scan, uint64_t size)
 {
 	return scan->ours && scan->header.len == RAW_HEADER_LEN && scan->header.window == BLOCK_MAX && size > 0 &&
-	       size <= RAW_PIECE_MAX &&
 	       scan->pos - scan->frame_off == raw_frame_len(scan->image_pos, scan->image_pos + size, scan->header.checksum);
 }
 
