@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "format/zstd/frame.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 #include "base/fault.h"
 
@@ -89,6 +91,13 @@ void raw_frame_header(uint8_t bytes[RAW_HEADER_LEN], uint64_t content_size, bool
 	bytes[4] = RAW_DESCRIPTOR | (checksum ? FHD_CHECKSUM : 0);
 	bytes[5] = RAW_WINDOW_DESCRIPTOR;
 	store_le32(bytes + 6, (uint32_t)content_size);
+}
+
+bool is_raw_frame_header(const uint8_t *bytes, const struct frame_header *header)
+{
+	uint8_t ours[RAW_HEADER_LEN];
+	raw_frame_header(ours, header->content_size, header->checksum);
+	return header->len == sizeof(ours) && memcmp(bytes, ours, sizeof(ours)) == 0;
 }
 
 bool looks_zero(struct zero_sums *sums, uint64_t file_len, uint64_t image_len, uint32_t checksum)

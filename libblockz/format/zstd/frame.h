@@ -33,6 +33,8 @@ void block_header_store(uint8_t bytes[BLOCK_HEADER_LEN], const struct block_head
 /* Bytes of the image range [start, end), not empty, as a frame of raw blocks. */
 uint64_t raw_frame_len(uint64_t start, uint64_t end, bool checksum);
 void raw_frame_header(uint8_t bytes[RAW_HEADER_LEN], uint64_t content_size, bool checksum);
+/* True if bytes, as many as the header has, are the header of such a frame. */
+bool is_raw_frame_header(const uint8_t *bytes, const struct frame_header *header);
 
 /*
  * True if a frame of these lengths and this checksum holds nothing but zeros, by all that can be told without decoding it:

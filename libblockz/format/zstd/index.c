@@ -141,12 +141,10 @@ static bool is_raw_frame(const struct reader *reader, const struct frame_header 
 			 const uint8_t *bytes, size_t len)
 {
 	uint64_t start = reader->image_pos, end = start + entry->image_len;
-	uint8_t ours[RAW_HEADER_LEN];
 	if (len < RAW_HEADER_LEN + BLOCK_HEADER_LEN || entry->file_len != raw_frame_len(start, end, header->checksum))
 		return false;
-	raw_frame_header(ours, entry->image_len, header->checksum);
 	struct block_header block = block_header_load(bytes + RAW_HEADER_LEN);
-	return memcmp(bytes, ours, sizeof(ours)) == 0 && block.type == BLOCK_RAW &&
+	return is_raw_frame_header(bytes, header) && block.type == BLOCK_RAW &&
 	       block.size == raw_block_end(start, end) - start;
 }
 

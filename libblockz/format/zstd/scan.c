@@ -37,7 +37,7 @@ struct scan {
 	uint64_t frame_off, pos;
 	struct frame_header header;
 	bool compressed; /* a compressed block was seen */
-	bool ours;       /* all blocks so far are laid out as blockz lays them out */
+	bool ours;       /* its header and all blocks so far are as blockz lays them out */
 	uint64_t tail_len;
 	struct part *parts;
 	size_t part_count, run_first;
@@ -201,7 +201,7 @@ static enum blockz_status add_spans(struct scan *scan, uint64_t base, struct blo
 
 static bool is_raw_frame(const struct scan *scan, uint64_t size)
 {
-	return scan->ours && scan->header.len == RAW_HEADER_LEN && scan->header.window == BLOCK_MAX && size > 0 &&
+	return scan->ours && size > 0 &&
 	       scan->pos - scan->frame_off == raw_frame_len(scan->image_pos, scan->image_pos + size, scan->header.checksum);
 }
 
@@ -251,7 +251,7 @@ static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, si
 	scan->frame_off = scan->pos;
 	scan->pos += scan->header.len;
 	scan->compressed = false;
-	scan->ours = true;
+	scan->ours = status == BLOCKZ_OK && is_raw_frame_header(bytes, &scan->header);
 	scan->tail_len = scan->run_len = 0;
 	scan->part_count = scan->run_first = 0;
 	for (bool last = false; !last && status == BLOCKZ_OK;)
