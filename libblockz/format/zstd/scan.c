@@ -33,6 +33,7 @@ struct scan {
 	struct peek peek;
 	uint64_t image_pos;
 	struct zero_sums zero_sums;
+	bool ends_skippable; /* the frame passed last is one that decoders pass over */
 	/* The frame being walked. */
 	uint64_t frame_off, pos;
 	struct frame_header header;
@@ -250,7 +251,7 @@ static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, si
 	uint64_t size = 0;
 	scan->frame_off = scan->pos;
 	scan->pos += scan->header.len;
-	scan->compressed = false;
+	scan->compressed = scan->ends_skippable = false;
 	scan->ours = status == BLOCKZ_OK && is_raw_frame_header(bytes, &scan->header);
 	scan->tail_len = scan->run_len = 0;
 	scan->part_count = scan->run_first = 0;
@@ -287,11 +288,13 @@ static enum blockz_status scan_next(struct scan *scan, struct blockz_fault *faul
 	if (skip > scan->map->file_size - scan->pos)
 		return fault_set(fault, BLOCKZ_DAMAGED, scan->map->file_size, "file ends within a skippable frame");
 	scan->pos += skip;
+	scan->ends_skippable = true;
 	return BLOCKZ_OK;
 }
 
+/* *ends_skippable_ret: the file ends with a frame that decoders pass over, which a seek table is too. */
 static enum blockz_status map_by_scan(const struct blockz_source *file, struct blockz_map *map,
-				      struct blockz_fault *fault)
+				      bool *ends_skippable_ret, struct blockz_fault *fault)
 {
 	struct scan *scan = calloc(1, sizeof(*scan));
 	if (scan == NULL)
@@ -302,6 +305,7 @@ static enum blockz_status map_by_scan(const struct blockz_source *file, struct b
 	while (scan->pos < map->file_size && status == BLOCKZ_OK)
 		status = scan_next(scan, fault);
 	map->image_size = scan->image_pos;
+	*ends_skippable_ret = scan->ends_skippable;
 	free(scan->parts);
 	free(scan);
 	return status;
@@ -313,7 +317,7 @@ enum blockz_status zstd_map(const struct blockz_source *file, bool scan, struct 
 			    struct blockz_fault *fault)
 {
 	struct blockz_fault why;
-	bool found = false;
+	bool found = false, ends_skippable = false;
 	if (!scan) {
 		enum blockz_status status = seek_table_read(file, map, &found, &why);
 		if (status == BLOCKZ_OK && found)
@@ -328,6 +332,10 @@ enum blockz_status zstd_map(const struct blockz_source *file, bool scan, struct 
 		if (status == BLOCKZ_DAMAGED)
 			map->index_fault = why;
 	}
-	enum blockz_status status = map_by_scan(file, map, fault);
+	enum blockz_status status = map_by_scan(file, map, &ends_skippable, fault);
+	if (status == BLOCKZ_OK && !ends_skippable) { /* content that ends like a table is none */
+		map->index_fault = (struct blockz_fault){ .status = BLOCKZ_OK };
+		return BLOCKZ_OK;
+	}
 	return status == BLOCKZ_OK ? seek_table_add_checks(file, map, fault) : status;
 }
