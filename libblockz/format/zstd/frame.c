@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "format/zstd/frame.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -64,6 +65,40 @@ struct block_header block_header_load(const uint8_t bytes[BLOCK_HEADER_LEN])
 {
 	uint32_t value = load_le16(bytes) | (uint32_t)bytes[2] << 16;
 	return (struct block_header){ value & 1, (enum block_type)(value >> 1 & 3), value >> 3 };
+}
+
+enum blockz_status block_header_check(const struct block_header *block, const struct frame_header *header,
+				      uint64_t file_off, struct blockz_fault *fault)
+{
+	uint64_t most = header->window < BLOCK_MAX ? header->window : BLOCK_MAX;
+	if (block->type == BLOCK_RESERVED || block->size > most)
+		return fault_set(fault, BLOCKZ_DAMAGED, file_off,
+				 "block of type %d with %" PRIu32 " bytes, at most %" PRIu64 " are allowed", (int)block->type,
+				 block->size, most);
+	return BLOCKZ_OK;
+}
+
+enum blockz_status frame_walk(const uint8_t *bytes, size_t len, uint64_t file_off, struct frame_header *header_ret,
+			      struct blockz_fault *fault)
+{
+	struct block_header block = { .last = false };
+	enum blockz_status status = frame_header_parse(bytes, len, file_off, header_ret, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	size_t pos = header_ret->len;
+	while (!block.last && len - pos >= BLOCK_HEADER_LEN) {
+		block = block_header_load(bytes + pos);
+		status = block_header_check(&block, header_ret, file_off + pos, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		size_t size = block.type == BLOCK_RLE ? 1 : block.size;
+		if (size > len - pos - BLOCK_HEADER_LEN)
+			break;
+		pos += BLOCK_HEADER_LEN + size;
+	}
+	if (!block.last || len - pos != (header_ret->checksum ? CHECKSUM_LEN : 0))
+		return fault_set(fault, BLOCKZ_DAMAGED, file_off + pos, "a frame does not end where its piece does");
+	return BLOCKZ_OK;
 }
 
 void block_header_store(uint8_t bytes[BLOCK_HEADER_LEN], const struct block_header *header)

@@ -28,7 +28,17 @@ struct block_header {
 };
 
 struct block_header block_header_load(const uint8_t bytes[BLOCK_HEADER_LEN]);
+/* Refuses one, at file_off, that no frame of this header can have.  Errors: BLOCKZ_DAMAGED. */
+enum blockz_status block_header_check(const struct block_header *block, const struct frame_header *header,
+				      uint64_t file_off, struct blockz_fault *fault);
 void block_header_store(uint8_t bytes[BLOCK_HEADER_LEN], const struct block_header *header);
+
+/*
+ * Shows that len bytes, which stand at file_off, are one frame by its header and those of its blocks, none of which has more
+ * bytes than its window allows.  Errors: as for the header.
+ */
+enum blockz_status frame_walk(const uint8_t *bytes, size_t len, uint64_t file_off, struct frame_header *header_ret,
+			      struct blockz_fault *fault);
 
 /* Bytes of the image range [start, end), not empty, as a frame of raw blocks. */
 uint64_t raw_frame_len(uint64_t start, uint64_t end, bool checksum);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Decoding one frame.  libzstd verifies its checksum. */
+/*
+ * Decoding one frame.  libzstd verifies its checksum.
+ *
+ * Decoding to memory that holds the whole frame, libzstd takes matches from further back than the window reaches, which a
+ * decoder that keeps no more than the window cannot.  Strict decoding makes it keep no more.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <zstd.h>
@@ -54,16 +59,34 @@ static enum blockz_status refuse(size_t result, uint64_t file_off, struct blockz
 	}
 }
 
+/* The last byte comes alone: libzstd decodes a frame that it has whole as if it were not asked to stream. */
+static size_t decode_strict(ZSTD_DCtx *context, const struct unit *unit, uint8_t *out, size_t out_len)
+{
+	ZSTD_outBuffer to = { out, out_len, 0 };
+	ZSTD_inBuffer from = { unit->bytes, unit->len - 1, 0 };
+	size_t result = ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
+	for (size_t before = 1; !ZSTD_isError(result) && from.pos + to.pos != before;) {
+		before = from.pos + to.pos;
+		if (from.pos == from.size)
+			from.size = unit->len;
+		result = ZSTD_decompressStream(context, &to, &from);
+		if (result == 0)
+			break;
+	}
+	return ZSTD_isError(result) ? result : result == 0 && from.pos == unit->len ? to.pos : 0;
+}
+
 enum blockz_status zstd_decode(void *memory, const struct unit *unit, uint8_t *out, size_t out_len,
 			       struct blockz_fault *fault)
 {
 	const struct decoder *decoder = memory;
-	size_t frame_len = ZSTD_findFrameCompressedSize(unit->bytes, unit->len);
-	if (ZSTD_isError(frame_len))
-		return refuse(frame_len, unit->file_off, fault);
-	if (frame_len != unit->len)
-		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + frame_len, "a frame ends here, before its piece does");
-	size_t result = ZSTD_decompressDCtx(decoder->context, out, out_len, unit->bytes, unit->len);
+	struct frame_header header;
+	enum blockz_status status = frame_walk(unit->bytes, unit->len, unit->file_off, &header, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	size_t result = unit->strict && header.window < out_len
+				? decode_strict(decoder->context, unit, out, out_len)
+				: ZSTD_decompressDCtx(decoder->context, out, out_len, unit->bytes, unit->len);
 	if (ZSTD_isError(result))
 		return refuse(result, unit->file_off, fault);
 	if (result != out_len)

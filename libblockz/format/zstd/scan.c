@@ -104,10 +104,9 @@ static enum blockz_status pass_block(struct scan *scan, bool *last_ret, struct b
 	if (status != BLOCKZ_OK)
 		return status;
 	struct block_header block = block_header_load(bytes);
-	uint64_t most = scan->header.window < BLOCK_MAX ? scan->header.window : BLOCK_MAX;
-	if (block.type == BLOCK_RESERVED || block.size > most)
-		return fault_set(fault, BLOCKZ_DAMAGED, scan->pos, "block of type %d with %u bytes, at most %u are allowed",
-				 (int)block.type, (unsigned)block.size, (unsigned)most);
+	status = block_header_check(&block, &scan->header, scan->pos, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	*last_ret = block.last;
 	if (block.type == BLOCK_RAW)
 		status = pass_raw(scan, &block, fault);
