@@ -73,7 +73,8 @@ enum blockz_status zstd_write_piece(void *memory, const struct written_piece *pi
 }
 
 /* An image of no bytes is one frame: its single block is the last, and empty. */
-static size_t put_empty_frame(const struct writer *writer, uint8_t *bytes, uint32_t *checksum_ret)
+static enum blockz_status put_empty_frame(const struct writer *writer, uint8_t *bytes, size_t *len_ret,
+					  uint32_t *checksum_ret, struct blockz_fault *fault)
 {
 	static const struct block_header header = { true, BLOCK_RAW, 0 };
 	uint8_t field[CHECK_LEN_MAX];
@@ -83,12 +84,15 @@ static size_t put_empty_frame(const struct writer *writer, uint8_t *bytes, uint3
 	bytes[5] = 0; /* content size */
 	block_header_store(bytes + len, &header);
 	len += BLOCK_HEADER_LEN;
-	if (writer->checksum && check_sum(CHECK_XXH64_LOW32, "", 0, field)) {
+	if (writer->checksum) {
+		if (!check_sum(CHECK_XXH64_LOW32, "", 0, field))
+			return fault_nomem(fault);
 		memcpy(bytes + len, field, CHECKSUM_LEN);
 		*checksum_ret = load_le32(field);
 		len += CHECKSUM_LEN;
 	}
-	return len;
+	*len_ret = len;
+	return BLOCKZ_OK;
 }
 
 static uint8_t *put_entry(const struct writer *writer, uint8_t *p, const struct entry *entry)
@@ -120,10 +124,12 @@ enum blockz_status zstd_write_tail(void *memory, struct buffer *out, size_t *len
 	struct writer *writer = memory;
 	uint8_t empty[32];
 	uint32_t checksum = 0;
-	size_t empty_len = writer->frames == 0 ? put_empty_frame(writer, empty, &checksum) : 0;
-	if (empty_len > 0) {
+	size_t empty_len = 0;
+	if (writer->frames == 0) {
+		enum blockz_status status = put_empty_frame(writer, empty, &empty_len, &checksum, fault);
 		struct written_piece piece = { .file_len = empty_len, .units = 1, .tag = checksum };
-		enum blockz_status status = zstd_write_piece(writer, &piece, fault);
+		if (status == BLOCKZ_OK)
+			status = zstd_write_piece(writer, &piece, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 	}
