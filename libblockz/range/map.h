@@ -23,7 +23,7 @@ struct piece {
 	uint64_t start;    /* image offset; it ends where the next piece starts */
 	uint64_t file_off; /* of its first byte */
 	uint64_t file_len;
-	uint32_t crc;      /* CRC-32 of its image bytes, where has_crc; its method is CHECK_CRC32 then */
+	uint32_t crc;      /* where has_crc: check of its image bytes that its own do not hold, by a method of four bytes */
 	uint32_t kind : 2; /* enum blockz_kind; BLOCKZ_COMPRESSED may have raw spans inside */
 	uint32_t has_crc : 1;
 	uint32_t method : 3; /* enum check_method of the checks over its bytes */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/fault.h"
 #include "io/access.h"
 #include "stream/zeros.h"
@@ -58,22 +59,29 @@ static enum blockz_status read_in(struct piece_reader *reader, uint64_t off, uin
 	return read_file(reader->file, reader->in.bytes, (size_t)len, off, fault);
 }
 
-/* The linear check of a piece's bytes, for whoever wants it, and compared with the map's CRC-32 if it has one. */
+/* The linear check of a piece's bytes, for whoever wants it; and the map's check of them is compared, if it has one. */
 static enum blockz_status check_crc(const struct piece_reader *reader, size_t index, const uint8_t *bytes,
 				    uint64_t *crc_ret, struct blockz_fault *fault)
 {
 	const struct piece *piece = &reader->map->pieces[index];
 	const struct check_facts *facts = &check_methods[piece->method];
-	if (facts->poly == NULL || (!piece->has_crc && crc_ret == NULL))
+	uint8_t field[CHECK_LEN_MAX] = { 0 };
+	if (!piece->has_crc && (facts->poly == NULL || crc_ret == NULL))
 		return BLOCKZ_OK;
-	uint64_t crc = facts->update(0, bytes, (size_t)piece_image_len(reader->map, index));
-	if (piece->has_crc && piece->crc != crc)
-		return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off,
-				 "CRC-32 of the piece at image offset %" PRIu64 " is %08" PRIx64 ", expected %08" PRIx32,
-				 piece->start, crc, piece->crc);
+	if (!check_sum(piece->method, bytes, (size_t)piece_image_len(reader->map, index), field))
+		return fault_nomem(fault);
 	if (crc_ret != NULL)
-		*crc_ret = crc;
-	return BLOCKZ_OK;
+		*crc_ret = load_le64(field);
+	return piece_compare_crc(piece, field, fault);
+}
+
+enum blockz_status piece_compare_crc(const struct piece *piece, const uint8_t *field, struct blockz_fault *fault)
+{
+	if (!piece->has_crc || piece->crc == load_le32(field))
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off,
+			 "%s of the piece at image offset %" PRIu64 " is %08" PRIx32 ", expected %08" PRIx32,
+			 check_methods[piece->method].name, piece->start, load_le32(field), piece->crc);
 }
 
 enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint64_t *crc_ret,

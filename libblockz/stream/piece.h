@@ -41,6 +41,9 @@ bool piece_is_long(const struct blockz_map *map, size_t index);
 enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint64_t *crc_ret,
 				struct blockz_fault *fault);
 
+/* Compares the check of a piece's image bytes, its field, with that in the map, if it has one. */
+enum blockz_status piece_compare_crc(const struct piece *piece, const uint8_t *field, struct blockz_fault *fault);
+
 /*
  * Proves that units [first, first + count) of a zero piece are zeros: one is decoded, the others have the same bytes.
  */

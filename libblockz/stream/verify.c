@@ -135,6 +135,7 @@ struct long_check {
 	const struct verify *verify;
 	struct verify_job *job;
 	const struct check_facts *facts;
+	struct check_sum sum; /* where the map has a check of the piece */
 	uint64_t pos;
 	enum blockz_status status;
 	struct blockz_fault *fault;
@@ -145,6 +146,7 @@ static bool emit_check(void *ctx, const uint8_t *bytes, size_t len)
 	struct long_check *check = ctx;
 	if (check->verify->joins && check->facts->poly != NULL)
 		check->job->crc = check->facts->update(check->job->crc, bytes, len);
+	check_sum_update(&check->sum, bytes, len);
 	check->status = compare(check->verify, check->job, bytes, len, check->pos, check->fault);
 	check->pos += len;
 	return check->status == BLOCKZ_OK;
@@ -157,12 +159,18 @@ static enum blockz_status work_long(const struct verify *verify, struct verify_j
 	struct long_check check = {
 		.verify = verify, .job = job, .facts = &check_methods[piece->method], .pos = piece->start, .fault = fault,
 	};
+	uint8_t field[CHECK_LEN_MAX] = { 0 };
 	job->crc = 0;
+	if (!check_sum_start(&check.sum, piece->has_crc ? piece->method : CHECK_NONE))
+		return fault_nomem(fault);
 	enum blockz_status status =
 		verify->map->format->decode_long(reader->decoder, verify->file, piece,
 						 piece_image_len(verify->map, job->piece), emit_check, &check, fault);
+	check_sum_finish(&check.sum, field);
 	job->known = true;
-	return status != BLOCKZ_OK ? status : check.status;
+	if (status == BLOCKZ_OK)
+		status = check.status;
+	return status == BLOCKZ_OK ? piece_compare_crc(piece, field, fault) : status;
 }
 
 static enum blockz_status work_zeros(const struct verify *verify, struct verify_job *job,

@@ -125,11 +125,12 @@ static enum blockz_status add_raw(struct reader *reader, const struct piece *pie
 		.start = piece->start, .end = end, .file_off = piece->file_off + RAW_HEADER_LEN,
 		.stride = RAW_PAYLOAD, .header_len = BLOCK_HEADER_LEN, .patchable = true,
 	};
+	const bool has_own = !piece->has_crc && piece->method != CHECK_NONE;
 	const struct check own = { piece->start, end, piece->file_off + piece->file_len - CHECKSUM_LEN,
 				   CHECK_XXH64_LOW32, false };
 	const struct check copy = { piece->start, end, entry->checksum_off, CHECK_XXH64_LOW32, false };
 	enum blockz_status status = map_add_span(reader->map, &span, fault);
-	if (status == BLOCKZ_OK && piece->method != CHECK_NONE)
+	if (status == BLOCKZ_OK && has_own)
 		status = map_add_check(reader->map, &own, fault);
 	if (status == BLOCKZ_OK && reader->table.checksums)
 		status = map_add_check(reader->map, &copy, fault);
@@ -154,7 +155,9 @@ static enum blockz_status add_frame(struct reader *reader, const struct frame_he
 {
 	struct piece piece = {
 		.start = reader->image_pos, .file_off = reader->off, .file_len = entry->file_len, .kind = BLOCKZ_COMPRESSED,
-		.units = 1, .method = header->checksum ? CHECK_XXH64_LOW32 : CHECK_NONE,
+		.units = 1, .method = header->checksum || reader->table.checksums ? CHECK_XXH64_LOW32 : CHECK_NONE,
+		/* Where only the table has it, the decoder does not see it. */
+		.has_crc = !header->checksum && reader->table.checksums, .crc = entry->checksum,
 	};
 	if (reader->table.checksums && looks_zero(&reader->zero_sums, entry->file_len, entry->image_len, entry->checksum))
 		return map_add_zero(reader->map, &piece, entry->image_len, fault);
@@ -173,10 +176,7 @@ static enum blockz_status read_data_frame(struct reader *reader, const struct en
 		return status;
 	if (header.content_size != BLOCKZ_UNKNOWN && header.content_size != entry->image_len)
 		return disagree(reader, "a frame's content size is not what its entry says", fault);
-	if (reader->table.checksums && !header.checksum)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, reader->off,
-				 "a seek table with checksums of frames that have none");
-	reader->pending = reader->table.checksums;
+	reader->pending = reader->table.checksums && header.checksum;
 	reader->pending_checksum = entry->checksum;
 	if (entry->file_len < header.len + BLOCK_HEADER_LEN + (header.checksum ? CHECKSUM_LEN : 0))
 		return disagree(reader, "a frame's length cannot be right", fault);

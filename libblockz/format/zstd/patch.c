@@ -11,7 +11,7 @@ enum blockz_status zstd_layout(const struct blockz_map *map, size_t index, const
 {
 	const struct piece *piece = &map->pieces[index];
 	uint64_t end = map_piece_end(map, index), off = RAW_HEADER_LEN;
-	bool checksum = piece->method != CHECK_NONE;
+	bool checksum = piece->method != CHECK_NONE && !piece->has_crc; /* that would stand in the seek table alone */
 	uint8_t header[RAW_HEADER_LEN];
 	raw_frame_header(header, end - piece->start, checksum);
 	if (piece->file_len != raw_frame_len(piece->start, end, checksum) || memcmp(bytes, header, sizeof(header)) != 0)
