@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
+#include "format/zstd/codec.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/scan.h"
 #include "io/access.h"
@@ -90,6 +91,7 @@ struct reader {
 	bool pending;
 	uint32_t pending_checksum;
 	struct zero_sums zero_sums;
+	void *decoder; /* NULL until one is needed */
 };
 
 static enum blockz_status disagree(const struct reader *reader, const char *what, struct blockz_fault *fault)
@@ -183,7 +185,7 @@ static enum blockz_status read_data_frame(struct reader *reader, const struct en
 	return entry->image_len > 0
 		       ? add_frame(reader, &header, entry, bytes, len, fault)
 		       : zstd_check_empty(reader->table.file, reader->off, entry->file_len, &header, reader->map->window_max,
-					  fault);
+					  &reader->decoder, fault);
 }
 
 static enum blockz_status read_frame(struct reader *reader, struct blockz_fault *fault)
@@ -232,6 +234,7 @@ enum blockz_status seek_table_read(const struct blockz_source *file, struct bloc
 		map->index = BLOCKZ_INDEX_TRAILER;
 		map->image_size = reader->image_pos;
 	}
+	zstd_decoder_free(reader->decoder);
 	free(reader);
 	return status;
 }

@@ -160,7 +160,7 @@ enum blockz_status zstd_decode_long(void *memory, const struct blockz_source *fi
 				    uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
 {
 	const struct decoder *decoder = memory;
-	struct long_frame *frame = calloc(1, sizeof(*frame));
+	struct long_frame *frame = malloc(sizeof(*frame));
 	if (frame == NULL)
 		return fault_nomem(fault);
 	frame->file = file;
@@ -168,6 +168,8 @@ enum blockz_status zstd_decode_long(void *memory, const struct blockz_source *fi
 	frame->image_len = image_len;
 	frame->emit = emit;
 	frame->ctx = ctx;
+	frame->fed = frame->made = 0;
+	frame->in = (ZSTD_inBuffer){ frame->in_bytes, 0, 0 };
 	enum blockz_status status = check_window(frame, decoder->window_max, fault);
 	ZSTD_DCtx_reset(decoder->context, ZSTD_reset_session_only);
 	for (bool stop = false; !stop && status == BLOCKZ_OK;)

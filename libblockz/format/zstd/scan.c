@@ -33,6 +33,7 @@ struct scan {
 	struct peek peek;
 	uint64_t image_pos;
 	struct zero_sums zero_sums;
+	void *decoder;       /* NULL until one is needed */
 	bool ends_skippable; /* the frame passed last is one that decoders pass over */
 	/* The frame being walked. */
 	uint64_t frame_off, pos;
@@ -129,23 +130,26 @@ static bool count_bytes(void *ctx, const uint8_t *bytes, size_t len)
 	return true;
 }
 
+/* *decoder: one that is kept for the next frame, made if it is NULL. */
 static enum blockz_status decode_size(const struct blockz_source *file, uint64_t off, uint64_t file_len,
-				      uint64_t window_max, uint64_t *size_ret, struct blockz_fault *fault)
+				      uint64_t window_max, void **decoder, uint64_t *size_ret,
+				      struct blockz_fault *fault)
 {
 	const struct piece piece = { .file_off = off, .file_len = file_len };
 	uint64_t count = 0;
-	void *decoder = zstd_decoder_new(window_max);
-	if (decoder == NULL)
+	if (*decoder == NULL)
+		*decoder = zstd_decoder_new(window_max);
+	if (*decoder == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = zstd_decode_long(decoder, file, &piece, BLOCKZ_UNKNOWN, count_bytes, &count, fault);
-	zstd_decoder_free(decoder);
+	enum blockz_status status = zstd_decode_long(*decoder, file, &piece, BLOCKZ_UNKNOWN, count_bytes, &count, fault);
 	*size_ret = count;
 	return status;
 }
 
 /* Nearly all are one raw block of no bytes, which is quickly seen. */
 enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t off, uint64_t file_len,
-				    const struct frame_header *header, uint64_t window_max, struct blockz_fault *fault)
+				    const struct frame_header *header, uint64_t window_max, void **decoder,
+				    struct blockz_fault *fault)
 {
 	static const uint8_t block[BLOCK_HEADER_LEN] = { 1 };
 	uint8_t bytes[BLOCK_HEADER_LEN + CHECKSUM_LEN], field[CHECK_LEN_MAX];
@@ -159,19 +163,19 @@ enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t o
 		    (!header->checksum || memcmp(bytes + BLOCK_HEADER_LEN, field, CHECKSUM_LEN) == 0))
 			return BLOCKZ_OK;
 	}
-	enum blockz_status status = decode_size(file, off, file_len, window_max, &size, fault);
+	enum blockz_status status = decode_size(file, off, file_len, window_max, decoder, &size, fault);
 	if (status == BLOCKZ_OK && size != 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, off, "a frame decodes to %" PRIu64 " bytes, expected none", size);
 	return status;
 }
 
-static enum blockz_status content_size(const struct scan *scan, uint64_t *size_ret, struct blockz_fault *fault)
+static enum blockz_status content_size(struct scan *scan, uint64_t *size_ret, struct blockz_fault *fault)
 {
 	uint64_t said = scan->header.content_size;
 	/* Compressed blocks do not tell how much they decode to; where the frame does not either, it has to be decoded. */
 	if (said == BLOCKZ_UNKNOWN && scan->compressed)
 		return decode_size(scan->file, scan->frame_off, scan->pos - scan->frame_off, scan->map->window_max,
-				   size_ret, fault);
+				   &scan->decoder, size_ret, fault);
 	if (said != BLOCKZ_UNKNOWN && (scan->compressed ? scan->tail_len > said : scan->tail_len != said))
 		return fault_set(fault, BLOCKZ_DAMAGED, scan->frame_off,
 				 "a frame's blocks hold other than the %" PRIu64 " bytes that its header says", said);
@@ -268,7 +272,7 @@ static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, si
 	if (status == BLOCKZ_OK)
 		status = size > 0 ? add_frame(scan, size, fault)
 				  : zstd_check_empty(scan->file, scan->frame_off, scan->pos - scan->frame_off, &scan->header,
-						     scan->map->window_max, fault);
+						     scan->map->window_max, &scan->decoder, fault);
 	scan->image_pos += size;
 	return status;
 }
@@ -305,6 +309,7 @@ static enum blockz_status map_by_scan(const struct blockz_source *file, struct b
 		status = scan_next(scan, fault);
 	map->image_size = scan->image_pos;
 	*ends_skippable_ret = scan->ends_skippable;
+	zstd_decoder_free(scan->decoder);
 	free(scan->parts);
 	free(scan);
 	return status;
