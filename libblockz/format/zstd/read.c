@@ -59,6 +59,15 @@ static enum blockz_status refuse(size_t result, uint64_t file_off, struct blockz
 	}
 }
 
+static enum blockz_status check_window(const struct frame_header *header, uint64_t window_max, uint64_t file_off,
+				       struct blockz_fault *fault)
+{
+	if (header->window > window_max)
+		return fault_set(fault, BLOCKZ_LIMIT, file_off,
+				 "a window of %" PRIu64 " bytes, at most %" PRIu64 " are allowed", header->window, window_max);
+	return BLOCKZ_OK;
+}
+
 /* The last byte comes alone: libzstd decodes a frame that it has whole as if it were not asked to stream. */
 static size_t decode_strict(ZSTD_DCtx *context, const struct unit *unit, uint8_t *out, size_t out_len)
 {
@@ -82,6 +91,8 @@ enum blockz_status zstd_decode(void *memory, const struct unit *unit, uint8_t *o
 	const struct decoder *decoder = memory;
 	struct frame_header header;
 	enum blockz_status status = frame_walk(unit->bytes, unit->len, unit->file_off, &header, fault);
+	if (status == BLOCKZ_OK && unit->strict)
+		status = check_window(&header, decoder->window_max, unit->file_off, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	size_t result = unit->strict && header.window < out_len
@@ -140,8 +151,9 @@ static enum blockz_status step(struct long_frame *frame, ZSTD_DCtx *context, boo
 	return BLOCKZ_OK;
 }
 
-/* Whole frames are decoded to memory that is there; in parts they need their window. */
-static enum blockz_status check_window(const struct long_frame *frame, uint64_t window_max, struct blockz_fault *fault)
+/* In parts frames need their window; others are decoded to memory that is there, which strict decoders do not rely on. */
+static enum blockz_status check_long_window(const struct long_frame *frame, uint64_t window_max,
+					    struct blockz_fault *fault)
 {
 	uint8_t bytes[FRAME_HEADER_LEN_MAX];
 	struct frame_header header;
@@ -150,10 +162,7 @@ static enum blockz_status check_window(const struct long_frame *frame, uint64_t 
 	enum blockz_status status = read_file(frame->file, bytes, len, piece->file_off, fault);
 	if (status == BLOCKZ_OK)
 		status = frame_header_parse(bytes, len, piece->file_off, &header, fault);
-	if (status == BLOCKZ_OK && header.window > window_max)
-		return fault_set(fault, BLOCKZ_LIMIT, piece->file_off,
-				 "a window of %" PRIu64 " bytes, at most %" PRIu64 " are allowed", header.window, window_max);
-	return status;
+	return status == BLOCKZ_OK ? check_window(&header, window_max, piece->file_off, fault) : status;
 }
 
 enum blockz_status zstd_decode_long(void *memory, const struct blockz_source *file, const struct piece *piece,
@@ -170,7 +179,7 @@ enum blockz_status zstd_decode_long(void *memory, const struct blockz_source *fi
 	frame->ctx = ctx;
 	frame->fed = frame->made = 0;
 	frame->in = (ZSTD_inBuffer){ frame->in_bytes, 0, 0 };
-	enum blockz_status status = check_window(frame, decoder->window_max, fault);
+	enum blockz_status status = check_long_window(frame, decoder->window_max, fault);
 	ZSTD_DCtx_reset(decoder->context, ZSTD_reset_session_only);
 	for (bool stop = false; !stop && status == BLOCKZ_OK;)
 		status = step(frame, decoder->context, &stop, fault);

@@ -146,7 +146,7 @@ static enum blockz_status decode_size(const struct blockz_source *file, uint64_t
 	return status;
 }
 
-/* Nearly all are one raw block of no bytes, which is quickly seen. */
+/* Nearly all are one raw block of no bytes, and no large window, which is quickly seen. */
 enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t off, uint64_t file_len,
 				    const struct frame_header *header, uint64_t window_max, void **decoder,
 				    struct blockz_fault *fault)
@@ -155,7 +155,7 @@ enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t o
 	uint8_t bytes[BLOCK_HEADER_LEN + CHECKSUM_LEN], field[CHECK_LEN_MAX];
 	size_t len = BLOCK_HEADER_LEN + (header->checksum ? CHECKSUM_LEN : 0);
 	uint64_t size = 0;
-	if (file_len == header->len + len) {
+	if (file_len == header->len + len && header->window <= window_max) {
 		enum blockz_status status = read_file(file, bytes, len, off + header->len, fault);
 		if (status != BLOCKZ_OK || !check_of_zeros(CHECK_XXH64_LOW32, 0, field))
 			return status != BLOCKZ_OK ? status : fault_nomem(fault);
