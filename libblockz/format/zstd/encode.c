@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/bytes.h"
 #include "base/fault.h"
@@ -79,6 +80,8 @@ static enum blockz_status encode_compressed(struct encoder *encoder, const uint8
 	if (!buffer_reserve(out, bound))
 		return fault_nomem(fault);
 	size_t result = ZSTD_compress2(encoder->context, out->bytes, bound, bytes, len);
+	if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
+		return fault_nomem(fault);
 	if (ZSTD_isError(result))
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "libzstd: %s", ZSTD_getErrorName(result));
 	*out_len_ret = result;
