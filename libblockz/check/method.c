@@ -112,19 +112,22 @@ bool check_of_zeros(enum check_method method, uint64_t len, uint8_t field[CHECK_
 	return true;
 }
 
-bool check_is_of_zeros(struct zero_sums *sums, enum check_method method, uint64_t len, const uint8_t *field)
+bool check_is_of_zeros(struct zero_sums *sums, enum check_method method, uint64_t len, const uint8_t *field,
+		       bool *yes_ret)
 {
 	const struct check_facts *facts = &check_methods[method];
+	*yes_ret = false;
 	if (method == CHECK_NONE)
-		return false;
+		return true;
 	if (sums->method != method || sums->len != len) {
 		if (facts->poly == NULL && len > ZEROS_HASHED_MAX - sums->hashed)
-			return false;
+			return true;
 		if (!check_of_zeros(method, len, sums->field))
 			return false;
 		sums->hashed += facts->poly == NULL ? len : 0;
 		sums->method = method;
 		sums->len = len;
 	}
-	return memcmp(sums->field, field, facts->len) == 0;
+	*yes_ret = memcmp(sums->field, field, facts->len) == 0;
+	return true;
 }

@@ -60,10 +60,11 @@ struct zero_sums {
 };
 
 /*
- * True if field is the method's check of len zeros.  A hint: false too for CHECK_NONE, without memory, and where a
- * hostile file, with lengths that are all different, makes more zeros be hashed than any other has.
+ * *yes_ret: field is the method's check of len zeros.  A hint: it is not for CHECK_NONE, and where a hostile file, with
+ * lengths that are all different, makes more zeros be hashed than any other has.  Returns false without memory.
  */
-bool check_is_of_zeros(struct zero_sums *sums, enum check_method method, uint64_t len, const uint8_t *field);
+bool check_is_of_zeros(struct zero_sums *sums, enum check_method method, uint64_t len, const uint8_t *field,
+		       bool *yes_ret);
 
 /* The number in the field of a linear check. */
 uint64_t check_value(enum check_method method, const uint8_t *field);

@@ -39,7 +39,8 @@ static enum blockz_status looks_zero(struct reader *reader, const struct record 
 		return BLOCKZ_OK;
 	enum blockz_status status = read_file(reader->peek.file, field, record->check_len,
 					      reader->off + record->len - record->check_len, fault);
-	*yes_ret = status == BLOCKZ_OK && check_is_of_zeros(&reader->zero_sums, method, record->image_len, field);
+	if (status == BLOCKZ_OK && !check_is_of_zeros(&reader->zero_sums, method, record->image_len, field, yes_ret))
+		return fault_nomem(fault);
 	return status;
 }
 

@@ -135,12 +135,13 @@ bool is_raw_frame_header(const uint8_t *bytes, const struct frame_header *header
 	return header->len == sizeof(ours) && memcmp(bytes, ours, sizeof(ours)) == 0;
 }
 
-bool looks_zero(struct zero_sums *sums, uint64_t file_len, uint64_t image_len, uint32_t checksum)
+bool looks_zero(struct zero_sums *sums, uint64_t file_len, uint64_t image_len, uint32_t checksum, bool *yes_ret)
 {
 	uint8_t field[CHECKSUM_LEN];
+	*yes_ret = false;
 	/* Raw blocks, of zeros or not, take more than they hold. */
 	if (file_len > image_len / 1024 + 64 || file_len >= image_len)
-		return false;
+		return true;
 	store_le32(field, checksum);
-	return check_is_of_zeros(sums, CHECK_XXH64_LOW32, image_len, field);
+	return check_is_of_zeros(sums, CHECK_XXH64_LOW32, image_len, field, yes_ret);
 }

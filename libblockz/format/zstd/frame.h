@@ -47,10 +47,10 @@ void raw_frame_header(uint8_t bytes[RAW_HEADER_LEN], uint64_t content_size, bool
 bool is_raw_frame_header(const uint8_t *bytes, const struct frame_header *header);
 
 /*
- * True if a frame of these lengths and this checksum holds nothing but zeros, by all that can be told without decoding it:
- * whoever serves or verifies it as zeros proves it.
+ * *yes_ret: a frame of these lengths and this checksum holds nothing but zeros, by all that can be told without decoding
+ * it: whoever serves or verifies it as zeros proves it.  Returns false without memory.
  */
-bool looks_zero(struct zero_sums *sums, uint64_t file_len, uint64_t image_len, uint32_t checksum);
+bool looks_zero(struct zero_sums *sums, uint64_t file_len, uint64_t image_len, uint32_t checksum, bool *yes_ret);
 
 /* Where the raw block of image offset pos ends, in a range that ends at `end`. */
 uint64_t raw_block_end(uint64_t pos, uint64_t end);

@@ -161,7 +161,11 @@ static enum blockz_status add_frame(struct reader *reader, const struct frame_he
 		/* Where only the table has it, the decoder does not see it. */
 		.has_crc = !header->checksum && reader->table.checksums, .crc = entry->checksum,
 	};
-	if (reader->table.checksums && looks_zero(&reader->zero_sums, entry->file_len, entry->image_len, entry->checksum))
+	bool zero = false;
+	if (reader->table.checksums &&
+	    !looks_zero(&reader->zero_sums, entry->file_len, entry->image_len, entry->checksum, &zero))
+		return fault_nomem(fault);
+	if (zero)
 		return map_add_zero(reader->map, &piece, entry->image_len, fault);
 	if (is_raw_frame(reader, header, entry, bytes, len))
 		piece.kind = BLOCKZ_RAW;

@@ -215,8 +215,10 @@ static enum blockz_status is_zero(struct scan *scan, uint64_t size, bool *yes_re
 	enum blockz_status status = BLOCKZ_OK;
 	if (scan->header.checksum)
 		status = peek_all(&scan->peek, scan->pos - CHECKSUM_LEN, CHECKSUM_LEN, &bytes, fault);
-	*yes_ret = status == BLOCKZ_OK && scan->header.checksum &&
-		   looks_zero(&scan->zero_sums, scan->pos - scan->frame_off, size, load_le32(bytes));
+	*yes_ret = false;
+	if (status == BLOCKZ_OK && scan->header.checksum &&
+	    !looks_zero(&scan->zero_sums, scan->pos - scan->frame_off, size, load_le32(bytes), yes_ret))
+		return fault_nomem(fault);
 	return status;
 }
 
