@@ -144,7 +144,8 @@ static bool is_raw_frame(const struct reader *reader, const struct frame_header 
 			 const uint8_t *bytes, size_t len)
 {
 	uint64_t start = reader->image_pos, end = start + entry->image_len;
-	if (len < RAW_HEADER_LEN + BLOCK_HEADER_LEN || entry->file_len != raw_frame_len(start, end, header->checksum))
+	if (len < RAW_HEADER_LEN + BLOCK_HEADER_LEN || entry->image_len > RAW_FRAME_MAX ||
+	    entry->file_len != raw_frame_len(start, end, header->checksum))
 		return false;
 	struct block_header block = block_header_load(bytes + RAW_HEADER_LEN);
 	return is_raw_frame_header(bytes, header) && block.type == BLOCK_RAW &&

@@ -35,6 +35,7 @@ enum {
 	RAW_DESCRIPTOR = 2 << FHD_CONTENT_SIZE_SHIFT,
 	RAW_HEADER_LEN = 10,
 	RAW_PAYLOAD = BLOCK_MAX,
+	RAW_FRAME_MAX = 4 << 20, /* hashed again by each patch; a longer one is not handled whole, but block by block */
 	RAW_RUN_MIN = 4096, /* shorter runs of raw blocks in other programs' files are not worth a place in a map */
 };
 

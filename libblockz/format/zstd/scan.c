@@ -205,7 +205,7 @@ static enum blockz_status add_spans(struct scan *scan, uint64_t base, struct blo
 
 static bool is_raw_frame(const struct scan *scan, uint64_t size)
 {
-	return scan->ours && size > 0 &&
+	return scan->ours && size > 0 && size <= RAW_FRAME_MAX &&
 	       scan->pos - scan->frame_off == raw_frame_len(scan->image_pos, scan->image_pos + size, scan->header.checksum);
 }
 

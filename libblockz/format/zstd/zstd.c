@@ -13,7 +13,6 @@
 enum {
 	PIECE_SIZE_MIN = 64 << 10,
 	PIECE_SIZE_MAX = 64 << 20, /* windows stay far below what zstd -d allows */
-	RAW_SIZE_MAX = 4 << 20,    /* hashed again by each patch */
 };
 
 static bool matches(const uint8_t *head, size_t len)
@@ -40,7 +39,7 @@ static enum blockz_status choose(const struct blockz_pack_options *options, stru
 	if (params->piece_size % PIECE_SIZE_MIN != 0)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": zstd needs a multiple of %d",
 				 params->piece_size, PIECE_SIZE_MIN);
-	params->raw_size = params->piece_size < RAW_SIZE_MAX ? params->piece_size : RAW_SIZE_MAX;
+	params->raw_size = params->piece_size < RAW_FRAME_MAX ? params->piece_size : RAW_FRAME_MAX;
 	return format_choose_check(&format_zstd.public, options->check, &params->check, fault);
 }
 
