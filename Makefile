@@ -12,6 +12,7 @@
 #:  Variables
 #:    SANITIZE=address,undefined   a build of its own with these sanitizers (or: thread)
 #:    ISAL=0                       leave ISA-L out (default: used where pkg-config finds it)
+#:    NBDKIT=0                     leave the nbdkit plugin out (default: built where pkg-config finds nbdkit)
 #:    BUILD=dir                    build directory (default .build, one for each configuration)
 #:    CC, CFLAGS, CPPFLAGS, LDFLAGS are yours; they come last.
 
@@ -31,6 +32,9 @@ PKGCONFIG ?= pkg-config
 OBJCOPY ?= objcopy
 
 ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
+
+NBDKIT ?= $(shell $(PKGCONFIG) --exists nbdkit 2>/dev/null && echo 1 || echo 0)
+PLUGINDIR ?= $(shell $(PKGCONFIG) --variable=plugindir nbdkit 2>/dev/null)
 
 LIB_PKGS  := zlib liblzma libzstd libdeflate libxxhash libcrypto $(if $(filter 1,$(ISAL)),libisal)
 TOOL_PKGS := jansson blkid libcrypto libxml-2.0
@@ -52,6 +56,11 @@ COMMON_SRC := $(wildcard tools/common/*.c)
 COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/%.o)
 TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify
 TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
+PLUGIN     := nbdkit-blockz-plugin.so
+PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,compressed fault json partition rawlist size table)
+PLUGIN_OBJ := $(PLUGIN_SRC:%.c=$(BUILD)/%.o)
+# What needs the plugin, and is of no use without it.
+NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/blockz-guestfish)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
@@ -67,7 +76,7 @@ all: $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) tools
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-tools: $(TOOL_BIN)
+tools: $(TOOL_BIN) $(NBD_BIN)
 unit: $(UNIT_BIN)
 
 $(BUILD)/%.o: %.c
@@ -90,6 +99,16 @@ $(BUILD)/libblockz.so.$(SOVERSION): $(LIB_OBJ) libblockz/libblockz.map
 
 $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
+
+$(BUILD)/tools/nbdkit/%.o: PKG_CFLAGS += -Itools $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
+
+# nbdkit brings its own functions, and calls one of ours: the archives' names stay inside.
+$(BUILD)/$(PLUGIN): $(PLUGIN_OBJ) $(BUILD)/libblockz.a
+	$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
+
+$(BUILD)/blockz-guestfish: tools/blockz-guestfish libblockz/blockz.h
+	sed 's|@VERSION@|$(VERSION)|' $< > $@
+	chmod +x $@
 
 $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -122,11 +141,16 @@ fuzz: all
 
 INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
 	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \
+	$(if $(NBD_BIN),$(PLUGINDIR)/$(PLUGIN) $(BINDIR)/blockz-guestfish) \
 	$(foreach page,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR)
 	install $(TOOL_BIN) $(DESTDIR)$(BINDIR)
+ifneq ($(NBD_BIN),)
+	install $(BUILD)/blockz-guestfish $(DESTDIR)$(BINDIR)
+	install -D $(BUILD)/$(PLUGIN) $(DESTDIR)$(PLUGINDIR)/$(PLUGIN)
+endif
 	install -m 644 $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)
 	ln -sf libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libblockz.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' \

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The parameters of the plugin. */
+#ifndef NBDKIT_SETTINGS_H
+#define NBDKIT_SETTINGS_H
+
+#include "blockz.h"
+
+#define SETTINGS_CACHE_MIB 64 /* the default of cache= */
+
+/* Starts as SETTINGS_INIT. */
+struct settings {
+	char *path;        /* absolute; NULL before file= */
+	char *label;       /* the path, fit to be printed */
+	const char *range; /* NULL: not given */
+	bool readonly;
+	struct blockz_disk_options options;
+};
+
+#define SETTINGS_INIT { .options = { .cache = (uint64_t)SETTINGS_CACHE_MIB << 20 } }
+
+/* Takes KEY=VALUE; value must live as long as the settings.  0, or -1 after an nbdkit_error(). */
+int settings_take(struct settings *settings, const char *key, const char *value);
+void settings_free(struct settings *settings);
+
+#define SETTINGS_TEXT_OF(number) #number
+#define SETTINGS_TEXT(number) SETTINGS_TEXT_OF(number)
+
+#define SETTINGS_HELP \
+	"[file=]FILE            (required) The compressed image: .gz, .xz or .zst.\n" \
+	"range=N|NAME           Serve this raw range or partition as the whole disk.\n" \
+	"readonly=true|false    Do not write to the file (default: false).\n" \
+	"cache=SIZE             Decoded pieces to keep (default: " SETTINGS_TEXT(SETTINGS_CACHE_MIB) "M).\n" \
+	"commit=close|flush     When the file is made valid (default: close)."
+
+#endif
