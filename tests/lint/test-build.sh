@@ -48,6 +48,7 @@ export PKG_CONFIG_PATH=$tmp/root/opt/blockz/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR
 gcc "$tmp/user.c" -o "$tmp/user" $(pkg-config --cflags --libs blockz) &&
 	[ "$(LD_LIBRARY_PATH=$tmp/root/opt/blockz/lib "$tmp/user")" = "gzip $(sed -n 's/.*BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)" ]
 verdict $? use-installed "a program built with pkg-config does not run"
+unset PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
 make -s uninstall DESTDIR="$tmp/root" PREFIX=/opt/blockz BUILD="$BLOCKZ_BIN"
 [ -z "$(find "$tmp/root" ! -type d)" ]
 verdict $? uninstall "left: $(find "$tmp/root" ! -type d | tr '\n' ' ')"

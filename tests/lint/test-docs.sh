@@ -10,7 +10,24 @@ for page in tools/man/*.[1-9]; do
 	if [ -z "$warnings" ]; then echo "ok man-lint-${page##*/}"; else echo "not ok man-lint-${page##*/}: $warnings"; fi
 done
 
-for tool in partial-deflate blockz-map blockz-patch blockz-cat blockz-verify; do
+tools=(partial-deflate blockz-map blockz-patch blockz-cat blockz-verify)
+plugin=$BLOCKZ_BIN/nbdkit-blockz-plugin.so
+if [ -e "$plugin" ] && command -v nbdkit >/dev/null; then
+	tools+=(blockz-guestfish)
+	# As the program lists them, [file=]FILE first.
+	help=$(nbdkit "$plugin" --help | sed -n 's/^\[\?\([a-z]*=\).*/\1/p' | sort)
+	page=$(sed -n '/^\.SH PARAMETERS/,/^\.SH LIMITS/p' tools/man/nbdkit-blockz-plugin.1 |
+		sed -n '/^\.TP/{n;s/^[^a-z]*\(RB\|BR\|BI\|B\)* *\[* *\([a-z]*=\).*/\2/p}' | sort)
+	if [ -n "$help" ] && [ "$help" = "$page" ]; then
+		echo "ok parameters-in-man"
+	else
+		echo "not ok parameters-in-man: $(diff <(echo "$help") <(echo "$page") | tr '\n' ' ')"
+	fi
+else
+	echo "skip docs-nbdkit: nbdkit or its development files are missing"
+fi
+
+for tool in "${tools[@]}"; do
 	page=tools/man/$tool.1
 	if [ ! -r "$page" ]; then
 		echo "not ok man-$tool: no page"

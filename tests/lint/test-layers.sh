@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Includes go down only.  Each line of `layers` names the folders of one layer, the highest first; a file may include
-# blockz.h, its own folder, and folders of lower layers.  Tools include blockz.h and their own common/ alone.
+# blockz.h, its own folder, and folders of lower layers.  Tools include blockz.h, common/ and their own folder alone.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -49,7 +49,7 @@ while read -r file; do
 		case $included in
 		blockz.h | common/*) continue ;;
 		esac
-		[ -e "tools/common/$included" ] && continue
+		[ -e "${file%/*}/$included" ] && continue
 		echo "not ok layers: $file includes $included"
 		bad=1
 	done < <(sed -n 's/^#include "\(.*\)"/\1/p' "$file")
