@@ -6,6 +6,7 @@ set -u
 PATH=$BLOCKZ_BIN:$PATH:/usr/sbin:/sbin
 export LC_ALL=C.UTF-8
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+self=$(realpath "$0")
 tmp=$(mktemp -d "${BLOCKZ_TEST_TMP:-/tmp}/tool.XXXXXX")
 trap 'chmod -R u+rwx "$tmp"; rm -rf "$tmp"' EXIT
 cd "$tmp" || exit 1
@@ -104,7 +105,7 @@ each_format() {
 	local each status=0
 	[ -z "${suffix:-}" ] || return 0
 	for each in "${suffixes[@]}"; do
-		suffix=$each "$tree/tests/tool/${0##*/}" | sed -uE "s/^(ok|not ok|skip) /\\1 ${each#.}-/"
+		suffix=$each "$self" | sed -uE "s/^(ok|not ok|skip) /\1 ${each#.}-/"
 		[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 	done
 	exit "$status"
