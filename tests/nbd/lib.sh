@@ -32,3 +32,19 @@ served() {
 	done
 	nbdkit -U - "$plugin" "${args[@]}" --run "$2"
 }
+
+# mounted FILE PARTITION COMMAND...: runs the command while the partition in FILE is the file mnt/disk.
+mounted() {
+	local file=$1 partition=$2 server result
+	shift 2
+	mkdir mnt
+	nbdfuse -P .log/pid mnt/disk --command nbdkit -s "$plugin" "$file" range="$partition" &
+	server=$!
+	until [ -e .log/pid ] || ! kill -0 $server 2>/dev/null; do sleep 0.05; done
+	"$@"
+	result=$?
+	fusermount3 -u mnt && wait $server || return 1
+	rm -f .log/pid
+	rmdir mnt
+	return $result
+}
