@@ -14,6 +14,8 @@
 #include "stream/guard.h"
 #include "stream/units.h"
 
+enum { MARK_AHEAD = 8 << 20 };
+
 struct dirty {
 	const struct blockz_store *store;
 	const struct blockz_map *map;
@@ -203,6 +205,20 @@ static size_t find_state(const struct dirty *dirty, size_t first, size_t last, e
 	return first;
 }
 
+/*
+ * A sync costs the same for one record and for many.  So the units behind are marked too, as many as are dirty already, up to
+ * MARK_AHEAD bytes: who writes to much of the disk waits for few syncs, who writes little has little verified.  A unit that
+ * stays as it was moves no check.
+ */
+static void prepare_ahead(struct dirty *dirty, size_t last)
+{
+	uint64_t limit = unit_end(&dirty->units, last) + MARK_AHEAD;
+	size_t most = dirty->recorded;
+	for (size_t i = last + 1; i < dirty->units.count && i - last <= most && unit_end(&dirty->units, i) <= limit; i++)
+		if (state_of(dirty, i) == UNIT_CLEAN && prepare(dirty, i, NULL) != BLOCKZ_OK)
+			return;
+}
+
 /* All clean units of [first, last] are marked together; where one cannot be, none is. */
 static enum blockz_status prepare_all(struct dirty *dirty, size_t first, size_t last, struct blockz_fault *fault)
 {
@@ -214,8 +230,10 @@ static enum blockz_status prepare_all(struct dirty *dirty, size_t first, size_t 
 	if (status != BLOCKZ_OK) {
 		set_states(dirty, dirty->pending + before, dirty->pending_count - before, UNIT_CLEAN);
 		dirty->pending_count = before;
+		return status;
 	}
-	return status;
+	prepare_ahead(dirty, last);
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status mark(struct dirty *dirty, size_t first, size_t last, struct blockz_fault *fault)

@@ -94,17 +94,19 @@ enum blockz_status old_checks_take(struct old_checks *old, struct units *units, 
 	const struct piece *piece = &map->pieces[piece_index];
 	const struct check_facts *facts = &check_methods[piece->method];
 	bool linear = facts->poly != NULL;
-	enum blockz_status status = guard(old, item->start, fault);
 	/* The map's own CRC of a piece is that of before the first write. */
-	if (status == BLOCKZ_OK && piece->kind == BLOCKZ_RAW && (facts->update == NULL || !seen(old->pieces, piece_index))) {
+	bool verifies = piece->kind == BLOCKZ_RAW && (!linear || !seen(old->pieces, piece_index));
+	bool has_bytes = verifies && piece->start == item->start && piece_image_len(map, piece_index) == len;
+	enum blockz_status status = guard(old, item->start, fault);
+	if (status == BLOCKZ_OK && verifies) {
 		status = verify_piece(old, piece_index, fault);
 		if (status == BLOCKZ_OK)
 			see(old->pieces, piece_index);
 	}
-	if (status == BLOCKZ_OK && linear && !buffer_reserve(&old->bytes, len))
-		status = fault_nomem(fault);
-	if (status == BLOCKZ_OK && linear)
-		status = piece_read_raw(&old->reader, item->start, item->start + len, old->bytes.bytes, fault);
+	if (status == BLOCKZ_OK && linear && !has_bytes)
+		status = buffer_reserve(&old->bytes, len)
+				 ? piece_read_raw(&old->reader, item->start, item->start + len, old->bytes.bytes, fault)
+				 : fault_nomem(fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (linear)

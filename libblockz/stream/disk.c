@@ -120,6 +120,19 @@ static enum blockz_status read_segment(const struct blockz_disk *disk, const str
 
 /* ---- Reading ahead ---- */
 
+static void *run(void *ctx);
+
+/*
+ * Under the lock: there is something to do for the thread, which is started when that is so first.  Where it cannot be,
+ * nothing is read ahead, and only a flush or the end commits.
+ */
+static void wake(struct blockz_disk *disk)
+{
+	if (!disk->started)
+		disk->started = pthread_create(&disk->thread, NULL, run, disk) == 0;
+	pthread_cond_signal(&disk->wanted);
+}
+
 /* Of a read that ended in a compressed piece: what follows is wanted soon, as far as it takes half of the cache. */
 static void ask_ahead(struct blockz_disk *disk, size_t piece)
 {
@@ -130,7 +143,7 @@ static void ask_ahead(struct blockz_disk *disk, size_t piece)
 		if (segment.kind != BLOCKZ_COMPRESSED || len > disk->options.cache / 2)
 			break;
 		if (!cache_has(disk->cache, i) && ahead_push(&disk->ahead, i))
-			pthread_cond_signal(&disk->wanted);
+			wake(disk);
 	}
 }
 
@@ -203,7 +216,7 @@ static void watch(struct blockz_disk *disk)
 		return;
 	pthread_mutex_lock(&disk->lock);
 	disk->watching = true;
-	pthread_cond_signal(&disk->wanted);
+	wake(disk);
 	pthread_mutex_unlock(&disk->lock);
 }
 
@@ -230,7 +243,7 @@ static enum blockz_status check_pieces(const struct blockz_disk *disk, struct bl
 
 static enum blockz_status start(struct blockz_disk *disk, struct blockz_fault *fault)
 {
-	enum blockz_status status = blockz_map_read(&disk->file, false, &disk->map, fault);
+	enum blockz_status status = blockz_map_read(&disk->file, NULL, &disk->map, fault);
 	if (status == BLOCKZ_OK)
 		status = check_pieces(disk, fault);
 	if (status == BLOCKZ_OK) {
@@ -240,11 +253,7 @@ static enum blockz_status start(struct blockz_disk *disk, struct blockz_fault *f
 	}
 	if (status == BLOCKZ_OK && disk->store->ops->journal_create != NULL && guard_map(disk->map, NULL) == BLOCKZ_OK)
 		status = dirty_new(disk->store, &disk->file, disk->map, &disk->dirty, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	int error = pthread_create(&disk->thread, NULL, run, disk);
-	disk->started = error == 0;
-	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "starting a thread");
+	return status;
 }
 
 static void stop(struct blockz_disk *disk)

@@ -439,7 +439,7 @@ static enum blockz_status run_disk(struct blockz_fault *fault)
 
 static bool disk_is_new(void)
 {
-	return judge_says("gzip", (struct bytes){ store.file.seen, store.file.size }, edited);
+	return judge_says(format->name, (struct bytes){ store.file.seen, store.file.size }, edited);
 }
 
 /* Recovered if need be, it is valid, and each write is there or not. */
@@ -450,7 +450,7 @@ static bool disk_is_whole(void)
 	size_t len = 0;
 	memory_store_reopen(&store);
 	if (blockz_recover(&table, &recovery, NULL) != BLOCKZ_OK ||
-	    !judge("gzip", (struct bytes){ store.file.seen, store.file.size }, sink.room, &len) || len != LEN)
+	    !judge(format->name, (struct bytes){ store.file.seen, store.file.size }, sink.room, &len) || len != LEN)
 		return false;
 	for (size_t i = 0; i < LEN; i++)
 		if (sink.room.data[i] != image.data[i] && sink.room.data[i] != edited.data[i])

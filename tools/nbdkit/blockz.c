@@ -16,11 +16,11 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-/* One for the server, and all connections share it.  After after_fork() nothing in it changes before cleanup(). */
+/* One for the server, and all connections share it.  After get_ready() nothing in it changes before cleanup(). */
 static struct {
 	struct settings settings;
 	struct compressed file;
-	struct blockz_disk *disk; /* NULL before after_fork() */
+	struct blockz_disk *disk; /* NULL before get_ready() */
 	struct exports exports;
 } server = { .settings = SETTINGS_INIT };
 
@@ -99,7 +99,7 @@ static void advise(void)
 		{ "zstd", "zstd -dc FILE | partial-deflate -f zstd - NEW writes one that can be served" },
 	};
 	struct blockz_map *map = NULL;
-	if (blockz_map_read(&server.file.source, false, &map, NULL) != BLOCKZ_OK)
+	if (blockz_map_read(&server.file.source, NULL, &map, NULL) != BLOCKZ_OK)
 		return;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (strcmp(rows[i].format, blockz_map_info(map).format) == 0)
@@ -107,7 +107,7 @@ static void advise(void)
 	blockz_map_free(map);
 }
 
-/* What would fail in after_fork(), where nobody may see the message, fails here. */
+/* Before the fork, so that who starts the server sees what is wrong. */
 static int get_ready(void)
 {
 	struct blockz_range range;
@@ -131,19 +131,7 @@ static int get_ready(void)
 		status = exports_find(&server.exports, server.settings.range, &range, &fault);
 	if (status != BLOCKZ_OK)
 		report(&fault);
-	/* It has a thread, which a fork would lose. */
-	blockz_disk_close(server.disk, NULL);
-	server.disk = NULL;
 	return status == BLOCKZ_OK ? 0 : -1;
-}
-
-static int after_fork(void)
-{
-	struct blockz_fault fault;
-	if (blockz_disk_open(&server.file.store, &server.settings.options, &server.disk, &fault) != BLOCKZ_OK)
-		return fail(&fault, EIO);
-	server.exports.map = blockz_disk_map(server.disk);
-	return 0;
 }
 
 static void cleanup(void)
@@ -156,6 +144,7 @@ static void cleanup(void)
 
 static void unload(void)
 {
+	blockz_disk_close(server.disk, NULL); /* still open if the server did not come to serve */
 	exports_free(&server.exports);
 	compressed_close(&server.file);
 	settings_free(&server.settings);
@@ -334,7 +323,6 @@ static struct nbdkit_plugin plugin = {
 	.config_help = SETTINGS_HELP,
 	.magic_config_key = "file",
 	.get_ready = get_ready,
-	.after_fork = after_fork,
 	.cleanup = cleanup,
 	.list_exports = list_exports,
 	.default_export = default_export,

@@ -15,8 +15,9 @@ enum blockz_status xz_layout(const struct blockz_map *map, size_t index, const u
 		const uint8_t *header = bytes + off;
 		chunk_end = raw_chunk_end(pos, end);
 		size_t len = (size_t)(chunk_end - pos);
-		if (header[0] != (pos == start ? CHUNK_RAW_RESET : CHUNK_RAW) || header[1] != (uint8_t)((len - 1) >> 8) ||
-		    header[2] != (uint8_t)(len - 1))
+		/* Others than the first may reset the dictionary too. */
+		bool raw = header[0] == CHUNK_RAW_RESET || (header[0] == CHUNK_RAW && pos > start);
+		if (!raw || header[1] != (uint8_t)((len - 1) >> 8) || header[2] != (uint8_t)(len - 1))
 			return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off + off,
 					 "expected the header of a raw LZMA2 chunk of %zu bytes, found %02x %02x %02x", len,
 					 header[0], header[1], header[2]);
