@@ -30,15 +30,15 @@ struct record {
 static enum blockz_status looks_zero(struct reader *reader, const struct record *record, bool *yes_ret,
 				     struct blockz_fault *fault)
 {
-	uint8_t field[CHECK_LEN_MAX];
+	const uint8_t *field = NULL;
 	enum check_method method = reader->stream->method;
 	*yes_ret = false;
 	/* Raw chunks, of zeros or not, take more than they hold. */
 	if (method == CHECK_NONE || record->unpadded_len > record->image_len / 1024 + 128 ||
 	    record->unpadded_len >= record->image_len)
 		return BLOCKZ_OK;
-	enum blockz_status status = read_file(reader->peek.file, field, record->check_len,
-					      reader->off + record->len - record->check_len, fault);
+	enum blockz_status status = peek_all(&reader->peek, reader->off + record->len - record->check_len,
+					     record->check_len, &field, fault);
 	if (status == BLOCKZ_OK && !check_is_of_zeros(&reader->zero_sums, method, record->image_len, field, yes_ret))
 		return fault_nomem(fault);
 	return status;
@@ -71,16 +71,16 @@ static struct piece make_piece(const struct reader *reader, const struct record 
 	};
 }
 
-/* Adds a Block of some bytes, whose header and first chunk stand in bytes. */
+/* Adds a Block of some bytes, whose first chunk begins with these. */
 static enum blockz_status add_block(struct reader *reader, const struct record *record, const struct xz_block *block,
-				    const uint8_t *bytes, struct blockz_fault *fault)
+				    const uint8_t *chunk, struct blockz_fault *fault)
 {
 	struct blockz_map *map = reader->map;
 	uint64_t start = reader->image_pos, end = start + record->image_len;
 	uint64_t chunks_off = reader->off + block->block.header_size;
 	uint64_t chunks_len = record->unpadded_len - block->block.header_size - record->check_len;
 	size_t spans = map->span_count;
-	bool raw = is_raw_block(block, chunks_len, start, end, bytes + block->block.header_size);
+	bool raw = is_raw_block(block, chunks_len, start, end, chunk);
 	bool whole = raw && record->image_len <= RAW_PIECE_MAX;
 	const struct piece piece = make_piece(reader, record, whole ? BLOCKZ_RAW : BLOCKZ_COMPRESSED);
 	enum blockz_status status = map_add_piece(map, &piece, fault);
@@ -125,14 +125,14 @@ static enum blockz_status check_record(const struct reader *reader, const struct
 }
 
 static enum blockz_status add_record(struct reader *reader, const struct record *record, const struct xz_block *block,
-				     const uint8_t *bytes, struct blockz_fault *fault)
+				     const uint8_t *chunk, struct blockz_fault *fault)
 {
 	bool zero = false;
 	if (record->image_len == 0)
 		return check_empty(reader, record, block, fault);
 	enum blockz_status status = looks_zero(reader, record, &zero, fault);
 	if (status != BLOCKZ_OK || !zero)
-		return status != BLOCKZ_OK ? status : add_block(reader, record, block, bytes, fault);
+		return status != BLOCKZ_OK ? status : add_block(reader, record, block, chunk, fault);
 	const struct piece piece = make_piece(reader, record, BLOCKZ_ZERO);
 	return map_add_zero(reader->map, &piece, record->image_len, fault);
 }
@@ -140,6 +140,7 @@ static enum blockz_status add_record(struct reader *reader, const struct record 
 static enum blockz_status read_block(struct reader *reader, const struct record *record, struct blockz_fault *fault)
 {
 	const uint8_t *bytes = NULL;
+	uint8_t chunk[CHUNK_RAW_HEADER_LEN] = { 0 };
 	struct xz_block block;
 	size_t len = 0, wanted = 0;
 	enum blockz_status status = peek_all(&reader->peek, reader->off, 1, &bytes, fault);
@@ -151,9 +152,11 @@ static enum blockz_status read_block(struct reader *reader, const struct record 
 		status = xz_block_parse(bytes, len, reader->stream->method, reader->off, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	if (len == wanted)
+		memcpy(chunk, bytes + block.block.header_size, sizeof(chunk));
 	status = check_record(reader, record, &block, fault);
 	if (status == BLOCKZ_OK)
-		status = add_record(reader, record, &block, bytes, fault);
+		status = add_record(reader, record, &block, chunk, fault);
 	xz_block_free(&block);
 	return status;
 }

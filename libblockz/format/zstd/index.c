@@ -13,6 +13,7 @@
 #include "format/zstd/frame.h"
 #include "format/zstd/scan.h"
 #include "io/access.h"
+#include "io/peek.h"
 
 enum { ENTRIES_A_READ = 4096 };
 
@@ -92,6 +93,7 @@ struct reader {
 	uint32_t pending_checksum;
 	struct zero_sums zero_sums;
 	void *decoder; /* NULL until one is needed */
+	struct peek peek;
 };
 
 static enum blockz_status disagree(const struct reader *reader, const char *what, struct blockz_fault *fault)
@@ -105,12 +107,12 @@ static enum blockz_status disagree(const struct reader *reader, const char *what
  */
 static enum blockz_status read_edge(struct reader *reader, uint8_t *bytes, size_t *len_ret, struct blockz_fault *fault)
 {
-	uint8_t edge[CHECKSUM_LEN + FRAME_HEADER_LEN_MAX + BLOCK_HEADER_LEN];
+	const uint8_t *edge = NULL;
 	size_t before = reader->pending ? CHECKSUM_LEN : 0, got = 0;
-	const struct blockz_source *file = reader->table.file;
-	int error = file->ops->read(file->ctx, edge, before + sizeof(edge) - CHECKSUM_LEN, reader->off - before, &got);
-	if (error != 0)
-		return fault_errno(fault, error, reader->off, "read");
+	enum blockz_status status = peek_some(&reader->peek, reader->off - before,
+					      before + FRAME_HEADER_LEN_MAX + BLOCK_HEADER_LEN, &edge, &got, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	if (reader->pending && (got < before || load_le32(edge) != reader->pending_checksum))
 		return disagree(reader, "its checksum of a frame is not the frame's own", fault);
 	reader->pending = false;
@@ -228,6 +230,7 @@ enum blockz_status seek_table_read(const struct blockz_source *file, struct bloc
 	if (reader == NULL)
 		return fault_nomem(fault);
 	reader->map = map;
+	reader->peek.file = file;
 	enum blockz_status status = table_open(&reader->table, file, found_ret, fault);
 	for (uint64_t i = 0; *found_ret && status == BLOCKZ_OK && i < reader->table.count; i++)
 		status = read_frame(reader, fault);
