@@ -565,6 +565,11 @@ static bool run_failing(const struct operation *operation, size_t n)
 		ck_assert_msg(operation->is_right == NULL || operation->is_right(), "%s", operation->name);
 		return false;
 	}
+	/* What a disk does for later may fail unseen. */
+	if (status == BLOCKZ_OK && operation->run == run_disk) {
+		ck_assert_msg(operation->is_right(), "%s, %s, allocation %zu", format->name, operation->name, n);
+		return true;
+	}
 	ck_assert_msg(status == BLOCKZ_FAILED, "%s, %s, allocation %zu: status %d", format->name, operation->name, n,
 		      status);
 	ck_assert_int_eq(fault.status, BLOCKZ_FAILED);
