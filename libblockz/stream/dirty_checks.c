@@ -28,7 +28,7 @@ enum blockz_status old_checks_init(struct old_checks *old, const struct blockz_s
 	old->spans = calloc(map->span_count / 8 + 1, 1);
 	if (old->pieces == NULL || old->spans == NULL || !piece_reader_init(&old->reader, file, map))
 		return fault_nomem(fault);
-	old->reader.strict = true;
+	old->reader.strict = old->reader.written = true;
 	return BLOCKZ_OK;
 }
 

@@ -252,5 +252,7 @@ enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t in
 		if (map_check_is_inside(map, &map->checks[i]))
 			status = check_inside(reader, piece, &map->checks[i], out, fault);
 	}
-	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
+	if (status != BLOCKZ_OK || (reader->written && check_methods[piece->method].poly == NULL))
+		return status;
+	return check_crc(reader, index, out, crc_ret, fault);
 }

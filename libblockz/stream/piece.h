@@ -16,6 +16,7 @@ struct piece_reader {
 	const struct blockz_map *map;
 	void *decoder;
 	bool strict; /* as in struct unit; false at first */
+	bool written; /* raw pieces were written to since the map was read; false at first */
 	struct buffer in;
 	struct buffer zeros;    /* the bytes of a zero piece's unit that was decoded and found zero */
 	size_t zeros_len;       /* 0: none yet */
@@ -57,7 +58,10 @@ enum blockz_status piece_read_raw(struct piece_reader *reader, uint64_t start, u
 /* The headers of a raw piece are as the format lays them out. */
 enum blockz_status piece_check_layout(struct piece_reader *reader, size_t index, struct blockz_fault *fault);
 
-/* Reads a whole raw piece: its headers must be as the format lays them out, and the checks over it right. */
+/*
+ * Reads a whole raw piece: its headers must be as the format lays them out, and the checks over it right.  Where it may have
+ * been written to, the map's check of it, unless it is linear, is one of the past, and the caller compares that in the file.
+ */
 enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t index, uint8_t *out,
 					  uint64_t *crc_ret, struct blockz_fault *fault);
 

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "foreign_zst.h"
 #include "judge.h"
+#include "stores.h"
 
 enum { BLOCK = 131072 };
 
@@ -397,6 +398,32 @@ START_TEST(checksums_in_the_table_alone)
 }
 END_TEST
 
+/* A commit changes the table, and the next write compares with what stands there then. */
+START_TEST(a_disk_over_checksums_in_the_table_alone)
+{
+	const struct blockz_disk_options options = { .cache = MIB, .commit = BLOCKZ_COMMIT_FLUSH };
+	struct bytes image = image_new(IMAGE_NOISE, 5 * BLOCK), file = table_alone(image, 2 * BLOCK, true).bytes;
+	struct memory_store store;
+	struct blockz_disk *disk = NULL;
+	memory_store_init(&store, file.data, file.len);
+	struct blockz_store table = memory_store(&store);
+	ck_assert_int_eq(blockz_disk_open(&table, &options, &disk, NULL), BLOCKZ_OK);
+	for (int i = 0; i < 3; i++) {
+		complement(image, (struct blockz_range){ 1000, 2000 });
+		ck_assert_int_eq(blockz_disk_write(disk, image.data + 1000, 1000, 1000, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(blockz_disk_flush(disk, NULL), BLOCKZ_OK);
+		struct bytes now = { store.file.seen, store.file.size };
+		assert_reads(format_named("zstd"), now, image);
+		assert_seek_table(now, image, true);
+	}
+	/* Damage is not signed. */
+	store.file.seen[3000] ^= 1;
+	ck_assert_int_eq(blockz_disk_write(disk, image.data + 1000, 1000, 1000, NULL), BLOCKZ_DAMAGED);
+	ck_assert_int_eq(blockz_disk_close(disk, NULL), BLOCKZ_OK);
+	memory_store_free(&store);
+}
+END_TEST
+
 /* A frame too long for memory, whose checksum only the table has. */
 START_TEST(long_frame_with_a_table)
 {
@@ -533,6 +560,7 @@ int main(void)
 	tcase_add_test(c, headers_that_are_nearly_ours);
 	tcase_add_test(c, windows_that_are_too_small);
 	tcase_add_loop_test(c, checksums_in_the_table_alone, 0, 6);
+	tcase_add_test(c, a_disk_over_checksums_in_the_table_alone);
 	tcase_add_test(c, long_frame_with_a_table);
 	tcase_add_test(c, content_that_ends_like_a_table);
 	tcase_add_test(c, long_frame_of_zeros);
