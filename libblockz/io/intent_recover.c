@@ -212,8 +212,20 @@ static enum blockz_status foreign(struct recovery *self)
 			 "nothing was touched");
 }
 
-/* In a copy of the file each field is as the last commit left it, or as it would become. */
-static enum blockz_status check_copy(struct recovery *self)
+/* True if each byte is one of two: a field can be cut by the edge of a sector. */
+static bool is_mixture(const uint8_t *found, const uint8_t *a, const uint8_t *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (found[i] != a[i] && found[i] != b[i])
+			return false;
+	return true;
+}
+
+/*
+ * Each field is as the last commit left it, or as it would become: fields are written when what they cover is durable.
+ * Else this is another file, which may have been copied over the one that the journal was made for.
+ */
+static enum blockz_status check_fields(struct recovery *self)
 {
 	const struct intent *intent = &self->intent;
 	enum blockz_status status = intent_compute(&self->intent, self->store, self->units, self->unit_count, false,
@@ -224,7 +236,7 @@ static enum blockz_status check_copy(struct recovery *self)
 		uint8_t found[CHECK_LEN_MAX];
 		struct blockz_source file = blockz_store_source(self->store);
 		status = read_file(&file, found, len, check->check.field_off, self->fault);
-		if (status == BLOCKZ_OK && memcmp(found, check->field, len) != 0 && memcmp(found, check->now, len) != 0)
+		if (status == BLOCKZ_OK && !is_mixture(found, check->field, check->now, len))
 			status = foreign(self);
 	}
 	return status;
@@ -247,9 +259,7 @@ static enum blockz_status survey(struct recovery *self)
 		status = intent_ends(&self->intent, self->store, &ends, self->fault);
 	if (status == BLOCKZ_OK && ends != self->intent.ends)
 		status = foreign(self);
-	if (status == BLOCKZ_OK && !journal_is_of(&self->header, self->store))
-		status = check_copy(self);
-	return status;
+	return status == BLOCKZ_OK ? check_fields(self) : status;
 }
 
 /*
@@ -260,6 +270,8 @@ static enum blockz_status settle(struct recovery *self)
 {
 	enum blockz_status status = intent_compute(&self->intent, self->store, self->units, self->unit_count, true,
 						   self->fault);
+	if (status == BLOCKZ_OK)
+		status = sync_store(self->store, self->fault);
 	if (status == BLOCKZ_OK)
 		status = intent_write(&self->intent, self->store, true, self->fault);
 	if (status == BLOCKZ_OK)

@@ -179,6 +179,7 @@ START_TEST(a_siblings_journal_does_no_harm)
 	complement(edited, (struct blockz_range){ 330 * KIB, 331 * KIB });
 	patch_range(sibling, false, edited, (struct blockz_range){ 330 * KIB, 331 * KIB });
 	put(sibling, journal);
+	assert_refused("a sibling copied over the file", 0);
 	store.identity.inode++;
 	assert_refused("a sibling", 0);
 	/* The file as it was before: recovery has nothing to change in it. */
