@@ -20,6 +20,7 @@ struct recovery {
 	struct intent intent;
 	struct intent_unit *units;
 	size_t unit_count;
+	uint64_t units_len; /* of all of them */
 	struct blockz_fault *fault;
 };
 
@@ -127,6 +128,10 @@ static enum blockz_status add_unit(struct recovery *self, const uint8_t *p)
 	if (!known_method(method) || !span_lies_in_file(&unit.span, self->store->size))
 		return journal_damaged(self->fault, "a record does not lie in the file, or is of no known kind");
 	unit.method = (enum check_method)method;
+	/* No two are of the same bytes of the file, so all of them are no longer than that, and neither is the work. */
+	self->units_len += unit.span.end - unit.span.start;
+	if (self->units_len > self->store->size)
+		return journal_damaged(self->fault, "records of more bytes than the file has");
 	struct intent_unit *room = array_room(self->units, self->unit_count, sizeof(*room));
 	if (room == NULL)
 		return fault_nomem(self->fault);
