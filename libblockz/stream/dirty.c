@@ -295,6 +295,8 @@ enum blockz_status dirty_write(struct dirty *dirty, const void *buf, size_t len,
 		status = mark(dirty, first, last, fault);
 	if (status == BLOCKZ_OK) {
 		dirty->writes++;
+		for (size_t i = first; i <= last; i++)
+			atomic_store_explicit(&dirty->units.items[i].written, true, memory_order_relaxed);
 		status = write_extents(dirty, buf, off, off + len, fault);
 	}
 	gate_leave(&dirty->gate);
@@ -303,14 +305,26 @@ enum blockz_status dirty_write(struct dirty *dirty, const void *buf, size_t len,
 
 /* ---- Committing ---- */
 
-static size_t *dirty_units(const struct dirty *dirty, size_t *count_ret)
+/* Those that were written to, and have a check. */
+static size_t *written_units(const struct dirty *dirty, size_t *count_ret)
 {
 	size_t *indexes = calloc(dirty->recorded + 1, sizeof(*indexes)), count = 0;
 	for (size_t i = 0; i < dirty->units.count && indexes != NULL; i++)
-		if (state_of(dirty, i) == UNIT_DIRTY && unit_intent(&dirty->units, i).method != CHECK_NONE)
+		if (dirty->units.items[i].written && unit_intent(&dirty->units, i).method != CHECK_NONE)
 			indexes[count++] = i;
 	*count_ret = count;
 	return indexes;
+}
+
+/* All that have a record: the journal is gone. */
+static void clean_all(struct dirty *dirty)
+{
+	for (size_t i = 0; i < dirty->units.count; i++) {
+		struct unit_item *item = &dirty->units.items[i];
+		item->written = false;
+		if (item->state == UNIT_DIRTY && unit_intent(&dirty->units, i).method != CHECK_NONE)
+			item->state = UNIT_CLEAN;
+	}
 }
 
 /* Makes the checks right that the journal speaks of, and then drops it. */
@@ -328,7 +342,7 @@ static enum blockz_status settle(struct dirty *dirty, const struct intent_unit *
 
 static enum blockz_status commit(struct dirty *dirty, struct blockz_fault *fault)
 {
-	size_t count = 0, *indexes = dirty_units(dirty, &count);
+	size_t count = 0, *indexes = written_units(dirty, &count);
 	struct intent_unit *units = indexes == NULL ? NULL : gather(&dirty->units, indexes, count);
 	enum blockz_status status;
 	struct blockz_fault why = { .status = BLOCKZ_OK };
@@ -339,7 +353,7 @@ static enum blockz_status commit(struct dirty *dirty, struct blockz_fault *fault
 	dirty->journal_is_there = status != BLOCKZ_OK && why.state == BLOCKZ_IMAGE_NEEDS_RECOVERY;
 	if (status == BLOCKZ_OK) {
 		intent_committed(&dirty->intent);
-		set_states(dirty, indexes, count, UNIT_CLEAN);
+		clean_all(dirty);
 		dirty->recorded = 0;
 		dirty->journalled = false;
 	} else {

@@ -23,6 +23,7 @@ struct unit_item {
 	uint64_t start; /* image offset */
 	uint64_t old;   /* unless it is clean: the linear check of its bytes as they were */
 	_Atomic uint32_t state; /* enum unit_state */
+	_Atomic bool written;   /* since the last commit: what was only marked ahead is none of a commit's business */
 };
 
 struct units {
