@@ -480,8 +480,8 @@ enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t 
 				    struct blockz_fault *fault);
 
 /*
- * Overwrites bytes, all of which must be patchable.  Not durable before the next flush.  Where writes at the same time
- * overlap, each byte is that of one of them.
+ * Overwrites bytes, all of which must be patchable; buf NULL: with zeros.  Not durable before the next flush.  Where writes
+ * at the same time overlap, each byte is that of one of them.
  * Errors, before any byte is written: BLOCKZ_USAGE, BLOCKZ_UNSUPPORTED (not raw: names the nearest raw range; or raw in a
  * piece whose check covers compressed bytes too, which only a plan can change), BLOCKZ_DAMAGED (the old content does not
  * match its check), BLOCKZ_FAILED (no room for a journal, no memory).  BLOCKZ_FAILED for any other reason, and the disk is

@@ -213,8 +213,8 @@ static enum blockz_status match_units(struct recovery *self)
 static enum blockz_status foreign(struct recovery *self)
 {
 	return fault_set(self->fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
-			 "the journal beside this file belongs to another one, or the file was changed since; "
-			 "nothing was touched");
+			 "the journal beside this file belongs to another one, or the file was changed since: who wants "
+			 "the file as it is removes the journal; nothing was touched");
 }
 
 /* True if each byte is one of two: a field can be cut by the edge of a sector. */

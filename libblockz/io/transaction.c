@@ -324,8 +324,8 @@ static enum blockz_status survey_file(struct survey *survey, uint64_t len, struc
 	if (journal_ends_digest(&survey->ends) != header.ends ||
 	    (!survey->all_known && !journal_is_of(&header, survey->store)))
 		return fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
-				 "the journal beside this file belongs to another one, or the file was changed since; "
-				 "nothing was touched");
+				 "the journal beside this file belongs to another one, or the file was changed since: who "
+				 "wants the file as it is removes the journal; nothing was touched");
 	return BLOCKZ_OK;
 }
 

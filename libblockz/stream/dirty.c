@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/checked.h"
 #include "base/fault.h"
 #include "io/access.h"
 #include "io/journal.h"
@@ -258,13 +259,17 @@ static enum blockz_status mark(struct dirty *dirty, size_t first, size_t last, s
 
 /* ---- Writing ---- */
 
+/* bytes NULL: zeros. */
 static enum blockz_status write_extents(struct dirty *dirty, const uint8_t *bytes, uint64_t off, uint64_t end,
 					struct blockz_fault *fault)
 {
+	static const uint8_t zeros[128 * 1024];
 	while (off < end) {
 		struct blockz_extent extent = span_extent(&dirty->map->spans[map_find_span(dirty->map, off)], off);
-		size_t len = (size_t)(extent.length < end - off ? extent.length : end - off);
-		int error = dirty->store->ops->write(dirty->store->ctx, bytes, len, extent.file_off);
+		uint64_t most = bytes != NULL ? end - off : min(end - off, sizeof(zeros));
+		size_t len = (size_t)min(extent.length, most);
+		const uint8_t *from = bytes != NULL ? bytes : zeros;
+		int error = dirty->store->ops->write(dirty->store->ctx, from, len, extent.file_off);
 		if (error != 0) {
 			struct blockz_fault why;
 			fault_errno(&why, error, extent.file_off, "write");
@@ -272,7 +277,7 @@ static enum blockz_status write_extents(struct dirty *dirty, const uint8_t *byte
 			report(fault, &why);
 			return fail(dirty, &why);
 		}
-		bytes += len;
+		bytes = bytes != NULL ? bytes + len : NULL;
 		off += len;
 	}
 	return BLOCKZ_OK;

@@ -196,9 +196,10 @@ static void write_some(struct thread *self)
 	uint8_t bytes[PAGE];
 	if (!choose_write(self, &off, &len))
 		return;
+	bool zeros = next(self) % 8 == 0;
 	for (size_t i = 0; i < len; i++)
-		bytes[i] = (uint8_t)next(self);
-	if (blockz_disk_write(served->disk, bytes, len, off, NULL) != BLOCKZ_OK)
+		bytes[i] = zeros ? 0 : (uint8_t)next(self);
+	if (blockz_disk_write(served->disk, zeros ? NULL : bytes, len, off, NULL) != BLOCKZ_OK)
 		self->failure = "a write";
 	memcpy(served->image.data + off, bytes, len);
 }

@@ -275,19 +275,7 @@ static int write_image(void *handle, const void *buf, uint32_t count, uint64_t o
 
 static int zero_image(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	static const char zeros[1 << 20];
-	const struct export *export = handle;
-	uint64_t start = export->range.start + offset;
-	const struct blockz_range range = { start, start + count };
-	/* It is written in parts, and none must be written where one will be refused: that one goes first. */
-	uint64_t bad = exports_first(server.exports.map, range, false);
-	int result = bad < range.end ? write_disk(zeros, 1, bad) : 0;
-	while (result == 0 && start < range.end) {
-		size_t len = range.end - start < sizeof(zeros) ? (size_t)(range.end - start) : sizeof(zeros);
-		result = write_disk(zeros, len, start);
-		start += len;
-	}
-	return result == 0 && (flags & NBDKIT_FLAG_FUA) != 0 ? flush_disk(handle, 0) : result;
+	return write_image(handle, NULL, count, offset, flags);
 }
 
 static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
