@@ -229,7 +229,8 @@ static enum blockz_status prepare_all(struct dirty *dirty, size_t first, size_t 
 		if (state_of(dirty, i) == UNIT_CLEAN)
 			status = prepare(dirty, i, fault);
 	if (status != BLOCKZ_OK) {
-		set_states(dirty, dirty->pending + before, dirty->pending_count - before, UNIT_CLEAN);
+		if (dirty->pending_count > before)
+			set_states(dirty, dirty->pending + before, dirty->pending_count - before, UNIT_CLEAN);
 		dirty->pending_count = before;
 		return status;
 	}
