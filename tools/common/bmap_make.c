@@ -21,11 +21,6 @@ struct maker {
 	struct blockz_fault why;
 };
 
-static bool is_zero(const unsigned char *bytes, size_t len)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
-}
-
 static void find_patchable(struct maker *self, uint64_t off)
 {
 	struct blockz_map_range range = { .end = off };
@@ -60,7 +55,7 @@ static enum blockz_status end_range(struct maker *self)
 static enum blockz_status take_block(struct maker *self, const unsigned char *bytes, size_t len)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	bool zero = is_zero(bytes, len), patchable = !zero && block_is_patchable(self, len);
+	bool zero = bmap_is_zero(bytes, len), patchable = !zero && block_is_patchable(self, len);
 	if (zero || patchable != self->open_is_patchable)
 		status = end_range(self);
 	if (!zero && status == BLOCKZ_OK && self->open.first == self->open.end) {

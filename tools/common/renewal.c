@@ -89,11 +89,6 @@ static enum blockz_status find_touched(const struct pass *pass, struct blockz_ra
 
 /* ---- Reading and hashing */
 
-static bool is_zero(const char *bytes, size_t len)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
-}
-
 static int take_bytes(void *ctx, const void *bytes, size_t len)
 {
 	struct pass *pass = ctx;
@@ -102,7 +97,7 @@ static int take_bytes(void *ctx, const void *bytes, size_t len)
 		size_t part = len < CHUNK ? len : CHUNK;
 		if (pass->old != NULL)
 			digest_update(pass->old, from, part);
-		pass->has_data = pass->has_data || !is_zero(from, part);
+		pass->has_data = pass->has_data || !bmap_is_zero(from, part);
 		if (pass->renewal->changed) {
 			memcpy(pass->buf, from, part);
 			int error = overlay_apply(&pass->overlay, pass->buf, part, pass->pos);
