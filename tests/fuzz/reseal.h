@@ -137,6 +137,12 @@ static inline void reseal_block_check(uint8_t *block_bytes, size_t len, lzma_che
 		return;
 	in_pos = block.header_size;
 	block.ignore_check = true;
+	/* No more than the image is needed, whatever the header says. */
+	for (lzma_filter *filter = filters; filter->id != LZMA_VLI_UNKNOWN; filter++) {
+		lzma_options_lzma *options = filter->options;
+		if (filter->id == LZMA_FILTER_LZMA2 && options->dict_size > sizeof(image))
+			options->dict_size = sizeof(image);
+	}
 	if (lzma_block_buffer_decode(&block, NULL, block_bytes, &in_pos, len, image, &out_pos, sizeof(image)) == LZMA_OK)
 		assert(check_sum(method, image, out_pos, block_bytes + in_pos - lzma_check_size(check)));
 	lzma_filters_free(filters, NULL);
