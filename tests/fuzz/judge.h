@@ -50,9 +50,9 @@ static inline uint32_t bytes_crc(const struct bytes *bytes, size_t start, size_t
 
 /* ---- Decoders; what they give is appended to image, up to a little more than image_max ---- */
 
-enum verdict { REJECTED, ACCEPTED, TOO_LARGE };
+enum verdict { REJECTED, ACCEPTED, TOO_LARGE }; /* of image, or in what decoding it would take */
 
-enum { JUDGE_PART = 65536 };
+enum { JUDGE_PART = 65536, JUDGE_MEMORY = 140 << 20 };
 
 /* One or several members, with no more than zeros behind them. */
 static inline enum verdict judge_gzip(const uint8_t *file, size_t len, size_t image_max, struct bytes *image)
@@ -89,7 +89,7 @@ static inline enum verdict judge_gzip(const uint8_t *file, size_t len, size_t im
 static inline enum verdict judge_xz(const uint8_t *file, size_t len, size_t image_max, struct bytes *image)
 {
 	lzma_stream stream = LZMA_STREAM_INIT;
-	lzma_ret result = lzma_stream_decoder(&stream, UINT64_MAX, LZMA_CONCATENATED);
+	lzma_ret result = lzma_stream_decoder(&stream, JUDGE_MEMORY, LZMA_CONCATENATED);
 	assert(result == LZMA_OK);
 	stream.next_in = file;
 	stream.avail_in = len;
@@ -102,7 +102,9 @@ static inline enum verdict judge_xz(const uint8_t *file, size_t len, size_t imag
 		image->len -= stream.avail_out;
 	}
 	lzma_end(&stream);
-	return image->len > image_max ? TOO_LARGE : result == LZMA_STREAM_END ? ACCEPTED : REJECTED;
+	if (image->len > image_max || result == LZMA_MEMLIMIT_ERROR)
+		return TOO_LARGE;
+	return result == LZMA_STREAM_END ? ACCEPTED : REJECTED;
 }
 
 /* Byte by byte: libzstd does not keep to the window of a frame that it has whole. */
