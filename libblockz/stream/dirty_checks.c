@@ -120,15 +120,8 @@ enum blockz_status old_checks_take(struct old_checks *old, struct units *units, 
 /* True if a check over the image covers a unit. */
 static bool covers_unit(const struct units *units, const struct check *check)
 {
-	size_t low = 0, high = units->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (units->items[middle].start < check->start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < units->count && units->items[low].start < check->end;
+	size_t first = units_from(units, check->start);
+	return first < units->count && units->items[first].start < check->end;
 }
 
 static enum blockz_status collect_checks(struct intent *intent, const struct units *units, struct blockz_fault *fault)

@@ -88,18 +88,24 @@ uint64_t unit_end(const struct units *units, size_t index)
 	return end_of(units->map, units->items[index].start);
 }
 
-/* The last unit that starts at or before off; the count if there is none. */
-static size_t last_before(const struct units *units, uint64_t off)
+size_t units_from(const struct units *units, uint64_t off)
 {
 	size_t low = 0, high = units->count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (units->items[middle].start <= off)
+		if (units->items[middle].start < off)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low == 0 ? units->count : low - 1;
+	return low;
+}
+
+/* The last unit that starts at or before off, which is an offset in the image; the count if there is none. */
+static size_t last_before(const struct units *units, uint64_t off)
+{
+	size_t behind = units_from(units, off + 1);
+	return behind == 0 ? units->count : behind - 1;
 }
 
 static enum blockz_status refuse(const struct blockz_map *map, uint64_t off, struct blockz_fault *fault)
