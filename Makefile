@@ -37,7 +37,7 @@ ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
 NBDKIT ?= $(shell $(PKGCONFIG) --exists nbdkit 2>/dev/null && echo 1 || echo 0)
 PLUGINDIR ?= $(shell $(PKGCONFIG) --variable=plugindir nbdkit 2>/dev/null)
 
-LIB_PKGS  := zlib liblzma libzstd libdeflate libxxhash libcrypto $(if $(filter 1,$(ISAL)),libisal)
+LIB_PKGS  := zlib liblzma libzstd libdeflate libxxhash libcrypto liblz4 libdivsufsort $(if $(filter 1,$(ISAL)),libisal)
 TOOL_PKGS := jansson blkid libcrypto libxml-2.0
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef \
@@ -51,7 +51,7 @@ LIB_LIBS     = $(shell $(PKGCONFIG) --libs $(LIB_PKGS))
 TOOL_LIBS    = $(shell $(PKGCONFIG) --libs $(TOOL_PKGS))
 CHECK_LIBS   = $(shell $(PKGCONFIG) --libs check)
 
-LIB_SRC    := $(wildcard libblockz/*/*.c libblockz/format/*/*.c)
+LIB_SRC    := $(wildcard libblockz/*/*.c libblockz/format/*/*.c libblockz/delta/*/*.c)
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 COMMON_SRC := $(wildcard tools/common/*.c)
 COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/%.o)

@@ -501,6 +501,121 @@ enum blockz_status blockz_disk_flush(struct blockz_disk *disk, struct blockz_fau
 enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t off, uint64_t len, bool *zeros_ret,
 				      uint64_t *len_ret, struct blockz_fault *fault);
 
+/* ---- Delta: small patches between images ------------------------------------------------------------------- */
+
+/*
+ * A patch makes the image NEW of the image OLD.  Images are taken apart into the blocks that were compressed one by one
+ * (SquashFS with any compressor; .gz, .xz and .zst by their pieces), blocks that changed are compared by their
+ * content, and the client compresses them again, byte for byte as they were.  That this works was proved for each block
+ * when the patch was made; that the client's encoders work alike is found out, by their fingerprints, before it writes.
+ */
+
+/*
+ * LZO, which this library does not contain because liblzo2 is licensed under the GPL.  Any thread may call any of them.
+ * Each returns 0 or an errno value; EILSEQ: the block is damaged.
+ */
+struct blockz_lzo_ops {
+	/*
+	 * algorithm and level as in the SquashFS compressor options (lzo1x_1 is 0, ..., lzo1x_999 is 4); optimise: run the
+	 * optimiser over the result.  *out_len_ret: its length; 0: it is longer than room.
+	 */
+	int (*compress)(void *ctx, unsigned algorithm, unsigned level, bool optimise, const void *in, size_t len, void *out,
+			size_t room, size_t *out_len_ret);
+	/* Decompresses to exactly out_len bytes. */
+	int (*decompress)(void *ctx, const void *in, size_t len, void *out, size_t out_len);
+};
+
+struct blockz_lzo {
+	const struct blockz_lzo_ops *ops;
+	void *ctx;
+};
+
+#define BLOCKZ_FINGERPRINT_LEN 16
+
+/* An encoder with its parameters, and what tells its version from others. */
+struct blockz_encoder {
+	char name[96]; /* "zstd level=15" */
+	uint8_t fingerprint[BLOCKZ_FINGERPRINT_LEN];
+};
+
+/*
+ * Calls each() for all encoders that this library has, with all parameters that a patch may name; stops, and
+ * returns BLOCKZ_OK, when each() returns false.  Takes some seconds, on all threads.  Errors: BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_encoders(const struct blockz_lzo *lzo, bool (*each)(void *ctx, const struct blockz_encoder *),
+				   void *ctx, const struct blockz_work *work, struct blockz_fault *fault);
+
+struct blockz_delta_options {
+	const struct blockz_lzo *lzo; /* NULL: LZO blocks are not taken apart */
+	bool portable;                /* have the client encode nothing */
+	/* If restricted, only encoders that stand here, with equal fingerprints, may be asked of the client. */
+	bool restricted;
+	const struct blockz_encoder *encoders;
+	size_t encoder_count;
+	uint64_t apply_budget_ms; /* CPU time for encoding at the client, as measured here; 0: no limit */
+	uint64_t memory;          /* bytes; smaller windows of OLD if need be; 0: half of the machine's */
+	struct blockz_work work;
+};
+
+struct blockz_delta_result {
+	uint64_t old_size, new_size, patch_size;
+	uint64_t blocks;     /* of NEW; the sum of: */
+	uint64_t blocks_equal;     /* that OLD has, byte for byte */
+	uint64_t blocks_encoded;   /* that the client encodes again */
+	uint64_t blocks_packed;    /* that the patch brings compressed, */
+	uint64_t blocks_unproved;  /* and of these, those of which no known encoder makes the same bytes */
+	uint64_t encode_ms;        /* CPU time of encoding them, as measured here */
+	unsigned windows;          /* of OLD; 1: the limit on memory cost nothing */
+};
+
+/*
+ * Writes a patch that makes new of old, both of known size.  Where old is longer than its container says (a device, a padded
+ * file), what is behind counts for nothing.  The patch depends on the images and options alone, not on threads, unless
+ * there is an apply_budget_ms.
+ * To be believed, a patch has to be applied: blockz_merge() without a sink does that.
+ * Errors: BLOCKZ_FAILED, BLOCKZ_USAGE (of unknown size), BLOCKZ_LIMIT (memory).
+ */
+enum blockz_status blockz_delta(const struct blockz_source *old, const struct blockz_source *new,
+				const struct blockz_sink *patch, const struct blockz_delta_options *options,
+				struct blockz_delta_result *result_ret, struct blockz_fault *fault);
+
+struct blockz_merge_options {
+	const struct blockz_lzo *lzo; /* NULL: patches that need it are refused */
+	struct blockz_work work;
+};
+
+/* What a patch's head says. */
+struct blockz_patch_info {
+	uint64_t old_size, new_size;
+	uint8_t old_sha256[32], new_sha256[32];
+	char old_container[64], new_container[64];
+	char note[128]; /* why blocks were not taken apart where one would expect it; or "" */
+	size_t encoder_count;
+	struct blockz_encoder encoders[64];
+};
+
+/* Reads the first 4 KiB of a patch, which may be a stream.  Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_FAILED. */
+enum blockz_status blockz_patch_info(const struct blockz_source *patch, struct blockz_patch_info *info_ret,
+				     struct blockz_fault *fault);
+
+/*
+ * Whether a patch can be applied to old here: the encoders' fingerprints, OLD's size and digest.  Reads the first 4 KiB of
+ * the patch, and OLD.  Errors: BLOCKZ_DAMAGED (not the OLD that the patch is for; the patch is damaged),
+ * BLOCKZ_UNSUPPORTED (an encoder that is missing or of another version; unknown features), BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_merge_check(const struct blockz_source *old, const struct blockz_source *patch,
+				      const struct blockz_merge_options *options, struct blockz_fault *fault);
+
+/*
+ * Applies a patch, which may be a stream, to old, of known size, and appends NEW to the sink; NULL: to nowhere.  All that
+ * blockz_merge_check() looks at is looked at before the first byte is written.  NEW's digest is compared at the end: what the
+ * sink holds after an error is not NEW.  Memory: 64 MiB, and for each thread an encoder and three blocks.
+ * Errors: as above, and BLOCKZ_LIMIT.
+ */
+enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *patch,
+				const struct blockz_sink *sink, const struct blockz_merge_options *options,
+				struct blockz_fault *fault);
+
 /* ---- Verify ------------------------------------------------------------------------------------------------ */
 
 struct blockz_verify_options {

@@ -7,6 +7,9 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 layers=(
+	'delta'
+	'delta/patch delta/container delta/differ'
+	'delta/codec'
 	'stream'
 	'format/gzip format/xz format/zstd'
 	'format'

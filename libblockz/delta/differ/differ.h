@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where the bytes of a new text come from in an old one: a list of approximate matches, within which most bytes are
+ * equal.  Texts are memory; what they are made of is the caller's business.
+ */
+#ifndef DELTA_DIFFER_DIFFER_H
+#define DELTA_DIFFER_DIFFER_H
+
+#include "blockz.h"
+
+struct match {
+	uint64_t new_off, old_off, len; /* of both texts; len > 0 */
+};
+
+struct matches {
+	struct match *items; /* by ascending new_off, none overlapping another */
+	size_t count;
+};
+
+void matches_free(struct matches *matches);
+
+/* Bytes of memory that a differ needs for an old text of this length, the text itself not counted. */
+uint64_t differ_memory(uint64_t old_len);
+
+enum { DIFFER_OLD_MAX = 0x7ffffff0 }; /* longer old texts are taken in windows */
+
+struct differ;
+
+/* Indexes an old text, which must live as long.  Errors: BLOCKZ_FAILED (no memory, interrupted). */
+enum blockz_status differ_new(const uint8_t *old, size_t old_len, const struct blockz_work *work,
+			      struct differ **differ_ret, struct blockz_fault *fault);
+void differ_free(struct differ *differ);
+
+/*
+ * Adds matches for those parts of a new text that have none yet (matches is empty at first; those of other old texts,
+ * whose offsets the caller has told apart by old_base, stay as they are).  old_base is added to each old_off.  The result
+ * depends on the texts and the matches alone, not on threads.
+ * Errors: BLOCKZ_FAILED (no memory, interrupted); then matches is as it was.
+ */
+enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
+				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault);
+
+#endif

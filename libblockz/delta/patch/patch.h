@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A patch in memory: what it says, not how it is written down (that is in layout.h, and in blockz-delta(5)).
+ *
+ * OLD's space is the OLD file, followed by the decoded content of the OLD blocks that the patch lists, one behind the
+ * other.  Ops take bytes from it, add differences, or bring bytes of their own, and so make the stream, which is NEW with
+ * some blocks decoded.  NEW is the stream with those blocks encoded again, and everything between them as it is.
+ *
+ * The stream is cut into sections at block edges.  A section brings all that its part of the stream needs beside OLD;
+ * the reader holds one section, compressed, and so a patch may come through a pipe.
+ */
+#ifndef DELTA_PATCH_PATCH_H
+#define DELTA_PATCH_PATCH_H
+
+#include "delta/codec/codec.h"
+
+enum {
+	PATCH_HEAD_MAX = 4096,      /* the head, which tells all that a client needs to refuse, is no longer */
+	PATCH_ENCODERS_MAX = 64,
+	PATCH_OLD_BLOCKS_MAX = 1 << 20,
+	PATCH_DICTIONARY_MAX = 8 << 20, /* of the streams' compression: what a client must hold of each */
+	PATCH_SECTION_COST_MAX = 12 << 20, /* see patch_write_section() */
+	PATCH_SECTION_PACKED_MAX = 24 << 20, /* bytes of a section in the patch; follows from the cost, and is checked */
+};
+
+struct patch_encoder {
+	struct codec_params params;
+	uint8_t fingerprint[CODEC_FINGERPRINT_LEN];
+};
+
+struct patch_head {
+	uint64_t old_size, new_size; /* bytes of OLD that count, what is behind them is not looked at; bytes of NEW */
+	uint8_t old_sha256[32], new_sha256[32];
+	struct patch_encoder encoders[PATCH_ENCODERS_MAX];
+	size_t encoder_count;
+	/* For people. */
+	char old_container[64], new_container[64];
+	char note[128];
+};
+
+struct patch_old_block {
+	uint64_t file_off;
+	uint32_t file_len, plain_len;
+	uint8_t codec; /* enum codec_id */
+};
+
+struct patch_old_blocks {
+	struct patch_old_block *items; /* by ascending file_off, none overlapping another */
+	size_t count;
+};
+
+enum op_kind {
+	OP_COPY,   /* bytes of OLD's space */
+	OP_ADD,    /* bytes of OLD's space, each plus one of the diff stream, modulo 256 */
+	OP_EXTRA,  /* bytes of the extra stream: plain content */
+	OP_PACKED, /* bytes of the packed stream: what is compressed already */
+	OP_COUNT,
+};
+
+struct op {
+	uint64_t len;     /* > 0 */
+	uint64_t old_off; /* COPY, ADD: in OLD's space; the whole range is within the file or within the blocks */
+	uint8_t kind;
+};
+
+/* A block of NEW that is encoded again. */
+struct patch_new_block {
+	uint64_t before; /* bytes of the stream between the block before, or the section's start, and this */
+	uint32_t plain_len, file_len;
+	uint8_t encoder; /* index in the head's */
+};
+
+struct section {
+	struct op *ops;
+	size_t op_count;
+	struct patch_new_block *blocks;
+	size_t block_count;
+	uint64_t stream_len; /* the sum of the ops' lengths, what is behind the last block included */
+	uint8_t *diff, *extra, *packed;
+	size_t diff_len, extra_len, packed_len;
+};
+
+void section_free(struct section *section); /* leaves an empty one */
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reads a patch from its beginning to its end.  Everything is hostile: each number is compared with what the head, the
+ * caps and the sections before allow, and each part has a check that is compared before the part is believed.
+ */
+#ifndef DELTA_PATCH_READ_H
+#define DELTA_PATCH_READ_H
+
+#include "delta/patch/patch.h"
+
+struct patch_reader;
+
+/* Reads and checks the head, within the first PATCH_HEAD_MAX bytes.  patch may be a stream. */
+enum blockz_status patch_reader_new(const struct blockz_source *patch, struct patch_reader **reader_ret,
+				    struct blockz_fault *fault);
+void patch_reader_free(struct patch_reader *reader);
+const struct patch_head *patch_reader_head(const struct patch_reader *reader);
+
+/* Behind the head; once.  They are the reader's and stay as long.  All lie within old_size. */
+enum blockz_status patch_read_old_blocks(struct patch_reader *reader, struct patch_old_blocks *blocks_ret,
+					 struct blockz_fault *fault);
+
+/* Loads the next section; *done_ret: there is none, and the patch's end is as it should be. */
+enum blockz_status patch_read_section(struct patch_reader *reader, bool *done_ret, struct blockz_fault *fault);
+
+/* What comes next of the section loaded last: verbatim bytes of the stream, or a block. */
+struct patch_step {
+	uint64_t len;      /* bytes of the stream; for a block its plain length */
+	bool is_block;
+	struct patch_new_block block;
+};
+
+/* The next step; verbatim ones are cut to verbatim_max.  *done_ret: the section is at its end, all streams used up. */
+enum blockz_status patch_read_step(struct patch_reader *reader, uint64_t verbatim_max, struct patch_step *step_ret,
+				   bool *done_ret, struct blockz_fault *fault);
+
+/*
+ * The next op of a step, cut at the step's end: to be called until the lengths sum up to the step's.  For ADD,
+ * EXTRA and PACKED its bytes are written to bytes, which has room for what is left of the step.
+ */
+enum blockz_status patch_read_op(struct patch_reader *reader, uint64_t step_left, struct op *op_ret, uint8_t *bytes,
+				 struct blockz_fault *fault);
+
+#endif

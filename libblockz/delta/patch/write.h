@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Writes a patch: head, OLD's blocks, sections, end. */
+#ifndef DELTA_PATCH_WRITE_H
+#define DELTA_PATCH_WRITE_H
+
+#include "delta/patch/patch.h"
+
+struct patch_writer;
+
+enum blockz_status patch_writer_new(const struct blockz_sink *sink, const struct patch_head *head,
+				    const struct patch_old_blocks *old_blocks, unsigned threads,
+				    struct patch_writer **writer_ret, struct blockz_fault *fault);
+void patch_writer_free(struct patch_writer *writer);
+
+/*
+ * Streams are coded by liblzma or libzstd or not at all, whichever is smallest, in parallel; the result does not depend on
+ * threads.  diff_len + extra_len + packed_len + 4 * op_count must be such that the section's bytes are within
+ * PATCH_SECTION_PACKED_MAX: diff counts with the bytes of it that are not 0, and the sum is <= PATCH_SECTION_COST_MAX.
+ */
+enum blockz_status patch_write_section(struct patch_writer *writer, const struct section *section,
+				       struct blockz_fault *fault);
+enum blockz_status patch_write_end(struct patch_writer *writer, struct blockz_fault *fault);
+
+#endif
