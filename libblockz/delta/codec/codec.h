@@ -33,6 +33,19 @@ enum codec_id {
 	CODEC_COUNT,
 };
 
+/* The values of each codec, by their places; CODEC_VALUES_MAX at most. */
+enum { ZLIB_LEVEL, ZLIB_WINDOW, ZLIB_STRATEGY }; /* 1..9; log2, 8..15; as zlib counts them, 0..4 */
+enum { LZMA_LEVEL, LZMA_EXTREME, LZMA_LC, LZMA_LP, LZMA_PB, LZMA_DICT, LZMA_BCJ }; /* of CODEC_LZMA and CODEC_XZ */
+enum { ZSTD_LEVEL };                     /* 1..22 */
+enum { LZO_ALGORITHM, LZO_LEVEL, LZO_OPTIMISE }; /* see struct blockz_lzo_ops; level: 1..9 for lzo1x_999, else 0 */
+enum { LZ4_LEVEL };                      /* 0: fast; else that of LZ4 HC, 1..12 */
+enum { GZIP_PIECE_LEVEL };               /* as of struct pack_params, and so for the next two */
+enum { XZ_PIECE_LEVEL, XZ_PIECE_EXTREME, XZ_PIECE_CHECK, XZ_PIECE_SIZE }; /* check: enum check_method; size: piece_size */
+enum { ZSTD_PIECE_LEVEL, ZSTD_PIECE_CHECKSUM };
+
+/* LZMA_BCJ; the SquashFS flags' bits plus one. */
+enum { BCJ_NONE, BCJ_X86, BCJ_POWERPC, BCJ_IA64, BCJ_ARM, BCJ_ARMTHUMB, BCJ_SPARC, BCJ_ARM64, BCJ_RISCV, BCJ_COUNT };
+
 /* What codecs need from outside. */
 struct codec_env {
 	const struct blockz_lzo *lzo; /* NULL: no LZO */
@@ -48,10 +61,17 @@ struct codec {
 	 */
 	unsigned free_values;
 	uint32_t probe_values[CODEC_VALUES_MAX];
+	uint32_t max_values[CODEC_VALUES_MAX]; /* of those that are not free; not all up to there are valid */
+	uint32_t probe_lens[4]; /* the probe's prefixes that are encoded; 0 ends */
 	/* Values of these ranges only, so that no patch asks for more memory than a known program would. */
 	bool (*are_valid)(const uint32_t *values);
 
-	/* NULL: no memory, or (LZO) the environment has none. */
+	/*
+	 * NULL, or: by its header the block may have been made with these values.  False saves encoding it to see.
+	 */
+	bool (*may_make)(const uint32_t *values, const uint8_t *bytes, size_t len);
+
+	/* NULL: no memory. */
 	void *(*context_new)(const struct codec_env *env);
 	void (*context_free)(void *context);
 	/*
