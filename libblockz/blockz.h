@@ -569,13 +569,13 @@ struct blockz_delta_result {
 };
 
 /*
- * Writes a patch that makes new of old, both of known size.  Where old is longer than its container says (a device, a padded
- * file), what is behind counts for nothing.  The patch depends on the images and options alone, not on threads, unless
- * there is an apply_budget_ms.
+ * Writes a patch that makes new_image of old_image, both of known size.  Where the old one is longer than its container says
+ * (a device, a padded file), what is behind counts for nothing.  The patch depends on the images and options alone, not
+ * on threads, unless there is an apply_budget_ms.
  * To be believed, a patch has to be applied: blockz_merge() without a sink does that.
  * Errors: BLOCKZ_FAILED, BLOCKZ_USAGE (of unknown size), BLOCKZ_LIMIT (memory).
  */
-enum blockz_status blockz_delta(const struct blockz_source *old, const struct blockz_source *new,
+enum blockz_status blockz_delta(const struct blockz_source *old_image, const struct blockz_source *new_image,
 				const struct blockz_sink *patch, const struct blockz_delta_options *options,
 				struct blockz_delta_result *result_ret, struct blockz_fault *fault);
 
