@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "compressed.h"
 #include "fault.h"
+#include "scratch.h"
 
 enum { SECONDS_TO_STOP = 2 };
 
@@ -144,6 +145,17 @@ enum blockz_status output_open(struct output *output, const char *path, bool for
 	return status;
 }
 
+enum blockz_status output_open_whole(struct output *output, const char *path, bool force, struct blockz_fault *fault)
+{
+	enum blockz_status status = output_open(output, path, force, fault);
+	if (status == BLOCKZ_OK && output->is_stdout) {
+		output->fd = -1;
+		output->is_whole = true;
+		status = scratch_open(-1, &output->fd, fault);
+	}
+	return status;
+}
+
 /* ---- Completion */
 
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault)
@@ -193,6 +205,8 @@ enum blockz_status output_hold(struct output *output, struct blockz_fault *fault
 enum blockz_status output_commit(struct output *output, struct blockz_fault *fault)
 {
 	enum blockz_status status = output->synced ? BLOCKZ_OK : output_sync(output, fault);
+	if (status == BLOCKZ_OK && output->is_whole)
+		return scratch_copy(output->fd, STDOUT_FILENO, fault);
 	if (status != BLOCKZ_OK || output->is_stdout)
 		return status;
 	disarm(output);
@@ -217,11 +231,10 @@ void output_close(struct output *output)
 	disarm(output);
 	if (output->temporary != NULL)
 		unlinkat(output->dirfd, output->temporary, 0);
-	if (output->name != NULL) {
-		if (output->fd >= 0)
-			close(output->fd);
+	if (output->fd >= 0 && (output->name != NULL || output->is_whole))
+		close(output->fd);
+	if (output->name != NULL)
 		close(output->dirfd);
-	}
 	blockz_store_close(&output->existing);
 	free(output->temporary);
 	free(output->name);

@@ -17,7 +17,8 @@ struct output {
 	bool is_stdout;
 	/* Private. */
 	bool synced, replace, held;
-	int dirfd;
+	bool is_whole; /* stdout gets it from an unnamed file */
+	int dirfd;     /* -1: that of unnamed files */
 	char *name;
 	char *temporary;             /* NULL: there is none, or none any more */
 	struct blockz_store existing; /* the file to be replaced, locked */
@@ -32,6 +33,12 @@ struct output {
  * too long for a temporary one beside it), BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY (path has a journal).
  */
 enum blockz_status output_open(struct output *output, const char *path, bool force, struct blockz_fault *fault);
+
+/*
+ * The same for what is looked at before anybody may have it: for "-", fd is an unnamed file (see scratch.h), which
+ * output_commit() copies to standard output.
+ */
+enum blockz_status output_open_whole(struct output *output, const char *path, bool force, struct blockz_fault *fault);
 
 /* Makes the content durable; stdout is left alone. */
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault);
