@@ -55,7 +55,7 @@ LIB_SRC    := $(wildcard libblockz/*/*.c libblockz/format/*/*.c libblockz/delta/
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 COMMON_SRC := $(wildcard tools/common/*.c)
 COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/%.o)
-TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify
+TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify blockz-delta blockz-merge
 TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
 PLUGIN     := nbdkit-blockz-plugin.so
 PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,compressed fault json partition rawlist size table)

@@ -10,7 +10,7 @@ for page in tools/man/*.[1-9]; do
 	if [ -z "$warnings" ]; then echo "ok man-lint-${page##*/}"; else echo "not ok man-lint-${page##*/}: $warnings"; fi
 done
 
-tools=(partial-deflate blockz-map blockz-patch blockz-cat blockz-verify)
+tools=(partial-deflate blockz-map blockz-patch blockz-cat blockz-verify blockz-delta blockz-merge)
 plugin=$BLOCKZ_BIN/nbdkit-blockz-plugin.so
 if [ -e "$plugin" ] && command -v nbdkit >/dev/null; then
 	tools+=(blockz-guestfish)

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* blockz-delta: write a small patch that makes an image of an older one. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cli.h"
+#include "common/digest.h"
+#include "common/encoders.h"
+#include "common/fault.h"
+#include "common/input.h"
+#include "common/json.h"
+#include "common/output.h"
+#include "common/size.h"
+
+enum { KEY_PORTABLE = CLI_FIRST_KEY, KEY_CLIENT, KEY_APPLY_BUDGET, KEY_MEMORY, KEY_INFO };
+
+static const struct cli_option option_rows[] = {
+	{ "portable", KEY_PORTABLE, NULL, "have the client compress nothing: the patch is larger, and needs no encoder" },
+	{ "client", KEY_CLIENT, "FILE", "use only encoders that stand in FILE, printed on the client by\n"
+					"blockz-merge --capabilities; may be repeated: what all of them share" },
+	{ "apply-budget", KEY_APPLY_BUDGET, "SECONDS", "have the client compress for so many CPU seconds, as measured here" },
+	{ "memory", KEY_MEMORY, "N", "use at most N bytes, and search OLD in parts (default: half of the RAM)" },
+	{ "info", KEY_INFO, NULL, "print what PATCH is for and what it needs" },
+	{ "force", 'f', NULL, "replace PATCH if it exists" },
+	{ "threads", 'T', "N", "threads (default: all)" },
+	CLI_JSON,
+	CLI_QUIET,
+	CLI_PROGRESS,
+	CLI_HELP,
+	CLI_VERSION,
+	{ 0 },
+};
+
+static const struct cli_tool tool = {
+	"blockz-delta",
+	"[OPTION]... OLD NEW PATCH\n--info [--json] PATCH",
+	"Write a PATCH by which blockz-merge makes the image NEW of the image OLD.  What is compressed in them (SquashFS,\n"
+	".gz, .xz, .zst) is compared decompressed, and compressed again, byte for byte, where the patch is applied.\n"
+	"PATCH is applied and compared before it gets its name.  It may be -.",
+	option_rows,
+	NULL,
+};
+
+struct job {
+	struct cli cli;
+	const char *old_path, *new_path, *patch_path;
+	const char *file; /* that the fault speaks of */
+	bool info, force;
+	unsigned threads;
+	json_t *shared; /* encoders that all clients have; NULL: no client was named */
+	struct blockz_encoder *encoders;
+	struct blockz_delta_options delta;
+	struct input old, new;
+	struct output patch;
+	struct blockz_delta_result result;
+	struct blockz_patch_info head;
+	struct blockz_fault fault;
+};
+
+static bool is_stream(const char *path)
+{
+	return strcmp(path, "-") == 0;
+}
+
+/* ---- Options */
+
+static void add_client(struct job *job, const char *path)
+{
+	enum blockz_status status = encoders_read(path, &job->shared, &job->fault);
+	if (status == BLOCKZ_OK)
+		return;
+	cli_fail(&job->cli, path, &job->fault);
+	exit((int)status);
+}
+
+static uint64_t budget_argument(const struct job *job, const char *text)
+{
+	enum { SECONDS_MAX = 1000000000 };
+	char *end = NULL;
+	double seconds = isdigit((unsigned char)text[0]) || text[0] == '.' ? strtod(text, &end) : -1;
+	if (end == NULL || end == text || *end != '\0' || strspn(text, "0123456789.") != strlen(text) ||
+	    seconds > SECONDS_MAX)
+		cli_usage(&job->cli, "--apply-budget: '%s' is no number of seconds", text);
+	if (seconds < 0.001)
+		cli_usage(&job->cli, "--apply-budget: less than a millisecond; --portable has the client compress nothing");
+	return (uint64_t)(seconds * 1000 + 0.5);
+}
+
+static void take_option(struct job *job, int key, const char *argument)
+{
+	switch (key) {
+	case KEY_PORTABLE:
+		job->delta.portable = true;
+		break;
+	case KEY_CLIENT:
+		add_client(job, argument);
+		break;
+	case KEY_APPLY_BUDGET:
+		job->delta.apply_budget_ms = budget_argument(job, argument);
+		break;
+	case KEY_MEMORY:
+		job->delta.memory = cli_size(&job->cli, "--memory", argument);
+		if (job->delta.memory == 0)
+			cli_usage(&job->cli, "--memory: 0 bytes are no limit that anything fits in");
+		break;
+	case KEY_INFO:
+		job->info = true;
+		break;
+	case 'f':
+		job->force = true;
+		break;
+	case 'T':
+		job->threads = cli_threads(&job->cli, argument);
+		break;
+	}
+}
+
+static void check_paths(const struct job *job)
+{
+	const struct cli *cli = &job->cli;
+	if (is_stream(job->old_path) || is_stream(job->new_path))
+		cli_usage(cli, "OLD and NEW are read at many offsets, and cannot be standard input");
+	if (input_is_same(job->old_path, job->patch_path) || input_is_same(job->new_path, job->patch_path))
+		cli_usage(cli, "PATCH is one of the images");
+	if (is_stream(job->patch_path) && isatty(STDOUT_FILENO))
+		cli_usage(cli, "a patch is not written to a terminal");
+}
+
+static void read_options(struct job *job, int argc, char **argv)
+{
+	int key;
+	cli_start(&job->cli, &tool, argc, argv);
+	while ((key = cli_next(&job->cli)) != CLI_END)
+		take_option(job, key, job->cli.argument);
+	int count = job->cli.operand_count;
+	char **operands = job->cli.operands;
+	if (job->info && count != 1)
+		cli_usage(&job->cli, "--info: expected one PATCH, found %d operands", count);
+	if (!job->info && count != 3)
+		cli_usage(&job->cli, "expected OLD, NEW and PATCH, found %d operands", count);
+	job->patch_path = job->file = operands[count - 1];
+	if (job->info)
+		return;
+	job->old_path = operands[0];
+	job->new_path = operands[1];
+	check_paths(job);
+	if (is_stream(job->patch_path))
+		job->cli.json_out = stderr;
+}
+
+/* ---- The patch */
+
+static enum blockz_status open_images(struct job *job)
+{
+	job->file = job->old_path;
+	enum blockz_status status = input_open_image(&job->old, job->old_path, false, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->file = job->new_path;
+	return input_open_image(&job->new, job->new_path, false, &job->fault);
+}
+
+static enum blockz_status make_patch(struct job *job)
+{
+	struct blockz_fd_sink memory;
+	struct blockz_sink sink = blockz_sink_fd(&memory, job->patch.fd);
+	job->delta.work = cli_work(&job->cli, "compare", job->new.source.size, job->threads);
+	enum blockz_status status = blockz_delta(&job->old.source, &job->new.source, &sink, &job->delta, &job->result,
+						 &job->fault);
+	cli_work_end(&job->cli);
+	return status;
+}
+
+/* A patch counts when it makes NEW, here and now, of what was written. */
+static enum blockz_status prove_patch(struct job *job)
+{
+	struct blockz_source patch;
+	struct blockz_merge_options options = {
+		.lzo = job->delta.lzo, .work = cli_work(&job->cli, "apply", job->result.new_size, job->threads),
+	};
+	enum blockz_status status = blockz_source_fd(job->patch.fd, &patch, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = blockz_patch_info(&patch, &job->head, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = blockz_merge(&job->old.source, &patch, NULL, &options, &job->fault);
+	cli_work_end(&job->cli);
+	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
+		return status;
+	struct blockz_fault why = job->fault;
+	return tool_fault(&job->fault, BLOCKZ_FAILED, "it was applied and does not make NEW: %.200s", why.text);
+}
+
+/* ---- What is said at the end */
+
+static json_t *image_json(uint64_t size, const uint8_t sha256[32], const char *container)
+{
+	char hex[DIGEST_HEX];
+	for (size_t i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
+	return json_pack("{s:o,s:s,s:o}", "size", json_bytes(size), "sha256", hex, "container", json_text(container));
+}
+
+/* What the head of the patch says. */
+static json_t *head_json(const struct job *job, uint64_t size)
+{
+	const struct blockz_patch_info *head = &job->head;
+	json_t *encoders = json_object();
+	for (size_t i = 0; i < head->encoder_count && encoders != NULL; i++)
+		encoders_add(encoders, &head->encoders[i]);
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "path",
+			 is_stream(job->patch_path) ? json_null() : json_text(job->patch_path), "size", json_bytes(size),
+			 "old", image_json(head->old_size, head->old_sha256, head->old_container), "new",
+			 image_json(head->new_size, head->new_sha256, head->new_container), "note", json_text(head->note),
+			 "encoders", encoders);
+}
+
+static enum blockz_status print_report(const struct job *job, const char *sha256, struct blockz_fault *fault)
+{
+	const struct blockz_delta_result *result = &job->result;
+	json_t *object = head_json(job, result->patch_size);
+	json_object_set_new(object, "sha256", json_string(sha256));
+	json_object_set_new(object, "blocks",
+			    json_pack("{s:o,s:o,s:o,s:o,s:o}", "all", json_bytes(result->blocks), "equal",
+				      json_bytes(result->blocks_equal), "encoded", json_bytes(result->blocks_encoded),
+				      "packed", json_bytes(result->blocks_packed), "unproved",
+				      json_bytes(result->blocks_unproved)));
+	json_object_set_new(object, "encode_ms", json_bytes(result->encode_ms));
+	json_object_set_new(object, "windows", json_integer(result->windows));
+	return cli_print_json(&job->cli, object, fault);
+}
+
+static void describe_blocks(const struct blockz_delta_result *result, char *text, size_t room)
+{
+	char unproved[128] = "";
+	if (result->blocks == 0) {
+		snprintf(text, room, "compared as plain bytes");
+		return;
+	}
+	if (result->blocks_unproved > 0)
+		snprintf(unproved, sizeof(unproved), " (%" PRIu64 " because no known encoder makes them)",
+			 result->blocks_unproved);
+	snprintf(text, room, "%" PRIu64 " blocks equal, %" PRIu64 " encoded again (%.1f CPU seconds at the client), %" PRIu64
+		 " packed%s", result->blocks_equal, result->blocks_encoded, (double)result->encode_ms / 1000,
+		 result->blocks_packed, unproved);
+}
+
+static void say_done(const struct job *job)
+{
+	const struct blockz_delta_result *result = &job->result;
+	char patch[32], new[32], blocks[256], windows[80] = "one window";
+	FILE *out = is_stream(job->patch_path) ? stderr : stdout;
+	size_human(patch, sizeof(patch), result->patch_size);
+	size_human(new, sizeof(new), result->new_size);
+	describe_blocks(result, blocks, sizeof(blocks));
+	if (result->windows > 1)
+		snprintf(windows, sizeof(windows), "%u windows, which the limit on memory asks for", result->windows);
+	cli_say(&job->cli, out, job->patch_path, "%s for NEW of %s (%.1f %%): %s; searched OLD in %s", patch, new,
+		result->new_size > 0 ? 100.0 * (double)result->patch_size / (double)result->new_size : 100.0, blocks, windows);
+	if (job->head.note[0] != '\0')
+		cli_warn(&job->cli, job->patch_path, "%s", job->head.note);
+}
+
+static enum blockz_status report(struct job *job)
+{
+	char sha256[DIGEST_HEX];
+	struct blockz_source patch;
+	const struct blockz_work work = { 0 };
+	if (!job->cli.json) {
+		say_done(job);
+		return BLOCKZ_OK;
+	}
+	enum blockz_status status = blockz_source_fd(job->patch.fd, &patch, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = digest_source(&patch, &work, sha256, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = print_report(job, sha256, &job->fault);
+	if (status != BLOCKZ_OK)
+		job->fault.state = BLOCKZ_IMAGE_UPDATED;
+	return status;
+}
+
+static enum blockz_status create(struct job *job)
+{
+	enum blockz_status status = open_images(job);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->file = job->patch_path;
+	status = output_open_whole(&job->patch, job->patch_path, job->force, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = encoders_list(job->shared, &job->encoders, &job->delta.encoder_count, &job->fault);
+	job->delta.restricted = job->shared != NULL;
+	job->delta.encoders = job->encoders;
+	if (status == BLOCKZ_OK)
+		status = make_patch(job);
+	if (status == BLOCKZ_OK)
+		status = prove_patch(job);
+	if (status == BLOCKZ_OK)
+		status = output_commit(&job->patch, &job->fault);
+	if (status == BLOCKZ_OK) {
+		job->cli.state = BLOCKZ_IMAGE_UPDATED;
+		status = report(job);
+	}
+	return status;
+}
+
+/* ---- --info */
+
+static void print_image(const char *label, uint64_t size, const uint8_t sha256[32], const char *container)
+{
+	char human[32];
+	size_human(human, sizeof(human), size);
+	printf("%-8s %" PRIu64 " bytes (%s), ", label, size, human);
+	put_escaped(stdout, container);
+	printf("\n%-8s SHA-256 ", "");
+	for (size_t i = 0; i < 32; i++)
+		printf("%02x", sha256[i]);
+	putchar('\n');
+}
+
+static void print_head(const struct job *job)
+{
+	const struct blockz_patch_info *head = &job->head;
+	print_image("OLD", head->old_size, head->old_sha256, head->old_container);
+	print_image("NEW", head->new_size, head->new_sha256, head->new_container);
+	if (head->note[0] != '\0') {
+		printf("%-8s ", "note");
+		put_escaped(stdout, head->note);
+		putchar('\n');
+	}
+	if (head->encoder_count == 0)
+		printf("%-8s none\n", "encoders");
+	for (size_t i = 0; i < head->encoder_count; i++) {
+		char hex[ENCODERS_HEX];
+		encoders_hex(&head->encoders[i], hex);
+		printf("%-8s %s ", i == 0 ? "encoders" : "", hex);
+		put_escaped(stdout, head->encoders[i].name);
+		putchar('\n');
+	}
+}
+
+static enum blockz_status info(struct job *job)
+{
+	struct input patch;
+	enum blockz_status status = input_open(&patch, job->patch_path, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = blockz_patch_info(&patch.source, &job->head, &job->fault);
+	if (status == BLOCKZ_OK && job->cli.json)
+		status = cli_print_json(&job->cli, head_json(job, patch.source.size), &job->fault);
+	else if (status == BLOCKZ_OK && !job->cli.quiet)
+		print_head(job);
+	input_close(&patch);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct job job = { .patch = { .fd = -1, .dirfd = -1 } };
+	read_options(&job, argc, argv);
+	enum blockz_status status = job.info ? info(&job) : create(&job);
+	if (status != BLOCKZ_OK)
+		cli_fail(&job.cli, job.file, &job.fault);
+	output_close(&job.patch);
+	input_close(&job.old);
+	input_close(&job.new);
+	free(job.encoders);
+	json_decref(job.shared);
+	return cli_finish(&job.cli, status);
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* blockz-merge: make an image of an older one and a patch by blockz-delta. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cli.h"
+#include "common/digest.h"
+#include "common/encoders.h"
+#include "common/fault.h"
+#include "common/input.h"
+#include "common/json.h"
+#include "common/output.h"
+#include "common/scratch.h"
+#include "common/size.h"
+
+enum { KEY_CHECK = CLI_FIRST_KEY, KEY_CAPABILITIES };
+
+static const struct cli_option option_rows[] = {
+	{ "check", KEY_CHECK, NULL, "only find out whether PATCH can be applied to OLD here;\nreads the first 4 KiB of PATCH" },
+	{ "capabilities", KEY_CAPABILITIES, NULL, "print the encoders there are here as JSON, for blockz-delta --client" },
+	{ "force", 'f', NULL, "replace NEW if it exists" },
+	{ "threads", 'T', "N", "threads (default: all)" },
+	CLI_JSON,
+	CLI_QUIET,
+	CLI_PROGRESS,
+	CLI_HELP,
+	CLI_VERSION,
+	{ 0 },
+};
+
+static const struct cli_tool tool = {
+	"blockz-merge",
+	"[OPTION]... OLD PATCH... NEW\n--check [OPTION]... PATCH OLD\n--capabilities [OPTION]...",
+	"Make the image NEW of the image OLD, a file or a device, and a PATCH by blockz-delta, or several, one after\n"
+	"the other.  NEW gets its name when its SHA-256 agrees.  A PATCH and NEW may be -.",
+	option_rows,
+	NULL,
+};
+
+struct job {
+	struct cli cli;
+	bool check, capabilities, force;
+	unsigned threads;
+	const char *file; /* that the fault speaks of */
+	const char *old_path, *new_path;
+	char **patch_paths;
+	size_t patch_count;
+	const struct blockz_lzo *lzo;
+	struct input old;
+	struct input *patches;
+	struct output output;
+	uint64_t new_size;
+	struct blockz_fault fault;
+};
+
+static bool is_stream(const char *path)
+{
+	return strcmp(path, "-") == 0;
+}
+
+/* ---- Options */
+
+static void check_paths(const struct job *job)
+{
+	const struct cli *cli = &job->cli;
+	size_t streams = 0;
+	if (is_stream(job->old_path))
+		cli_usage(cli, "OLD is read at many offsets, and cannot be standard input");
+	for (size_t i = 0; i < job->patch_count; i++) {
+		streams += is_stream(job->patch_paths[i]);
+		if (!job->check && input_is_same(job->patch_paths[i], job->new_path))
+			cli_usage(cli, "NEW is a PATCH");
+	}
+	if (streams > 1)
+		cli_usage(cli, "one PATCH can be standard input, not %zu", streams);
+	if (!job->check && is_stream(job->new_path) && isatty(STDOUT_FILENO))
+		cli_usage(cli, "an image is not written to a terminal");
+}
+
+static void take_operands(struct job *job)
+{
+	int count = job->cli.operand_count;
+	char **operands = job->cli.operands;
+	if (job->check && job->capabilities)
+		cli_usage(&job->cli, "--check and --capabilities exclude each other");
+	if (job->capabilities && count != 0)
+		cli_usage(&job->cli, "--capabilities: expected no operands, found %d", count);
+	if (job->check && count != 2)
+		cli_usage(&job->cli, "--check: expected PATCH and OLD, found %d operands", count);
+	if (!job->capabilities && !job->check && count < 3)
+		cli_usage(&job->cli, "expected OLD, PATCH and NEW, found %d operands", count);
+	if (job->capabilities)
+		return;
+	job->old_path = operands[job->check ? 1 : 0];
+	job->patch_paths = operands + (job->check ? 0 : 1);
+	job->patch_count = job->check ? 1 : (size_t)count - 2;
+	job->new_path = operands[count - 1];
+	check_paths(job);
+	if (!job->check && is_stream(job->new_path))
+		job->cli.json_out = stderr;
+}
+
+static void read_options(struct job *job, int argc, char **argv)
+{
+	int key;
+	cli_start(&job->cli, &tool, argc, argv);
+	while ((key = cli_next(&job->cli)) != CLI_END) {
+		switch (key) {
+		case KEY_CHECK:
+			job->check = true;
+			break;
+		case KEY_CAPABILITIES:
+			job->capabilities = true;
+			break;
+		case 'f':
+			job->force = true;
+			break;
+		case 'T':
+			job->threads = cli_threads(&job->cli, job->cli.argument);
+			break;
+		}
+	}
+	take_operands(job);
+}
+
+/* ---- --capabilities */
+
+struct collected {
+	json_t *encoders;
+	bool failed;
+};
+
+static bool collect(void *ctx, const struct blockz_encoder *encoder)
+{
+	struct collected *collected = ctx;
+	collected->failed = !encoders_add(collected->encoders, encoder);
+	return !collected->failed;
+}
+
+static enum blockz_status print_capabilities(struct job *job)
+{
+	struct collected collected = { .encoders = json_object() };
+	const struct blockz_work work = { .threads = job->threads };
+	job->file = NULL;
+	enum blockz_status status = blockz_encoders(job->lzo, collect, &collected, &work, &job->fault);
+	if (status == BLOCKZ_OK && collected.failed)
+		status = tool_fault_errno(&job->fault, ENOMEM, "encoders");
+	if (status == BLOCKZ_OK)
+		status = cli_print_json(&job->cli, json_pack("{s:s,s:O}", "version", BLOCKZ_VERSION, "encoders",
+							     collected.encoders), &job->fault);
+	json_decref(collected.encoders);
+	return status;
+}
+
+/* ---- --check */
+
+enum { HEAD_LEN = 4096 };
+
+/* As much of a patch as tells whether it can be applied: of a stream no more needs to come. */
+static enum blockz_status read_head(struct job *job, uint8_t head[HEAD_LEN], size_t *len_ret)
+{
+	struct input patch;
+	enum blockz_status status = input_open(&patch, job->file, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	int error = patch.source.ops->read(patch.source.ctx, head, HEAD_LEN, 0, len_ret);
+	input_close(&patch);
+	return error == 0 ? BLOCKZ_OK : tool_fault_errno(&job->fault, error, "read");
+}
+
+static enum blockz_status say_applicable(const struct job *job, uint64_t new_size, struct blockz_fault *fault)
+{
+	char size[32];
+	const char *patch = job->patch_paths[0];
+	if (job->cli.json)
+		return cli_print_json(&job->cli, json_pack("{s:o,s:o,s:o}", "path",
+							   is_stream(patch) ? json_null() : json_text(patch), "old",
+							   json_text(job->old_path), "new_size", json_bytes(new_size)),
+				      fault);
+	size_human(size, sizeof(size), new_size);
+	cli_say(&job->cli, stdout, patch, "can be applied to %s here, and makes an image of %s", job->old_path, size);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status check_patch(struct job *job)
+{
+	uint8_t head[HEAD_LEN];
+	struct blockz_memory memory = { .bytes = head };
+	struct blockz_patch_info info;
+	job->file = job->patch_paths[0];
+	enum blockz_status status = read_head(job, head, &memory.len);
+	struct blockz_source patch = blockz_source_memory(&memory);
+	if (status == BLOCKZ_OK)
+		status = blockz_patch_info(&patch, &info, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->file = job->old_path;
+	status = input_open_image(&job->old, job->old_path, false, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct blockz_merge_options options = {
+		.lzo = job->lzo, .work = cli_work(&job->cli, "check", info.old_size, job->threads),
+	};
+	job->file = job->patch_paths[0];
+	status = blockz_merge_check(&job->old.source, &patch, &options, &job->fault);
+	cli_work_end(&job->cli);
+	return status == BLOCKZ_OK ? say_applicable(job, info.new_size, &job->fault) : status;
+}
+
+/* ---- Patches in a row */
+
+/* Each has to be for what the one before it makes.  Of streams that shows when it is their turn. */
+static enum blockz_status check_chain(struct job *job)
+{
+	struct blockz_patch_info info[2];
+	bool known = false;
+	for (size_t i = 0; i < job->patch_count; i++) {
+		const struct blockz_source *patch = &job->patches[i].source;
+		struct blockz_patch_info *this = &info[i % 2], *before = &info[(i + 1) % 2];
+		if (patch->size == BLOCKZ_UNKNOWN) {
+			known = false;
+			continue;
+		}
+		job->file = job->patch_paths[i];
+		enum blockz_status status = blockz_patch_info(patch, this, &job->fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		if (known && (before->new_size != this->old_size ||
+			      memcmp(before->new_sha256, this->old_sha256, sizeof(this->old_sha256)) != 0))
+			return tool_fault(&job->fault, BLOCKZ_DAMAGED, "is not for the image that %.100s makes",
+					  job->patch_paths[i - 1]);
+		known = true;
+	}
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status open_inputs(struct job *job)
+{
+	job->file = job->old_path;
+	enum blockz_status status = input_open_image(&job->old, job->old_path, input_is_same(job->old_path, job->new_path),
+						     &job->fault);
+	job->patches = status == BLOCKZ_OK ? calloc(job->patch_count, sizeof(*job->patches)) : NULL;
+	if (status == BLOCKZ_OK && job->patches == NULL)
+		return tool_fault_errno(&job->fault, ENOMEM, "patches");
+	for (size_t i = 0; i < job->patch_count && status == BLOCKZ_OK; i++) {
+		job->file = job->patch_paths[i];
+		status = input_open(&job->patches[i], job->file, &job->fault);
+	}
+	return status == BLOCKZ_OK ? check_chain(job) : status;
+}
+
+/* ---- A sink that makes holes of zeros, and knows whether it was what failed */
+
+struct holes {
+	const struct blockz_sink *inner;
+	uint64_t len; /* appended so far */
+	int error;
+};
+
+/* The length of the run at the start of buf that is all zeros, or has none, counted in pages of the output. */
+static size_t run_of(const uint8_t *buf, size_t len, uint64_t off, bool *zeros_ret)
+{
+	enum { PAGE = 4096 };
+	size_t done = 0;
+	while (done < len) {
+		size_t page = PAGE - (size_t)((off + done) % PAGE);
+		page = page < len - done ? page : len - done;
+		bool zeros = page == PAGE && buf[done] == 0 && memcmp(buf + done, buf + done + 1, PAGE - 1) == 0;
+		if (done > 0 && zeros != *zeros_ret)
+			break;
+		*zeros_ret = zeros;
+		done += page;
+	}
+	return done;
+}
+
+static int append(void *ctx, const void *buf, size_t len)
+{
+	struct holes *self = ctx;
+	const struct blockz_sink *inner = self->inner;
+	const uint8_t *bytes = buf;
+	while (len > 0 && self->error == 0) {
+		bool zeros = false;
+		size_t run = run_of(bytes, len, self->len, &zeros);
+		self->error = zeros ? inner->ops->zeros(inner->ctx, run) : inner->ops->write(inner->ctx, bytes, run);
+		self->len += run;
+		bytes += run;
+		len -= run;
+	}
+	return self->error;
+}
+
+static int append_zeros(void *ctx, uint64_t len)
+{
+	struct holes *self = ctx;
+	self->error = self->inner->ops->zeros(self->inner->ctx, len);
+	self->len += len;
+	return self->error;
+}
+
+/* ---- The work */
+
+/* Applies the index-th patch to old; what comes of it goes to fd, a regular file. */
+static enum blockz_status apply(struct job *job, const struct blockz_source *old, size_t index, int fd)
+{
+	static const struct blockz_sink_ops ops = { .write = append, .zeros = append_zeros };
+	struct blockz_fd_sink memory;
+	struct blockz_sink inner = blockz_sink_fd(&memory, fd);
+	struct holes holes = { .inner = &inner };
+	const struct blockz_sink sink = { &ops, &holes };
+	const struct blockz_source *patch = &job->patches[index].source;
+	struct blockz_patch_info info = { .new_size = BLOCKZ_UNKNOWN };
+	enum blockz_status status = BLOCKZ_OK;
+	job->file = job->patch_paths[index];
+	if (patch->size != BLOCKZ_UNKNOWN)
+		status = blockz_patch_info(patch, &info, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct blockz_merge_options options = {
+		.lzo = job->lzo, .work = cli_work(&job->cli, "merge", info.new_size, job->threads),
+	};
+	status = blockz_merge(old, patch, &sink, &options, &job->fault);
+	cli_work_end(&job->cli);
+	job->new_size = holes.len;
+	if (status == BLOCKZ_FAILED && holes.error != 0 && cli_signal() == 0) {
+		job->file = job->new_path;
+		return tool_fault_errno(&job->fault, holes.error, "write");
+	}
+	return status;
+}
+
+/* All but the last patch make images that nobody sees, at most two at a time. */
+static enum blockz_status apply_all(struct job *job)
+{
+	struct blockz_source old = job->old.source;
+	int held = -1;
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i + 1 < job->patch_count && status == BLOCKZ_OK; i++) {
+		int fd = -1;
+		job->file = job->new_path;
+		status = scratch_open(job->output.dirfd, &fd, &job->fault);
+		if (status == BLOCKZ_OK)
+			status = apply(job, &old, i, fd);
+		if (status == BLOCKZ_OK)
+			status = blockz_source_fd(fd, &old, &job->fault);
+		if (held >= 0)
+			close(held);
+		held = fd;
+	}
+	if (status == BLOCKZ_OK)
+		status = apply(job, &old, job->patch_count - 1, job->output.fd);
+	if (held >= 0)
+		close(held);
+	return status;
+}
+
+static enum blockz_status print_report(struct job *job)
+{
+	char sha256[DIGEST_HEX];
+	struct blockz_source new;
+	struct blockz_work work = cli_work(&job->cli, "digest", job->new_size, job->threads);
+	enum blockz_status status = blockz_source_fd(job->output.fd, &new, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = digest_source(&new, &work, sha256, &job->fault);
+	cli_work_end(&job->cli);
+	if (status == BLOCKZ_OK)
+		status = cli_print_json(&job->cli, json_pack("{s:o,s:o,s:s,s:o}", "path",
+							     is_stream(job->new_path) ? json_null() : json_text(job->new_path),
+							     "size", json_bytes(job->new_size), "sha256", sha256,
+							     "patches", json_bytes(job->patch_count)), &job->fault);
+	if (status != BLOCKZ_OK)
+		job->fault.state = BLOCKZ_IMAGE_UPDATED;
+	return status;
+}
+
+static void say_done(const struct job *job)
+{
+	char size[32];
+	size_human(size, sizeof(size), job->new_size);
+	cli_say(&job->cli, is_stream(job->new_path) ? stderr : stdout, job->new_path,
+		"image of %s by %zu patch%s, its SHA-256 agrees", size, job->patch_count, job->patch_count == 1 ? "" : "es");
+}
+
+static enum blockz_status merge(struct job *job)
+{
+	enum blockz_status status = open_inputs(job);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->file = job->new_path;
+	status = output_open_whole(&job->output, job->new_path, job->force, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = apply_all(job);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->file = job->new_path;
+	status = output_commit(&job->output, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	if (job->cli.json)
+		return print_report(job);
+	say_done(job);
+	return BLOCKZ_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct job job = { .output = { .fd = -1, .dirfd = -1 } };
+	read_options(&job, argc, argv);
+	enum blockz_status status = job.capabilities ? print_capabilities(&job) : job.check ? check_patch(&job) : merge(&job);
+	if (status != BLOCKZ_OK)
+		cli_fail(&job.cli, job.file, &job.fault);
+	output_close(&job.output);
+	for (size_t i = 0; job.patches != NULL && i < job.patch_count; i++)
+		input_close(&job.patches[i]);
+	free(job.patches);
+	input_close(&job.old);
+	return cli_finish(&job.cli, status);
+}
