@@ -14,6 +14,7 @@
 #:    SANITIZE=address,undefined   a build of its own with these sanitizers (or: thread)
 #:    ISAL=0                       leave ISA-L out (default: used where pkg-config finds it)
 #:    NBDKIT=0                     leave the nbdkit plugin out (default: built where pkg-config finds nbdkit)
+#:    LZO=0                        leave the LZO helper program out (default: built where pkg-config finds lzo2)
 #:    BUILD=dir                    build directory (default .build, one for each configuration)
 #:    CC, CFLAGS, CPPFLAGS, LDFLAGS are yours; they come last.
 
@@ -24,6 +25,7 @@ BINDIR    = $(PREFIX)/bin
 LIBDIR    = $(PREFIX)/lib
 INCDIR    = $(PREFIX)/include
 MANDIR    = $(PREFIX)/share/man
+LIBEXECDIR = $(PREFIX)/libexec/blockz
 SANITIZE ?=
 CFLAGS   ?= -O2 -g
 
@@ -36,6 +38,9 @@ ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
 
 NBDKIT ?= $(shell $(PKGCONFIG) --exists nbdkit 2>/dev/null && echo 1 || echo 0)
 PLUGINDIR ?= $(shell $(PKGCONFIG) --variable=plugindir nbdkit 2>/dev/null)
+
+# A program of its own, because it is the only one under the GPL, which liblzo2 brings.
+LZO ?= $(shell $(PKGCONFIG) --exists lzo2 2>/dev/null && echo 1 || echo 0)
 
 LIB_PKGS  := zlib liblzma libzstd libdeflate libxxhash libcrypto liblz4 libdivsufsort $(if $(filter 1,$(ISAL)),libisal)
 TOOL_PKGS := jansson blkid libcrypto libxml-2.0
@@ -62,6 +67,7 @@ PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,compres
 PLUGIN_OBJ := $(PLUGIN_SRC:%.c=$(BUILD)/%.o)
 # What needs the plugin, and is of no use without it.
 NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/blockz-guestfish)
+LZO_BIN    := $(if $(filter 1,$(LZO)),$(BUILD)/blockz-lzo)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
@@ -77,7 +83,7 @@ all: $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) tools
 help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
-tools: $(TOOL_BIN) $(NBD_BIN)
+tools: $(TOOL_BIN) $(NBD_BIN) $(LZO_BIN)
 unit: $(UNIT_BIN)
 
 $(BUILD)/%.o: %.c
@@ -103,6 +109,12 @@ $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
 
 $(BUILD)/tools/nbdkit/%.o: PKG_CFLAGS += -Itools $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
 
+$(BUILD)/tools/lzo/%.o: PKG_CFLAGS += -Itools
+$(BUILD)/tools/common/lzo.o: PKG_CFLAGS += -Itools -DLIBEXECDIR='"$(LIBEXECDIR)"'
+
+$(BUILD)/blockz-lzo: $(BUILD)/tools/lzo/blockz-lzo.o
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(shell $(PKGCONFIG) --libs lzo2)
+
 # nbdkit brings its own functions, and calls one of ours: the archives' names stay inside.
 $(BUILD)/$(PLUGIN): $(PLUGIN_OBJ) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
@@ -114,6 +126,9 @@ $(BUILD)/blockz-guestfish: tools/blockz-guestfish libblockz/blockz.h
 $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
+
+$(BUILD)/unit/test_lzo $(BUILD)/unit/test_prove: $(BUILD)/tools/common/lzo.o $(LZO_BIN)
+$(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_prove.o: PKG_CFLAGS += -Itools
 
 # Here the program stands between the library and what allocates.
 $(BUILD)/unit/test_nomem: ALL_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc XXH64_createState \
@@ -146,7 +161,7 @@ fuzz: all
 
 INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
 	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \
-	$(if $(NBD_BIN),$(PLUGINDIR)/$(PLUGIN) $(BINDIR)/blockz-guestfish) \
+	$(if $(NBD_BIN),$(PLUGINDIR)/$(PLUGIN) $(BINDIR)/blockz-guestfish) $(LZO_BIN:$(BUILD)/%=$(LIBEXECDIR)/%) \
 	$(foreach page,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 install: all
@@ -155,6 +170,9 @@ install: all
 ifneq ($(NBD_BIN),)
 	install $(BUILD)/blockz-guestfish $(DESTDIR)$(BINDIR)
 	install -D $(BUILD)/$(PLUGIN) $(DESTDIR)$(PLUGINDIR)/$(PLUGIN)
+endif
+ifneq ($(LZO_BIN),)
+	install -D $(LZO_BIN) $(DESTDIR)$(LIBEXECDIR)/blockz-lzo
 endif
 	install -m 644 $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)
 	ln -sf libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libblockz.so
