@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How long a small block is when it is decoded: of the last metadata block of a table nothing else tells. */
+#ifndef DELTA_CONTAINER_MEASURE_H
+#define DELTA_CONTAINER_MEASURE_H
+
+#include "delta/codec/codec.h"
+
+/*
+ * The decoded length of a block of one of SquashFS's codecs.  scratch has room for room bytes; what is written there is of
+ * no use.  0: the block is damaged, empty or longer than room.
+ */
+size_t measure_block(enum codec_id codec, const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room);
+
+#endif
