@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Compressed files by their pieces, as blockz maps them.  Raw pieces and zeros stay plain bytes: the former are content
+ * already, but for a header every 32 KiB or more, and the latter repeat each other; neither is worth encoding again.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "delta/container/container.h"
+#include "format/format.h"
+
+enum {
+	GZIP_LEVELS = 12,
+	XZ_LEVELS = 10,
+	ZSTD_LEVELS = 22,
+	SIZE_MIN = 64 << 10, /* what encoders of xz pieces take */
+	SIZE_MAX_XZ = 64 << 20,
+};
+
+static bool matches(const uint8_t *head, size_t len)
+{
+	return format_by_magic(head, len) != NULL;
+}
+
+static enum codec_id codec_of(const struct format *format)
+{
+	return format == &format_gzip ? CODEC_GZIP_PIECE : format == &format_xz ? CODEC_XZ_PIECE : CODEC_ZSTD_PIECE;
+}
+
+/* Whether a piece can be a block, but for its length: not the last of a gzip stream by somebody else, which ends it. */
+static bool is_compressed(const struct piece *piece)
+{
+	return piece->kind == BLOCKZ_COMPRESSED && !piece->ends_stream;
+}
+
+static bool fits(const struct blockz_map *map, size_t index)
+{
+	const struct piece *piece = &map->pieces[index];
+	return piece->file_len <= CODEC_BLOCK_MAX && map_piece_end(map, index) - piece->start <= CODEC_BLOCK_MAX;
+}
+
+static enum blockz_status list_pieces(const struct blockz_map *map, struct blocks *blocks, struct blockz_fault *fault)
+{
+	for (size_t i = 0; i < map->piece_count; i++) {
+		const struct piece *piece = &map->pieces[i];
+		const struct block block = {
+			.file_off = piece->file_off,
+			.file_len = (uint32_t)piece->file_len,
+			.plain_len = (uint32_t)(map_piece_end(map, i) - piece->start),
+			.codec = (uint8_t)codec_of(map->format),
+		};
+		if (is_compressed(piece) && fits(map, i) && !blocks_append(blocks, &block))
+			return fault_nomem(fault);
+	}
+	return BLOCKZ_OK;
+}
+
+/* ---- What they may have been written with ---- */
+
+/* The likeliest level first, then the others. */
+static bool suggest_levels(struct blocks *blocks, struct codec_params params, size_t value, uint32_t first,
+			   uint32_t min_level, uint32_t max_level)
+{
+	params.values[value] = first;
+	bool ok = blocks_suggest(blocks, &params);
+	for (uint32_t level = min_level; level <= max_level && ok; level++) {
+		params.values[value] = level;
+		ok = level == first || blocks_suggest(blocks, &params);
+	}
+	return ok;
+}
+
+/* The size of pieces bounds the dictionary: that of the longest is it, unless another program did not care. */
+static bool suggest_xz(const struct blockz_map *map, struct blocks *blocks)
+{
+	struct codec_params params = { .codec = CODEC_XZ_PIECE };
+	uint64_t longest = SIZE_MIN;
+	for (size_t i = 0; i < map->piece_count; i++)
+		if (map->pieces[i].kind == BLOCKZ_COMPRESSED && map_piece_end(map, i) - map->pieces[i].start > longest)
+			longest = map_piece_end(map, i) - map->pieces[i].start;
+	params.values[XZ_PIECE_CHECK] = map->piece_count > 0 ? map->pieces[0].method : CHECK_NONE;
+	params.values[XZ_PIECE_SIZE] = (uint32_t)min(longest, SIZE_MAX_XZ);
+	for (uint32_t extreme = 0; extreme <= 1; extreme++) {
+		params.values[XZ_PIECE_EXTREME] = extreme;
+		if (!suggest_levels(blocks, params, XZ_PIECE_LEVEL, 6, 0, XZ_LEVELS - 1))
+			return false;
+	}
+	params.values[XZ_PIECE_SIZE] = SIZE_MAX_XZ;
+	params.values[XZ_PIECE_EXTREME] = 0;
+	return longest >= SIZE_MAX_XZ || suggest_levels(blocks, params, XZ_PIECE_LEVEL, 6, 0, XZ_LEVELS - 1);
+}
+
+static bool suggest(const struct blockz_map *map, struct blocks *blocks)
+{
+	struct codec_params params = { .codec = (uint8_t)codec_of(map->format) };
+	uint32_t level = (uint32_t)map->format->public.level_default;
+	switch (params.codec) {
+	case CODEC_GZIP_PIECE:
+		return suggest_levels(blocks, params, GZIP_PIECE_LEVEL, level, 1, GZIP_LEVELS);
+	case CODEC_XZ_PIECE:
+		return suggest_xz(map, blocks);
+	default:
+		params.values[ZSTD_PIECE_CHECKSUM] = map->piece_count > 0 && map->pieces[0].method != CHECK_NONE;
+		return suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level, 1, ZSTD_LEVELS);
+	}
+}
+
+/* ---- For people ---- */
+
+static void format_size(uint64_t size, char text[16])
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
+	size_t unit = 0;
+	for (; size >= 10 * 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		size /= 1024;
+	snprintf(text, 16, "%" PRIu64 " %s", size > 99999 ? 99999 : size, units[unit]);
+}
+
+/* Why there are fewer blocks than one would expect. */
+static void note_missing(const struct blockz_map *map, struct blocks *blocks)
+{
+	size_t compressed = 0;
+	char size[16];
+	for (size_t i = 0; i < map->piece_count; i++)
+		compressed += map->pieces[i].kind == BLOCKZ_COMPRESSED;
+	if (blocks->count == compressed)
+		return;
+	format_size(map->image_size, size);
+	if (compressed == 1)
+		snprintf(blocks->note, sizeof(blocks->note), "one %s stream of %s, no pieces", blocks->container, size);
+	else
+		snprintf(blocks->note, sizeof(blocks->note), "%zu of %zu pieces are longer than %d MiB, or end a stream",
+			 compressed - blocks->count, compressed, CODEC_BLOCK_MAX >> 20);
+}
+
+static enum blockz_status read_pieces(const struct blockz_source *file, const struct codec_env *env,
+				      struct blocks *blocks, struct blockz_fault *fault)
+{
+	struct blockz_map *map = NULL;
+	(void)env;
+	enum blockz_status status = blockz_map_read(file, NULL, &map, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	blocks->size = file->size;
+	snprintf(blocks->container, sizeof(blocks->container), "%s", map->format->public.name);
+	status = list_pieces(map, blocks, fault);
+	if (status == BLOCKZ_OK && blocks->count > 0 && !suggest(map, blocks))
+		status = fault_nomem(fault);
+	if (status == BLOCKZ_OK)
+		note_missing(map, blocks);
+	blockz_map_free(map);
+	return status;
+}
+
+const struct container container_pieces = {
+	.name = "pieces",
+	.matches = matches,
+	.read = read_pieces,
+};
