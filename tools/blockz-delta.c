@@ -13,6 +13,7 @@
 #include "common/fault.h"
 #include "common/input.h"
 #include "common/json.h"
+#include "common/lzo.h"
 #include "common/output.h"
 #include "common/size.h"
 
@@ -53,6 +54,7 @@ struct job {
 	unsigned threads;
 	json_t *shared; /* encoders that all clients have; NULL: no client was named */
 	struct blockz_encoder *encoders;
+	struct lzo_helpers *lzo;
 	struct blockz_delta_options delta;
 	struct input old, new;
 	struct output patch;
@@ -292,6 +294,8 @@ static enum blockz_status create(struct job *job)
 	status = output_open_whole(&job->patch, job->patch_path, job->force, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = encoders_list(job->shared, &job->encoders, &job->delta.encoder_count, &job->fault);
+	job->lzo = lzo_helpers_new(NULL);
+	job->delta.lzo = lzo_helpers_ops(job->lzo);
 	job->delta.restricted = job->shared != NULL;
 	job->delta.encoders = job->encoders;
 	if (status == BLOCKZ_OK)
@@ -367,6 +371,7 @@ int main(int argc, char **argv)
 	output_close(&job.patch);
 	input_close(&job.old);
 	input_close(&job.new);
+	lzo_helpers_free(job.lzo);
 	free(job.encoders);
 	json_decref(job.shared);
 	return cli_finish(&job.cli, status);

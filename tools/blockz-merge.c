@@ -13,6 +13,7 @@
 #include "common/fault.h"
 #include "common/input.h"
 #include "common/json.h"
+#include "common/lzo.h"
 #include "common/output.h"
 #include "common/scratch.h"
 #include "common/size.h"
@@ -49,7 +50,8 @@ struct job {
 	const char *old_path, *new_path;
 	char **patch_paths;
 	size_t patch_count;
-	const struct blockz_lzo *lzo;
+	struct lzo_helpers *helpers;
+	const struct blockz_lzo *lzo; /* theirs; NULL: there are none */
 	struct input old;
 	struct input *patches;
 	struct output output;
@@ -411,12 +413,15 @@ int main(int argc, char **argv)
 {
 	struct job job = { .output = { .fd = -1, .dirfd = -1 } };
 	read_options(&job, argc, argv);
+	job.helpers = lzo_helpers_new(NULL);
+	job.lzo = lzo_helpers_ops(job.helpers);
 	enum blockz_status status = job.capabilities ? print_capabilities(&job) : job.check ? check_patch(&job) : merge(&job);
 	if (status != BLOCKZ_OK)
 		cli_fail(&job.cli, job.file, &job.fault);
 	output_close(&job.output);
 	for (size_t i = 0; job.patches != NULL && i < job.patch_count; i++)
 		input_close(&job.patches[i]);
+	lzo_helpers_free(job.helpers);
 	free(job.patches);
 	input_close(&job.old);
 	return cli_finish(&job.cli, status);
