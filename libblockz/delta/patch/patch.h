@@ -38,10 +38,12 @@ struct patch_head {
 	char note[128];
 };
 
+/* Small, because there may be PATCH_OLD_BLOCKS_MAX of them in a client's memory. */
 struct patch_old_block {
 	uint64_t file_off;
-	uint32_t file_len, plain_len;
-	uint8_t codec; /* enum codec_id */
+	uint32_t plain_len;
+	uint32_t file_len : 26; /* as plain_len, at most CODEC_BLOCK_MAX */
+	uint32_t codec : 6;     /* enum codec_id */
 };
 
 struct patch_old_blocks {
