@@ -23,6 +23,18 @@ enum blockz_status patch_read_old_blocks(struct patch_reader *reader, struct pat
 /* Loads the next section; *done_ret: there is none, and the patch's end is as it should be. */
 enum blockz_status patch_read_section(struct patch_reader *reader, bool *done_ret, struct blockz_fault *fault);
 
+/* Of the section loaded last: its streams, as layout.h counts them. */
+struct patch_stream_lens {
+	const char *name;
+	uint64_t coded_len, plain_len;
+};
+
+/* *count_ret streams, valid until the next section is loaded; before the first one: those of OLD's blocks. */
+const struct patch_stream_lens *patch_reader_streams(const struct patch_reader *reader, size_t *count_ret);
+
+/* Bytes of the patch read so far. */
+uint64_t patch_reader_len(const struct patch_reader *reader);
+
 /* What comes next of the section loaded last: verbatim bytes of the stream, or a block. */
 struct patch_step {
 	uint64_t len;      /* bytes of the stream; for a block its plain length */

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "delta/patch/input.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "delta/patch/layout.h"
+#include "delta/patch/patch.h"
+
+void input_init(struct input *input, const struct blockz_source *source)
+{
+	*input = (struct input){ .source = source };
+}
+
+/* Reads up to len bytes behind those that were read. */
+static enum blockz_status fetch(const struct input *input, uint8_t *buf, size_t len, size_t *got_ret,
+				struct blockz_fault *fault)
+{
+	const struct blockz_source *source = input->source;
+	uint64_t off = input->off + (input->end - input->start);
+	int error = source->ops->read(source->ctx, buf, len, off, got_ret);
+	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, off, "PATCH: read");
+}
+
+/* Makes one byte ready, if there is one. */
+static enum blockz_status refill(struct input *input, struct blockz_fault *fault)
+{
+	if (input->start < input->end)
+		return BLOCKZ_OK;
+	size_t got = 0, want = input->off == 0 ? PATCH_HEAD_MAX : sizeof(input->bytes);
+	input->start = input->end = 0;
+	enum blockz_status status = fetch(input, input->bytes, want, &got, fault);
+	input->end = got;
+	return status;
+}
+
+static enum blockz_status read_some(struct input *input, uint8_t *buf, size_t len, size_t *got_ret,
+				    struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	bool is_direct = input->start == input->end && len >= sizeof(input->bytes) && input->off > 0;
+	*got_ret = 0;
+	if (is_direct) {
+		status = fetch(input, buf, len, got_ret, fault);
+	} else {
+		status = refill(input, fault);
+		*got_ret = (size_t)min(len, input->end - input->start);
+		memcpy(buf, input->bytes + input->start, *got_ret);
+		input->start += *got_ret;
+	}
+	input->off += *got_ret;
+	return status;
+}
+
+static enum blockz_status read_exactly(struct input *input, uint8_t *buf, size_t len, struct blockz_fault *fault)
+{
+	while (len > 0) {
+		size_t got = 0;
+		enum blockz_status status = read_some(input, buf, len, &got, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		if (got == 0)
+			return fault_set(fault, BLOCKZ_DAMAGED, input->off,
+					 "PATCH ends, %zu more bytes expected: it is truncated", len);
+		buf += got;
+		len -= got;
+	}
+	return BLOCKZ_OK;
+}
+
+enum blockz_status input_read(struct input *input, void *buf, size_t len, struct blockz_fault *fault)
+{
+	enum blockz_status status = read_exactly(input, buf, len, fault);
+	if (status == BLOCKZ_OK)
+		input->crc = crc32_update(input->crc, buf, len);
+	return status;
+}
+
+enum blockz_status input_check(struct input *input, const char *what, uint64_t start, struct blockz_fault *fault)
+{
+	uint8_t field[PATCH_CHECK_LEN];
+	uint64_t off = input->off;
+	enum blockz_status status = read_exactly(input, field, sizeof(field), fault);
+	if (status == BLOCKZ_OK && load_le32(field) != input->crc)
+		return fault_set(fault, BLOCKZ_DAMAGED, off,
+				 "PATCH is damaged: CRC-32 of %s at %" PRIu64 ", expected %08" PRIx32 ", found %08" PRIx32,
+				 what, start, load_le32(field), input->crc);
+	return status;
+}
+
+enum blockz_status input_end(struct input *input, struct blockz_fault *fault)
+{
+	enum blockz_status status = refill(input, fault);
+	if (status == BLOCKZ_OK && input->start < input->end)
+		return fault_set(fault, BLOCKZ_DAMAGED, input->off, "PATCH goes on behind its end");
+	return status;
+}

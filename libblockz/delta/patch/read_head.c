@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "delta/patch/reader.h"
+#include "delta/patch/varint.h"
+
+struct fields {
+	const uint8_t *bytes;
+	size_t pos, len;
+	struct blockz_fault *fault;
+};
+
+static enum blockz_status bad(const struct fields *fields, const char *what)
+{
+	return fault_set(fields->fault, BLOCKZ_DAMAGED, fields->pos, "PATCH: head: %s", what);
+}
+
+static enum blockz_status take_bytes(struct fields *fields, const uint8_t **bytes_ret, size_t len)
+{
+	if (len > fields->len - fields->pos)
+		return bad(fields, "ends too early");
+	*bytes_ret = fields->bytes + fields->pos;
+	fields->pos += len;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status take_varint(struct fields *fields, uint64_t max, uint64_t *value_ret)
+{
+	uint64_t value = 0;
+	size_t len = varint_get(fields->bytes + fields->pos, fields->len - fields->pos, &value);
+	if (len == 0 || value > max)
+		return bad(fields, "a number is too large, or cut off");
+	fields->pos += len;
+	*value_ret = value;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status take_encoder(struct fields *fields, struct patch_encoder *encoder)
+{
+	const uint8_t *bytes = NULL;
+	enum blockz_status status = take_bytes(fields, &bytes, 2);
+	if (status != BLOCKZ_OK)
+		return status;
+	size_t count = bytes[1];
+	encoder->params.codec = bytes[0];
+	if (count > CODEC_VALUES_MAX)
+		return bad(fields, "an encoder has too many values");
+	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
+		uint64_t value = 0;
+		status = take_varint(fields, UINT32_MAX, &value);
+		encoder->params.values[i] = (uint32_t)value;
+	}
+	if (status == BLOCKZ_OK && count > 0 && encoder->params.values[count - 1] == 0)
+		return bad(fields, "an encoder has a value that may be left out");
+	if (status == BLOCKZ_OK)
+		status = take_bytes(fields, &bytes, CODEC_FINGERPRINT_LEN);
+	if (status == BLOCKZ_OK)
+		memcpy(encoder->fingerprint, bytes, CODEC_FINGERPRINT_LEN);
+	return status;
+}
+
+/* A text of printable ASCII, or the bytes of UTF-8. */
+static enum blockz_status take_text(struct fields *fields, char *text, size_t room)
+{
+	const uint8_t *bytes = NULL;
+	enum blockz_status status = take_bytes(fields, &bytes, 1);
+	size_t len = status == BLOCKZ_OK ? bytes[0] : 0;
+	if (status == BLOCKZ_OK)
+		status = take_bytes(fields, &bytes, len);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (len >= room)
+		return bad(fields, "a text is too long");
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] < 0x20 || bytes[i] == 0x7f)
+			return bad(fields, "a text has control characters");
+	memcpy(text, bytes, len);
+	text[len] = '\0';
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status take_all(struct fields *fields, struct patch_head *head)
+{
+	uint64_t count = 0;
+	enum blockz_status status = take_varint(fields, PATCH_ENCODERS_MAX, &count);
+	head->encoder_count = (size_t)count;
+	for (size_t i = 0; i < head->encoder_count && status == BLOCKZ_OK; i++)
+		status = take_encoder(fields, &head->encoders[i]);
+	if (status == BLOCKZ_OK)
+		status = take_text(fields, head->old_container, sizeof(head->old_container));
+	if (status == BLOCKZ_OK)
+		status = take_text(fields, head->new_container, sizeof(head->new_container));
+	if (status == BLOCKZ_OK)
+		status = take_text(fields, head->note, sizeof(head->note));
+	if (status == BLOCKZ_OK && fields->pos < fields->len)
+		return bad(fields, "goes on behind its last field");
+	return status;
+}
+
+static enum blockz_status check_magic(const uint8_t *bytes, struct blockz_fault *fault)
+{
+	if (memcmp(bytes, PATCH_MAGIC, PATCH_MAGIC_LEN) == 0)
+		return BLOCKZ_OK;
+	/* What the transfer as a text makes of it. */
+	if (memcmp(bytes + 1, PATCH_MAGIC + 1, 3) == 0)
+		return fault_set(fault, BLOCKZ_DAMAGED, 0, "PATCH was damaged as texts are when they are converted");
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, 0, "PATCH is not a patch of blockz-delta: magic expected "
+			 "89425a440d0a1a0a, found %02x%02x%02x%02x%02x%02x%02x%02x",
+			 bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]);
+}
+
+/* What a later version may have changed. */
+static enum blockz_status check_version(const uint8_t *bytes, struct blockz_fault *fault)
+{
+	unsigned version = load_le16(bytes + HEAD_VERSION_OFF);
+	uint32_t features = load_le32(bytes + HEAD_FEATURES_OFF);
+	char list[128] = "";
+	size_t len = 0;
+	if (version != PATCH_VERSION)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, HEAD_VERSION_OFF,
+				 "PATCH is of version %u, and this program knows version %d", version, PATCH_VERSION);
+	for (unsigned i = 0; i < 32; i++)
+		if ((features >> i & 1) != 0)
+			len += (size_t)snprintf(list + len, sizeof(list) - len, " %u", i);
+	if (features != 0)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, HEAD_FEATURES_OFF,
+				 "PATCH needs features that this program does not know:%s", list);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status check_fields(const struct patch_head *head, struct blockz_fault *fault)
+{
+	if (head->old_size > PATCH_SIZE_MAX || head->new_size > PATCH_SIZE_MAX)
+		return fault_set(fault, BLOCKZ_DAMAGED, HEAD_OLD_SIZE_OFF, "PATCH: head: a size is too large");
+	for (size_t i = 0; i < head->encoder_count; i++)
+		if (head->encoders[i].params.codec >= CODEC_COUNT)
+			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+					 "PATCH needs codec %u, which this program does not know",
+					 head->encoders[i].params.codec);
+	return BLOCKZ_OK;
+}
+
+enum blockz_status patch_read_head(struct input *input, struct patch_head *head, struct blockz_fault *fault)
+{
+	uint8_t bytes[PATCH_HEAD_MAX];
+	enum blockz_status status = input_read(input, bytes, PATCH_MAGIC_LEN, fault);
+	if (status == BLOCKZ_OK)
+		status = check_magic(bytes, fault);
+	if (status == BLOCKZ_OK)
+		status = input_read(input, bytes + PATCH_MAGIC_LEN, HEAD_FIXED_LEN - PATCH_MAGIC_LEN, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	size_t len = load_le16(bytes + HEAD_LEN_OFF);
+	if (len < HEAD_FIXED_LEN + PATCH_CHECK_LEN || len > PATCH_HEAD_MAX)
+		return fault_set(fault, BLOCKZ_DAMAGED, HEAD_LEN_OFF, "PATCH: head: its length is %zu, expected %d to %d",
+				 len, HEAD_FIXED_LEN + PATCH_CHECK_LEN, PATCH_HEAD_MAX);
+	len -= PATCH_CHECK_LEN;
+	status = input_read(input, bytes + HEAD_FIXED_LEN, len - HEAD_FIXED_LEN, fault);
+	if (status == BLOCKZ_OK)
+		status = input_check(input, "the head", 0, fault);
+	if (status == BLOCKZ_OK)
+		status = check_version(bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	*head = (struct patch_head){
+		.old_size = load_le64(bytes + HEAD_OLD_SIZE_OFF), .new_size = load_le64(bytes + HEAD_NEW_SIZE_OFF),
+	};
+	memcpy(head->old_sha256, bytes + HEAD_OLD_SHA256_OFF, sizeof(head->old_sha256));
+	memcpy(head->new_sha256, bytes + HEAD_NEW_SHA256_OFF, sizeof(head->new_sha256));
+	struct fields fields = { bytes, HEAD_FIXED_LEN, len, fault };
+	status = take_all(&fields, head);
+	return status == BLOCKZ_OK ? check_fields(head, fault) : status;
+}

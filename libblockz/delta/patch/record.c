@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "delta/patch/reader.h"
+#include "delta/patch/varint.h"
+
+enum blockz_status patch_damaged(const struct patch_reader *reader, struct blockz_fault *fault, const char *format, ...)
+{
+	char text[200];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return fault_set(fault, BLOCKZ_DAMAGED, reader->record_off, "PATCH: record at %" PRIu64 ": %s",
+			 reader->record_off, text);
+}
+
+enum blockz_status record_read(struct patch_reader *reader, struct record *record, struct blockz_fault *fault)
+{
+	reader->record_off = reader->input.off;
+	enum blockz_status status = input_read(&reader->input, record->head, RECORD_FIXED_LEN, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	size_t len = load_le16(record->head + 1);
+	if (len < RECORD_FIXED_LEN + PATCH_CHECK_LEN || len > RECORD_HEAD_MAX)
+		return patch_damaged(reader, fault, "its head's length is %zu, expected %d to %d", len,
+				     RECORD_FIXED_LEN + PATCH_CHECK_LEN, RECORD_HEAD_MAX);
+	record->type = record->head[0];
+	record->pos = RECORD_FIXED_LEN;
+	record->head_len = len - PATCH_CHECK_LEN;
+	status = input_read(&reader->input, record->head + record->pos, record->head_len - record->pos, fault);
+	return status == BLOCKZ_OK ? input_check(&reader->input, "a record's head", reader->record_off, fault) : status;
+}
+
+enum blockz_status record_varint(struct patch_reader *reader, struct record *record, uint64_t *value_ret,
+				 struct blockz_fault *fault)
+{
+	size_t len = varint_get(record->head + record->pos, record->head_len - record->pos, value_ret);
+	if (len == 0)
+		return patch_damaged(reader, fault, "a number is missing, or is none");
+	record->pos += len;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status record_finish(const struct patch_reader *reader, const struct record *record,
+				 struct blockz_fault *fault)
+{
+	if (record->pos < record->head_len)
+		return patch_damaged(reader, fault, "its head goes on behind its last field");
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status read_stream_field(struct patch_reader *reader, struct record *record, uint8_t *method_ret,
+					    struct patch_stream_lens *lens, struct blockz_fault *fault)
+{
+	if (record->pos == record->head_len)
+		return patch_damaged(reader, fault, "a stream is missing");
+	*method_ret = record->head[record->pos++];
+	enum blockz_status status = record_varint(reader, record, &lens->coded_len, fault);
+	return status == BLOCKZ_OK ? record_varint(reader, record, &lens->plain_len, fault) : status;
+}
+
+static enum blockz_status load_bytes(struct patch_reader *reader, size_t len, struct blockz_fault *fault)
+{
+	uint64_t start = reader->input.off;
+	if (!buffer_reserve(&reader->coded, len))
+		return fault_nomem(fault);
+	enum blockz_status status = input_read(&reader->input, reader->coded.bytes, len, fault);
+	return status == BLOCKZ_OK ? input_check(&reader->input, "a record's streams", start, fault) : status;
+}
+
+static enum blockz_status start_streams(struct patch_reader *reader, uint64_t start, const uint8_t *methods,
+					struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	size_t pos = 0;
+	for (size_t i = 0; i < reader->stream_count && status == BLOCKZ_OK; i++) {
+		const struct patch_stream_lens *lens = &reader->lens[i];
+		const struct stream_facts facts = {
+			.name = lens->name, .patch_off = start + pos, .method = methods[i],
+			.coded = reader->coded.bytes + pos, .coded_len = (size_t)lens->coded_len,
+			.plain_len = lens->plain_len,
+			.dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? PATCH_DICTIONARY_MAX
+										  : STREAM_DICTIONARY_MAX,
+		};
+		status = stream_start(&reader->streams[i], &facts, fault);
+		pos += facts.coded_len;
+	}
+	return status;
+}
+
+enum blockz_status record_load(struct patch_reader *reader, struct record *record, const char *const *names,
+			       size_t count, struct blockz_fault *fault)
+{
+	uint8_t methods[STREAM_COUNT_MAX];
+	size_t len = 0;
+	enum blockz_status status = BLOCKZ_OK;
+	reader->stream_count = count;
+	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
+		struct patch_stream_lens *lens = &reader->lens[i];
+		lens->name = names[i];
+		status = read_stream_field(reader, record, &methods[i], lens, fault);
+		if (status == BLOCKZ_OK && lens->coded_len > PATCH_SECTION_PACKED_MAX - len)
+			return patch_damaged(reader, fault, "its streams are longer than %d bytes",
+					     PATCH_SECTION_PACKED_MAX);
+		len += (size_t)lens->coded_len;
+	}
+	if (status == BLOCKZ_OK)
+		status = record_finish(reader, record, fault);
+	uint64_t start = reader->input.off;
+	if (status == BLOCKZ_OK)
+		status = load_bytes(reader, len, fault);
+	return status == BLOCKZ_OK ? start_streams(reader, start, methods, fault) : status;
+}
+
+enum blockz_status record_unload(struct patch_reader *reader, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < reader->stream_count && status == BLOCKZ_OK; i++)
+		status = stream_finish(&reader->streams[i], fault);
+	return status;
+}

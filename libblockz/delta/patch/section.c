@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+
+#include "delta/patch/patch.h"
+
+void section_free(struct section *section)
+{
+	free(section->ops);
+	free(section->blocks);
+	free(section->diff);
+	free(section->extra);
+	free(section->packed);
+	*section = (struct section){ 0 };
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "delta/patch/stream_write.h"
+
+#include <lzma.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "base/buffer.h"
+#include "base/checked.h"
+#include "base/fault.h"
+#include "delta/patch/layout.h"
+#include "parallel/pool.h"
+
+/* Ways to code a stream, the one that wins a draw first. */
+struct way {
+	uint8_t method;
+	uint8_t lc, lp, pb; /* LZMA2: of how many bits of the last byte, and of the position, its model takes note */
+	int level;          /* zstd */
+};
+
+static const struct way ways[] = {
+	{ STREAM_LZMA2, 3, 0, 2, 0 }, { STREAM_LZMA2, 3, 0, 0, 0 }, { STREAM_LZMA2, 0, 0, 0, 0 },
+	{ STREAM_LZMA2, 0, 0, 2, 0 }, { STREAM_LZMA2, 1, 3, 3, 0 }, { STREAM_LZMA2, 4, 0, 0, 0 },
+	{ STREAM_ZSTD, 0, 0, 0, 19 }, { STREAM_ZSTD, 0, 0, 0, 22 },
+};
+
+enum {
+	WAYS = sizeof(ways) / sizeof(ways[0]),
+	/* The way for a longer stream is chosen by parts of it, which are as long as this together. */
+	SAMPLE_LEN = 1 << 20,
+	SAMPLE_PARTS = 8,
+};
+
+size_t stream_dictionary(uint64_t plain_len, size_t dictionary_max)
+{
+	size_t dictionary = STREAM_DICTIONARY_MIN;
+	while (dictionary < plain_len && dictionary < dictionary_max)
+		dictionary *= 2;
+	return dictionary;
+}
+
+/* ---- One stream in one way: *len_ret is 0 where it comes out no shorter than room ---- */
+
+static enum blockz_status encode_lzma2(const struct way *way, size_t dictionary, const uint8_t *plain, size_t plain_len,
+				       uint8_t *out, size_t room, size_t *len_ret, struct blockz_fault *fault)
+{
+	lzma_options_lzma options = {
+		.dict_size = (uint32_t)dictionary, .lc = way->lc, .lp = way->lp, .pb = way->pb,
+		.mode = LZMA_MODE_NORMAL, .nice_len = 273, .mf = LZMA_MF_BT4, .depth = 512,
+	};
+	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	size_t len = 0;
+	lzma_ret ret = lzma_raw_buffer_encode(filters, NULL, plain, plain_len, out, &len, room);
+	if (ret != LZMA_OK && ret != LZMA_BUF_ERROR)
+		return fault_nomem(fault);
+	*len_ret = ret == LZMA_OK ? len : 0;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status encode_zstd(const struct way *way, size_t dictionary, const uint8_t *plain, size_t plain_len,
+				      uint8_t *out, size_t room, size_t *len_ret, struct blockz_fault *fault)
+{
+	int window_log = 0;
+	while ((size_t)1 << window_log < dictionary)
+		window_log++;
+	ZSTD_CCtx *context = ZSTD_createCCtx();
+	if (context == NULL)
+		return fault_nomem(fault);
+	ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, way->level);
+	ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
+	ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
+	size_t len = ZSTD_compress2(context, out, room, plain, plain_len);
+	ZSTD_freeCCtx(context);
+	if (ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation)
+		return fault_nomem(fault);
+	*len_ret = ZSTD_isError(len) ? 0 : len;
+	return BLOCKZ_OK;
+}
+
+/* ---- Attempts: jobs of a pool ---- */
+
+struct attempt {
+	struct stream *stream;
+	const uint8_t *plain; /* of the stream, or of a sample of it */
+	size_t plain_len;
+	const struct way *way;
+	size_t len; /* what came of it; 0: nothing shorter */
+	uint8_t *coded;
+};
+
+struct attempts {
+	struct attempt *items;
+	size_t count, taken;
+	bool keep; /* the bytes, and not only how many */
+};
+
+struct slot {
+	struct attempt *attempt;
+};
+
+static void *job_new(void *ctx)
+{
+	(void)ctx;
+	return calloc(1, sizeof(struct slot));
+}
+
+static void *thread_new(void *ctx)
+{
+	(void)ctx;
+	return calloc(1, sizeof(struct buffer));
+}
+
+static void thread_free(void *thread)
+{
+	buffer_free(thread);
+	free(thread);
+}
+
+static enum blockz_status take(void *ctx, void *job, void *thread, bool *done_ret, struct blockz_fault *fault)
+{
+	(void)thread;
+	(void)fault;
+	struct attempts *attempts = ctx;
+	struct slot *slot = job;
+	*done_ret = attempts->taken == attempts->count;
+	if (!*done_ret)
+		slot->attempt = &attempts->items[attempts->taken++];
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status work(void *ctx, void *job, void *thread, struct blockz_fault *fault)
+{
+	const struct attempts *attempts = ctx;
+	struct attempt *attempt = ((struct slot *)job)->attempt;
+	struct buffer *buffer = thread;
+	size_t dictionary = stream_dictionary(attempt->stream->plain_len, attempt->stream->dictionary_max);
+	if (!buffer_reserve(buffer, attempt->plain_len))
+		return fault_nomem(fault);
+	enum blockz_status status =
+		(attempt->way->method == STREAM_LZMA2 ? encode_lzma2 : encode_zstd)(
+			attempt->way, dictionary, attempt->plain, attempt->plain_len, buffer->bytes,
+			attempt->plain_len, &attempt->len, fault);
+	if (status == BLOCKZ_OK && attempts->keep && attempt->len > 0) {
+		attempt->coded = malloc(attempt->len);
+		if (attempt->coded == NULL)
+			return fault_nomem(fault);
+		memcpy(attempt->coded, buffer->bytes, attempt->len);
+	}
+	return status;
+}
+
+static enum blockz_status give(void *ctx, void *job, void *thread, struct blockz_fault *fault)
+{
+	(void)ctx;
+	(void)job;
+	(void)thread;
+	(void)fault;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status run(struct attempts *attempts, unsigned threads, struct blockz_fault *fault)
+{
+	const struct pool_jobs jobs = {
+		.ctx = attempts, .job_new = job_new, .job_free = free, .thread_new = thread_new,
+		.thread_free = thread_free, .take = take, .work = work, .give = give,
+	};
+	return pool_run(&jobs, threads, fault);
+}
+
+/* ---- Choice ---- */
+
+/* What shows how a stream is best coded: all of it, or parts of it at equal distances; the caller's to free. */
+static uint8_t *sample_of(const struct stream *stream, size_t *len_ret)
+{
+	size_t len = (size_t)min(stream->plain_len, SAMPLE_LEN);
+	uint8_t *sample = malloc(len);
+	if (sample == NULL)
+		return NULL;
+	*len_ret = len;
+	if (len == stream->plain_len)
+		return memcpy(sample, stream->plain, len);
+	size_t part = SAMPLE_LEN / SAMPLE_PARTS, step = (stream->plain_len - part) / (SAMPLE_PARTS - 1);
+	for (size_t i = 0; i < SAMPLE_PARTS; i++)
+		memcpy(sample + i * part, stream->plain + i * step, part);
+	return sample;
+}
+
+/* Which of the attempts at one sample is best; NULL: leave the stream as it is. */
+static const struct way *best_way(const struct attempt *attempts)
+{
+	const struct attempt *best = NULL;
+	for (size_t i = 0; i < WAYS; i++)
+		if (attempts[i].len > 0 && (best == NULL || attempts[i].len < best->len))
+			best = &attempts[i];
+	return best == NULL ? NULL : best->way;
+}
+
+/* chosen[i]: how to code stream i, or NULL. */
+static enum blockz_status choose(struct stream *streams, size_t count, unsigned threads, const struct way **chosen,
+				 struct blockz_fault *fault)
+{
+	uint8_t *samples[STREAM_COUNT_MAX] = { NULL };
+	struct attempt items[STREAM_COUNT_MAX * WAYS];
+	struct attempts attempts = { .items = items };
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
+		size_t len = 0;
+		if (streams[i].plain_len == 0)
+			continue;
+		samples[i] = sample_of(&streams[i], &len);
+		if (samples[i] == NULL)
+			status = fault_nomem(fault);
+		for (size_t way = 0; way < WAYS; way++)
+			items[attempts.count++] = (struct attempt){
+				.stream = &streams[i], .plain = samples[i], .plain_len = len, .way = &ways[way],
+			};
+	}
+	if (status == BLOCKZ_OK)
+		status = run(&attempts, threads, fault);
+	const struct attempt *next = items;
+	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
+		chosen[i] = NULL;
+		if (streams[i].plain_len > 0) {
+			chosen[i] = best_way(next);
+			next += WAYS;
+		}
+	}
+	for (size_t i = 0; i < count; i++)
+		free(samples[i]);
+	return status;
+}
+
+enum blockz_status streams_encode(struct stream *streams, size_t count, unsigned threads, struct blockz_fault *fault)
+{
+	const struct way *chosen[STREAM_COUNT_MAX];
+	struct attempt items[STREAM_COUNT_MAX];
+	struct attempts attempts = { .items = items, .keep = true };
+	enum blockz_status status = choose(streams, count, threads, chosen, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	for (size_t i = 0; i < count; i++)
+		if (chosen[i] != NULL)
+			items[attempts.count++] = (struct attempt){
+				.stream = &streams[i], .plain = streams[i].plain, .plain_len = streams[i].plain_len,
+				.way = chosen[i],
+			};
+	status = run(&attempts, threads, fault);
+	for (size_t i = 0; i < count; i++) {
+		streams[i].method = STREAM_NONE;
+		streams[i].coded = NULL;
+		streams[i].coded_len = streams[i].plain_len;
+	}
+	for (size_t i = 0; i < attempts.count; i++) {
+		const struct attempt *attempt = &items[i];
+		if (status != BLOCKZ_OK || attempt->len == 0) {
+			free(attempt->coded);
+			continue;
+		}
+		attempt->stream->method = attempt->way->method;
+		attempt->stream->coded = attempt->coded;
+		attempt->stream->coded_len = attempt->len;
+	}
+	return status;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Coding of streams by whatever makes them smallest. */
+#ifndef DELTA_PATCH_STREAM_WRITE_H
+#define DELTA_PATCH_STREAM_WRITE_H
+
+#include "blockz.h"
+
+struct stream {
+	const uint8_t *plain;
+	size_t plain_len;
+	size_t dictionary_max;
+	/* Set by streams_encode(): */
+	uint8_t method; /* enum stream_method */
+	uint8_t *coded; /* the caller's to free; NULL for STREAM_NONE */
+	size_t coded_len;
+};
+
+/* What both sides take for the dictionary of a stream. */
+size_t stream_dictionary(uint64_t plain_len, size_t dictionary_max);
+
+/* Codes count streams in parallel; the result does not depend on threads.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status streams_encode(struct stream *streams, size_t count, unsigned threads, struct blockz_fault *fault);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "delta/patch/write.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "delta/patch/layout.h"
+#include "delta/patch/stream_write.h"
+#include "delta/patch/varint.h"
+#include "io/access.h"
+
+struct patch_writer {
+	struct blockz_sink sink;
+	unsigned threads;
+	uint64_t len;
+	uint32_t crc; /* of all bytes so far but checks */
+	uint64_t sections, ops, blocks;
+};
+
+/* ---- Bytes and checks ---- */
+
+static enum blockz_status put(struct patch_writer *writer, const void *bytes, size_t len, struct blockz_fault *fault)
+{
+	if (len == 0)
+		return BLOCKZ_OK;
+	enum blockz_status status = write_out(&writer->sink, bytes, len, fault);
+	writer->crc = crc32_update(writer->crc, bytes, len);
+	writer->len += len;
+	return status;
+}
+
+static enum blockz_status put_check(struct patch_writer *writer, struct blockz_fault *fault)
+{
+	uint8_t field[PATCH_CHECK_LEN];
+	store_le32(field, writer->crc);
+	enum blockz_status status = write_out(&writer->sink, field, sizeof(field), fault);
+	writer->len += sizeof(field);
+	return status;
+}
+
+/* ---- Columns ---- */
+
+struct column {
+	uint8_t *bytes;
+	size_t len;
+};
+
+static bool add_byte(struct column *column, uint8_t byte)
+{
+	uint8_t *bytes = array_room(column->bytes, column->len, 1);
+	if (bytes == NULL)
+		return false;
+	column->bytes = bytes;
+	column->bytes[column->len++] = byte;
+	return true;
+}
+
+static bool add_varint(struct column *column, uint64_t value)
+{
+	uint8_t bytes[VARINT_MAX];
+	size_t len = varint_put(bytes, value);
+	for (size_t i = 0; i < len; i++)
+		if (!add_byte(column, bytes[i]))
+			return false;
+	return true;
+}
+
+static void columns_free(struct column *columns, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(columns[i].bytes);
+}
+
+/* ---- Records ---- */
+
+struct record {
+	uint8_t bytes[RECORD_HEAD_MAX];
+	size_t len;
+};
+
+static void record_start(struct record *record, uint8_t type)
+{
+	record->bytes[0] = type;
+	record->len = RECORD_FIXED_LEN;
+}
+
+static void record_varint(struct record *record, uint64_t value)
+{
+	assert(record->len + VARINT_MAX <= sizeof(record->bytes));
+	record->len += varint_put(record->bytes + record->len, value);
+}
+
+static enum blockz_status record_put(struct patch_writer *writer, struct record *record, struct blockz_fault *fault)
+{
+	store_le16(record->bytes + 1, (uint16_t)(record->len + PATCH_CHECK_LEN));
+	enum blockz_status status = put(writer, record->bytes, record->len, fault);
+	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
+}
+
+static enum blockz_status put_streams(struct patch_writer *writer, struct record *record, const struct stream *streams,
+				      size_t count, struct blockz_fault *fault)
+{
+	size_t len = 0;
+	for (size_t i = 0; i < count; i++) {
+		record->bytes[record->len++] = streams[i].method;
+		record_varint(record, streams[i].coded_len);
+		record_varint(record, streams[i].plain_len);
+		len += streams[i].coded_len;
+	}
+	if (len > PATCH_SECTION_PACKED_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "a section of the patch comes to %zu bytes, "
+				 "expected up to %d", len, PATCH_SECTION_PACKED_MAX);
+	enum blockz_status status = record_put(writer, record, fault);
+	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++)
+		status = put(writer, streams[i].coded != NULL ? streams[i].coded : streams[i].plain,
+			     streams[i].coded_len, fault);
+	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
+}
+
+/* Codes the streams, and appends the record that ends with them. */
+static enum blockz_status put_record(struct patch_writer *writer, struct record *record, struct stream *streams,
+				     size_t count, struct blockz_fault *fault)
+{
+	for (size_t i = 0; i < count; i++)
+		streams[i].dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? PATCH_DICTIONARY_MAX
+										    : STREAM_DICTIONARY_MAX;
+	enum blockz_status status = streams_encode(streams, count, writer->threads, fault);
+	if (status == BLOCKZ_OK)
+		status = put_streams(writer, record, streams, count, fault);
+	for (size_t i = 0; i < count; i++)
+		free(streams[i].coded);
+	return status;
+}
+
+/* ---- Head ---- */
+
+struct head {
+	uint8_t bytes[PATCH_HEAD_MAX];
+	size_t len;
+};
+
+static void head_encoder(struct head *head, const struct patch_encoder *encoder)
+{
+	size_t count = CODEC_VALUES_MAX;
+	while (count > 0 && encoder->params.values[count - 1] == 0)
+		count--;
+	head->bytes[head->len++] = encoder->params.codec;
+	head->bytes[head->len++] = (uint8_t)count;
+	for (size_t i = 0; i < count; i++)
+		head->len += varint_put(head->bytes + head->len, encoder->params.values[i]);
+	memcpy(head->bytes + head->len, encoder->fingerprint, CODEC_FINGERPRINT_LEN);
+	head->len += CODEC_FINGERPRINT_LEN;
+}
+
+static void head_text(struct head *head, const char *text)
+{
+	size_t len = strlen(text);
+	head->bytes[head->len++] = (uint8_t)len;
+	memcpy(head->bytes + head->len, text, len);
+	head->len += len;
+}
+
+/* The longest there can be. */
+_Static_assert(HEAD_FIXED_LEN + 1 + PATCH_ENCODERS_MAX * (2 + CODEC_VALUES_MAX * 5 + CODEC_FINGERPRINT_LEN) +
+		       sizeof(((struct patch_head *)0)->old_container) + sizeof(((struct patch_head *)0)->new_container) +
+		       sizeof(((struct patch_head *)0)->note) + PATCH_CHECK_LEN <= PATCH_HEAD_MAX,
+	       "a head has room for all encoders and texts");
+
+static enum blockz_status put_head(struct patch_writer *writer, const struct patch_head *from,
+				   struct blockz_fault *fault)
+{
+	struct head head = { .bytes = PATCH_MAGIC, .len = HEAD_FIXED_LEN };
+	store_le16(head.bytes + HEAD_VERSION_OFF, PATCH_VERSION);
+	store_le64(head.bytes + HEAD_OLD_SIZE_OFF, from->old_size);
+	store_le64(head.bytes + HEAD_NEW_SIZE_OFF, from->new_size);
+	memcpy(head.bytes + HEAD_OLD_SHA256_OFF, from->old_sha256, sizeof(from->old_sha256));
+	memcpy(head.bytes + HEAD_NEW_SHA256_OFF, from->new_sha256, sizeof(from->new_sha256));
+	head.len += varint_put(head.bytes + head.len, from->encoder_count);
+	for (size_t i = 0; i < from->encoder_count; i++)
+		head_encoder(&head, &from->encoders[i]);
+	head_text(&head, from->old_container);
+	head_text(&head, from->new_container);
+	head_text(&head, from->note);
+	store_le16(head.bytes + HEAD_LEN_OFF, (uint16_t)(head.len + PATCH_CHECK_LEN));
+	enum blockz_status status = put(writer, head.bytes, head.len, fault);
+	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
+}
+
+/* ---- OLD's blocks ---- */
+
+static bool fill_old_columns(struct column *columns, const struct patch_old_blocks *blocks)
+{
+	uint64_t end = 0;
+	bool good = true;
+	for (size_t i = 0; i < blocks->count && good; i++) {
+		const struct patch_old_block *block = &blocks->items[i];
+		assert(block->file_off >= end);
+		good = add_varint(&columns[OLD_GAPS], block->file_off - end) &&
+		       add_varint(&columns[OLD_FILE_LENS], block->file_len) &&
+		       add_varint(&columns[OLD_PLAIN_LENS], block->plain_len) &&
+		       add_byte(&columns[OLD_CODECS], (uint8_t)block->codec);
+		end = block->file_off + block->file_len;
+	}
+	return good;
+}
+
+static enum blockz_status put_old_blocks(struct patch_writer *writer, const struct patch_old_blocks *blocks,
+					 struct blockz_fault *fault)
+{
+	struct column columns[OLD_STREAM_COUNT] = { { 0 } };
+	struct stream streams[OLD_STREAM_COUNT] = { { 0 } };
+	struct record record;
+	enum blockz_status status = BLOCKZ_OK;
+	assert(blocks->count <= PATCH_OLD_BLOCKS_MAX);
+	if (!fill_old_columns(columns, blocks))
+		status = fault_nomem(fault);
+	for (size_t i = 0; i < OLD_STREAM_COUNT; i++)
+		streams[i] = (struct stream){ .plain = columns[i].bytes, .plain_len = columns[i].len };
+	record_start(&record, RECORD_OLD);
+	record_varint(&record, blocks->count);
+	if (status == BLOCKZ_OK)
+		status = put_record(writer, &record, streams, OLD_STREAM_COUNT, fault);
+	columns_free(columns, OLD_STREAM_COUNT);
+	return status;
+}
+
+enum blockz_status patch_writer_new(const struct blockz_sink *sink, const struct patch_head *head,
+				    const struct patch_old_blocks *old_blocks, unsigned threads,
+				    struct patch_writer **writer_ret, struct blockz_fault *fault)
+{
+	assert(head->encoder_count <= PATCH_ENCODERS_MAX);
+	struct patch_writer *writer = calloc(1, sizeof(*writer));
+	if (writer == NULL)
+		return fault_nomem(fault);
+	writer->sink = *sink;
+	writer->threads = threads;
+	enum blockz_status status = put_head(writer, head, fault);
+	if (status == BLOCKZ_OK)
+		status = put_old_blocks(writer, old_blocks, fault);
+	if (status == BLOCKZ_OK)
+		*writer_ret = writer;
+	else
+		patch_writer_free(writer);
+	return status;
+}
+
+void patch_writer_free(struct patch_writer *writer)
+{
+	free(writer);
+}
+
+uint64_t patch_writer_len(const struct patch_writer *writer)
+{
+	return writer->len;
+}
+
+/* ---- Sections ---- */
+
+static bool fill_block_columns(struct column *columns, const struct section *section)
+{
+	bool good = true;
+	for (size_t i = 0; i < section->block_count && good; i++) {
+		const struct patch_new_block *block = &section->blocks[i];
+		good = add_varint(&columns[SECTION_BEFORES], block->before) &&
+		       add_varint(&columns[SECTION_PLAIN_LENS], block->plain_len) &&
+		       add_varint(&columns[SECTION_FILE_LENS], block->file_len) &&
+		       add_byte(&columns[SECTION_ENCODERS], block->encoder);
+	}
+	return good;
+}
+
+static bool fill_op_columns(struct column *columns, const struct section *section)
+{
+	uint64_t old_end = 0;
+	bool good = true;
+	for (size_t i = 0; i < section->op_count && good; i++) {
+		const struct op *op = &section->ops[i];
+		good = add_byte(&columns[SECTION_KINDS], op->kind) && add_varint(&columns[SECTION_LENS], op->len);
+		if (op->kind != OP_COPY && op->kind != OP_ADD)
+			continue;
+		good = good && add_varint(&columns[SECTION_SEEKS], zigzag(op->old_off - old_end));
+		old_end = op->old_off + op->len;
+	}
+	return good;
+}
+
+enum blockz_status patch_write_section(struct patch_writer *writer, const struct section *section,
+				       struct blockz_fault *fault)
+{
+	struct column columns[SECTION_DIFF] = { { 0 } };
+	struct stream streams[SECTION_STREAM_COUNT] = {
+		[SECTION_DIFF] = { .plain = section->diff, .plain_len = section->diff_len },
+		[SECTION_EXTRA] = { .plain = section->extra, .plain_len = section->extra_len },
+		[SECTION_PACKED] = { .plain = section->packed, .plain_len = section->packed_len },
+	};
+	struct record record;
+	enum blockz_status status = BLOCKZ_OK;
+	assert(section->op_count <= PATCH_SECTION_OPS_MAX && section->block_count <= PATCH_SECTION_BLOCKS_MAX);
+	if (!fill_block_columns(columns, section) || !fill_op_columns(columns, section))
+		status = fault_nomem(fault);
+	for (size_t i = 0; i < SECTION_DIFF; i++)
+		streams[i] = (struct stream){ .plain = columns[i].bytes, .plain_len = columns[i].len };
+	record_start(&record, RECORD_SECTION);
+	record_varint(&record, section->stream_len);
+	record_varint(&record, section->op_count);
+	record_varint(&record, section->block_count);
+	if (status == BLOCKZ_OK)
+		status = put_record(writer, &record, streams, SECTION_STREAM_COUNT, fault);
+	columns_free(columns, SECTION_DIFF);
+	writer->sections++;
+	writer->ops += section->op_count;
+	writer->blocks += section->block_count;
+	return status;
+}
+
+enum blockz_status patch_write_end(struct patch_writer *writer, struct blockz_fault *fault)
+{
+	struct record record;
+	record_start(&record, RECORD_END);
+	record_varint(&record, writer->sections);
+	record_varint(&record, writer->ops);
+	record_varint(&record, writer->blocks);
+	return record_put(writer, &record, fault);
+}
