@@ -18,7 +18,6 @@ enum {
 	XZ_LEVEL_DEFAULT = 6,
 	LZMA_LEVEL_DEFAULT = 5,
 	LZMA_LEVELS = 10,
-	XZ_EXTREME_FLAG = 1 << 8,
 	ZSTD_LEVEL_DEFAULT = 15,
 	LZO_999 = 4, /* lzo1x_999, the only algorithm that has levels */
 	LZO_LEVEL_DEFAULT = 8,
@@ -93,16 +92,13 @@ static bool suggest_lzma_dicts(struct blocks *blocks, struct codec_params params
 	return suggest(blocks, params);
 }
 
-/* With levels that nothing tells, each as it is and extreme. */
-static bool suggest_lzma_levels(struct blocks *blocks, struct codec_params params, uint32_t dict, bool extreme)
+/* Levels that nothing tells, each as it is and extreme. */
+static bool suggest_lzma_levels(struct blocks *blocks, struct codec_params params)
 {
-	for (uint32_t i = 0; i < LZMA_LEVELS; i++) {
-		params.values[LZMA_LEVEL] = i;
-		params.values[LZMA_EXTREME] = 0;
-		if (!suggest_lzma_dicts(blocks, params, dict))
-			return false;
-		params.values[LZMA_EXTREME] = 1;
-		if (extreme && !suggest_lzma_dicts(blocks, params, dict))
+	for (uint32_t i = 0; i < 2 * LZMA_LEVELS; i++) {
+		params.values[LZMA_LEVEL] = i / 2;
+		params.values[LZMA_EXTREME] = i % 2;
+		if (!suggest(blocks, params))
 			return false;
 	}
 	return true;
@@ -114,7 +110,11 @@ static bool suggest_lzma(uint32_t block_size, struct blocks *blocks)
 	params.values[LZMA_LEVEL] = LZMA_LEVEL_DEFAULT;
 	params.values[LZMA_LC] = 3;
 	params.values[LZMA_PB] = 2;
-	return suggest_lzma_dicts(blocks, params, block_size) && suggest_lzma_levels(blocks, params, block_size, true);
+	if (!suggest_lzma_dicts(blocks, params, block_size))
+		return false;
+	params.values[LZMA_DICT] = block_size;
+	params.values[LZMA_EXTREME] = 1;
+	return suggest(blocks, params) && suggest_lzma_levels(blocks, params);
 }
 
 /*
@@ -142,23 +142,22 @@ static bool suggest_bcj(struct blocks *blocks, struct codec_params params, uint3
 	return true;
 }
 
-/* Dictionary size u32, flags u32: a bit for each BCJ filter, and one for extreme. */
+/*
+ * Dictionary size u32, flags u32: a bit for each BCJ filter.  Where gensquashfs was asked for the extreme level, it tries
+ * that beside the other, and does not say so.
+ */
 static bool suggest_xz(const struct options *options, uint32_t block_size, struct blocks *blocks)
 {
 	struct codec_params params = { .codec = CODEC_XZ };
 	uint32_t dict = option(options, 0, block_size), flags = option(options, 1, 0);
-	bool extreme = (flags & XZ_EXTREME_FLAG) != 0;
 	params.values[LZMA_LEVEL] = XZ_LEVEL_DEFAULT;
 	params.values[LZMA_LC] = 3;
 	params.values[LZMA_PB] = 2;
 	params.values[LZMA_DICT] = dict;
-	bool ok = suggest_lzma_dicts(blocks, params, dict) && suggest_bcj(blocks, params, flags);
-	if (ok && extreme) {
-		params.values[LZMA_EXTREME] = 1;
-		ok = suggest(blocks, params) && suggest_bcj(blocks, params, flags);
-		params.values[LZMA_EXTREME] = 0;
-	}
-	return ok && suggest_lzma_levels(blocks, params, dict, extreme);
+	if (!suggest_lzma_dicts(blocks, params, dict) || !suggest_bcj(blocks, params, flags))
+		return false;
+	params.values[LZMA_EXTREME] = 1;
+	return suggest(blocks, params) && suggest_bcj(blocks, params, flags) && suggest_lzma_levels(blocks, params);
 }
 
 static bool suggest_zstd(const struct options *options, struct blocks *blocks)
@@ -168,15 +167,17 @@ static bool suggest_zstd(const struct options *options, struct blocks *blocks)
 	return suggest(blocks, params);
 }
 
-/* Algorithm u32, level u32. */
+/* Algorithm u32, level u32.  mksquashfs runs the optimiser over what lzo1x_999 makes, gensquashfs does not. */
 static bool suggest_lzo(const struct options *options, struct blocks *blocks)
 {
 	struct codec_params params = { .codec = CODEC_LZO };
+	bool levels = option(options, 0, LZO_999) == LZO_999;
 	params.values[LZO_ALGORITHM] = option(options, 0, LZO_999);
-	params.values[LZO_LEVEL] = params.values[LZO_ALGORITHM] == LZO_999 ? option(options, 1, LZO_LEVEL_DEFAULT) : 0;
+	params.values[LZO_LEVEL] = levels ? option(options, 1, LZO_LEVEL_DEFAULT) : 0;
+	params.values[LZO_OPTIMISE] = levels;
 	if (!suggest(blocks, params))
 		return false;
-	params.values[LZO_OPTIMISE] = 1;
+	params.values[LZO_OPTIMISE] = !levels;
 	return suggest(blocks, params);
 }
 
