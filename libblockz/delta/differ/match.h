@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Matches: single ones extended while most bytes are equal, and lists of them. */
+#ifndef DELTA_DIFFER_MATCH_H
+#define DELTA_DIFFER_MATCH_H
+
+#include <stdbool.h>
+
+#include "delta/differ/differ.h"
+#include "delta/differ/texts.h"
+
+static inline size_t match_diagonal(const struct match *match)
+{
+	return (size_t)(match->old_off - match->new_off);
+}
+
+static inline size_t match_end(const struct match *match)
+{
+	return (size_t)(match->new_off + match->len);
+}
+
+/* Behind the others; false: no memory. */
+bool matches_add(struct matches *matches, struct match match);
+
+/*
+ * How many bytes behind (before) a match belong to it, of the len ones between it and the next: the length at which
+ * equal bytes most outnumber the others.
+ */
+size_t match_extend_ahead(const struct texts *texts, size_t new_off, size_t diagonal, size_t len);
+size_t match_extend_behind(const struct texts *texts, size_t new_end, size_t diagonal, size_t len);
+
+/* Bytes that are equal on a diagonal. */
+size_t match_equal(const struct texts *texts, size_t new_off, size_t diagonal, size_t len);
+
+/*
+ * Where in [start, end), of which the first before bytes could be on the one diagonal and those behind on the other,
+ * it is best to change: returns the bytes before the change.
+ */
+size_t match_best_split(const struct texts *texts, size_t start, size_t end, size_t before, size_t behind);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Finds the longest run of an old text, or of parts of it, by a suffix array. */
+#ifndef DELTA_DIFFER_SUFFIX_INDEX_H
+#define DELTA_DIFFER_SUFFIX_INDEX_H
+
+#include "delta/differ/finder.h"
+
+struct suffix_index;
+
+/* A part of the old text; parts are in ascending order. */
+struct part {
+	size_t off, len;
+};
+
+/* Copies the parts.  NULL: no memory. */
+struct suffix_index *suffix_index_new(const uint8_t *old, const struct part *parts, size_t part_count);
+void suffix_index_free(struct suffix_index *index);
+uint64_t suffix_index_memory(uint64_t len, uint64_t part_count);
+struct finder suffix_index_finder(const struct suffix_index *index);
+
+#endif
