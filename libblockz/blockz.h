@@ -616,6 +616,72 @@ enum blockz_status blockz_merge(const struct blockz_source *old, const struct bl
 				const struct blockz_sink *sink, const struct blockz_merge_options *options,
 				struct blockz_fault *fault);
 
+/* ---- SquashDelta: the patches of another program ----------------------------------------------------------- */
+
+/*
+ * A SquashDelta 0.1 patch is a header, the list of those blocks of OLD that are decoded, and a VCDIFF by the program xdelta3
+ * that makes one expanded file of another.  The expanded file of an image is the image with zeros in the place of the
+ * listed blocks, then what these decode to, then the list, then the header.  See blockz-squashdelta(5).
+ */
+
+/* The first bytes of a patch. */
+#define BLOCKZ_SQUASHDELTA_MAGIC "\x53\x71\xce\xb4"
+#define BLOCKZ_SQUASHDELTA_MAGIC_LEN 4
+
+/* A header and a list of blocks of one image; read-only once made, and may be shared. */
+struct blockz_squashdelta;
+
+struct blockz_squashdelta_info {
+	char encoder[96];  /* as in struct blockz_encoder: "lz4 level=12" */
+	uint64_t blocks;
+	uint64_t packed_bytes, plain_bytes; /* of all blocks, compressed and decoded */
+	uint64_t list_len; /* bytes of header and list together */
+};
+
+void blockz_squashdelta_free(struct blockz_squashdelta *list);
+struct blockz_squashdelta_info blockz_squashdelta_info(const struct blockz_squashdelta *list);
+
+/*
+ * Chooses the blocks by which two images are expanded: those that the other one does not have, byte for byte; of
+ * new_image only those that the one encoder which the format can name was proved to make again.  old_image NULL, and then
+ * old_ret too: all of these of new_image.  The lists depend on the images alone, not on threads; the caller frees them.
+ * Errors: BLOCKZ_UNSUPPORTED (not SquashFS with LZO or LZ4 below 4 GiB, the two differ in their compressor, or it was run in
+ * a way that the format cannot express), BLOCKZ_USAGE (of unknown size), BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_squashdelta_choose(const struct blockz_source *old_image, const struct blockz_source *new_image,
+					     const struct blockz_merge_options *options,
+					     struct blockz_squashdelta **old_ret, struct blockz_squashdelta **new_ret,
+					     struct blockz_fault *fault);
+
+/*
+ * Reads header and list at the start of a patch, and no byte behind them; the patch may be a stream.
+ * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (flags or compression that are not known), BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_squashdelta_read(const struct blockz_source *patch, struct blockz_squashdelta **list_ret,
+					   struct blockz_fault *fault);
+
+/* Appends header and list, as they stand at the start of a patch.  Errors: BLOCKZ_FAILED. */
+enum blockz_status blockz_squashdelta_write(const struct blockz_squashdelta *list, const struct blockz_sink *sink,
+					    struct blockz_fault *fault);
+
+/*
+ * Appends the expanded file of an image of known size.  Memory: for each thread a codec and three blocks.
+ * Errors: BLOCKZ_DAMAGED (the list does not fit the image: it is another one), BLOCKZ_UNSUPPORTED (no LZO), BLOCKZ_USAGE,
+ * BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_squashdelta_expand(const struct blockz_source *image, const struct blockz_squashdelta *list,
+					     const struct blockz_sink *sink, const struct blockz_merge_options *options,
+					     struct blockz_fault *fault);
+
+/*
+ * Appends the image whose expanded file this is, of known size.  The format has no check of its content: that a block
+ * became as long as it has to be is all that can be known.  Memory as above.
+ * Errors: BLOCKZ_DAMAGED (also: the encoder makes a block of another length), BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT, BLOCKZ_USAGE,
+ * BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_squashdelta_squash(const struct blockz_source *expanded, const struct blockz_sink *sink,
+					     const struct blockz_merge_options *options, struct blockz_fault *fault);
+
 /* ---- Verify ------------------------------------------------------------------------------------------------ */
 
 struct blockz_verify_options {
