@@ -174,7 +174,8 @@ static enum blockz_status make_patch(struct job *job)
 	enum blockz_status status = blockz_delta(&job->old.source, &job->new.source, &sink, &job->delta, &job->result,
 						 &job->fault);
 	cli_work_end(&job->cli);
-	return status;
+	/* A helper program may have ended of the signal first. */
+	return status == BLOCKZ_FAILED && cli_signal() != 0 ? tool_fault(&job->fault, status, "interrupted") : status;
 }
 
 /* A patch counts when it makes NEW, here and now, of what was written. */

@@ -328,7 +328,10 @@ static enum blockz_status apply(struct job *job, const struct blockz_source *old
 	status = blockz_merge(old, patch, &sink, &options, &job->fault);
 	cli_work_end(&job->cli);
 	job->new_size = holes.len;
-	if (status == BLOCKZ_FAILED && holes.error != 0 && cli_signal() == 0) {
+	/* A helper program may have ended of the signal first. */
+	if (status == BLOCKZ_FAILED && cli_signal() != 0)
+		return tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted");
+	if (status == BLOCKZ_FAILED && holes.error != 0) {
 		job->file = job->new_path;
 		return tool_fault_errno(&job->fault, holes.error, "write");
 	}
