@@ -166,6 +166,16 @@ static enum blockz_status open_images(struct job *job)
 	return input_open_image(&job->new, job->new_path, false, &job->fault);
 }
 
+/* The library's texts begin with the file that they, and the offset, speak of. */
+static enum blockz_status blame(struct job *job, enum blockz_status status)
+{
+	if (status != BLOCKZ_OK && strncmp(job->fault.text, "OLD", 3) == 0)
+		job->file = job->old_path;
+	else if (status != BLOCKZ_OK && strncmp(job->fault.text, "NEW", 3) == 0)
+		job->file = job->new_path;
+	return status;
+}
+
 static enum blockz_status make_patch(struct job *job)
 {
 	struct blockz_fd_sink memory;
@@ -175,7 +185,9 @@ static enum blockz_status make_patch(struct job *job)
 						 &job->fault);
 	cli_work_end(&job->cli);
 	/* A helper program may have ended of the signal first. */
-	return status == BLOCKZ_FAILED && cli_signal() != 0 ? tool_fault(&job->fault, status, "interrupted") : status;
+	if (status == BLOCKZ_FAILED && cli_signal() != 0)
+		return tool_fault(&job->fault, status, "interrupted");
+	return blame(job, status);
 }
 
 /* A patch counts when it makes NEW, here and now, of what was written. */
@@ -192,7 +204,7 @@ static enum blockz_status prove_patch(struct job *job)
 		status = blockz_merge(&job->old.source, &patch, NULL, &options, &job->fault);
 	cli_work_end(&job->cli);
 	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
-		return status;
+		return blame(job, status);
 	struct blockz_fault why = job->fault;
 	return tool_fault(&job->fault, BLOCKZ_FAILED, "it was applied and does not make NEW: %.200s", why.text);
 }

@@ -129,6 +129,14 @@ static void read_options(struct job *job, int argc, char **argv)
 	take_operands(job);
 }
 
+/* The library's texts begin with the file that they, and the offset, speak of.  What lies between patches has no name. */
+static enum blockz_status blame(struct job *job, enum blockz_status status, size_t index)
+{
+	if (status != BLOCKZ_OK && index == 0 && strncmp(job->fault.text, "OLD", 3) == 0)
+		job->file = job->old_path;
+	return status;
+}
+
 /* ---- --capabilities */
 
 struct collected {
@@ -210,7 +218,7 @@ static enum blockz_status check_patch(struct job *job)
 	job->file = job->patch_paths[0];
 	status = blockz_merge_check(&job->old.source, &patch, &options, &job->fault);
 	cli_work_end(&job->cli);
-	return status == BLOCKZ_OK ? say_applicable(job, info.new_size, &job->fault) : status;
+	return status == BLOCKZ_OK ? say_applicable(job, info.new_size, &job->fault) : blame(job, status, 0);
 }
 
 /* ---- Patches in a row */
@@ -335,7 +343,7 @@ static enum blockz_status apply(struct job *job, const struct blockz_source *old
 		job->file = job->new_path;
 		return tool_fault_errno(&job->fault, holes.error, "write");
 	}
-	return status;
+	return blame(job, status, index);
 }
 
 /* All but the last patch make images that nobody sees, at most two at a time. */
