@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* SquashFS lz4: one LZ4 block, fast, or by LZ4 HC at its highest level (-Xhc). */
+/*
+ * SquashFS lz4: one LZ4 block, fast, or by LZ4 HC at its highest level (-Xhc).  gensquashfs keeps metadata blocks that
+ * became longer, so there is room for them.
+ */
 #include <lz4.h>
 #include <lz4hc.h>
 #include <stdlib.h>
@@ -45,13 +48,13 @@ static enum blockz_status encode(void *memory, const uint32_t *values, const uin
 	struct context *context = memory;
 	bool hc = values[LZ4_LEVEL] > 0;
 	void *state = hc ? get_state(&context->hc, LZ4_sizeofStateHC()) : get_state(&context->fast, LZ4_sizeofState());
-	if (state == NULL || !buffer_reserve(out, plain_len))
+	int room = LZ4_compressBound((int)plain_len);
+	if (state == NULL || !buffer_reserve(out, (size_t)room))
 		return fault_nomem(fault);
 	const char *from = (const char *)plain;
 	char *to = (char *)out->bytes;
-	int len = hc ? LZ4_compress_HC_extStateHC(state, from, to, (int)plain_len, (int)plain_len,
-						  (int)values[LZ4_LEVEL])
-		     : LZ4_compress_fast_extState(state, from, to, (int)plain_len, (int)plain_len, 1);
+	int len = hc ? LZ4_compress_HC_extStateHC(state, from, to, (int)plain_len, room, (int)values[LZ4_LEVEL])
+		     : LZ4_compress_fast_extState(state, from, to, (int)plain_len, room, 1);
 	*len_ret = len > 0 ? (size_t)len : 0;
 	return BLOCKZ_OK;
 }
