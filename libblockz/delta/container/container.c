@@ -28,15 +28,14 @@ enum blockz_status container_read(const struct blockz_source *file, const struct
 {
 	uint8_t head[CONTAINER_HEAD_LEN];
 	size_t len = 0;
+	*blocks = (struct blocks){ .size = file->size, .container = "plain" };
 	int error = file->ops->read(file->ctx, head, sizeof(head), 0, &len);
 	if (error != 0)
 		return fault_errno(fault, error, 0, "read");
-	*blocks = (struct blocks){ .size = file->size, .container = "plain" };
 	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++) {
 		struct blockz_fault why = { 0 };
 		if (!containers[i]->matches(head, len))
 			continue;
-		*blocks = (struct blocks){ .size = file->size };
 		enum blockz_status status = containers[i]->read(file, env, blocks, &why);
 		if (status == BLOCKZ_OK)
 			return BLOCKZ_OK;

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Compressed files by their pieces, and files that are plain bytes. */
+#include <string.h>
+#include <zlib.h>
+
+#include "delta/codec/prove.h"
+#include "images.h"
+#include "taken_apart.h"
+
+static struct bytes join_plain(const struct taken_apart *file)
+{
+	struct bytes joined = { NULL, 0 };
+	for (size_t i = 0; i < file->blocks.count; i++)
+		joined = bytes_join(joined, file->plain[i]);
+	return joined;
+}
+
+/* The image without a range. */
+static struct bytes without(struct bytes image, struct blockz_range range)
+{
+	return bytes_join((struct bytes){ image.data, (size_t)range.start },
+			  (struct bytes){ image.data + range.end, image.len - (size_t)range.end });
+}
+
+START_TEST(compressed_pieces_are_blocks)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = image_new(IMAGE_TEXT, 3 * MIB + 12345);
+	const struct blockz_range raw = { MIB, 2 * MIB };
+	struct blockz_pack_options options = { .piece_size = 256 * KIB, .raw = &raw, .raw_count = 1 };
+	for (int has_raw = 0; has_raw < 2; has_raw++) {
+		options.raw_count = (size_t)has_raw;
+		struct bytes file = pack_image(format, image, options, NULL);
+		struct taken_apart apart = take_apart(file, NULL);
+		ck_assert_str_eq(apart.blocks.container, format->name);
+		ck_assert_str_eq(apart.blocks.note, "");
+		ck_assert_uint_eq(apart.blocks.size, file.len);
+		ck_assert_uint_eq(apart.blocks.count, has_raw ? 9 : 13);
+		assert_bytes(join_plain(&apart), has_raw ? without(image, raw) : image);
+		taken_apart_free(&apart);
+	}
+}
+END_TEST
+
+/* At the default level and another, with the default check and none: the encoder is among the candidates. */
+START_TEST(the_encoder_is_suggested)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = image_new(IMAGE_TEXT, 700 * KIB);
+	for (int i = 0; i < 2; i++) {
+		const struct blockz_pack_options options = { .piece_size = 256 * KIB, .level = i == 0 ? 0 : 2, .extreme = false };
+		struct bytes file = pack_image(format, image, options, NULL);
+		struct taken_apart apart = take_apart(file, NULL);
+		struct blockz_source source = bytes_source(file);
+		const struct codec_env env = { NULL };
+		const struct blockz_work work = { .threads = 1 };
+		const uint32_t wanted[] = { 0, 1, 2 };
+		uint8_t proof[3];
+		uint64_t cost[3];
+		ck_assert_uint_eq(apart.blocks.count, 3);
+		ck_assert_int_eq(prove_blocks(&source, &apart.blocks, &env, wanted, 3, proof, cost, &work, NULL), BLOCKZ_OK);
+		for (int block = 0; block < 3; block++)
+			ck_assert_int_ne(proof[block], PROVE_NONE);
+		ck_assert(i == 1 || proof[0] == 0);
+		taken_apart_free(&apart);
+	}
+}
+END_TEST
+
+START_TEST(zeros_are_no_blocks)
+{
+	struct bytes file = pack_image(format_of(_i), image_new(IMAGE_ZEROS, 4 * MIB),
+				       (struct blockz_pack_options){ .piece_size = 256 * KIB }, NULL);
+	struct taken_apart apart = take_apart(file, NULL);
+	ck_assert_str_eq(apart.blocks.container, format_of(_i)->name);
+	ck_assert_uint_eq(apart.blocks.count, 0);
+	ck_assert_str_eq(apart.blocks.note, "");
+	taken_apart_free(&apart);
+}
+END_TEST
+
+static struct bytes gzip_by_zlib(struct bytes image)
+{
+	struct bytes file = bytes_new(image.len + MIB);
+	z_stream stream = { .next_in = image.data, .avail_in = (uInt)image.len };
+	ck_assert_int_eq(deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	stream.next_out = file.data;
+	stream.avail_out = (uInt)file.len;
+	ck_assert_int_eq(deflate(&stream, Z_FINISH), Z_STREAM_END);
+	file.len = stream.total_out;
+	deflateEnd(&stream);
+	return file;
+}
+
+START_TEST(one_stream_has_no_pieces)
+{
+	struct taken_apart apart = take_apart(gzip_by_zlib(image_new(IMAGE_TEXT, 3 * MIB)), NULL);
+	ck_assert_str_eq(apart.blocks.container, "gzip");
+	ck_assert_uint_eq(apart.blocks.count, 0);
+	ck_assert_str_eq(apart.blocks.note, "one gzip stream of 3072 KiB, no pieces");
+	taken_apart_free(&apart);
+}
+END_TEST
+
+START_TEST(pieces_may_be_too_long)
+{
+	struct bytes image = image_new(IMAGE_TEXT, CODEC_BLOCK_MAX + 64 * KIB);
+	struct bytes file = pack_image(format_named("zstd"), image,
+				       (struct blockz_pack_options){ .piece_size = 64 * MIB, .level = 1 }, NULL);
+	struct taken_apart apart = take_apart(file, NULL);
+	ck_assert_uint_eq(apart.blocks.count, 0);
+	ck_assert_str_eq(apart.blocks.note, "one zstd stream of 32 MiB, no pieces");
+	taken_apart_free(&apart);
+}
+END_TEST
+
+START_TEST(others_are_plain)
+{
+	struct bytes text = image_new(IMAGE_TEXT, 100 * KIB);
+	assert_plain(text, NULL);
+	assert_plain((struct bytes){ text.data, 1 }, NULL);
+	assert_plain((struct bytes){ text.data, 0 }, NULL);
+}
+END_TEST
+
+START_TEST(damaged_files_are_plain)
+{
+	struct bytes file = pack_image(format_of(_i), image_new(IMAGE_TEXT, MIB),
+				       (struct blockz_pack_options){ .no_index = true }, NULL);
+	file.len /= 2;
+	assert_plain(file, "pieces: offset");
+}
+END_TEST
+
+START_TEST(an_error_of_the_system_is_one)
+{
+	struct bytes file = pack_image(format_of(_i), image_new(IMAGE_TEXT, MIB), (struct blockz_pack_options){ .level = 1 }, NULL);
+	const struct codec_env env = { NULL };
+	for (unsigned n = 1;; n++) {
+		struct flaky_source flaky = { .bytes = file, .fail_at = n };
+		struct blockz_source source = flaky_source(&flaky);
+		struct blockz_fault fault = { .text = "" };
+		struct blocks blocks;
+		enum blockz_status status = container_read(&source, &env, &blocks, &fault);
+		if (status == BLOCKZ_OK)
+			blocks_free(&blocks);
+		if (flaky.reads < n)
+			break;
+		ck_assert_int_eq(status, BLOCKZ_FAILED);
+		ck_assert_int_eq(fault.status, BLOCKZ_FAILED);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	TCase *c = case_new("pieces");
+	case_add_formats(c, compressed_pieces_are_blocks);
+	case_add_formats(c, the_encoder_is_suggested);
+	case_add_formats(c, zeros_are_no_blocks);
+	tcase_add_test(c, one_stream_has_no_pieces);
+	tcase_add_test(c, pieces_may_be_too_long);
+	tcase_add_test(c, others_are_plain);
+	case_add_formats(c, damaged_files_are_plain);
+	case_add_formats(c, an_error_of_the_system_is_one);
+	return case_run("pieces", c);
+}
