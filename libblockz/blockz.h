@@ -598,6 +598,30 @@ struct blockz_patch_info {
 enum blockz_status blockz_patch_info(const struct blockz_source *patch, struct blockz_patch_info *info_ret,
 				     struct blockz_fault *fault);
 
+struct blockz_patch_part {
+	char name[24];
+	uint64_t coded, plain; /* bytes in the patch, and of what they hold */
+};
+
+struct blockz_patch_ops {
+	uint64_t count, bytes;
+};
+
+/* What a patch consists of. */
+struct blockz_patch_summary {
+	uint64_t patch_size;
+	uint64_t sections;
+	uint64_t old_blocks; /* of OLD, that are decoded */
+	uint64_t blocks, blocks_plain, blocks_coded; /* of NEW, that are encoded again: how many, bytes before and after */
+	struct blockz_patch_ops copy, add, extra, packed; /* bytes as they are in OLD; changed ones; new content; new blocks */
+	size_t part_count;
+	struct blockz_patch_part parts[16];
+};
+
+/* Reads a whole patch, which may be a stream.  Errors: as above. */
+enum blockz_status blockz_patch_summary(const struct blockz_source *patch, struct blockz_patch_summary *summary_ret,
+					struct blockz_fault *fault);
+
 /*
  * Whether a patch can be applied to old here: the encoders' fingerprints, OLD's size and digest.  Reads the first 4 KiB of
  * the patch, and OLD.  Errors: BLOCKZ_DAMAGED (not the OLD that the patch is for; the patch is damaged),

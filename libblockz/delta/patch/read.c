@@ -56,6 +56,11 @@ const struct patch_stream_lens *patch_reader_streams(const struct patch_reader *
 	return reader->lens;
 }
 
+const struct patch_totals *patch_reader_totals(const struct patch_reader *reader)
+{
+	return &reader->totals;
+}
+
 uint64_t patch_reader_len(const struct patch_reader *reader)
 {
 	return reader->input.off;
@@ -149,18 +154,25 @@ static enum blockz_status load_section(struct patch_reader *reader, struct recor
 				     reader->blocks_left, reader->lens[SECTION_KINDS].plain_len,
 				     reader->lens[SECTION_ENCODERS].plain_len, PATCH_SECTION_OPS_MAX,
 				     PATCH_SECTION_BLOCKS_MAX);
-	reader->sections++;
-	reader->ops += reader->ops_left;
-	reader->blocks += reader->blocks_left;
+	reader->totals.sections++;
 	reader->old_end = 0;
 	reader->op.len = 0;
 	reader->has_block = false;
 	return BLOCKZ_OK;
 }
 
+static uint64_t sum_ops(const struct patch_totals *totals)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < OP_COUNT; i++)
+		sum += totals->ops[i];
+	return sum;
+}
+
 static enum blockz_status read_end(struct patch_reader *reader, struct record *record, struct blockz_fault *fault)
 {
-	const uint64_t expected[] = { reader->sections, reader->ops, reader->blocks };
+	const struct patch_totals *totals = &reader->totals;
+	const uint64_t expected[] = { totals->sections, sum_ops(totals), totals->blocks };
 	static const char *const what[] = { "sections", "ops", "blocks" };
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]) && status == BLOCKZ_OK; i++) {
@@ -222,6 +234,9 @@ static enum blockz_status read_block(struct patch_reader *reader, struct blockz_
 	};
 	reader->has_block = true;
 	reader->blocks_left--;
+	reader->totals.blocks++;
+	reader->totals.blocks_plain_len += plain_len;
+	reader->totals.blocks_file_len += file_len;
 	return BLOCKZ_OK;
 }
 
@@ -300,6 +315,8 @@ static enum blockz_status read_op(struct patch_reader *reader, struct blockz_fau
 		status = read_place(reader, &op, fault);
 	reader->op = op;
 	reader->ops_left--;
+	reader->totals.ops[op.kind]++;
+	reader->totals.ops_len[op.kind] += op.len;
 	return status;
 }
 

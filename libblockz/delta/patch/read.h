@@ -32,6 +32,15 @@ struct patch_stream_lens {
 /* *count_ret streams, valid until the next section is loaded; before the first one: those of OLD's blocks. */
 const struct patch_stream_lens *patch_reader_streams(const struct patch_reader *reader, size_t *count_ret);
 
+/* What has been read so far. */
+struct patch_totals {
+	uint64_t sections;
+	uint64_t blocks, blocks_plain_len, blocks_file_len;
+	uint64_t ops[OP_COUNT], ops_len[OP_COUNT];
+};
+
+const struct patch_totals *patch_reader_totals(const struct patch_reader *reader);
+
 /* Bytes of the patch read so far. */
 uint64_t patch_reader_len(const struct patch_reader *reader);
 

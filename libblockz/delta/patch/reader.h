@@ -30,7 +30,7 @@ struct patch_reader {
 	uint64_t old_end;   /* where the last COPY or ADD ended */
 	/* So far. */
 	uint64_t new_len; /* bytes of NEW */
-	uint64_t sections, ops, blocks;
+	struct patch_totals totals;
 };
 
 /* One record: its head, and the streams behind it. */
