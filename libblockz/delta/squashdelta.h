@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* SquashDelta 0.1: header and list of blocks, as its specification and its programs have them.  All fields big-endian. */
+/* SquashDelta 0.1: header and list of blocks, as its specification and its programs have them, in big-endian fields. */
 #ifndef DELTA_SQUASHDELTA_H
 #define DELTA_SQUASHDELTA_H
 
@@ -28,7 +28,10 @@ bool squashdelta_compression(const struct codec_params *params, uint32_t *compre
 /* An empty list; NULL: no memory. */
 struct blockz_squashdelta *squashdelta_new(const struct codec_params *params);
 
-/* Appends a block.  Errors: BLOCKZ_DAMAGED (it does not come behind the last; offset is where it was read), BLOCKZ_FAILED. */
+/*
+ * Appends a block that was read at offset.  Errors: BLOCKZ_DAMAGED (it does not come behind the last, or has no length
+ * that a block can have), BLOCKZ_FAILED.
+ */
 enum blockz_status squashdelta_append(struct blockz_squashdelta *list, const struct squashdelta_block *block,
 				      uint64_t offset, struct blockz_fault *fault);
 
@@ -41,6 +44,7 @@ enum blockz_status squashdelta_write_end(const struct blockz_squashdelta *list, 
 					 struct blockz_fault *fault);
 
 /* Whether all blocks lie within an image of this size.  Errors: BLOCKZ_DAMAGED. */
-enum blockz_status squashdelta_fit(const struct blockz_squashdelta *list, uint64_t image_size, struct blockz_fault *fault);
+enum blockz_status squashdelta_fit(const struct blockz_squashdelta *list, uint64_t image_size,
+				   struct blockz_fault *fault);
 
 #endif

@@ -32,7 +32,8 @@ struct choice {
 	const struct blockz_work *work;
 	struct side old, new;
 	struct codec_params params; /* what the header will say */
-	uint8_t *proof;    /* for each wanted block of new: the index of a candidate, or PROVE_NONE */
+	/* For each wanted block of new: PROVE_NONE, or not. */
+	uint8_t *proof, *best_proof;
 	uint64_t *cost_ns;
 };
 
@@ -46,7 +47,7 @@ static enum blockz_status refuse(const struct side *side, struct blockz_fault *f
 			 "all%s%.80s", side->name, blocks->container, blocks->note[0] != '\0' ? "; " : "", blocks->note);
 }
 
-/* Drops the candidates that the format cannot express. */
+/* Drops the candidates that the format cannot express, and blocks of another codec, which are stored. */
 static void keep_expressible(struct blocks *blocks)
 {
 	size_t kept = 0;
@@ -55,6 +56,11 @@ static void keep_expressible(struct blocks *blocks)
 		if (squashdelta_compression(&blocks->candidates[i], &compression))
 			blocks->candidates[kept++] = blocks->candidates[i];
 	blocks->candidate_count = kept;
+	kept = 0;
+	for (size_t i = 0; i < blocks->count && blocks->candidate_count > 0; i++)
+		if (blocks->items[i].codec == blocks->candidates[0].codec)
+			blocks->items[kept++] = blocks->items[i];
+	blocks->count = kept;
 }
 
 static enum blockz_status read_side(const struct choice *choice, const struct blockz_source *file, struct side *side,
@@ -155,71 +161,64 @@ static void want_all(struct side *side)
 
 /* ---- The one encoder */
 
-/* The candidate that makes the most bytes; the first where none makes any. */
-static size_t find_best(const struct choice *choice)
+/* Which of the wanted blocks one candidate makes, and their bytes. */
+static enum blockz_status try_candidate(struct choice *choice, size_t candidate, uint64_t *bytes_ret,
+					struct blockz_fault *fault)
 {
 	const struct side *new = &choice->new;
-	uint64_t bytes[PROVE_NONE + 1] = { 0 };
-	size_t best = 0;
-	for (size_t i = 0; i < new->wanted_count; i++)
-		bytes[choice->proof[i]] += new->blocks.items[new->wanted[i]].file_len;
-	for (size_t i = 0; i < new->blocks.candidate_count; i++)
-		if (bytes[i] > bytes[best])
-			best = i;
-	return best;
+	struct blocks alone = new->blocks;
+	alone.candidates += candidate;
+	alone.candidate_count = 1;
+	enum blockz_status status = prove_blocks(new->file, &alone, &choice->env, new->wanted, new->wanted_count,
+						 choice->proof, choice->cost_ns, choice->work, fault);
+	*bytes_ret = 0;
+	for (size_t i = 0; i < new->wanted_count && status == BLOCKZ_OK; i++)
+		if (choice->proof[i] != PROVE_NONE)
+			*bytes_ret += new->blocks.items[new->wanted[i]].file_len;
+	return status;
 }
 
-/* Keeps the wanted blocks with this proof in front, and those with another, but some, behind them. */
-static size_t partition(struct choice *choice, size_t best, size_t *proved_ret)
+/* Swaps what was proved with what was known best. */
+static void keep_proof(struct choice *choice)
 {
-	struct side *new = &choice->new;
-	size_t proved = 0, others = 0;
-	uint32_t *rest = calloc(new->wanted_count + 1, sizeof(*rest));
-	if (rest == NULL)
-		return SIZE_MAX;
-	for (size_t i = 0; i < new->wanted_count; i++) {
-		if (choice->proof[i] == best)
-			new->wanted[proved++] = new->wanted[i];
-		else if (choice->proof[i] != PROVE_NONE)
-			rest[others++] = new->wanted[i];
-	}
-	for (size_t i = 0; i < others; i++)
-		new->wanted[proved + i] = rest[i];
-	free(rest);
-	*proved_ret = proved;
-	return others;
+	uint8_t *proof = choice->best_proof;
+	choice->best_proof = choice->proof;
+	choice->proof = proof;
 }
 
-/*
- * What one candidate makes, others may make as well, and the first of them is the proof: blocks that an earlier candidate
- * made are tried with the best one alone.
- */
+static enum blockz_status try_candidates(struct choice *choice, struct blockz_fault *fault)
+{
+	const struct side *new = &choice->new;
+	uint64_t all = 0, best = 0, bytes = 0;
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < new->wanted_count; i++)
+		all += new->blocks.items[new->wanted[i]].file_len;
+	for (size_t i = 0; i < new->blocks.candidate_count && (i == 0 || best < all) && status == BLOCKZ_OK; i++) {
+		status = try_candidate(choice, i, &bytes, fault);
+		if (status == BLOCKZ_OK && (i == 0 || bytes > best)) {
+			best = bytes;
+			choice->params = new->blocks.candidates[i];
+			keep_proof(choice);
+		}
+	}
+	return status;
+}
+
+/* Keeps those wanted blocks that one candidate makes: the one that makes the most bytes. */
 static enum blockz_status prove_wanted(struct choice *choice, struct blockz_fault *fault)
 {
 	struct side *new = &choice->new;
+	size_t kept = 0;
 	choice->proof = calloc(new->wanted_count + 1, sizeof(*choice->proof));
+	choice->best_proof = calloc(new->wanted_count + 1, sizeof(*choice->best_proof));
 	choice->cost_ns = calloc(new->wanted_count + 1, sizeof(*choice->cost_ns));
-	if (choice->proof == NULL || choice->cost_ns == NULL)
+	if (choice->proof == NULL || choice->best_proof == NULL || choice->cost_ns == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = prove_blocks(new->file, &new->blocks, &choice->env, new->wanted, new->wanted_count,
-						 choice->proof, choice->cost_ns, choice->work, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	size_t best = find_best(choice), proved = 0;
-	size_t others = partition(choice, best, &proved);
-	if (others == SIZE_MAX)
-		return fault_nomem(fault);
-	struct blocks narrowed = new->blocks;
-	narrowed.candidates = &choice->params;
-	narrowed.candidate_count = 1;
-	choice->params = new->blocks.candidates[best];
-	status = prove_blocks(new->file, &narrowed, &choice->env, new->wanted + proved, others, choice->proof, choice->cost_ns,
-			      choice->work, fault);
-	new->wanted_count = proved;
-	for (size_t i = 0; i < others && status == BLOCKZ_OK; i++)
-		if (choice->proof[i] != PROVE_NONE)
-			new->wanted[new->wanted_count++] = new->wanted[proved + i];
-	qsort(new->wanted, new->wanted_count, sizeof(*new->wanted), compare_indexes);
+	enum blockz_status status = try_candidates(choice, fault);
+	for (size_t i = 0; i < new->wanted_count && status == BLOCKZ_OK; i++)
+		if (choice->best_proof[i] != PROVE_NONE)
+			new->wanted[kept++] = new->wanted[i];
+	new->wanted_count = kept;
 	return status;
 }
 
@@ -294,6 +293,7 @@ EXPORT enum blockz_status blockz_squashdelta_choose(const struct blockz_source *
 		blockz_squashdelta_free(new_list);
 	}
 	free(choice.proof);
+	free(choice.best_proof);
 	free(choice.cost_ns);
 	free_side(&choice.old);
 	free_side(&choice.new);

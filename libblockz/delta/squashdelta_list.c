@@ -132,7 +132,8 @@ enum blockz_status squashdelta_append(struct blockz_squashdelta *list, const str
 	return BLOCKZ_OK;
 }
 
-enum blockz_status squashdelta_fit(const struct blockz_squashdelta *list, uint64_t image_size, struct blockz_fault *fault)
+enum blockz_status squashdelta_fit(const struct blockz_squashdelta *list, uint64_t image_size,
+				   struct blockz_fault *fault)
 {
 	uint64_t end = list->count > 0 ? end_of(&list->items[list->count - 1]) : 0;
 	if (end > image_size)
