@@ -562,6 +562,7 @@ struct blockz_delta_result {
 	uint64_t blocks;     /* of NEW; the sum of: */
 	uint64_t blocks_equal;     /* that OLD has, byte for byte */
 	uint64_t blocks_encoded;   /* that the client encodes again */
+	uint64_t blocks_stored;     /* that are not compressed, and are made of OLD and the patch like plain bytes */
 	uint64_t blocks_packed;    /* that the patch brings compressed, */
 	uint64_t blocks_unproved;  /* and of these, those of which no known encoder makes the same bytes */
 	uint64_t encode_ms;        /* CPU time of encoding them, as measured here */
