@@ -64,6 +64,8 @@ static enum blockz_status image_read(struct image *image, const struct codec_env
 	enum blockz_status status = container_read(&image->file, env, &image->blocks, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	if (image->is_new)
+		image->blocks.size = image->file.size;
 	image->file.size = image->blocks.size;
 	image->hashes = calloc(image->blocks.count + 1, sizeof(*image->hashes));
 	EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
@@ -137,6 +139,7 @@ enum blockz_status images_read(struct image images[2], const struct blockz_sourc
 	};
 	images[0].file = *files[0];
 	images[1].file = *files[1];
+	images[1].is_new = true;
 	return pool_run(&jobs, work->threads, fault);
 }
 

@@ -11,7 +11,8 @@ struct block_hash {
 };
 
 struct image {
-	struct blockz_source file; /* its size is the container's */
+	bool is_new;               /* all of the file counts, and not just what the container says */
+	struct blockz_source file; /* so many bytes of it */
 	struct blocks blocks;
 	struct block_hash *hashes; /* of each block */
 	uint8_t sha256[32];
