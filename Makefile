@@ -127,8 +127,8 @@ $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(LIB_OBJ
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
 
-$(BUILD)/unit/test_lzo $(BUILD)/unit/test_squashfs: $(BUILD)/tools/common/lzo.o | $(LZO_BIN)
-$(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_squashfs.o: PKG_CFLAGS += -Itools
+$(BUILD)/unit/test_lzo $(BUILD)/unit/test_squashfs_codecs: $(BUILD)/tools/common/lzo.o | $(LZO_BIN)
+$(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_squashfs_codecs.o: PKG_CFLAGS += -Itools
 
 # Here the program stands between the library and what allocates.
 $(BUILD)/unit/test_nomem: ALL_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc XXH64_createState \

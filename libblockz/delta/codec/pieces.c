@@ -166,6 +166,21 @@ static enum blockz_status xz_decode(void *context, uint8_t *bytes, size_t len, u
 	return decode_unit(context, &unit, out, out_len, fault);
 }
 
+/* The Block Header has the size of the dictionary, which levels choose, up to a piece's; it rounds it up a little. */
+static bool xz_may_make(const uint32_t *values, const uint8_t *bytes, size_t len)
+{
+	struct xz_block block;
+	lzma_options_lzma expected;
+	if (lzma_lzma_preset(&expected, values[XZ_PIECE_LEVEL]) ||
+	    xz_block_parse(bytes, len, CHECK_NONE, 0, &block, NULL) != BLOCKZ_OK)
+		return false;
+	uint32_t wanted = expected.dict_size < values[XZ_PIECE_SIZE] ? expected.dict_size : values[XZ_PIECE_SIZE];
+	const lzma_options_lzma *options = block.filters[0].options;
+	bool may = block.lzma2_only && options->dict_size >= wanted && options->dict_size / 2 < wanted;
+	xz_block_free(&block);
+	return may;
+}
+
 const struct codec codec_xz_piece = {
 	.name = "xz-piece",
 	.value_names = xz_value_names,
@@ -174,6 +189,7 @@ const struct codec codec_xz_piece = {
 	.max_values = { [XZ_PIECE_LEVEL] = 9, [XZ_PIECE_EXTREME] = 1 },
 	.probe_lens = { 8 << 10, 128 << 10 },
 	.are_valid = xz_are_valid,
+	.may_make = xz_may_make,
 	.context_new = xz_context_new,
 	.context_free = context_free,
 	.encode = xz_encode,

@@ -16,7 +16,9 @@
 #include "parallel/pool.h"
 
 enum {
-	SAMPLE = 16, /* of each kind */
+	SAMPLE_MAX = 16, /* of each kind, and at least: */
+	SAMPLE_MIN = 2,
+	SAMPLE_COST = 64 << 20, /* plain bytes times candidates: a minute for the slowest encoders */
 	KINDS = 2,   /* content, metadata */
 	CANDIDATES_MAX = PROVE_NONE,
 };
@@ -61,16 +63,30 @@ static const struct block *block_at(const struct prover *prover, size_t index)
 
 /* ---- The sample ---- */
 
+/* How many blocks of a kind, which has count of them with plain_len bytes in all. */
+static size_t sample_size(const struct prover *prover, size_t count, uint64_t plain_len)
+{
+	uint64_t cost = count > 0 ? plain_len / count * prover->candidates : 0;
+	uint64_t size = cost > 0 ? SAMPLE_COST / cost : SAMPLE_MAX;
+	return size < SAMPLE_MIN ? SAMPLE_MIN : size > SAMPLE_MAX ? SAMPLE_MAX : (size_t)size;
+}
+
 static void choose_sample(struct prover *prover)
 {
-	size_t counts[KINDS] = { 0 }, seen[KINDS] = { 0 };
-	for (size_t i = 0; i < prover->count; i++)
-		counts[block_at(prover, i)->is_metadata]++;
+	size_t counts[KINDS] = { 0 }, seen[KINDS] = { 0 }, sizes[KINDS];
+	uint64_t plain_lens[KINDS] = { 0 };
+	for (size_t i = 0; i < prover->count; i++) {
+		const struct block *block = block_at(prover, i);
+		counts[block->is_metadata]++;
+		plain_lens[block->is_metadata] += block->plain_len;
+	}
+	for (size_t kind = 0; kind < KINDS; kind++)
+		sizes[kind] = sample_size(prover, counts[kind], plain_lens[kind]);
 	for (size_t i = 0; i < prover->count; i++) {
 		unsigned kind = block_at(prover, i)->is_metadata;
-		size_t step = counts[kind] / SAMPLE;
-		/* In the middle of each of SAMPLE equal parts. */
-		prover->sampled[i] = step == 0 || (seen[kind] % step == step / 2 && seen[kind] / step < SAMPLE);
+		size_t step = counts[kind] / sizes[kind];
+		/* In the middle of each of so many equal parts. */
+		prover->sampled[i] = step == 0 || (seen[kind] % step == step / 2 && seen[kind] / step < sizes[kind]);
 		seen[kind]++;
 	}
 }
