@@ -7,12 +7,22 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/checked.h"
 #include "base/fault.h"
 #include "delta/differ/hash_index.h"
 #include "delta/differ/match.h"
 #include "delta/differ/suffix_index.h"
 #include "delta/differ/sweep.h"
+
+enum {
+	PART_MARGIN = 64, /* bytes of matches that stay with what is between them */
+};
+
+struct parts {
+	struct part *items;
+	size_t count;
+};
 
 struct differ {
 	const uint8_t *old;
@@ -51,32 +61,71 @@ void differ_free(struct differ *differ)
 	free(differ);
 }
 
+static int compare_old(const void *a, const void *b)
+{
+	uint64_t x = ((const struct match *)a)->old_off, y = ((const struct match *)b)->old_off;
+	return x < y ? -1 : x > y;
+}
+
+/* The old text without the insides of matches, which are sorted by old_off for this. */
+static bool remaining_parts(const struct differ *differ, struct matches *matches, struct parts *parts)
+{
+	qsort(matches->items, matches->count, sizeof(*matches->items), compare_old);
+	size_t pos = 0;
+	for (size_t i = 0; i <= matches->count; i++) {
+		bool last = i == matches->count || matches->items[i].old_off >= differ->old_len;
+		const struct match *match = &matches->items[i];
+		if (!last && match->len <= 2 * PART_MARGIN)
+			continue;
+		size_t start = last ? differ->old_len : (size_t)match->old_off + PART_MARGIN;
+		if (start > pos) {
+			struct part *items = array_room(parts->items, parts->count, sizeof(*items));
+			if (items == NULL)
+				return false;
+			parts->items = items;
+			items[parts->count++] = (struct part){ pos, start - pos };
+		}
+		if (last)
+			break;
+		size_t end = (size_t)(match->old_off + match->len) - PART_MARGIN;
+		pos = end > pos ? end : pos;
+	}
+	return true;
+}
+
+/* Looks in what no match has used for what has none. */
+static enum blockz_status match_suffixes(const struct differ *differ, const struct texts *texts,
+					 const struct blockz_work *work, struct matches *matches,
+					 struct blockz_fault *fault)
+{
+	struct matches by_old = { 0 };
+	struct parts parts = { 0 };
+	struct suffix_index *suffixes = NULL;
+	if (matches_copy(matches, &by_old) && remaining_parts(differ, &by_old, &parts))
+		suffixes = suffix_index_new(differ->old, parts.items, parts.count);
+	matches_free(&by_old);
+	free(parts.items);
+	if (suffixes == NULL)
+		return fault_nomem(fault);
+	struct finder finder = suffix_index_finder(suffixes);
+	enum blockz_status status = sweep(texts, &finder, work, matches, fault);
+	suffix_index_free(suffixes);
+	return status;
+}
+
 enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
 				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault)
 {
 	const struct texts texts = { .old = differ->old, .old_len = differ->old_len, .new = new, .new_len = new_len };
-	const struct part whole = { .off = 0, .len = differ->old_len };
+	const struct finder finder = hash_index_finder(differ->hashes);
 	struct matches mine = { 0 };
-	enum blockz_status status = BLOCKZ_OK;
-	struct suffix_index *suffixes = NULL;
-	for (size_t i = 0; i < matches->count && status == BLOCKZ_OK; i++) {
-		struct match match = matches->items[i];
-		match.old_off -= old_base;
-		if (!matches_add(&mine, match))
-			status = fault_nomem(fault);
-	}
-	struct finder finder = hash_index_finder(differ->hashes);
+	if (!matches_copy(matches, &mine))
+		return fault_nomem(fault);
+	for (size_t i = 0; i < mine.count; i++)
+		mine.items[i].old_off -= old_base;
+	enum blockz_status status = sweep(&texts, &finder, work, &mine, fault);
 	if (status == BLOCKZ_OK)
-		status = sweep(&texts, &finder, work, &mine, fault);
-	if (status == BLOCKZ_OK) {
-		suffixes = suffix_index_new(differ->old, &whole, 1);
-		status = suffixes == NULL ? fault_nomem(fault) : BLOCKZ_OK;
-	}
-	if (status == BLOCKZ_OK) {
-		finder = suffix_index_finder(suffixes);
-		status = sweep(&texts, &finder, work, &mine, fault);
-	}
-	suffix_index_free(suffixes);
+		status = match_suffixes(differ, &texts, work, &mine, fault);
 	if (status != BLOCKZ_OK) {
 		matches_free(&mine);
 		return status;

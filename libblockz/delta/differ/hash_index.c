@@ -67,7 +67,7 @@ struct hash_index *hash_index_new(const uint8_t *old, size_t old_len)
 		uint64_t h = hash(old + (i - 1) * HASH_STEP);
 		uint32_t *head = &index->heads[h >> (64 - index->bits)];
 		/* Of a row of equal blocks, as in zeros, the first is enough. */
-		index->nexts[i] = h == behind ? index->nexts[*head] : *head;
+		index->nexts[i] = i < count && h == behind ? index->nexts[*head] : *head;
 		*head = (uint32_t)i;
 		behind = h;
 	}

@@ -25,6 +25,19 @@ bool matches_add(struct matches *matches, struct match match)
 	return true;
 }
 
+bool matches_copy(const struct matches *matches, struct matches *copy_ret)
+{
+	struct matches copy = { 0 };
+	for (size_t i = 0; i < matches->count; i++) {
+		if (!matches_add(&copy, matches->items[i])) {
+			matches_free(&copy);
+			return false;
+		}
+	}
+	*copy_ret = copy;
+	return true;
+}
+
 size_t match_extend_ahead(const struct texts *texts, size_t new_off, size_t diagonal, size_t len)
 {
 	size_t old_off = new_off + diagonal, best_len = 0;

@@ -21,6 +21,9 @@ static inline size_t match_end(const struct match *match)
 /* Behind the others; false: no memory. */
 bool matches_add(struct matches *matches, struct match match);
 
+/* False: no memory. */
+bool matches_copy(const struct matches *matches, struct matches *copy_ret);
+
 /*
  * How many bytes behind (before) a match belong to it, of the len ones between it and the next: the length at which
  * equal bytes most outnumber the others.

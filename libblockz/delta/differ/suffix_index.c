@@ -7,7 +7,8 @@
 enum {
 	LEN_MIN = 12,
 	GAIN_MIN = 8,
-	PREFIXES = 1 << 24,
+	PREFIX_BITS_MIN = 8,
+	PREFIX_BITS_MAX = 24,
 };
 
 struct place {
@@ -20,17 +21,35 @@ struct suffix_index {
 	struct place *places; /* where parts are in the text, and one more behind the last */
 	size_t place_count;
 	int32_t *suffixes;
-	uint32_t *first; /* of the suffixes that begin with these three bytes, or zeros beyond the end */
+	unsigned prefix_bits; /* first bits of suffixes, zeros where the text is at its end */
+	uint32_t *first;      /* of the suffixes with this prefix; one more behind the last */
 };
+
+/* About one prefix for each suffix. */
+static unsigned prefix_bits(uint64_t len)
+{
+	unsigned bits = PREFIX_BITS_MIN;
+	while (bits < PREFIX_BITS_MAX && len >> bits != 0)
+		bits++;
+	return bits;
+}
+
+static size_t prefixes(unsigned bits)
+{
+	return ((size_t)1 << bits) + 1;
+}
 
 uint64_t suffix_index_memory(uint64_t len, uint64_t part_count)
 {
-	return len * 5 + (part_count + 1) * sizeof(struct place) + (PREFIXES + 1) * sizeof(uint32_t) + (1 << 19);
+	uint64_t sorting = 1 << 19; /* divsufsort's own: two tables over pairs of bytes */
+	return len * (1 + sizeof(int32_t)) + (part_count + 1) * sizeof(struct place) +
+	       prefixes(prefix_bits(len)) * sizeof(uint32_t) + sorting;
 }
 
-static uint32_t prefix(const uint8_t *p, size_t len)
+static uint32_t prefix(const struct suffix_index *index, const uint8_t *p, size_t len)
 {
-	return (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) | (len > 2 ? p[2] : 0);
+	uint32_t three = (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) | (len > 2 ? p[2] : 0);
+	return three >> (PREFIX_BITS_MAX - index->prefix_bits);
 }
 
 static void copy_parts(struct suffix_index *index, const uint8_t *old, const struct part *parts, size_t part_count)
@@ -48,8 +67,8 @@ static void copy_parts(struct suffix_index *index, const uint8_t *old, const str
 static void count_prefixes(struct suffix_index *index)
 {
 	for (size_t i = 0; i < index->len; i++)
-		index->first[prefix(index->text + i, index->len - i) + 1]++;
-	for (size_t i = 0; i < PREFIXES; i++)
+		index->first[prefix(index, index->text + i, index->len - i) + 1]++;
+	for (size_t i = 0; i < (size_t)1 << index->prefix_bits; i++)
 		index->first[i + 1] += index->first[i];
 }
 
@@ -63,7 +82,8 @@ struct suffix_index *suffix_index_new(const uint8_t *old, const struct part *par
 	index->text = malloc(index->len + 1);
 	index->places = malloc((part_count + 1) * sizeof(*index->places));
 	index->suffixes = malloc((index->len + 1) * sizeof(*index->suffixes));
-	index->first = calloc(PREFIXES + 1, sizeof(*index->first));
+	index->prefix_bits = prefix_bits(index->len);
+	index->first = calloc(prefixes(index->prefix_bits), sizeof(*index->first));
 	if (index->text != NULL && index->places != NULL && index->suffixes != NULL && index->first != NULL) {
 		copy_parts(index, old, parts, part_count);
 		count_prefixes(index);
@@ -101,7 +121,7 @@ static const struct place *find_place(const struct suffix_index *index, size_t t
 /* The longest run in the text; what both ends of the interval share with it need not be compared again. */
 static size_t search(const struct suffix_index *index, const uint8_t *new, size_t len, size_t *text_off_ret)
 {
-	uint32_t key = prefix(new, len);
+	uint32_t key = prefix(index, new, len);
 	size_t low = index->first[key], high = index->first[key + 1];
 	size_t low_len = 0, high_len = 0, best = 0;
 	while (low < high) {
