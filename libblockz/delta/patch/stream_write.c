@@ -29,7 +29,7 @@ static const struct way ways[] = {
 enum {
 	WAYS = sizeof(ways) / sizeof(ways[0]),
 	/* The way for a longer stream is chosen by parts of it, which are as long as this together. */
-	SAMPLE_LEN = 1 << 20,
+	SAMPLE_LEN = 256 << 10,
 	SAMPLE_PARTS = 8,
 };
 
