@@ -60,6 +60,8 @@ struct job {
 	struct output patch;
 	struct blockz_delta_result result;
 	struct blockz_patch_info head;
+	bool has_summary;
+	struct blockz_patch_summary summary;
 	struct blockz_fault fault;
 };
 
@@ -359,17 +361,81 @@ static void print_head(const struct job *job)
 	}
 }
 
+static void print_ops(const char *label, const char *name, const struct blockz_patch_ops *ops)
+{
+	char bytes[32];
+	size_human(bytes, sizeof(bytes), ops->bytes);
+	printf("%-8s %-8s %10" PRIu64 " times %12s\n", label, name, ops->count, bytes);
+}
+
+/* What the patch consists of. */
+static void print_summary(const struct blockz_patch_summary *summary)
+{
+	char plain[32], coded[32];
+	size_human(plain, sizeof(plain), summary->blocks_plain);
+	size_human(coded, sizeof(coded), summary->blocks_coded);
+	printf("%-8s %" PRIu64 " of OLD are decompressed, %" PRIu64 " of NEW compressed again, %s to %s\n", "blocks",
+	       summary->old_blocks, summary->blocks, plain, coded);
+	print_ops("NEW", "copied", &summary->copy);
+	print_ops("", "changed", &summary->add);
+	print_ops("", "new", &summary->extra);
+	print_ops("", "packed", &summary->packed);
+	const char *label = "streams";
+	for (size_t i = 0; i < summary->part_count; i++) {
+		const struct blockz_patch_part *part = &summary->parts[i];
+		if (part->plain == 0)
+			continue;
+		size_human(plain, sizeof(plain), part->plain);
+		size_human(coded, sizeof(coded), part->coded);
+		printf("%-8s %-20s %10s of %10s\n", label, part->name, coded, plain);
+		label = "";
+	}
+}
+
+static json_t *ops_json(const struct blockz_patch_ops *ops)
+{
+	return json_pack("{s:o,s:o}", "count", json_bytes(ops->count), "bytes", json_bytes(ops->bytes));
+}
+
+static enum blockz_status print_info_json(struct job *job, uint64_t size)
+{
+	const struct blockz_patch_summary *summary = &job->summary;
+	json_t *object = head_json(job, size), *streams = json_object();
+	for (size_t i = 0; i < summary->part_count; i++)
+		json_object_set_new(streams, summary->parts[i].name,
+				    json_pack("{s:o,s:o}", "coded", json_bytes(summary->parts[i].coded), "plain",
+					      json_bytes(summary->parts[i].plain)));
+	if (job->has_summary) {
+		json_object_set_new(object, "old_blocks", json_bytes(summary->old_blocks));
+		json_object_set_new(object, "encoded", json_pack("{s:o,s:o,s:o}", "blocks", json_bytes(summary->blocks),
+								 "plain", json_bytes(summary->blocks_plain), "coded",
+								 json_bytes(summary->blocks_coded)));
+		json_object_set_new(object, "ops", json_pack("{s:o,s:o,s:o,s:o}", "copy", ops_json(&summary->copy), "add",
+							     ops_json(&summary->add), "extra", ops_json(&summary->extra),
+							     "packed", ops_json(&summary->packed)));
+		json_object_set(object, "streams", streams);
+	}
+	json_decref(streams);
+	return cli_print_json(&job->cli, object, &job->fault);
+}
+
+/* Of a stream only the head can be looked at: it is not there for a second time. */
 static enum blockz_status info(struct job *job)
 {
 	struct input patch;
 	enum blockz_status status = input_open(&patch, job->patch_path, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	job->has_summary = patch.source.size != BLOCKZ_UNKNOWN;
 	status = blockz_patch_info(&patch.source, &job->head, &job->fault);
+	if (status == BLOCKZ_OK && job->has_summary)
+		status = blockz_patch_summary(&patch.source, &job->summary, &job->fault);
 	if (status == BLOCKZ_OK && job->cli.json)
-		status = cli_print_json(&job->cli, head_json(job, patch.source.size), &job->fault);
+		status = print_info_json(job, patch.source.size);
 	else if (status == BLOCKZ_OK && !job->cli.quiet)
 		print_head(job);
+	if (status == BLOCKZ_OK && job->has_summary && !job->cli.json && !job->cli.quiet)
+		print_summary(&job->summary);
 	input_close(&patch);
 	return status;
 }
