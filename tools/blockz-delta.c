@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* blockz-delta: write a small patch that makes an image of an older one. */
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,9 +193,37 @@ static enum blockz_status make_patch(struct job *job)
 	return blame(job, status);
 }
 
+/* A sink that compares what is appended with NEW. */
+struct comparison {
+	const struct blockz_source *new;
+	uint64_t off;
+	bool differs;
+};
+
+static int compare(void *ctx, const void *buf, size_t len)
+{
+	struct comparison *self = ctx;
+	const uint8_t *bytes = buf;
+	uint8_t part[65536];
+	while (len > 0 && !self->differs) {
+		size_t got = 0, want = len < sizeof(part) ? len : sizeof(part);
+		int error = self->new->ops->read(self->new->ctx, part, want, self->off, &got);
+		if (error != 0)
+			return error;
+		self->differs = got < want || memcmp(part, bytes, want) != 0;
+		self->off += want;
+		bytes += want;
+		len -= want;
+	}
+	return self->differs ? EILSEQ : 0;
+}
+
 /* A patch counts when it makes NEW, here and now, of what was written. */
 static enum blockz_status prove_patch(struct job *job)
 {
+	static const struct blockz_sink_ops ops = { .write = compare };
+	struct comparison comparison = { .new = &job->new.source };
+	const struct blockz_sink sink = { &ops, &comparison };
 	struct blockz_source patch;
 	struct blockz_merge_options options = {
 		.lzo = job->delta.lzo, .work = cli_work(&job->cli, "apply", job->result.new_size, job->threads),
@@ -203,8 +232,11 @@ static enum blockz_status prove_patch(struct job *job)
 	if (status == BLOCKZ_OK)
 		status = blockz_patch_info(&patch, &job->head, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = blockz_merge(&job->old.source, &patch, NULL, &options, &job->fault);
+		status = blockz_merge(&job->old.source, &patch, &sink, &options, &job->fault);
 	cli_work_end(&job->cli);
+	if (comparison.differs || (status == BLOCKZ_OK && comparison.off != job->new.source.size))
+		return tool_fault(&job->fault, BLOCKZ_FAILED, "it was applied and does not make NEW: not the same bytes up to %"
+				  PRIu64 " of %" PRIu64, comparison.off, job->new.source.size);
 	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
 		return blame(job, status);
 	struct blockz_fault why = job->fault;
