@@ -31,18 +31,18 @@ static int read_again(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 	return error;
 }
 
-enum blockz_status squashdelta_recognise(struct squashdelta_patch *memory, struct blockz_source *patch, bool *yes_ret,
+enum blockz_status squashdelta_recognise(struct squashdelta_patch *self, struct blockz_source *patch,
 					 struct blockz_fault *fault)
 {
 	static const struct blockz_source_ops ops = { .read = read_again };
-	*memory = (struct squashdelta_patch){ .inner = *patch };
-	int error = patch->ops->read(patch->ctx, memory->head, sizeof(memory->head), 0, &memory->head_len);
+	*self = (struct squashdelta_patch){ .inner = *patch };
+	int error = patch->ops->read(patch->ctx, self->head, sizeof(self->head), 0, &self->head_len);
 	if (error != 0)
 		return tool_fault_errno(fault, error, "read");
-	*yes_ret = memory->head_len == sizeof(memory->head) &&
-		   memcmp(memory->head, BLOCKZ_SQUASHDELTA_MAGIC, sizeof(memory->head)) == 0;
+	self->yes = self->head_len == sizeof(self->head) &&
+		    memcmp(self->head, BLOCKZ_SQUASHDELTA_MAGIC, sizeof(self->head)) == 0;
 	if (patch->size == BLOCKZ_UNKNOWN)
-		*patch = (struct blockz_source){ &ops, memory, BLOCKZ_UNKNOWN };
+		*patch = (struct blockz_source){ &ops, self, BLOCKZ_UNKNOWN };
 	return BLOCKZ_OK;
 }
 
@@ -84,8 +84,8 @@ static enum blockz_status expand_aside(const struct squashdelta *self, const str
 	return status == BLOCKZ_OK ? expand_to(self, image, list, *fd_ret, fault) : status;
 }
 
-static enum blockz_status squash_to(const struct squashdelta *self, const struct blockz_source *expanded,
-				    const struct blockz_sink *sink, struct blockz_fault *fault)
+enum blockz_status squashdelta_squash(const struct squashdelta *self, const struct blockz_source *expanded,
+				      const struct blockz_sink *sink, struct blockz_fault *fault)
 {
 	const struct blockz_merge_options options = options_for(self, "squash", BLOCKZ_UNKNOWN);
 	enum blockz_status status = blockz_squashdelta_squash(expanded, sink, &options, fault);
@@ -166,17 +166,9 @@ enum blockz_status squashdelta_apply(const struct squashdelta *self, const struc
 	if (status == BLOCKZ_OK)
 		status = blockz_source_fd(target, &expanded, fault);
 	if (status == BLOCKZ_OK)
-		status = squash_to(self, &expanded, sink, fault);
+		status = squashdelta_squash(self, &expanded, sink, fault);
 	close_if_open(target);
 	return status;
-}
-
-enum blockz_status squashdelta_squash(const struct squashdelta *self, const struct blockz_source *expanded, int out,
-				      struct blockz_fault *fault)
-{
-	struct blockz_fd_sink memory;
-	const struct blockz_sink sink = blockz_sink_fd(&memory, out);
-	return squash_to(self, expanded, &sink, fault);
 }
 
 /* ---- Making */

@@ -23,8 +23,9 @@ enum { SOURCE_FD = 3, ABOVE_FD = 10 };
 #define SOURCE_PATH "/dev/fd/3"
 
 /* No application header with file names, no decompression or compression by other programs. */
-static const char *const encode_args[] = { "xdelta3", "-e", "-q", "-9", "-S", "djw", "-A=", "-D", "-c", "-s", SOURCE_PATH,
-					    NULL };
+static const char *const encode_args[] = {
+	"xdelta3", "-e", "-q", "-9", "-S", "djw", "-A=", "-D", "-c", "-s", SOURCE_PATH, NULL,
+};
 static const char *const decode_args[] = { "xdelta3", "-d", "-q", "-D", "-R", "-c", "-s", SOURCE_PATH, NULL };
 
 struct child {
@@ -155,7 +156,8 @@ static enum blockz_status judge(const struct child *child, int status, enum bloc
 		return tool_fault(fault, BLOCKZ_FAILED, "the program xdelta3, which this format needs, cannot be run: %s",
 				  said);
 	if (WEXITSTATUS(status) != 0)
-		return tool_fault(fault, blames_machine(said) ? BLOCKZ_FAILED : refusal, "xdelta3 ended with status %d: %s", WEXITSTATUS(status), said);
+		return tool_fault(fault, blames_machine(said) ? BLOCKZ_FAILED : refusal,
+				  "xdelta3 ended with status %d: %s", WEXITSTATUS(status), said);
 	return BLOCKZ_OK;
 }
 
