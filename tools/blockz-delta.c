@@ -17,8 +17,9 @@
 #include "common/lzo.h"
 #include "common/output.h"
 #include "common/size.h"
+#include "common/squashdelta.h"
 
-enum { KEY_PORTABLE = CLI_FIRST_KEY, KEY_CLIENT, KEY_APPLY_BUDGET, KEY_MEMORY, KEY_INFO };
+enum { KEY_PORTABLE = CLI_FIRST_KEY, KEY_CLIENT, KEY_APPLY_BUDGET, KEY_MEMORY, KEY_INFO, KEY_FORMAT, KEY_EXPAND };
 
 static const struct cli_option option_rows[] = {
 	{ "portable", KEY_PORTABLE, NULL, "have the client compress nothing: the patch is larger, and needs no encoder" },
@@ -26,6 +27,8 @@ static const struct cli_option option_rows[] = {
 					"blockz-merge --capabilities; may be repeated: what all of them share" },
 	{ "apply-budget", KEY_APPLY_BUDGET, "SECONDS", "have the client compress for so many CPU seconds, as measured here" },
 	{ "memory", KEY_MEMORY, "N", "use at most N bytes, and search OLD in parts (default: half of the RAM)" },
+	{ "format", KEY_FORMAT, "FORMAT", "blockz, the default, or squashdelta, for clients of that program" },
+	{ "expand", KEY_EXPAND, NULL, "write the expanded file of IMAGE, as of SquashDelta" },
 	{ "info", KEY_INFO, NULL, "print what PATCH is for and what it needs" },
 	{ "force", 'f', NULL, "replace PATCH if it exists" },
 	{ "threads", 'T', "N", "threads (default: all)" },
@@ -39,7 +42,7 @@ static const struct cli_option option_rows[] = {
 
 static const struct cli_tool tool = {
 	"blockz-delta",
-	"[OPTION]... OLD NEW PATCH\n--info [--json] PATCH",
+	"[OPTION]... OLD NEW PATCH\n--info [--json] PATCH\n--expand [OPTION]... IMAGE EXPANDED",
 	"Write a PATCH by which blockz-merge makes the image NEW of the image OLD.  What is compressed in them (SquashFS,\n"
 	".gz, .xz, .zst) is compared decompressed, and compressed again, byte for byte, where the patch is applied.\n"
 	"PATCH is applied and compared before it gets its name.  It may be -.",
@@ -52,6 +55,7 @@ struct job {
 	const char *old_path, *new_path, *patch_path;
 	const char *file; /* that the fault speaks of */
 	bool info, force;
+	bool is_squashdelta, expand; /* --format, --expand */
 	unsigned threads;
 	json_t *shared; /* encoders that all clients have; NULL: no client was named */
 	struct blockz_encoder *encoders;
@@ -60,6 +64,7 @@ struct job {
 	struct input old, new;
 	struct output patch;
 	struct blockz_delta_result result;
+	struct squashdelta_result squashdelta;
 	struct blockz_patch_info head;
 	bool has_summary;
 	struct blockz_patch_summary summary;
@@ -95,6 +100,13 @@ static uint64_t budget_argument(const struct job *job, const char *text)
 	return (uint64_t)(seconds * 1000 + 0.5);
 }
 
+static bool is_squashdelta(const struct job *job, const char *format)
+{
+	if (strcmp(format, "squashdelta") != 0 && strcmp(format, "blockz") != 0)
+		cli_usage(&job->cli, "--format: '%s' is neither blockz nor squashdelta", format);
+	return format[0] == 's';
+}
+
 static void take_option(struct job *job, int key, const char *argument)
 {
 	switch (key) {
@@ -115,6 +127,12 @@ static void take_option(struct job *job, int key, const char *argument)
 	case KEY_INFO:
 		job->info = true;
 		break;
+	case KEY_FORMAT:
+		job->is_squashdelta = is_squashdelta(job, argument);
+		break;
+	case KEY_EXPAND:
+		job->expand = true;
+		break;
 	case 'f':
 		job->force = true;
 		break;
@@ -128,11 +146,22 @@ static void check_paths(const struct job *job)
 {
 	const struct cli *cli = &job->cli;
 	if (is_stream(job->old_path) || is_stream(job->new_path))
-		cli_usage(cli, "OLD and NEW are read at many offsets, and cannot be standard input");
+		cli_usage(cli, "images are read at many offsets, and cannot be standard input");
 	if (input_is_same(job->old_path, job->patch_path) || input_is_same(job->new_path, job->patch_path))
-		cli_usage(cli, "PATCH is one of the images");
+		cli_usage(cli, "%s is one of the images", job->expand ? "EXPANDED" : "PATCH");
 	if (is_stream(job->patch_path) && isatty(STDOUT_FILENO))
-		cli_usage(cli, "a patch is not written to a terminal");
+		cli_usage(cli, "nothing of this kind is written to a terminal");
+}
+
+/* What only the native format obeys. */
+static void check_options(const struct job *job)
+{
+	const struct blockz_delta_options *delta = &job->delta;
+	if (job->info && job->expand)
+		cli_usage(&job->cli, "--info and --expand exclude each other");
+	if ((job->is_squashdelta || job->expand) &&
+	    (delta->portable || job->shared != NULL || delta->apply_budget_ms != 0 || delta->memory != 0))
+		cli_usage(&job->cli, "--portable, --client, --apply-budget and --memory are for the format blockz");
 }
 
 static void read_options(struct job *job, int argc, char **argv)
@@ -143,15 +172,18 @@ static void read_options(struct job *job, int argc, char **argv)
 		take_option(job, key, job->cli.argument);
 	int count = job->cli.operand_count;
 	char **operands = job->cli.operands;
+	check_options(job);
 	if (job->info && count != 1)
 		cli_usage(&job->cli, "--info: expected one PATCH, found %d operands", count);
-	if (!job->info && count != 3)
+	if (job->expand && count != 2)
+		cli_usage(&job->cli, "--expand: expected IMAGE and EXPANDED, found %d operands", count);
+	if (!job->info && !job->expand && count != 3)
 		cli_usage(&job->cli, "expected OLD, NEW and PATCH, found %d operands", count);
 	job->patch_path = job->file = operands[count - 1];
 	if (job->info)
 		return;
-	job->old_path = operands[0];
-	job->new_path = operands[1];
+	job->old_path = operands[0]; /* with --expand it is both */
+	job->new_path = operands[count - 2];
 	check_paths(job);
 	if (is_stream(job->patch_path))
 		job->cli.json_out = stderr;
@@ -161,8 +193,10 @@ static void read_options(struct job *job, int argc, char **argv)
 
 static enum blockz_status open_images(struct job *job)
 {
+	enum blockz_status status = BLOCKZ_OK;
 	job->file = job->old_path;
-	enum blockz_status status = input_open_image(&job->old, job->old_path, false, &job->fault);
+	if (!job->expand)
+		status = input_open_image(&job->old, job->old_path, false, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	job->file = job->new_path;
@@ -179,6 +213,23 @@ static enum blockz_status blame(struct job *job, enum blockz_status status)
 	return status;
 }
 
+static struct squashdelta squashdelta(struct job *job)
+{
+	return (struct squashdelta){ &job->cli, job->threads, job->delta.lzo, job->patch.dirfd };
+}
+
+static enum blockz_status make_squashdelta(struct job *job)
+{
+	const struct squashdelta self = squashdelta(job);
+	enum blockz_status status;
+	if (job->expand)
+		status = squashdelta_expand(&self, &job->new.source, job->patch.fd, &job->squashdelta, &job->fault);
+	else
+		status = squashdelta_make(&self, &job->old.source, &job->new.source, job->patch.fd, &job->squashdelta,
+					  &job->fault);
+	return blame(job, status);
+}
+
 static enum blockz_status make_patch(struct job *job)
 {
 	struct blockz_fd_sink memory;
@@ -187,9 +238,6 @@ static enum blockz_status make_patch(struct job *job)
 	enum blockz_status status = blockz_delta(&job->old.source, &job->new.source, &sink, &job->delta, &job->result,
 						 &job->fault);
 	cli_work_end(&job->cli);
-	/* A helper program may have ended of the signal first. */
-	if (status == BLOCKZ_FAILED && cli_signal() != 0)
-		return tool_fault(&job->fault, status, "interrupted");
 	return blame(job, status);
 }
 
@@ -332,6 +380,30 @@ static enum blockz_status report(struct job *job)
 	return status;
 }
 
+/* What is wanted, complete and proved. */
+static enum blockz_status make(struct job *job)
+{
+	job->lzo = lzo_helpers_new(NULL);
+	job->delta.lzo = lzo_helpers_ops(job->lzo);
+	if (job->is_squashdelta || job->expand)
+		return make_squashdelta(job);
+	enum blockz_status status = encoders_list(job->shared, &job->encoders, &job->delta.encoder_count, &job->fault);
+	job->delta.restricted = job->shared != NULL;
+	job->delta.encoders = job->encoders;
+	if (status == BLOCKZ_OK)
+		status = make_patch(job);
+	return status == BLOCKZ_OK ? prove_patch(job) : status;
+}
+
+static enum blockz_status report_any(struct job *job)
+{
+	const struct squashdelta self = squashdelta(job);
+	job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	if (job->is_squashdelta || job->expand)
+		return squashdelta_report(&self, job->patch_path, job->patch.fd, &job->squashdelta, &job->fault);
+	return report(job);
+}
+
 static enum blockz_status create(struct job *job)
 {
 	enum blockz_status status = open_images(job);
@@ -340,22 +412,13 @@ static enum blockz_status create(struct job *job)
 	job->file = job->patch_path;
 	status = output_open_whole(&job->patch, job->patch_path, job->force, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = encoders_list(job->shared, &job->encoders, &job->delta.encoder_count, &job->fault);
-	job->lzo = lzo_helpers_new(NULL);
-	job->delta.lzo = lzo_helpers_ops(job->lzo);
-	job->delta.restricted = job->shared != NULL;
-	job->delta.encoders = job->encoders;
-	if (status == BLOCKZ_OK)
-		status = make_patch(job);
-	if (status == BLOCKZ_OK)
-		status = prove_patch(job);
+		status = make(job);
+	/* A helper program may have ended of the signal first. */
+	if (status == BLOCKZ_FAILED && cli_signal() != 0)
+		return tool_fault(&job->fault, status, "interrupted");
 	if (status == BLOCKZ_OK)
 		status = output_commit(&job->patch, &job->fault);
-	if (status == BLOCKZ_OK) {
-		job->cli.state = BLOCKZ_IMAGE_UPDATED;
-		status = report(job);
-	}
-	return status;
+	return status == BLOCKZ_OK ? report_any(job) : status;
 }
 
 /* ---- --info */
@@ -455,10 +518,16 @@ static enum blockz_status print_info_json(struct job *job, uint64_t size)
 static enum blockz_status info(struct job *job)
 {
 	struct input patch;
+	struct squashdelta_patch theirs;
 	enum blockz_status status = input_open(&patch, job->patch_path, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	job->has_summary = patch.source.size != BLOCKZ_UNKNOWN;
+	status = squashdelta_recognise(&theirs, &patch.source, &job->fault);
+	if (status == BLOCKZ_OK && theirs.yes)
+		status = squashdelta_print(&job->cli, job->patch_path, &patch.source, &job->fault);
+	if (status != BLOCKZ_OK || theirs.yes)
+		goto out;
 	status = blockz_patch_info(&patch.source, &job->head, &job->fault);
 	if (status == BLOCKZ_OK && job->has_summary)
 		status = blockz_patch_summary(&patch.source, &job->summary, &job->fault);
@@ -468,6 +537,7 @@ static enum blockz_status info(struct job *job)
 		print_head(job);
 	if (status == BLOCKZ_OK && job->has_summary && !job->cli.json && !job->cli.quiet)
 		print_summary(&job->summary);
+out:
 	input_close(&patch);
 	return status;
 }

@@ -17,12 +17,14 @@
 #include "common/output.h"
 #include "common/scratch.h"
 #include "common/size.h"
+#include "common/squashdelta.h"
 
-enum { KEY_CHECK = CLI_FIRST_KEY, KEY_CAPABILITIES };
+enum { KEY_CHECK = CLI_FIRST_KEY, KEY_CAPABILITIES, KEY_SQUASH };
 
 static const struct cli_option option_rows[] = {
 	{ "check", KEY_CHECK, NULL, "only find out whether PATCH can be applied to OLD here;\nreads the first 4 KiB of PATCH" },
 	{ "capabilities", KEY_CAPABILITIES, NULL, "print the encoders there are here as JSON, for blockz-delta --client" },
+	{ "squash", KEY_SQUASH, NULL, "make the image of its expanded file, by blockz-delta --expand or SquashDelta" },
 	{ "force", 'f', NULL, "replace NEW if it exists" },
 	{ "threads", 'T', "N", "threads (default: all)" },
 	CLI_JSON,
@@ -35,16 +37,16 @@ static const struct cli_option option_rows[] = {
 
 static const struct cli_tool tool = {
 	"blockz-merge",
-	"[OPTION]... OLD PATCH... NEW\n--check [OPTION]... PATCH OLD\n--capabilities [OPTION]...",
-	"Make the image NEW of the image OLD, a file or a device, and a PATCH by blockz-delta, or several, one after\n"
-	"the other.  NEW gets its name when its SHA-256 agrees.  A PATCH and NEW may be -.",
+	"[OPTION]... OLD PATCH... NEW\n--check [OPTION]... PATCH OLD\n--capabilities [OPTION]...\n--squash [OPTION]... EXPANDED IMAGE",
+	"Make the image NEW of the image OLD, a file or a device, and a PATCH by blockz-delta or SquashDelta, or several,\n"
+	"one after the other.  NEW gets its name when its SHA-256 agrees.  A PATCH and NEW may be -.",
 	option_rows,
 	NULL,
 };
 
 struct job {
 	struct cli cli;
-	bool check, capabilities, force;
+	bool check, capabilities, squash, force;
 	unsigned threads;
 	const char *file; /* that the fault speaks of */
 	const char *old_path, *new_path;
@@ -54,6 +56,7 @@ struct job {
 	const struct blockz_lzo *lzo; /* theirs; NULL: there are none */
 	struct input old;
 	struct input *patches;
+	struct squashdelta_patch *heads; /* of each */
 	struct output output;
 	uint64_t new_size;
 	struct blockz_fault fault;
@@ -71,7 +74,7 @@ static void check_paths(const struct job *job)
 	const struct cli *cli = &job->cli;
 	size_t streams = 0;
 	if (is_stream(job->old_path))
-		cli_usage(cli, "OLD is read at many offsets, and cannot be standard input");
+		cli_usage(cli, "%s is read at many offsets, and cannot be standard input", job->squash ? "EXPANDED" : "OLD");
 	for (size_t i = 0; i < job->patch_count; i++) {
 		streams += is_stream(job->patch_paths[i]);
 		if (!job->check && input_is_same(job->patch_paths[i], job->new_path))
@@ -87,13 +90,15 @@ static void take_operands(struct job *job)
 {
 	int count = job->cli.operand_count;
 	char **operands = job->cli.operands;
-	if (job->check && job->capabilities)
-		cli_usage(&job->cli, "--check and --capabilities exclude each other");
+	if (job->check + job->capabilities + job->squash > 1)
+		cli_usage(&job->cli, "--check, --capabilities and --squash exclude each other");
 	if (job->capabilities && count != 0)
 		cli_usage(&job->cli, "--capabilities: expected no operands, found %d", count);
 	if (job->check && count != 2)
 		cli_usage(&job->cli, "--check: expected PATCH and OLD, found %d operands", count);
-	if (!job->capabilities && !job->check && count < 3)
+	if (job->squash && count != 2)
+		cli_usage(&job->cli, "--squash: expected EXPANDED and IMAGE, found %d operands", count);
+	if (!job->capabilities && !job->check && !job->squash && count < 3)
 		cli_usage(&job->cli, "expected OLD, PATCH and NEW, found %d operands", count);
 	if (job->capabilities)
 		return;
@@ -117,6 +122,9 @@ static void read_options(struct job *job, int argc, char **argv)
 			break;
 		case KEY_CAPABILITIES:
 			job->capabilities = true;
+			break;
+		case KEY_SQUASH:
+			job->squash = true;
 			break;
 		case 'f':
 			job->force = true;
@@ -204,6 +212,12 @@ static enum blockz_status check_patch(struct job *job)
 	job->file = job->patch_paths[0];
 	enum blockz_status status = read_head(job, head, &memory.len);
 	struct blockz_source patch = blockz_source_memory(&memory);
+	struct squashdelta_patch theirs = { 0 };
+	if (status == BLOCKZ_OK)
+		status = squashdelta_recognise(&theirs, &patch, &job->fault);
+	if (theirs.yes)
+		return tool_fault(&job->fault, BLOCKZ_UNSUPPORTED,
+				  "a patch of SquashDelta does not say what it is for: only applying it shows");
 	if (status == BLOCKZ_OK)
 		status = blockz_patch_info(&patch, &info, &job->fault);
 	if (status != BLOCKZ_OK)
@@ -223,7 +237,7 @@ static enum blockz_status check_patch(struct job *job)
 
 /* ---- Patches in a row */
 
-/* Each has to be for what the one before it makes.  Of streams that shows when it is their turn. */
+/* Each has to be for what the one before it makes.  Of streams that shows in their turn, of SquashDelta never. */
 static enum blockz_status check_chain(struct job *job)
 {
 	struct blockz_patch_info info[2];
@@ -231,7 +245,7 @@ static enum blockz_status check_chain(struct job *job)
 	for (size_t i = 0; i < job->patch_count; i++) {
 		const struct blockz_source *patch = &job->patches[i].source;
 		struct blockz_patch_info *this = &info[i % 2], *before = &info[(i + 1) % 2];
-		if (patch->size == BLOCKZ_UNKNOWN) {
+		if (patch->size == BLOCKZ_UNKNOWN || job->heads[i].yes) {
 			known = false;
 			continue;
 		}
@@ -253,12 +267,15 @@ static enum blockz_status open_inputs(struct job *job)
 	job->file = job->old_path;
 	enum blockz_status status = input_open_image(&job->old, job->old_path, input_is_same(job->old_path, job->new_path),
 						     &job->fault);
-	job->patches = status == BLOCKZ_OK ? calloc(job->patch_count, sizeof(*job->patches)) : NULL;
-	if (status == BLOCKZ_OK && job->patches == NULL)
+	job->patches = calloc(job->patch_count + 1, sizeof(*job->patches));
+	job->heads = calloc(job->patch_count + 1, sizeof(*job->heads));
+	if (status == BLOCKZ_OK && (job->patches == NULL || job->heads == NULL))
 		return tool_fault_errno(&job->fault, ENOMEM, "patches");
 	for (size_t i = 0; i < job->patch_count && status == BLOCKZ_OK; i++) {
 		job->file = job->patch_paths[i];
 		status = input_open(&job->patches[i], job->file, &job->fault);
+		if (status == BLOCKZ_OK)
+			status = squashdelta_recognise(&job->heads[i], &job->patches[i].source, &job->fault);
 	}
 	return status == BLOCKZ_OK ? check_chain(job) : status;
 }
@@ -314,18 +331,11 @@ static int append_zeros(void *ctx, uint64_t len)
 
 /* ---- The work */
 
-/* Applies the index-th patch to old; what comes of it goes to fd, a regular file. */
-static enum blockz_status apply(struct job *job, const struct blockz_source *old, size_t index, int fd)
+static enum blockz_status apply_native(struct job *job, const struct blockz_source *old,
+				       const struct blockz_source *patch, const struct blockz_sink *sink)
 {
-	static const struct blockz_sink_ops ops = { .write = append, .zeros = append_zeros };
-	struct blockz_fd_sink memory;
-	struct blockz_sink inner = blockz_sink_fd(&memory, fd);
-	struct holes holes = { .inner = &inner };
-	const struct blockz_sink sink = { &ops, &holes };
-	const struct blockz_source *patch = &job->patches[index].source;
 	struct blockz_patch_info info = { .new_size = BLOCKZ_UNKNOWN };
 	enum blockz_status status = BLOCKZ_OK;
-	job->file = job->patch_paths[index];
 	if (patch->size != BLOCKZ_UNKNOWN)
 		status = blockz_patch_info(patch, &info, &job->fault);
 	if (status != BLOCKZ_OK)
@@ -333,8 +343,34 @@ static enum blockz_status apply(struct job *job, const struct blockz_source *old
 	struct blockz_merge_options options = {
 		.lzo = job->lzo, .work = cli_work(&job->cli, "merge", info.new_size, job->threads),
 	};
-	status = blockz_merge(old, patch, &sink, &options, &job->fault);
+	status = blockz_merge(old, patch, sink, &options, &job->fault);
 	cli_work_end(&job->cli);
+	return status;
+}
+
+/* Makes an image of old by the index-th patch, or by --squash. */
+static enum blockz_status make(struct job *job, const struct blockz_source *old, size_t index,
+			       const struct blockz_sink *sink)
+{
+	const struct squashdelta squashdelta = { &job->cli, job->threads, job->lzo, job->output.dirfd };
+	job->file = job->squash ? job->old_path : job->patch_paths[index];
+	if (job->squash)
+		return squashdelta_squash(&squashdelta, old, sink, &job->fault);
+	const struct blockz_source *patch = &job->patches[index].source;
+	if (job->heads[index].yes)
+		return squashdelta_apply(&squashdelta, old, patch, sink, &job->fault);
+	return apply_native(job, old, patch, sink);
+}
+
+/* The same, to fd, a regular file. */
+static enum blockz_status apply(struct job *job, const struct blockz_source *old, size_t index, int fd)
+{
+	static const struct blockz_sink_ops ops = { .write = append, .zeros = append_zeros };
+	struct blockz_fd_sink memory;
+	struct blockz_sink inner = blockz_sink_fd(&memory, fd);
+	struct holes holes = { .inner = &inner };
+	const struct blockz_sink sink = { &ops, &holes };
+	enum blockz_status status = make(job, old, index, &sink);
 	job->new_size = holes.len;
 	/* A helper program may have ended of the signal first. */
 	if (status == BLOCKZ_FAILED && cli_signal() != 0)
@@ -365,7 +401,7 @@ static enum blockz_status apply_all(struct job *job)
 		held = fd;
 	}
 	if (status == BLOCKZ_OK)
-		status = apply(job, &old, job->patch_count - 1, job->output.fd);
+		status = apply(job, &old, job->squash ? 0 : job->patch_count - 1, job->output.fd);
 	if (held >= 0)
 		close(held);
 	return status;
@@ -393,9 +429,15 @@ static enum blockz_status print_report(struct job *job)
 static void say_done(const struct job *job)
 {
 	char size[32];
+	FILE *out = is_stream(job->new_path) ? stderr : stdout;
 	size_human(size, sizeof(size), job->new_size);
-	cli_say(&job->cli, is_stream(job->new_path) ? stderr : stdout, job->new_path,
-		"image of %s by %zu patch%s, its SHA-256 agrees", size, job->patch_count, job->patch_count == 1 ? "" : "es");
+	if (job->squash)
+		cli_say(&job->cli, out, job->new_path, "image of %s", size);
+	else
+		cli_say(&job->cli, out, job->new_path, "image of %s by %zu patch%s, %s", size, job->patch_count,
+			job->patch_count == 1 ? "" : "es", job->heads[job->patch_count - 1].yes
+								   ? "SquashDelta's, which has no digest to compare it with"
+								   : "its SHA-256 agrees");
 }
 
 static enum blockz_status merge(struct job *job)
@@ -434,6 +476,7 @@ int main(int argc, char **argv)
 		input_close(&job.patches[i]);
 	lzo_helpers_free(job.helpers);
 	free(job.patches);
+	free(job.heads);
 	input_close(&job.old);
 	return cli_finish(&job.cli, status);
 }
