@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Patches made from images, and applied. */
+#include <errno.h>
+#include <string.h>
+
+#include "delta/coverage.h"
+#include "delta/windows.h"
+#include "images.h"
+#include "memory.h"
+#include "random.h"
+
+/* ---- Making and applying ---- */
+
+static struct bytes make_patch(struct bytes old, struct bytes new, const struct blockz_delta_options *options,
+			       struct blockz_delta_result *result)
+{
+	struct growing_sink sink = { 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(new) };
+	struct blockz_fault fault = { 0 };
+	enum blockz_status status = blockz_delta(&sources[0], &sources[1], &out, options, result, &fault);
+	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
+	ck_assert_uint_eq(result->patch_size, sink.bytes.len);
+	ck_assert_uint_eq(result->blocks, result->blocks_equal + result->blocks_encoded + result->blocks_stored +
+						  result->blocks_packed);
+	return sink.bytes;
+}
+
+static struct bytes apply(struct bytes old, struct bytes patch)
+{
+	struct growing_sink sink = { 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(patch) };
+	struct blockz_merge_options options = { .work = { .threads = 2 } };
+	struct blockz_fault fault = { 0 };
+	enum blockz_status status = blockz_merge(&sources[0], &sources[1], &out, &options, &fault);
+	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
+	return sink.bytes;
+}
+
+/* A patch by 1, 2 and 8 threads is the same, and makes NEW. */
+static struct bytes round_trip(struct bytes old, struct bytes new, struct blockz_delta_options options,
+			       struct blockz_delta_result *result)
+{
+	static const unsigned threads[] = { 1, 2, 8 };
+	struct bytes patches[3];
+	for (size_t i = 0; i < 3; i++) {
+		options.work.threads = threads[i];
+		patches[i] = make_patch(old, new, &options, result);
+		assert_bytes(patches[i], patches[0]);
+	}
+	assert_bytes(apply(old, patches[0]), new);
+	return patches[0];
+}
+
+/* ---- Images ---- */
+
+static struct bytes compress(const struct blockz_format *format, struct bytes image)
+{
+	struct growing_sink sink = { 0 };
+	struct blockz_sink out = growing_sink_rewritable(&sink);
+	struct blockz_source source = bytes_source(image);
+	struct blockz_pack_options options = { .format = format->name, .piece_size = 256 * KIB };
+	struct blockz_pack_result result;
+	struct blockz_fault fault = { 0 };
+	if (format->piece_size_min > options.piece_size)
+		options.piece_size = format->piece_size_min;
+	enum blockz_status status = blockz_pack(&source, &out, &options, &result, &fault);
+	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
+	return sink.bytes;
+}
+
+/* Small changes here and there, and some bytes put in. */
+static struct bytes edited(struct bytes image)
+{
+	struct bytes head = bytes_copy((struct bytes){ image.data, image.len / 3 });
+	struct bytes more = image_new(IMAGE_TEXT, 777);
+	struct bytes tail = bytes_copy((struct bytes){ image.data + head.len, image.len - head.len });
+	struct bytes all = bytes_join(bytes_join(head, more), tail);
+	for (size_t i = 0; i < all.len / (64 * KIB); i++)
+		all.data[rnd_below(all.len)] ^= (uint8_t)(1 + rnd_below(255));
+	return all;
+}
+
+/* ---- Tests ---- */
+
+START_TEST(test_compressed)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 2 * MIB), changed = edited(image);
+	struct bytes old = compress(format_of(_i), image), new = compress(format_of(_i), changed);
+	struct blockz_delta_options options = { 0 };
+	struct blockz_delta_result result;
+	struct bytes patch = round_trip(old, new, options, &result);
+	ck_assert_uint_gt(result.blocks_encoded, 4);
+	ck_assert_uint_eq(result.blocks_unproved, 0);
+	ck_assert_uint_eq(result.windows, 1);
+	options.portable = true;
+	struct bytes portable = round_trip(old, new, options, &result);
+	ck_assert_uint_eq(result.blocks_encoded, 0);
+	ck_assert_msg(patch.len * 4 < portable.len, "%zu bytes, %zu if portable", patch.len, portable.len);
+}
+END_TEST
+
+/* The encoders of all clients, one of them of another version at one of them. */
+static bool collect(void *ctx, const struct blockz_encoder *encoder)
+{
+	struct blockz_delta_options *options = ctx;
+	struct blockz_encoder *encoders = keep((options->encoder_count + 1) * sizeof(*encoders));
+	if (options->encoder_count > 0)
+		memcpy(encoders, options->encoders, options->encoder_count * sizeof(*encoders));
+	encoders[options->encoder_count++] = *encoder;
+	options->encoders = encoders;
+	return true;
+}
+
+START_TEST(test_clients)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 2 * MIB), changed = edited(image);
+	const struct blockz_format *zstd = format_named("zstd");
+	struct bytes old = compress(zstd, image), new = compress(zstd, changed);
+	struct blockz_delta_options options = { .restricted = true };
+	struct blockz_delta_result result;
+	round_trip(old, new, options, &result);
+	ck_assert_uint_eq(result.blocks_encoded, 0);
+
+	struct blockz_patch_info info;
+	struct blockz_delta_options free_options = { 0 };
+	struct bytes patch = make_patch(old, new, &free_options, &result);
+	struct blockz_source source = bytes_source(patch);
+	ck_assert_int_eq(blockz_patch_info(&source, &info, NULL), BLOCKZ_OK);
+	ck_assert_uint_eq(info.encoder_count, 1);
+	collect(&options, &info.encoders[0]);
+	assert_bytes(round_trip(old, new, options, &result), patch);
+	struct blockz_encoder other = info.encoders[0];
+	other.fingerprint[3] ^= 1;
+	options.encoders = &other;
+	round_trip(old, new, options, &result);
+	ck_assert_uint_eq(result.blocks_encoded, 0);
+}
+END_TEST
+
+START_TEST(test_budget)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 4 * MIB), changed = edited(image);
+	const struct blockz_format *xz = format_named("xz");
+	struct bytes old = compress(xz, image), new = compress(xz, changed);
+	struct blockz_delta_options options = { 0 };
+	struct blockz_delta_result all, some;
+	make_patch(old, new, &options, &all);
+	ck_assert_uint_gt(all.encode_ms, 1);
+	options.apply_budget_ms = all.encode_ms / 2;
+	struct bytes patch = make_patch(old, new, &options, &some);
+	ck_assert_uint_lt(some.blocks_encoded, all.blocks_encoded);
+	ck_assert_uint_le(some.encode_ms, options.apply_budget_ms);
+	ck_assert_uint_gt(some.patch_size, all.patch_size);
+	assert_bytes(apply(old, patch), new);
+}
+END_TEST
+
+START_TEST(test_plain)
+{
+	struct bytes old = image_new(IMAGE_DISK, 3 * MIB), new = edited(old);
+	const struct bytes none = { 0 };
+	struct blockz_delta_options options = { 0 };
+	struct blockz_delta_result result;
+	struct bytes patch = round_trip(old, new, options, &result);
+	ck_assert_uint_lt(patch.len, 64 * KIB);
+	ck_assert_uint_lt(round_trip(old, old, options, &result).len, 512);
+	round_trip(none, none, options, &result);
+	round_trip(old, none, options, &result);
+	round_trip(none, new, options, &result);
+}
+END_TEST
+
+START_TEST(test_windows)
+{
+	struct bytes old = image_new(IMAGE_DISK, 12 * MIB), new = bytes_join(edited(old), bytes_copy(old));
+	struct blockz_delta_options options = { .memory = 40 * MIB };
+	struct blockz_delta_result result;
+	struct bytes patch = round_trip(old, new, options, &result);
+	ck_assert_uint_gt(result.windows, 1);
+	ck_assert_uint_lt(patch.len, 128 * KIB);
+
+	struct growing_sink sink = { 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(new) };
+	struct blockz_fault fault = { 0 };
+	options.memory = MIB;
+	ck_assert_int_eq(blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault), BLOCKZ_LIMIT);
+	ck_assert_msg(strstr(fault.text, "1048576 bytes of memory") != NULL, "%s", fault.text);
+	ck_assert_uint_eq(sink.bytes.len, 0);
+}
+END_TEST
+
+/* Each read of OLD, each of NEW and each write fails in turn. */
+START_TEST(test_failing)
+{
+	struct bytes image = image_new(IMAGE_TEXT, MIB), changed = edited(image);
+	struct bytes old = compress(format_named("zstd"), image), new = compress(format_named("zstd"), changed);
+	struct blockz_delta_options options = { .work = { .threads = 2 } };
+	for (int which = 0; which < 3; which++) {
+		enum blockz_status status = BLOCKZ_FAILED;
+		unsigned n = 0;
+		while (status != BLOCKZ_OK) {
+			struct flaky_source flaky[2] = { { .bytes = old }, { .bytes = new } };
+			struct growing_sink sink = { 0 };
+			*(which < 2 ? &flaky[which].fail_at : &sink.fail_at) = ++n;
+			struct blockz_source sources[2] = { flaky_source(&flaky[0]), flaky_source(&flaky[1]) };
+			struct blockz_sink out = growing_sink(&sink);
+			struct blockz_delta_result result;
+			struct blockz_fault fault = { 0 };
+			status = blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault);
+			if (status != BLOCKZ_OK) {
+				ck_assert_int_eq(status, BLOCKZ_FAILED);
+				ck_assert_msg(strstr(fault.text, strerror(EIO)) != NULL, "%s", fault.text);
+			}
+		}
+		ck_assert_uint_gt(n, 2);
+	}
+}
+END_TEST
+
+struct interruption {
+	unsigned calls, stop_at;
+	uint64_t size;
+};
+
+static bool count_calls(void *ctx, uint64_t image_done, uint64_t file_done)
+{
+	struct interruption *interruption = ctx;
+	ck_assert_uint_le(image_done, interruption->size);
+	ck_assert_uint_eq(file_done, 0);
+	return ++interruption->calls != interruption->stop_at;
+}
+
+START_TEST(test_interrupted)
+{
+	struct bytes image = image_new(IMAGE_TEXT, MIB), changed = edited(image);
+	struct bytes old = compress(format_named("gzip"), image), new = compress(format_named("gzip"), changed);
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(new) };
+	enum blockz_status status = BLOCKZ_FAILED;
+	unsigned n = 0;
+	while (status != BLOCKZ_OK) {
+		struct interruption interruption = { .stop_at = ++n, .size = new.len };
+		struct blockz_delta_options options = { .work = { 2, count_calls, &interruption } };
+		struct growing_sink sink = { 0 };
+		struct blockz_sink out = growing_sink(&sink);
+		struct blockz_delta_result result;
+		struct blockz_fault fault = { 0 };
+		status = blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault);
+		if (status != BLOCKZ_OK)
+			ck_assert_str_eq(fault.text, "interrupted");
+	}
+	ck_assert_uint_gt(n, 10);
+}
+END_TEST
+
+START_TEST(test_coverage)
+{
+	struct bytes text = image_new(IMAGE_TEXT, MIB), other = bytes_new(MIB);
+	struct coverage *coverage = coverage_new(text.len);
+	ck_assert_ptr_nonnull(coverage);
+	rnd_fill(other.data, other.len);
+	coverage_add(coverage, text.data, text.len);
+	/* Wherever it starts. */
+	ck_assert_double_eq(coverage_of(coverage, text.data + 12345, 128 * KIB), 1);
+	ck_assert_double_lt(coverage_of(coverage, other.data, other.len), 1.0 / 16);
+	struct bytes mixed = bytes_copy(other);
+	memcpy(mixed.data, text.data + 777, MIB / 2);
+	double share = coverage_of(coverage, mixed.data, mixed.len);
+	ck_assert_msg(share > 0.4 && share < 0.65, "%f", share);
+	ck_assert_double_eq(coverage_of(coverage, text.data, 0), 1);
+	ck_assert_double_eq(coverage_of(coverage, text.data, 15), 1);
+	coverage_free(coverage);
+}
+END_TEST
+
+START_TEST(test_unknown_size)
+{
+	struct bytes old = image_new(IMAGE_TEXT, KIB);
+	struct growing_sink sink = { 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(old) };
+	struct blockz_delta_options options = { 0 };
+	struct blockz_delta_result result;
+	sources[1].size = BLOCKZ_UNKNOWN;
+	ck_assert_int_eq(blockz_delta(&sources[0], &sources[1], &out, &options, &result, NULL), BLOCKZ_USAGE);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tcase = case_new("delta");
+	case_add_formats(tcase, test_compressed);
+	tcase_add_test(tcase, test_clients);
+	tcase_add_test(tcase, test_budget);
+	tcase_add_test(tcase, test_plain);
+	tcase_add_test(tcase, test_windows);
+	tcase_add_test(tcase, test_failing);
+	tcase_add_test(tcase, test_interrupted);
+	tcase_add_test(tcase, test_coverage);
+	tcase_add_test(tcase, test_unknown_size);
+	return case_run("delta", tcase);
+}
