@@ -3,8 +3,10 @@
  * Pieces of mapped files, encoded and decoded by the rows of their formats: as blockz writes them, and as other programs
  * do that use the same library in the same way.  Only compressed ones; raw ones are plain bytes already.
  */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_getCParams, ZSTD_getFrameHeader */
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
 
 #include "delta/codec/codec.h"
 #include "delta/codec/failures.h"
@@ -205,10 +207,16 @@ static bool zstd_are_valid(const uint32_t *values)
 	return values[ZSTD_PIECE_LEVEL] >= 1 && values[ZSTD_PIECE_LEVEL] <= 22 && values[ZSTD_PIECE_CHECKSUM] <= 1;
 }
 
-/* Frame_Header_Descriptor, behind the magic. */
+/* The frame's header says whether there is a checksum, and how large the window is, which levels choose. */
 static bool zstd_may_make(const uint32_t *values, const uint8_t *bytes, size_t len)
 {
-	return len > 4 && (bytes[4] >> 2 & 1) == values[ZSTD_PIECE_CHECKSUM];
+	ZSTD_frameHeader header;
+	if (ZSTD_getFrameHeader(&header, bytes, len) != 0 || header.frameContentSize == ZSTD_CONTENTSIZE_UNKNOWN ||
+	    header.checksumFlag != values[ZSTD_PIECE_CHECKSUM])
+		return false;
+	uint64_t size = header.frameContentSize;
+	uint64_t window = UINT64_C(1) << ZSTD_getCParams((int)values[ZSTD_PIECE_LEVEL], size, 0).windowLog;
+	return header.windowSize == window || header.windowSize == (window < size ? window : size);
 }
 
 static void *zstd_context_new(const struct codec_env *env)
