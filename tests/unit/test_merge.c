@@ -255,8 +255,8 @@ static void assert_refused(const struct scene *scene, enum blockz_status expecte
 
 START_TEST(all_ops_on_any_number_of_threads)
 {
-	for (int round = 0; round < (sanitized ? 3 : 10); round++) {
-		struct scene *scene = random_scene(rnd_below(30), rnd_below(4), 20, round % 2 == 0 ? 3000 : 30000);
+	for (int round = 0; round < (sanitized ? 2 : 6); round++) {
+		struct scene *scene = random_scene(rnd_below(30), rnd_below(4), 12, round % 2 == 0 ? 300 : 5000);
 		assert_merges(scene, 1);
 		assert_merges(scene, 2);
 		assert_merges(scene, 8);
@@ -267,14 +267,14 @@ END_TEST
 /* Longer than what is made at once. */
 START_TEST(long_ops)
 {
-	struct scene *scene = scene_new(100);
+	struct scene *scene = scene_new(25);
 	uint64_t middle = scene->head.old_size, behind = scene->space.len - middle;
 	scene_verbatim(scene, scene_op(scene, OP_COPY, middle, (size_t)behind));
 	scene_verbatim(scene, scene_op(scene, OP_ADD, 0, (size_t)middle));
 	scene_verbatim(scene, scene_op(scene, OP_ADD, middle, (size_t)behind));
-	scene_verbatim(scene, scene_op(scene, OP_EXTRA, 0, MIB));
+	scene_verbatim(scene, scene_op(scene, OP_EXTRA, 0, 300000));
 	struct bytes first = scene_op(scene, OP_COPY, middle + 5, (size_t)behind - 5);
-	scene_block(scene, 1, bytes_join(first, scene_op(scene, OP_PACKED, 0, MIB)));
+	scene_block(scene, 1, bytes_join(first, scene_op(scene, OP_PACKED, 0, 100000)));
 	struct section section = cut_section(scene);
 	finish(scene, &section, 1);
 	assert_merges(scene, 1);
@@ -318,7 +318,7 @@ END_TEST
 
 START_TEST(to_nowhere)
 {
-	struct scene *scene = random_scene(10, 2, 10, 5000);
+	struct scene *scene = random_scene(6, 2, 8, 1000);
 	struct blockz_source old = bytes_source(scene->old), patch = bytes_source(scene->patch);
 	struct blockz_merge_options options = { .work = { .threads = 2 } };
 	ck_assert_int_eq(blockz_merge(&old, &patch, NULL, &options, NULL), BLOCKZ_OK);
@@ -331,7 +331,7 @@ END_TEST
 
 START_TEST(another_old)
 {
-	struct scene *scene = random_scene(10, 2, 10, 5000);
+	struct scene *scene = random_scene(6, 2, 8, 1000);
 	scene->old.data[scene->head.old_size] ^= 1; /* does not count */
 	assert_merges(scene, 1);
 	scene->old.data[scene->head.old_size - 1] ^= 1;
@@ -403,9 +403,9 @@ END_TEST
 
 START_TEST(a_sink_that_fails)
 {
-	struct scene *scene = random_scene(10, 2, 30, 5000);
+	struct scene *scene = random_scene(10, 2, 20, 1000);
 	for (unsigned threads = 1; threads <= 8; threads *= 2)
-		for (unsigned at = 1; at <= 40; at += 1 + at / 4) {
+		for (unsigned at = 1; at <= 9; at += 1 + at / 4) {
 			struct growing_sink sink = { .fail_at = at };
 			struct blockz_fault fault;
 			ck_assert_int_eq(merge(bytes_source(scene->old), bytes_source(scene->patch), &sink,
@@ -419,7 +419,7 @@ END_TEST
 /* Every read that there is fails in turn. */
 START_TEST(sources_that_fail)
 {
-	struct scene *scene = random_scene(10, 2, 10, 5000);
+	struct scene *scene = random_scene(6, 2, 8, 1000);
 	for (int which = 0; which < 2; which++)
 		for (unsigned threads = 1; threads <= 2; threads++)
 			for (unsigned at = 1;; at++) {
@@ -456,7 +456,7 @@ static bool count_down(void *ctx, uint64_t image_done, uint64_t file_done)
 
 START_TEST(progress_and_interrupts)
 {
-	struct scene *scene = random_scene(10, 2, 30, 5000);
+	struct scene *scene = random_scene(10, 2, 20, 1000);
 	for (unsigned threads = 1; threads <= 8; threads *= 2) {
 		struct patience patience = { .last = 0 };
 		struct blockz_work work = { threads, count_down, &patience };
@@ -495,7 +495,7 @@ static int stream_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *g
 START_TEST(a_patch_through_a_pipe)
 {
 	static const struct blockz_source_ops ops = { .read = stream_read };
-	struct scene *scene = random_scene(10, 3, 30, 30000);
+	struct scene *scene = random_scene(10, 3, 20, 4000);
 	struct blockz_fault fault;
 	for (unsigned threads = 1; threads <= 2; threads++) {
 		struct stream_source stream = { .bytes = scene->patch };
@@ -517,7 +517,7 @@ END_TEST
 START_TEST(what_a_patch_says)
 {
 	static const struct blockz_source_ops ops = { .read = stream_read };
-	struct scene *scene = random_scene(10, 3, 20, 30000);
+	struct scene *scene = random_scene(10, 3, 10, 4000);
 	struct stream_source stream = { .bytes = scene->patch };
 	struct blockz_source source = { &ops, &stream, BLOCKZ_UNKNOWN };
 	struct blockz_patch_info info;
