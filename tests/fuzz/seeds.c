@@ -3,9 +3,11 @@
  * Writes first inputs for the fuzz targets into DIR/TARGET/: small files of every layout that there is, by blockz and
  * by the libraries of the formats, with the targets' own first bytes before them.  usage: seeds DIR
  */
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "delta/patch/write.h"
 #include "reseal.h"
 
 static const char *dir;
@@ -247,6 +249,73 @@ static void seed_foreign(void)
 	seed("foreign", &(uint8_t){ 2 }, 1, &rest);
 }
 
+/* ---- Patches ---- */
+
+static const struct codec_env no_env = { .lzo = NULL };
+
+static struct bytes encode(const struct codec_params *params, const uint8_t *plain, size_t len)
+{
+	struct codec_contexts contexts = { .env = &no_env };
+	struct buffer out = { 0 };
+	struct bytes block = { 0 };
+	size_t block_len = 0;
+	assert(codec_encode(&contexts, params, plain, len, &out, &block_len, NULL) == BLOCKZ_OK && block_len > 0);
+	bytes_append(&block, out.bytes, block_len);
+	buffer_free(&out);
+	codec_contexts_free(&contexts);
+	return block;
+}
+
+/* The patch, OLD, and how long OLD is. */
+static void seed_merge_input(const struct patch_head *head, const struct patch_old_blocks *blocks,
+			     const struct section *section, const struct bytes *old)
+{
+	uint8_t len[4];
+	struct bytes patch = { 0 };
+	struct blockz_sink sink = bytes_sink(&patch);
+	struct patch_writer *writer = NULL;
+	assert(patch_writer_new(&sink, head, blocks, 1, &writer, NULL) == BLOCKZ_OK);
+	assert(patch_write_section(writer, section, NULL) == BLOCKZ_OK);
+	assert(patch_write_end(writer, NULL) == BLOCKZ_OK);
+	patch_writer_free(writer);
+	bytes_append(&patch, old->data, old->len);
+	store_le32(len, (uint32_t)old->len);
+	bytes_append(&patch, len, sizeof(len));
+	seed("merge", NULL, 0, &patch);
+	free(patch.data);
+}
+
+/* OLD has one block of 2000 bytes, NEW one of 1000 that was made from it by all kinds of ops, and some bytes around it. */
+static void seed_merge(const struct codec_params *params)
+{
+	struct bytes image = make_image(3000, 0, 0), old = make_image(100, 100, 0);
+	struct bytes old_block = encode(params, image.data, 2000), new_block = encode(params, image.data + 500, 1000);
+	struct patch_head head = { .encoder_count = 1, .new_size = 60 + new_block.len };
+	struct patch_old_block item = {
+		.file_off = old.len, .plain_len = 2000, .file_len = old_block.len & 0x3ffffff, .codec = params->codec & 0x3f,
+	};
+	bytes_append(&old, old_block.data, old_block.len);
+	uint64_t space = head.old_size = old.len;
+	struct op ops[] = {
+		{ 50, 20, OP_COPY }, { 300, space + 500, OP_COPY }, { 400, space + 800, OP_ADD }, { 300, 0, OP_EXTRA },
+		{ 10, 0, OP_PACKED },
+	};
+	struct patch_new_block block = { .before = 50, .plain_len = 1000, .file_len = (uint32_t)new_block.len };
+	uint8_t diff[400] = { 0 };
+	struct section section = {
+		.ops = ops, .op_count = 5, .blocks = &block, .block_count = 1, .stream_len = 1060,
+		.diff = diff, .diff_len = 400, .extra = image.data + 1200, .extra_len = 300, .packed = image.data, .packed_len = 10,
+	};
+	head.encoders[0].params = *params;
+	assert(codec_fingerprint(&no_env, params, head.encoders[0].fingerprint, NULL) == BLOCKZ_OK);
+	assert(EVP_Digest(old.data, old.len, head.old_sha256, NULL, EVP_sha256(), NULL) == 1);
+	seed_merge_input(&head, &(struct patch_old_blocks){ &item, 1 }, &section, &old);
+	free(image.data);
+	free(old.data);
+	free(old_block.data);
+	free(new_block.data);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
@@ -277,5 +346,8 @@ int main(int argc, char **argv)
 	seed_pack();
 	seed_journal();
 	seed_foreign();
+	seed_merge(&(struct codec_params){ .codec = CODEC_STORED });
+	seed_merge(&(struct codec_params){ CODEC_ZLIB, { [ZLIB_LEVEL] = 1, [ZLIB_WINDOW] = 15 } });
+	seed_merge(&(struct codec_params){ CODEC_ZSTD, { [ZSTD_LEVEL] = 1 } });
 	return 0;
 }

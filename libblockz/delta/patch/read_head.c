@@ -106,7 +106,7 @@ static enum blockz_status check_magic(const uint8_t *bytes, struct blockz_fault 
 	if (memcmp(bytes, PATCH_MAGIC, PATCH_MAGIC_LEN) == 0)
 		return BLOCKZ_OK;
 	/* What the transfer as a text makes of it. */
-	if (memcmp(bytes + 1, PATCH_MAGIC + 1, 3) == 0)
+	if (memcmp(&bytes[1], &PATCH_MAGIC[1], 3) == 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, 0, "PATCH was damaged as texts are when they are converted");
 	return fault_set(fault, BLOCKZ_UNSUPPORTED, 0, "PATCH is not a patch of blockz-delta: magic expected "
 			 "89425a440d0a1a0a, found %02x%02x%02x%02x%02x%02x%02x%02x",
