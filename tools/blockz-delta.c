@@ -321,9 +321,10 @@ static enum blockz_status print_report(const struct job *job, const char *sha256
 	json_t *object = head_json(job, result->patch_size);
 	json_object_set_new(object, "sha256", json_string(sha256));
 	json_object_set_new(object, "blocks",
-			    json_pack("{s:o,s:o,s:o,s:o,s:o}", "all", json_bytes(result->blocks), "equal",
+			    json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "all", json_bytes(result->blocks), "equal",
 				      json_bytes(result->blocks_equal), "encoded", json_bytes(result->blocks_encoded),
-				      "packed", json_bytes(result->blocks_packed), "unproved",
+				      "stored", json_bytes(result->blocks_stored), "packed",
+				      json_bytes(result->blocks_packed), "unproved",
 				      json_bytes(result->blocks_unproved)));
 	json_object_set_new(object, "encode_ms", json_bytes(result->encode_ms));
 	json_object_set_new(object, "windows", json_integer(result->windows));
@@ -332,7 +333,7 @@ static enum blockz_status print_report(const struct job *job, const char *sha256
 
 static void describe_blocks(const struct blockz_delta_result *result, char *text, size_t room)
 {
-	char unproved[128] = "";
+	char unproved[128] = "", stored[64] = "";
 	if (result->blocks == 0) {
 		snprintf(text, room, "compared as plain bytes");
 		return;
@@ -340,8 +341,10 @@ static void describe_blocks(const struct blockz_delta_result *result, char *text
 	if (result->blocks_unproved > 0)
 		snprintf(unproved, sizeof(unproved), " (%" PRIu64 " because no known encoder makes them)",
 			 result->blocks_unproved);
-	snprintf(text, room, "%" PRIu64 " blocks equal, %" PRIu64 " encoded again (%.1f CPU seconds at the client), %" PRIu64
-		 " packed%s", result->blocks_equal, result->blocks_encoded, (double)result->encode_ms / 1000,
+	if (result->blocks_stored > 0)
+		snprintf(stored, sizeof(stored), "%" PRIu64 " not compressed, ", result->blocks_stored);
+	snprintf(text, room, "%" PRIu64 " blocks equal, %" PRIu64 " encoded again (%.1f CPU seconds at the client), %s%" PRIu64
+		 " packed%s", result->blocks_equal, result->blocks_encoded, (double)result->encode_ms / 1000, stored,
 		 result->blocks_packed, unproved);
 }
 
