@@ -237,6 +237,17 @@ static enum blockz_status check_patch(struct job *job)
 
 /* ---- Patches in a row */
 
+/*
+ * What before makes cannot be what this is for.  It may be longer than that, as of OLD only what its container says counts;
+ * then its digest tells nothing.
+ */
+static bool is_for_another(const struct blockz_patch_info *this, const struct blockz_patch_info *before)
+{
+	return before->new_size < this->old_size ||
+	       (before->new_size == this->old_size &&
+		memcmp(before->new_sha256, this->old_sha256, sizeof(this->old_sha256)) != 0);
+}
+
 /* Each has to be for what the one before it makes.  Of streams that shows in their turn, of SquashDelta never. */
 static enum blockz_status check_chain(struct job *job)
 {
@@ -253,8 +264,7 @@ static enum blockz_status check_chain(struct job *job)
 		enum blockz_status status = blockz_patch_info(patch, this, &job->fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		if (known && (before->new_size != this->old_size ||
-			      memcmp(before->new_sha256, this->old_sha256, sizeof(this->old_sha256)) != 0))
+		if (known && is_for_another(this, before))
 			return tool_fault(&job->fault, BLOCKZ_DAMAGED, "is not for the image that %.100s makes",
 					  job->patch_paths[i - 1]);
 		known = true;
