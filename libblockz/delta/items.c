@@ -108,24 +108,30 @@ void script_free(struct script *script)
 	*script = (struct script){ 0 };
 }
 
-/* Appends an op; one that goes on where the last ended makes that longer. */
-static bool add_op(struct script *script, uint8_t kind, uint64_t len, uint64_t old_off)
+bool ops_append(struct op **ops, size_t *count, struct op op, uint64_t edge)
 {
-	script->stream_len += len;
-	if (script->op_count > 0) {
-		struct op *last = &script->ops[script->op_count - 1];
-		bool has_old = kind == OP_COPY || kind == OP_ADD;
-		if (last->kind == kind && (!has_old || last->old_off + last->len == old_off)) {
-			last->len += len;
+	if (*count > 0) {
+		struct op *last = &(*ops)[*count - 1];
+		bool has_old = op.kind == OP_COPY || op.kind == OP_ADD;
+		bool goes_on = !has_old || (last->old_off + last->len == op.old_off && op.old_off != edge);
+		if (last->kind == op.kind && goes_on) {
+			last->len += op.len;
 			return true;
 		}
 	}
-	struct op *ops = array_room(script->ops, script->op_count, sizeof(*ops));
-	if (ops == NULL)
+	struct op *grown = array_room(*ops, *count, sizeof(*grown));
+	if (grown == NULL)
 		return false;
-	script->ops = ops;
-	ops[script->op_count++] = (struct op){ .len = len, .old_off = old_off, .kind = kind };
+	*ops = grown;
+	grown[(*count)++] = op;
 	return true;
+}
+
+static bool add_op(struct script *script, uint8_t kind, uint64_t len, uint64_t old_off)
+{
+	const struct op op = { .len = len, .old_off = old_off, .kind = kind };
+	script->stream_len += len;
+	return ops_append(&script->ops, &script->op_count, op, script->edge);
 }
 
 /* Room for them was reserved. */
@@ -262,6 +268,7 @@ enum blockz_status script_make(struct scripter *scripter, const struct item *ite
 			       struct blockz_fault *fault)
 {
 	const struct items *items = scripter->items;
+	script->edge = items->old->blocks.size;
 	script->op_count = 0;
 	script->stream_len = 0;
 	script->cost = 0;

@@ -41,8 +41,15 @@ struct items_walk {
 
 bool items_next(const struct items *items, struct items_walk *walk, struct item *item_ret); /* false at the end */
 
+/*
+ * Appends an op; one that goes on where the last ended makes that longer, but not across the edge in OLD's space between the
+ * file and the blocks.  False: no memory.
+ */
+bool ops_append(struct op **ops, size_t *count, struct op op, uint64_t edge);
+
 /* What the patch says for one item. */
 struct script {
+	uint64_t edge; /* for ops_append() */
 	struct op *ops; /* in OLD's space as in struct items */
 	size_t op_count;
 	uint64_t stream_len;

@@ -133,26 +133,11 @@ static uint64_t final_place(const struct pass *pass, uint64_t old_off)
 	return pass->names->places[block] + (old_off - items->places[block]);
 }
 
-static bool append_op(struct pass *pass, const struct op *op)
+static bool append_op(struct pass *pass, struct op op)
 {
-	struct section *section = &pass->section;
-	bool has_old = op->kind == OP_COPY || op->kind == OP_ADD;
-	uint64_t old_off = has_old ? final_place(pass, op->old_off) : 0;
-	if (section->op_count > 0) {
-		struct op *last = &section->ops[section->op_count - 1];
-		/* Where the file ends and the blocks begin is an edge even so. */
-		bool goes_on = !has_old || (last->old_off + last->len == old_off && old_off != pass->items->old->blocks.size);
-		if (last->kind == op->kind && goes_on) {
-			last->len += op->len;
-			return true;
-		}
-	}
-	struct op *ops = array_room(section->ops, section->op_count, sizeof(*ops));
-	if (ops == NULL)
-		return false;
-	section->ops = ops;
-	ops[section->op_count++] = (struct op){ .len = op->len, .old_off = old_off, .kind = op->kind };
-	return true;
+	if (op.kind == OP_COPY || op.kind == OP_ADD)
+		op.old_off = final_place(pass, op.old_off);
+	return ops_append(&pass->section.ops, &pass->section.op_count, op, pass->items->old->blocks.size);
 }
 
 /* A block for the client to encode. */
@@ -186,7 +171,7 @@ static enum blockz_status append(struct pass *pass, const struct pass_job *job, 
 		return status;
 	bool ok = true;
 	for (size_t i = 0; i < script->op_count && ok; i++)
-		ok = append_op(pass, &script->ops[i]);
+		ok = append_op(pass, script->ops[i]);
 	ok = ok &&
 	     append_bytes(&section->diff, &section->diff_len, &pass->room[OP_ADD], script->bytes[OP_ADD].bytes,
 			  script->lens[OP_ADD]) &&
