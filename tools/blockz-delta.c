@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* blockz-delta: write a small patch that makes an image of an older one. */
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/cli.h"
+#include "common/comparison.h"
 #include "common/digest.h"
 #include "common/encoders.h"
 #include "common/fault.h"
@@ -241,37 +241,11 @@ static enum blockz_status make_patch(struct job *job)
 	return blame(job, status);
 }
 
-/* A sink that compares what is appended with NEW. */
-struct comparison {
-	const struct blockz_source *new;
-	uint64_t off;
-	bool differs;
-};
-
-static int compare(void *ctx, const void *buf, size_t len)
-{
-	struct comparison *self = ctx;
-	const uint8_t *bytes = buf;
-	uint8_t part[65536];
-	while (len > 0 && !self->differs) {
-		size_t got = 0, want = len < sizeof(part) ? len : sizeof(part);
-		int error = self->new->ops->read(self->new->ctx, part, want, self->off, &got);
-		if (error != 0)
-			return error;
-		self->differs = got < want || memcmp(part, bytes, want) != 0;
-		self->off += want;
-		bytes += want;
-		len -= want;
-	}
-	return self->differs ? EILSEQ : 0;
-}
-
 /* A patch counts when it makes NEW, here and now, of what was written. */
 static enum blockz_status prove_patch(struct job *job)
 {
-	static const struct blockz_sink_ops ops = { .write = compare };
-	struct comparison comparison = { .new = &job->new.source };
-	const struct blockz_sink sink = { &ops, &comparison };
+	struct comparison comparison;
+	const struct blockz_sink sink = comparison_start(&comparison, &job->new.source);
 	struct blockz_source patch;
 	struct blockz_merge_options options = {
 		.lzo = job->delta.lzo, .work = cli_work(&job->cli, "apply", job->result.new_size, job->threads),
@@ -282,7 +256,7 @@ static enum blockz_status prove_patch(struct job *job)
 	if (status == BLOCKZ_OK)
 		status = blockz_merge(&job->old.source, &patch, &sink, &options, &job->fault);
 	cli_work_end(&job->cli);
-	if (comparison.differs || (status == BLOCKZ_OK && comparison.off != job->new.source.size))
+	if (comparison.differs || (status == BLOCKZ_OK && !comparison_is_equal(&comparison)))
 		return tool_fault(&job->fault, BLOCKZ_FAILED, "it was applied and does not make NEW: not the same bytes up to %"
 				  PRIu64 " of %" PRIu64, comparison.off, job->new.source.size);
 	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
@@ -518,6 +492,21 @@ static enum blockz_status print_info_json(struct job *job, uint64_t size)
 }
 
 /* Of a stream only the head can be looked at: it is not there for a second time. */
+static enum blockz_status info_of_native(struct job *job, const struct blockz_source *patch)
+{
+	job->has_summary = patch->size != BLOCKZ_UNKNOWN;
+	enum blockz_status status = blockz_patch_info(patch, &job->head, &job->fault);
+	if (status == BLOCKZ_OK && job->has_summary)
+		status = blockz_patch_summary(patch, &job->summary, &job->fault);
+	if (status == BLOCKZ_OK && job->cli.json)
+		status = print_info_json(job, patch->size);
+	else if (status == BLOCKZ_OK && !job->cli.quiet)
+		print_head(job);
+	if (status == BLOCKZ_OK && job->has_summary && !job->cli.json && !job->cli.quiet)
+		print_summary(&job->summary);
+	return status;
+}
+
 static enum blockz_status info(struct job *job)
 {
 	struct input patch;
@@ -525,22 +514,11 @@ static enum blockz_status info(struct job *job)
 	enum blockz_status status = input_open(&patch, job->patch_path, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	job->has_summary = patch.source.size != BLOCKZ_UNKNOWN;
 	status = squashdelta_recognise(&theirs, &patch.source, &job->fault);
 	if (status == BLOCKZ_OK && theirs.yes)
 		status = squashdelta_print(&job->cli, job->patch_path, &patch.source, &job->fault);
-	if (status != BLOCKZ_OK || theirs.yes)
-		goto out;
-	status = blockz_patch_info(&patch.source, &job->head, &job->fault);
-	if (status == BLOCKZ_OK && job->has_summary)
-		status = blockz_patch_summary(&patch.source, &job->summary, &job->fault);
-	if (status == BLOCKZ_OK && job->cli.json)
-		status = print_info_json(job, patch.source.size);
-	else if (status == BLOCKZ_OK && !job->cli.quiet)
-		print_head(job);
-	if (status == BLOCKZ_OK && job->has_summary && !job->cli.json && !job->cli.quiet)
-		print_summary(&job->summary);
-out:
+	else if (status == BLOCKZ_OK)
+		status = info_of_native(job, &patch.source);
 	input_close(&patch);
 	return status;
 }

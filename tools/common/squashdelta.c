@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "comparison.h"
 #include "fault.h"
 #include "scratch.h"
 #include "xdelta.h"
@@ -173,47 +174,19 @@ enum blockz_status squashdelta_apply(const struct squashdelta *self, const struc
 
 /* ---- Making */
 
-/* A sink that compares what it gets with an image. */
-struct comparison {
-	const struct blockz_source *image;
-	uint64_t pos;
-	void *buf;
-	bool differs; /* at pos, within COPY_LEN */
-};
-
-static int compare(void *ctx, const void *bytes, size_t len)
-{
-	struct comparison *self = ctx;
-	for (size_t done = 0, got = 0; done < len; done += got) {
-		size_t part = len - done < COPY_LEN ? len - done : COPY_LEN;
-		int error = self->image->ops->read(self->image->ctx, self->buf, part, self->pos, &got);
-		if (error != 0)
-			return error;
-		self->differs = got < part || memcmp(self->buf, (const uint8_t *)bytes + done, part) != 0;
-		if (self->differs)
-			return EILSEQ;
-		self->pos += part;
-	}
-	return 0;
-}
-
 /* A patch counts when it makes the new image, here and now, of what was written. */
 static enum blockz_status prove(const struct squashdelta *self, const struct blockz_source *old_image,
 				const struct blockz_source *new_image, int out, struct blockz_fault *fault)
 {
-	static const struct blockz_sink_ops ops = { .write = compare };
-	struct comparison comparison = { .image = new_image, .buf = malloc(COPY_LEN) };
-	const struct blockz_sink sink = { &ops, &comparison };
+	struct comparison comparison;
+	const struct blockz_sink sink = comparison_start(&comparison, new_image);
 	struct blockz_source patch;
-	if (comparison.buf == NULL)
-		return tool_fault_errno(fault, ENOMEM, "comparing");
 	enum blockz_status status = blockz_source_fd(out, &patch, fault);
 	if (status == BLOCKZ_OK)
 		status = squashdelta_apply(self, old_image, &patch, &sink, fault);
-	free(comparison.buf);
-	if (comparison.differs || (status == BLOCKZ_OK && comparison.pos != new_image->size))
-		status = tool_fault(fault, BLOCKZ_DAMAGED, "%" PRIu64 " bytes of %" PRIu64 " agree", comparison.pos,
-				    new_image->size);
+	if (comparison.differs || (status == BLOCKZ_OK && !comparison_is_equal(&comparison)))
+		return tool_fault(fault, BLOCKZ_FAILED, "it was applied and does not make NEW: not the same bytes up to %"
+				  PRIu64 " of %" PRIu64, comparison.off, new_image->size);
 	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
 		return status;
 	const struct blockz_fault why = *fault;
