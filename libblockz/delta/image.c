@@ -49,7 +49,7 @@ static enum blockz_status hash_image(struct image *image, EVP_MD_CTX *sha256, XX
 		return fault_nomem(fault);
 	for (uint64_t pos = 0; pos < size; pos += READ_LEN) {
 		size_t len = (size_t)min(READ_LEN, size - pos);
-		enum blockz_status status = read_file(&image->file, buf, len, pos, fault);
+		enum blockz_status status = read_data(&image->file, buf, len, pos, image->name, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		if (EVP_DigestUpdate(sha256, buf, len) != 1)
@@ -59,12 +59,22 @@ static enum blockz_status hash_image(struct image *image, EVP_MD_CTX *sha256, XX
 	return EVP_DigestFinal_ex(sha256, image->sha256, NULL) == 1 ? BLOCKZ_OK : fault_nomem(fault);
 }
 
-static enum blockz_status image_read(struct image *image, const struct codec_env *env, struct blockz_fault *fault)
+/* What containers say names no file. */
+static enum blockz_status say_which(const struct image *image, enum blockz_status status, struct blockz_fault *fault)
+{
+	if (fault == NULL)
+		return status;
+	const struct blockz_fault inner = *fault;
+	return fault_set(fault, status, inner.offset, "%s: %.240s", image->name, inner.text);
+}
+
+static enum blockz_status image_read(struct image *image, bool is_new, const struct codec_env *env,
+				     struct blockz_fault *fault)
 {
 	enum blockz_status status = container_read(&image->file, env, &image->blocks, fault);
 	if (status != BLOCKZ_OK)
-		return status;
-	if (image->is_new)
+		return say_which(image, status, fault);
+	if (is_new)
 		image->blocks.size = image->file.size;
 	image->file.size = image->blocks.size;
 	image->hashes = calloc(image->blocks.count + 1, sizeof(*image->hashes));
@@ -101,7 +111,8 @@ static enum blockz_status work_on(void *ctx, void *job, void *thread, struct blo
 {
 	(void)thread;
 	const struct reading *reading = ctx;
-	return image_read(*(struct image **)job, reading->env, fault);
+	struct image *image = *(struct image **)job;
+	return image_read(image, image == &reading->images[1], reading->env, fault);
 }
 
 static enum blockz_status give(void *ctx, void *job, void *thread, struct blockz_fault *fault)
@@ -139,7 +150,8 @@ enum blockz_status images_read(struct image images[2], const struct blockz_sourc
 	};
 	images[0].file = *files[0];
 	images[1].file = *files[1];
-	images[1].is_new = true;
+	images[0].name = "OLD";
+	images[1].name = "NEW";
 	return pool_run(&jobs, work->threads, fault);
 }
 

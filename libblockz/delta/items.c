@@ -16,7 +16,7 @@
  * A run of equal bytes within a match becomes an op of its own from this length on; a shorter one costs less as zeros
  * among differences.
  */
-enum { COPY_MIN = 64, PRICE_LEVEL = 3, PRICE_OF_OP = 2, PACKED_ITEM_MAX = 1 << 20 };
+enum { COPY_MIN = 512, PRICE_LEVEL = 3, PRICE_OF_OP = 2, PACKED_ITEM_MAX = 1 << 20 };
 
 /* A block that was demoted after the text was laid out still has its span there. */
 static void leave_block(const struct items *items, struct items_walk *walk)
@@ -77,7 +77,7 @@ void *scripter_new(const struct items *items)
 		return NULL;
 	scripter->items = items;
 	scripter->old_reader.contexts.env = items->env;
-	scripter->unpacker = unpacker_new(&items->new->file, items->env);
+	scripter->unpacker = unpacker_new(items->new, items->env);
 	scripter->zstd = ZSTD_createCCtx();
 	if (scripter->unpacker == NULL || scripter->zstd == NULL) {
 		scripter_free(scripter);
@@ -261,7 +261,8 @@ static enum blockz_status read_plain(struct scripter *scripter, const struct ite
 {
 	if (!buffer_reserve(buffer, (size_t)item->file_len))
 		return fault_nomem(fault);
-	return read_file(&scripter->items->new->file, buffer->bytes, (size_t)item->file_len, item->file_off, fault);
+	const struct image *new = scripter->items->new;
+	return read_data(&new->file, buffer->bytes, (size_t)item->file_len, item->file_off, new->name, fault);
 }
 
 enum blockz_status script_make(struct scripter *scripter, const struct item *item, struct script *script,

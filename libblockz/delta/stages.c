@@ -3,7 +3,7 @@
 
 /* Parts of a hundred of the time that a patch between two file systems takes. */
 static const unsigned char shares[STAGE_COUNT] = {
-	[STAGE_LOOK_OLD] = 3, [STAGE_LOOK_NEW] = 3, [STAGE_PROVE] = 34, [STAGE_INDEX] = 20, [STAGE_MATCH] = 20,
+	[STAGE_LOOK_OLD] = 3, [STAGE_LOOK_NEW] = 3, [STAGE_PROVE] = 34, [STAGE_RUNS] = 5, [STAGE_MATCH] = 35,
 	[STAGE_MEASURE] = 5,  [STAGE_WRITE] = 15,
 };
 

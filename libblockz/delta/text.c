@@ -102,7 +102,7 @@ struct reading {
 static void *thread_new(void *ctx)
 {
 	const struct reading *reading = ctx;
-	return unpacker_new(&reading->image->file, reading->env);
+	return unpacker_new(reading->image, reading->env);
 }
 
 static void *job_new(void *ctx)
@@ -130,7 +130,7 @@ static enum blockz_status work_on(void *ctx, void *job, void *thread, struct blo
 	struct unpacker *unpacker = thread;
 	uint8_t *out = reading->out == NULL ? NULL : reading->out + (span->text_off - reading->spans[0].text_off);
 	if (span->block == TEXT_NO_BLOCK)
-		return read_file(&reading->image->file, out, (size_t)span->len, span->file_off, fault);
+		return read_data(&reading->image->file, out, (size_t)span->len, span->file_off, reading->image->name, fault);
 	const uint8_t *plain = NULL;
 	enum blockz_status status = unpack(unpacker, &reading->image->blocks.items[span->block], &plain, fault);
 	if (reading->look == NULL) {

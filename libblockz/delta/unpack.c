@@ -8,16 +8,16 @@
 #include "io/access.h"
 
 struct unpacker {
-	const struct blockz_source *file;
+	const struct image *image;
 	struct codec_contexts contexts;
 	struct buffer packed, plain;
 };
 
-void *unpacker_new(const struct blockz_source *file, const struct codec_env *env)
+void *unpacker_new(const struct image *image, const struct codec_env *env)
 {
 	struct unpacker *unpacker = calloc(1, sizeof(*unpacker));
 	if (unpacker != NULL) {
-		unpacker->file = file;
+		unpacker->image = image;
 		unpacker->contexts.env = env;
 	}
 	return unpacker;
@@ -41,7 +41,8 @@ enum blockz_status unpack(struct unpacker *unpacker, const struct block *block, 
 	    !buffer_reserve(&unpacker->plain, (size_t)block->plain_len + DECODE_SLACK))
 		return fault_nomem(fault);
 	enum blockz_status status =
-		read_file(unpacker->file, unpacker->packed.bytes, block->file_len, block->file_off, fault);
+		read_data(&unpacker->image->file, unpacker->packed.bytes, block->file_len, block->file_off,
+			  unpacker->image->name, fault);
 	if (status == BLOCKZ_OK)
 		status = codec_decode(&unpacker->contexts, block->codec, unpacker->packed.bytes, block->file_len,
 				      unpacker->plain.bytes, block->plain_len, fault);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reads and decodes one block after another, on one thread. */
+/* Reads and decodes blocks of an image, one after another, on one thread. */
 #ifndef DELTA_UNPACK_H
 #define DELTA_UNPACK_H
 
-#include "delta/codec/blocks.h"
+#include "delta/image.h"
 
 struct unpacker;
 
 /* NULL: no memory.  unpacker_free() takes what unpacker_new() gave, or NULL. */
-void *unpacker_new(const struct blockz_source *file, const struct codec_env *env);
+void *unpacker_new(const struct image *image, const struct codec_env *env);
 void unpacker_free(void *unpacker);
 
 /* *plain_ret: plain_len bytes, until the next call.  Errors: BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED. */

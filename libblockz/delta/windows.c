@@ -77,11 +77,12 @@ struct matching {
 	uint64_t in_memory; /* the text offset of the chunk in new_bytes, or UINT64_MAX */
 };
 
-static enum blockz_status match_chunk(struct matching *matching, const struct differ *differ, uint64_t old_base,
-				      unsigned i, struct blockz_fault *fault)
+static enum blockz_status match_chunk(struct matching *matching, const struct differ *differ, enum differ_pass pass,
+				      uint64_t old_base, unsigned i, struct blockz_fault *fault)
 {
 	const struct part *chunk = &matching->chunks[i];
-	struct blockz_work work = stages_next(matching->stages, STAGE_MATCH, chunk->len);
+	struct blockz_work work =
+		stages_next(matching->stages, pass == DIFFER_LONG_RUNS ? STAGE_RUNS : STAGE_MATCH, chunk->len);
 	enum blockz_status status = BLOCKZ_OK;
 	if (matching->in_memory != chunk->off) {
 		struct blockz_work quiet = { .threads = work.threads };
@@ -89,22 +90,23 @@ static enum blockz_status match_chunk(struct matching *matching, const struct di
 	}
 	matching->in_memory = status == BLOCKZ_OK ? chunk->off : UINT64_MAX;
 	if (status == BLOCKZ_OK)
-		status = differ_match(differ, old_base, matching->new_bytes, (size_t)chunk->len, &work,
+		status = differ_match(differ, pass, old_base, matching->new_bytes, (size_t)chunk->len, &work,
 				      &matching->chunk_matches[i], fault);
 	return status;
 }
 
-static enum blockz_status match_window(struct matching *matching, const struct part *window, struct blockz_fault *fault)
+static enum blockz_status match_window(struct matching *matching, const struct part *window, enum differ_pass first,
+				       enum differ_pass last, struct blockz_fault *fault)
 {
 	struct differ *differ = NULL;
-	struct blockz_work work = stages_next(matching->stages, STAGE_INDEX, window->len);
-	struct blockz_work quiet = { .threads = work.threads };
+	struct blockz_work quiet = { .threads = matching->stages->outer->threads };
 	enum blockz_status status = text_read(matching->old, window->first, window->end, matching->env,
 					      matching->old_bytes, &quiet, fault);
 	if (status == BLOCKZ_OK)
-		status = differ_new(matching->old_bytes, (size_t)window->len, &work, &differ, fault);
-	for (unsigned i = 0; i < matching->chunk_count && status == BLOCKZ_OK; i++)
-		status = match_chunk(matching, differ, window->off, i, fault);
+		status = differ_new(matching->old_bytes, (size_t)window->len, &quiet, &differ, fault);
+	for (enum differ_pass pass = first; pass <= last; pass++)
+		for (unsigned i = 0; i < matching->chunk_count && status == BLOCKZ_OK; i++)
+			status = match_chunk(matching, differ, pass, window->off, i, fault);
 	differ_free(differ);
 	return status;
 }
@@ -144,12 +146,15 @@ static enum blockz_status match_all(struct matching *matching, uint64_t window_m
 		matching->chunks[i] = part_from(matching->new, first, chunk_max);
 		first = matching->chunks[i].end;
 	}
+	struct part window = part_from(matching->old, 0, window_max);
+	if (window.end == matching->old->count)
+		return match_window(matching, &window, DIFFER_LONG_RUNS, DIFFER_THE_REST, fault);
 	enum blockz_status status = BLOCKZ_OK;
-	for (first = 0; first < matching->old->count && status == BLOCKZ_OK;) {
-		struct part window = part_from(matching->old, first, window_max);
-		status = match_window(matching, &window, fault);
-		first = window.end;
-	}
+	for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST; pass++)
+		for (first = 0; first < matching->old->count && status == BLOCKZ_OK; first = window.end) {
+			window = part_from(matching->old, first, window_max);
+			status = match_window(matching, &window, pass, pass, fault);
+		}
 	return status;
 }
 

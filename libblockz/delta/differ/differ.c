@@ -113,8 +113,9 @@ static enum blockz_status match_suffixes(const struct differ *differ, const stru
 	return status;
 }
 
-enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
-				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault)
+enum blockz_status differ_match(const struct differ *differ, enum differ_pass pass, uint64_t old_base, const uint8_t *new,
+				size_t new_len, const struct blockz_work *work, struct matches *matches,
+				struct blockz_fault *fault)
 {
 	const struct texts texts = { .old = differ->old, .old_len = differ->old_len, .new = new, .new_len = new_len };
 	const struct finder finder = hash_index_finder(differ->hashes);
@@ -123,9 +124,8 @@ enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, 
 		return fault_nomem(fault);
 	for (size_t i = 0; i < mine.count; i++)
 		mine.items[i].old_off -= old_base;
-	enum blockz_status status = sweep(&texts, &finder, work, &mine, fault);
-	if (status == BLOCKZ_OK)
-		status = match_suffixes(differ, &texts, work, &mine, fault);
+	enum blockz_status status = pass == DIFFER_LONG_RUNS ? sweep(&texts, &finder, work, &mine, fault)
+							     : match_suffixes(differ, &texts, work, &mine, fault);
 	if (status != BLOCKZ_OK) {
 		matches_free(&mine);
 		return status;

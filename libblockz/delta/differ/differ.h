@@ -31,13 +31,20 @@ enum blockz_status differ_new(const uint8_t *old, size_t old_len, const struct b
 			      struct differ **differ_ret, struct blockz_fault *fault);
 void differ_free(struct differ *differ);
 
+/* Where a text is looked for in several, the first pass is done with all of them before the second. */
+enum differ_pass {
+	DIFFER_LONG_RUNS, /* what long equal runs lead to */
+	DIFFER_THE_REST,
+};
+
 /*
  * Adds matches for those parts of a new text that have none yet (matches is empty at first; those of other old texts,
  * whose offsets the caller has told apart by old_base, stay as they are).  old_base is added to each old_off.  The result
  * depends on the texts and the matches alone, not on threads.
  * Errors: BLOCKZ_FAILED (no memory, interrupted); then matches is as it was.
  */
-enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
-				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault);
+enum blockz_status differ_match(const struct differ *differ, enum differ_pass pass, uint64_t old_base, const uint8_t *new,
+				size_t new_len, const struct blockz_work *work, struct matches *matches,
+				struct blockz_fault *fault);
 
 #endif
