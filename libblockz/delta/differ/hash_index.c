@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 enum {
-	CHAIN_MAX = 8, /* blocks of one hash that are looked at */
-	GAIN_MIN = 16,
+	CHAIN_MAX = 16,/* blocks of one hash that are looked at */
+	GAIN_MIN = 4,
 };
 
 /* Blocks are counted from 1; 0 ends a chain.  Those of one hash are linked by ascending offset. */
@@ -26,8 +26,7 @@ static inline uint64_t hash(const uint8_t *p)
 {
 	uint64_t h = load(p) * 0x9e3779b97f4a7c15u;
 	h = (h ^ h >> 29 ^ load(p + 8)) * 0xbf58476d1ce4e5b9u;
-	h = (h ^ h >> 29 ^ load(p + 16)) * 0x94d049bb133111ebu;
-	return (h ^ h >> 29 ^ load(p + 24)) * 0xff51afd7ed558ccdu;
+	return (h ^ h >> 32) * 0x94d049bb133111ebu;
 }
 
 static size_t block_count(size_t old_len)

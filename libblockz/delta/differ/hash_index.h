@@ -6,8 +6,8 @@
 #include "delta/differ/finder.h"
 
 enum {
-	HASH_BLOCK = 32, /* bytes hashed */
-	HASH_STEP = 16,  /* from one block to the next: runs of HASH_BLOCK + HASH_STEP - 1 bytes are always seen */
+	HASH_BLOCK = 16, /* bytes hashed */
+	HASH_STEP = 8,    /* from one block to the next: runs of HASH_BLOCK + HASH_STEP - 1 bytes are always seen */
 };
 
 struct hash_index;

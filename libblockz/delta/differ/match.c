@@ -7,7 +7,7 @@
 #include "base/checked.h"
 
 /* An extension ends where so many more bytes differ than are equal since it was best: what follows is found anew. */
-enum { DROP_MAX = 64 };
+enum { DROP_MAX = 16 };
 
 void matches_free(struct matches *matches)
 {

@@ -9,11 +9,11 @@
 
 enum {
 	PIECE = 1 << 20,   /* of the new text, worked on by one thread */
-	RESUME_RUN = 8,    /* equal bytes on the same diagonal that are taken without asking the finder */
+	RESUME_RUN = 24,   /* equal bytes on the same diagonal that are taken without asking the finder */
 	RESUME_MAX = 256,  /* how far ahead they are looked for */
 	TAKE_BACK = 64,    /* equal bytes that a match may take from the one before */
-	GAIN_LEAST = 16,   /* equal bytes beyond others that a match of its own must have */
-	HOLE_MAX = 16,     /* bytes between two matches on one diagonal that are taken into the match */
+	GAIN_LEAST = 24,   /* equal bytes beyond others that a match of its own must have */
+	HOLE_MAX = 64,     /* bytes between two matches on one diagonal that are taken into the match */
 };
 
 struct sweep {
