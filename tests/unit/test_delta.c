@@ -214,7 +214,9 @@ START_TEST(test_failing)
 			status = blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault);
 			if (status != BLOCKZ_OK) {
 				ck_assert_int_eq(status, BLOCKZ_FAILED);
-				ck_assert_msg(strstr(fault.text, strerror(EIO)) != NULL && (which == 2 || strncmp(fault.text, which == 0 ? "OLD" : "NEW", 3) == 0), "%s", fault.text);
+				ck_assert_msg(strstr(fault.text, strerror(EIO)) != NULL, "%s", fault.text);
+				ck_assert_msg(which == 2 || strncmp(fault.text, which == 0 ? "OLD" : "NEW", 3) == 0, "%s",
+					      fault.text);
 			}
 		}
 		ck_assert_uint_gt(n, 2);

@@ -287,7 +287,8 @@ static bool join(const struct sweep *sweep, const struct match *match, struct ma
 {
 	struct match *last = joined->count == 0 ? NULL : &joined->items[joined->count - 1];
 	if (last != NULL && match_diagonal(last) == match_diagonal(match) &&
-	    match->new_off - match_end(last) <= HOLE_MAX && last->old_off < sweep->texts->old_len && match->old_off < sweep->texts->old_len) {
+	    match->new_off - match_end(last) <= HOLE_MAX && last->old_off < sweep->texts->old_len &&
+	    match->old_off < sweep->texts->old_len) {
 		last->len = match_end(match) - last->new_off;
 		return true;
 	}
