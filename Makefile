@@ -4,6 +4,7 @@
 #:  make demo         install what is missing, build, and show the whole story on a small image
 #:  make check        install what is missing, build, and run all tests
 #:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
+#:  make bench-delta PAIRS=dir  measure deltas of old and new images against xdelta3, bsdiff and zstd
 #:  make bench-nbd IMAGE=path   measure the nbdkit plugin against nbdkit's filters and qemu-nbd
 #:  make fuzz         run each fuzz target for FUZZ_SECONDS (default 20); needs clang
 #:  make install      honours DESTDIR and PREFIX
@@ -74,7 +75,7 @@ UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
 MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 
-.PHONY: all help tools unit demo check bench bench-nbd fuzz install uninstall clean prepare
+.PHONY: all help tools unit demo check bench bench-delta bench-nbd fuzz install uninstall clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -150,6 +151,15 @@ check: prepare
 bench: all
 	@test -n "$(IMAGE)" || { echo "make bench IMAGE=path: the image to measure on" >&2; exit 2; }
 	@tests/bench/bench "$(abspath $(BUILD))" "$(IMAGE)"
+
+$(BUILD)/tests/bench/%.o: PKG_CFLAGS += -Itools
+
+$(BUILD)/recompress: $(BUILD)/tests/bench/recompress.o $(BUILD)/tools/common/lzo.o $(LIB_OBJ)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS)
+
+bench-delta: all $(BUILD)/recompress
+	@test -n "$(PAIRS)" || { echo "make bench-delta PAIRS=dir: folders with old.* and new.*" >&2; exit 2; }
+	@tests/bench/delta "$(abspath $(BUILD))" "$(PAIRS)"
 
 bench-nbd: all
 	@test -n "$(IMAGE)" || { echo "make bench-nbd IMAGE=path: the image to measure on" >&2; exit 2; }
