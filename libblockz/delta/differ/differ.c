@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Long equal runs are found by hashes, and stretched over what has changed in them.  Only what is left of the old text then
- * gets a suffix array, in which what is left of the new text is looked for.
+ * Long equal runs are found by hashes, and stretched over what has changed in them.  Only what is left of the old text
+ * then gets a suffix array, in which what is left of the new text is looked for.
  */
 #include "delta/differ/differ.h"
 

@@ -39,8 +39,8 @@ enum differ_pass {
 
 /*
  * Adds matches for those parts of a new text that have none yet (matches is empty at first; those of other old texts,
- * whose offsets the caller has told apart by old_base, stay as they are).  old_base is added to each old_off.  The result
- * depends on the texts and the matches alone, not on threads.
+ * whose offsets the caller has told apart by old_base, stay as they are).  old_base is added to each old_off.  The
+ * result depends on the texts and the matches alone, not on threads.
  * Errors: BLOCKZ_FAILED (no memory, interrupted); then matches is as it was.
  */
 enum blockz_status differ_match(const struct differ *differ, enum differ_pass pass, uint64_t old_base, const uint8_t *new,

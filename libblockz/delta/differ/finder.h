@@ -8,13 +8,13 @@
 struct finder {
 	const void *index;
 	/*
-	 * The offset in the old text of a run equal to what is in the new text at new_off, and its length up to new_end at
-	 * most; 0: none of min_len or more was found.  Of equals that one is best which is near old_hint.
+	 * The length of a run of the old text equal to the new text from new_off up to new_end at most, and where it is;
+	 * 0: none of min_len or more was found.  Of equally long ones that is best which is near old_hint.
 	 */
 	size_t (*find)(const void *index, const struct texts *texts, size_t new_off, size_t new_end, size_t old_hint,
 		       size_t *old_off_ret);
 	size_t min_len;
-	size_t min_gain; /* by so many bytes more must be equal than on the diagonal of the match before */
+	size_t min_gain; /* so many more bytes must be equal than are cheap on the diagonal before */
 };
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 enum {
-	CHAIN_MAX = 16,/* blocks of one hash that are looked at */
+	CHAIN_MAX = 32,/* blocks of one hash that are looked at */
 	GAIN_MIN = 4,
 };
 

@@ -26,17 +26,17 @@ bool matches_copy(const struct matches *matches, struct matches *copy_ret);
 
 /*
  * How many bytes behind (before) a match belong to it, of the len ones between it and the next: the length at which
- * equal bytes most outnumber the others.
+ * those that are equal, or differ as a field before does, most outnumber the others.
  */
 size_t match_extend_ahead(const struct texts *texts, size_t new_off, size_t diagonal, size_t len);
 size_t match_extend_behind(const struct texts *texts, size_t new_end, size_t diagonal, size_t len);
 
-/* Bytes that are equal on a diagonal. */
-size_t match_equal(const struct texts *texts, size_t new_off, size_t diagonal, size_t len);
+/* Of len bytes on a diagonal those that cost next to nothing in a diff stream; none beyond the old text. */
+size_t match_cheap(const struct texts *texts, size_t new_off, size_t diagonal, size_t len);
 
 /*
- * Where in [start, end), of which the first before bytes could be on the one diagonal and those behind on the other,
- * it is best to change: returns the bytes before the change.
+ * Where in [start, end), all of which could be on either diagonal, it is best to change from the one before to the one
+ * behind: the bytes before the change.
  */
 size_t match_best_split(const struct texts *texts, size_t start, size_t end, size_t before, size_t behind);
 

@@ -12,7 +12,7 @@ enum {
 	RESUME_RUN = 24,   /* equal bytes on the same diagonal that are taken without asking the finder */
 	RESUME_MAX = 256,  /* how far ahead they are looked for */
 	TAKE_BACK = 64,    /* equal bytes that a match may take from the one before */
-	GAIN_LEAST = 24,   /* equal bytes beyond others that a match of its own must have */
+	GAIN_LEAST = 28,   /* cheap bytes beyond others that a match of its own must have */
 	HOLE_MAX = 64,     /* bytes between two matches on one diagonal that are taken into the match */
 };
 
@@ -142,7 +142,7 @@ static bool weigh(struct scan *scan, size_t pos, size_t old_off, size_t len, siz
 	size_t diagonal = old_off - pos;
 	*pos_ret = pos + len;
 	if (scan->has_run && diagonal != scan->diagonal &&
-	    match_equal(texts, pos, scan->diagonal, len) + scan->sweep->finder->min_gain > len)
+	    match_cheap(texts, pos, scan->diagonal, len) + scan->sweep->finder->min_gain > len)
 		return true;
 	size_t start = scan->has_run && diagonal == scan->diagonal ? pos : take_back(scan, pos, diagonal);
 	return accept(scan, start, pos + len, diagonal);
@@ -158,8 +158,8 @@ static bool scan_gap(const struct sweep *sweep, const struct gap *gap, struct ma
 	size_t pos = gap->start;
 	while (pos < gap->end) {
 		size_t run_end = 0, resume = scan.has_run ? find_resumption(&scan, pos, &run_end) : gap->end;
-		size_t stop = resume, found_pos = pos, old_off = 0, len = 0;
-		for (; found_pos < stop && gap->end - found_pos >= finder->min_len && len == 0; found_pos++)
+		size_t found_pos = pos, old_off = 0, len = 0;
+		for (; found_pos < resume && gap->end - found_pos >= finder->min_len && len == 0; found_pos++)
 			len = finder->find(finder->index, sweep->texts, found_pos, gap->end, found_pos + scan.diagonal,
 					   &old_off);
 		if (len > 0) {
@@ -277,18 +277,18 @@ static enum blockz_status give(void *ctx, void *memory, void *thread, struct blo
 
 static bool is_worth_it(const struct texts *texts, const struct match *match)
 {
-	size_t len = (size_t)match->len;
-	return match->old_off >= texts->old_len ||
-	       2 * match_equal(texts, (size_t)match->new_off, match_diagonal(match), (size_t)min(len, 4 * GAIN_LEAST)) >=
-		       min(len, 4 * GAIN_LEAST) + GAIN_LEAST;
+	if (match->old_off >= texts->old_len)
+		return true;
+	size_t len = (size_t)min(match->len, 4 * GAIN_LEAST);
+	return 2 * match_cheap(texts, (size_t)match->new_off, match_diagonal(match), len) >= len + GAIN_LEAST;
 }
 
 static bool join(const struct sweep *sweep, const struct match *match, struct matches *joined)
 {
 	struct match *last = joined->count == 0 ? NULL : &joined->items[joined->count - 1];
-	if (last != NULL && match_diagonal(last) == match_diagonal(match) &&
-	    match->new_off - match_end(last) <= HOLE_MAX && last->old_off < sweep->texts->old_len &&
-	    match->old_off < sweep->texts->old_len) {
+	size_t old_len = sweep->texts->old_len;
+	if (last != NULL && last->old_off < old_len && match->old_off < old_len &&
+	    match_diagonal(last) == match_diagonal(match) && match->new_off - match_end(last) <= HOLE_MAX) {
 		last->len = match_end(match) - last->new_off;
 		return true;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two texts, and how far they are equal from given offsets on.  A diagonal is what is added to an offset in the new text
- * to get one in the old, modulo SIZE_MAX + 1.
+ * Two texts, and how far they are equal from given offsets on.  A diagonal is what is added to an offset in the new
+ * text to get one in the old, modulo SIZE_MAX + 1.
  */
 #ifndef DELTA_DIFFER_TEXTS_H
 #define DELTA_DIFFER_TEXTS_H
