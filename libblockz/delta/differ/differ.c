@@ -70,7 +70,8 @@ static int compare_old(const void *a, const void *b)
 /* The old text without the insides of matches, which are sorted by old_off for this. */
 static bool remaining_parts(const struct differ *differ, struct matches *matches, struct parts *parts)
 {
-	qsort(matches->items, matches->count, sizeof(*matches->items), compare_old);
+	if (matches->count > 0)
+		qsort(matches->items, matches->count, sizeof(*matches->items), compare_old);
 	size_t pos = 0;
 	for (size_t i = 0; i <= matches->count; i++) {
 		bool last = i == matches->count || matches->items[i].old_off >= differ->old_len;

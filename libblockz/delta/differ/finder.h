@@ -8,7 +8,7 @@
 struct finder {
 	const void *index;
 	/*
-	 * The length of a run of the old text equal to the new text from new_off up to new_end at most, and where it is;
+	 * The length of a run of the old text equal to the new text from new_off, up to new_end at most, and its place;
 	 * 0: none of min_len or more was found.  Of equally long ones that is best which is near old_hint.
 	 */
 	size_t (*find)(const void *index, const struct texts *texts, size_t new_off, size_t new_end, size_t old_hint,
