@@ -16,7 +16,10 @@
  * A run of equal bytes within a match becomes an op of its own from this length on; a shorter one costs less as zeros
  * among differences.
  */
-enum { COPY_MIN = 512, PRICE_LEVEL = 3, PRICE_OF_OP = 2, PACKED_ITEM_MAX = 1 << 20 };
+enum { COPY_MIN = 256, PRICE_LEVEL = 3, PRICE_OF_OP = 2, PACKED_ITEM_MAX = 1 << 20 };
+
+/* So that a section that keeps to its cost keeps to its blocks. */
+enum { BLOCK_COST = PATCH_SECTION_COST_MAX / PATCH_SECTION_BLOCKS_MAX };
 
 /* A block that was demoted after the text was laid out still has its span there. */
 static void leave_block(const struct items *items, struct items_walk *walk)
@@ -295,6 +298,8 @@ enum blockz_status script_make(struct scripter *scripter, const struct item *ite
 			status = script_open(scripter, plain, &items->new_text->spans[item->span], script, fault);
 	}
 	script->cost += script->lens[OP_EXTRA] + script->lens[OP_PACKED] + 4 * script->op_count;
+	if (item->fate == FATE_OPEN && item->block != TEXT_NO_BLOCK)
+		script->cost += BLOCK_COST;
 	return status == BLOCKZ_OK && !ok ? fault_nomem(fault) : status;
 }
 

@@ -55,7 +55,7 @@ struct script {
 	uint64_t stream_len;
 	struct buffer bytes[OP_COUNT]; /* of ADD, EXTRA and PACKED ops, each behind the other */
 	size_t lens[OP_COUNT];
-	size_t cost; /* as patch_write_section() counts it */
+	size_t cost; /* as patch_write_sections() counts it, and something for a block */
 };
 
 void script_free(struct script *script);

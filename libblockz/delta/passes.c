@@ -12,7 +12,11 @@
 
 enum {
 	PAYS_BELOW = 90,            /* of 100 of a block's encoded bytes */
-	SECTION_DIFF_MAX = 64 << 20, /* differences are mostly zeros, which the cost does not count */
+	/*
+	 * Differences are mostly zeros, which the cost does not count.  Twice what a stream's dictionary holds: shorter
+	 * sections would cost bytes, longer ones keep threads waiting for the one that codes the differences.
+	 */
+	SECTION_DIFF_MAX = 2 * PATCH_DICTIONARY_MAX,
 };
 
 struct pass {
@@ -26,8 +30,9 @@ struct pass {
 	/* Writing; no writer: measuring. */
 	const struct patch_names *names;
 	struct patch_writer *writer;
-	struct section section;
-	size_t room[OP_COUNT]; /* of the section's bytes */
+	struct section sections[PATCH_SECTIONS_AT_ONCE];
+	size_t rooms[PATCH_SECTIONS_AT_ONCE][OP_COUNT]; /* of the sections' bytes */
+	size_t at; /* the section that is being filled */
 	size_t cost;
 	uint64_t verbatim; /* bytes of the stream since the last block */
 };
@@ -95,16 +100,30 @@ static void measure(struct pass *pass, const struct pass_job *job)
 		selection_demote(pass->selection, job->item.block);
 }
 
+/* All sections that have something in them. */
 static enum blockz_status flush(struct pass *pass, struct blockz_fault *fault)
 {
-	struct section *section = &pass->section;
-	enum blockz_status status = section->op_count == 0 ? BLOCKZ_OK : patch_write_section(pass->writer, section, fault);
-	section->op_count = section->block_count = 0;
-	section->stream_len = 0;
-	section->diff_len = section->extra_len = section->packed_len = 0;
+	size_t count = pass->at + (pass->sections[pass->at].op_count > 0);
+	enum blockz_status status = patch_write_sections(pass->writer, pass->sections, count, fault);
+	for (size_t i = 0; i < count; i++) {
+		struct section *section = &pass->sections[i];
+		section->op_count = section->block_count = 0;
+		section->stream_len = 0;
+		section->diff_len = section->extra_len = section->packed_len = 0;
+	}
+	pass->at = 0;
+	return status;
+}
+
+/* The section is full. */
+static enum blockz_status next_section(struct pass *pass, struct blockz_fault *fault)
+{
 	pass->cost = 0;
 	pass->verbatim = 0;
-	return status;
+	if (pass->at + 1 == PATCH_SECTIONS_AT_ONCE)
+		return flush(pass, fault);
+	pass->at++;
+	return BLOCKZ_OK;
 }
 
 static bool append_bytes(uint8_t **bytes, size_t *len, size_t *room, const uint8_t *more, size_t more_len)
@@ -137,13 +156,14 @@ static bool append_op(struct pass *pass, struct op op)
 {
 	if (op.kind == OP_COPY || op.kind == OP_ADD)
 		op.old_off = final_place(pass, op.old_off);
-	return ops_append(&pass->section.ops, &pass->section.op_count, op, pass->items->old->blocks.size);
+	struct section *section = &pass->sections[pass->at];
+	return ops_append(&section->ops, &section->op_count, op, pass->items->old->blocks.size);
 }
 
 /* A block for the client to encode. */
 static bool append_block(struct pass *pass, const struct item *item)
 {
-	struct section *section = &pass->section;
+	struct section *section = &pass->sections[pass->at];
 	const struct block *block = &pass->items->new->blocks.items[item->block];
 	uint8_t candidate = pass->items->selection->blocks[item->block].candidate;
 	struct patch_new_block *blocks = array_room(section->blocks, section->block_count, sizeof(*blocks));
@@ -160,24 +180,26 @@ static bool append_block(struct pass *pass, const struct item *item)
 
 static enum blockz_status append(struct pass *pass, const struct pass_job *job, struct blockz_fault *fault)
 {
-	struct section *section = &pass->section;
 	const struct script *script = &job->script;
 	const struct item *item = &job->item;
-	enum blockz_status status = BLOCKZ_OK;
-	if (pass->cost + script->cost > PATCH_SECTION_COST_MAX ||
-	    section->diff_len + script->lens[OP_ADD] > SECTION_DIFF_MAX)
-		status = flush(pass, fault);
-	if (status != BLOCKZ_OK)
-		return status;
+	if (pass->sections[pass->at].op_count > 0 &&
+	    (pass->cost + script->cost > PATCH_SECTION_COST_MAX ||
+	     pass->sections[pass->at].diff_len + script->lens[OP_ADD] > SECTION_DIFF_MAX)) {
+		enum blockz_status status = next_section(pass, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
+	struct section *section = &pass->sections[pass->at];
+	size_t *room = pass->rooms[pass->at];
 	bool ok = true;
 	for (size_t i = 0; i < script->op_count && ok; i++)
 		ok = append_op(pass, script->ops[i]);
 	ok = ok &&
-	     append_bytes(&section->diff, &section->diff_len, &pass->room[OP_ADD], script->bytes[OP_ADD].bytes,
+	     append_bytes(&section->diff, &section->diff_len, &room[OP_ADD], script->bytes[OP_ADD].bytes,
 			  script->lens[OP_ADD]) &&
-	     append_bytes(&section->extra, &section->extra_len, &pass->room[OP_EXTRA], script->bytes[OP_EXTRA].bytes,
+	     append_bytes(&section->extra, &section->extra_len, &room[OP_EXTRA], script->bytes[OP_EXTRA].bytes,
 			  script->lens[OP_EXTRA]) &&
-	     append_bytes(&section->packed, &section->packed_len, &pass->room[OP_PACKED],
+	     append_bytes(&section->packed, &section->packed_len, &room[OP_PACKED],
 			  script->bytes[OP_PACKED].bytes, script->lens[OP_PACKED]);
 	if (is_open_block(item) && pass->items->selection->blocks[item->block].candidate != PROVE_NONE)
 		ok = ok && append_block(pass, item);
@@ -228,6 +250,7 @@ enum blockz_status pass_write(const struct items *items, const struct patch_name
 	enum blockz_status status = run(&pass, fault);
 	if (status == BLOCKZ_OK)
 		status = flush(&pass, fault);
-	section_free(&pass.section);
+	for (size_t i = 0; i < PATCH_SECTIONS_AT_ONCE; i++)
+		section_free(&pass.sections[i]);
 	return status;
 }

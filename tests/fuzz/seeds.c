@@ -275,7 +275,7 @@ static void seed_merge_input(const struct patch_head *head, const struct patch_o
 	struct blockz_sink sink = bytes_sink(&patch);
 	struct patch_writer *writer = NULL;
 	assert(patch_writer_new(&sink, head, blocks, 1, &writer, NULL) == BLOCKZ_OK);
-	assert(patch_write_section(writer, section, NULL) == BLOCKZ_OK);
+	assert(patch_write_sections(writer, section, 1, NULL) == BLOCKZ_OK);
 	assert(patch_write_end(writer, NULL) == BLOCKZ_OK);
 	patch_writer_free(writer);
 	bytes_append(&patch, old->data, old->len);

@@ -158,7 +158,7 @@ static void finish(struct scene *scene, struct section *sections, size_t count)
 	sha256(scene->new, scene->head.new_sha256);
 	ck_assert_int_eq(patch_writer_new(&sink, &scene->head, &scene->old_blocks, 1, &scene->writer, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < count; i++)
-		ck_assert_int_eq(patch_write_section(scene->writer, &sections[i], NULL), BLOCKZ_OK);
+		ck_assert_int_eq(patch_write_sections(scene->writer, &sections[i], 1, NULL), BLOCKZ_OK);
 	ck_assert_int_eq(patch_write_end(scene->writer, NULL), BLOCKZ_OK);
 	patch_writer_free(scene->writer);
 	codec_contexts_free(&scene->contexts);

@@ -124,7 +124,7 @@ static struct bytes write_script(const struct script *script, unsigned threads)
 	struct patch_writer *writer = NULL;
 	ck_assert_int_eq(patch_writer_new(&sink, &script->head, &script->old, threads, &writer, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < script->section_count; i++)
-		ck_assert_int_eq(patch_write_section(writer, &script->sections[i], NULL), BLOCKZ_OK);
+		ck_assert_int_eq(patch_write_sections(writer, &script->sections[i], 1, NULL), BLOCKZ_OK);
 	ck_assert_int_eq(patch_write_end(writer, NULL), BLOCKZ_OK);
 	ck_assert_uint_eq(patch_writer_len(writer), growing.bytes.len);
 	patch_writer_free(writer);

@@ -19,7 +19,7 @@ enum {
 	PATCH_ENCODERS_MAX = 64,
 	PATCH_OLD_BLOCKS_MAX = 1 << 20,
 	PATCH_DICTIONARY_MAX = 8 << 20, /* of the streams' compression: what a client must hold of each */
-	PATCH_SECTION_COST_MAX = 12 << 20, /* see patch_write_section() */
+	PATCH_SECTION_COST_MAX = 12 << 20, /* see patch_write_sections() */
 	PATCH_SECTION_OPS_MAX = PATCH_SECTION_COST_MAX / 4,
 	PATCH_SECTION_BLOCKS_MAX = 1 << 20,
 	PATCH_SECTION_PACKED_MAX = 24 << 20, /* bytes of a section in the patch; follows from the cost, and is checked */

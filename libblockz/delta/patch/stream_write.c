@@ -48,7 +48,7 @@ static enum blockz_status encode_lzma2(const struct way *way, size_t dictionary,
 {
 	lzma_options_lzma options = {
 		.dict_size = (uint32_t)dictionary, .lc = way->lc, .lp = way->lp, .pb = way->pb,
-		.mode = LZMA_MODE_NORMAL, .nice_len = 273, .mf = LZMA_MF_BT4, .depth = 512,
+		.mode = LZMA_MODE_NORMAL, .nice_len = 273, .mf = LZMA_MF_BT4, .depth = 64,
 	};
 	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
 	size_t len = 0;
@@ -201,8 +201,8 @@ static const struct way *best_way(const struct attempt *attempts)
 static enum blockz_status choose(struct stream *streams, size_t count, unsigned threads, const struct way **chosen,
 				 struct blockz_fault *fault)
 {
-	uint8_t *samples[STREAM_COUNT_MAX] = { NULL };
-	struct attempt items[STREAM_COUNT_MAX * WAYS];
+	uint8_t *samples[STREAMS_AT_ONCE_MAX] = { NULL };
+	struct attempt items[STREAMS_AT_ONCE_MAX * WAYS];
 	struct attempts attempts = { .items = items };
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
@@ -234,8 +234,8 @@ static enum blockz_status choose(struct stream *streams, size_t count, unsigned 
 
 enum blockz_status streams_encode(struct stream *streams, size_t count, unsigned threads, struct blockz_fault *fault)
 {
-	const struct way *chosen[STREAM_COUNT_MAX];
-	struct attempt items[STREAM_COUNT_MAX];
+	const struct way *chosen[STREAMS_AT_ONCE_MAX];
+	struct attempt items[STREAMS_AT_ONCE_MAX];
 	struct attempts attempts = { .items = items, .keep = true };
 	enum blockz_status status = choose(streams, count, threads, chosen, fault);
 	if (status != BLOCKZ_OK)

@@ -3,7 +3,10 @@
 #ifndef DELTA_PATCH_STREAM_WRITE_H
 #define DELTA_PATCH_STREAM_WRITE_H
 
-#include "blockz.h"
+#include "delta/patch/layout.h"
+#include "delta/patch/write.h"
+
+enum { STREAMS_AT_ONCE_MAX = PATCH_SECTIONS_AT_ONCE * STREAM_COUNT_MAX };
 
 struct stream {
 	const uint8_t *plain;

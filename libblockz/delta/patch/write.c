@@ -122,19 +122,11 @@ static enum blockz_status put_streams(struct patch_writer *writer, struct record
 	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
 }
 
-/* Codes the streams, and appends the record that ends with them. */
-static enum blockz_status put_record(struct patch_writer *writer, struct record *record, struct stream *streams,
-				     size_t count, struct blockz_fault *fault)
+static void choose_dictionaries(struct stream *streams, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		streams[i].dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? PATCH_DICTIONARY_MAX
 										    : STREAM_DICTIONARY_MAX;
-	enum blockz_status status = streams_encode(streams, count, writer->threads, fault);
-	if (status == BLOCKZ_OK)
-		status = put_streams(writer, record, streams, count, fault);
-	for (size_t i = 0; i < count; i++)
-		free(streams[i].coded);
-	return status;
 }
 
 /* ---- Head ---- */
@@ -223,8 +215,13 @@ static enum blockz_status put_old_blocks(struct patch_writer *writer, const stru
 		streams[i] = (struct stream){ .plain = columns[i].bytes, .plain_len = columns[i].len };
 	record_start(&record, RECORD_OLD);
 	record_varint(&record, blocks->count);
+	choose_dictionaries(streams, OLD_STREAM_COUNT);
 	if (status == BLOCKZ_OK)
-		status = put_record(writer, &record, streams, OLD_STREAM_COUNT, fault);
+		status = streams_encode(streams, OLD_STREAM_COUNT, writer->threads, fault);
+	if (status == BLOCKZ_OK)
+		status = put_streams(writer, &record, streams, OLD_STREAM_COUNT, fault);
+	for (size_t i = 0; i < OLD_STREAM_COUNT; i++)
+		free(streams[i].coded);
 	columns_free(columns, OLD_STREAM_COUNT);
 	return status;
 }
@@ -289,32 +286,60 @@ static bool fill_op_columns(struct column *columns, const struct section *sectio
 	return good;
 }
 
-enum blockz_status patch_write_section(struct patch_writer *writer, const struct section *section,
-				       struct blockz_fault *fault)
+/* A section on its way, and where its streams are among those of all. */
+struct writing {
+	struct column columns[SECTION_DIFF];
+	struct stream *streams; /* SECTION_STREAM_COUNT */
+};
+
+static bool fill_streams(struct writing *writing, const struct section *section)
 {
-	struct column columns[SECTION_DIFF] = { { 0 } };
-	struct stream streams[SECTION_STREAM_COUNT] = {
-		[SECTION_DIFF] = { .plain = section->diff, .plain_len = section->diff_len },
-		[SECTION_EXTRA] = { .plain = section->extra, .plain_len = section->extra_len },
-		[SECTION_PACKED] = { .plain = section->packed, .plain_len = section->packed_len },
-	};
-	struct record record;
-	enum blockz_status status = BLOCKZ_OK;
 	assert(section->op_count <= PATCH_SECTION_OPS_MAX && section->block_count <= PATCH_SECTION_BLOCKS_MAX);
-	if (!fill_block_columns(columns, section) || !fill_op_columns(columns, section))
-		status = fault_nomem(fault);
+	bool good = fill_block_columns(writing->columns, section) && fill_op_columns(writing->columns, section);
+	struct stream *streams = writing->streams;
 	for (size_t i = 0; i < SECTION_DIFF; i++)
-		streams[i] = (struct stream){ .plain = columns[i].bytes, .plain_len = columns[i].len };
+		streams[i] = (struct stream){ .plain = writing->columns[i].bytes, .plain_len = writing->columns[i].len };
+	streams[SECTION_DIFF] = (struct stream){ .plain = section->diff, .plain_len = section->diff_len };
+	streams[SECTION_EXTRA] = (struct stream){ .plain = section->extra, .plain_len = section->extra_len };
+	streams[SECTION_PACKED] = (struct stream){ .plain = section->packed, .plain_len = section->packed_len };
+	choose_dictionaries(streams, SECTION_STREAM_COUNT);
+	return good;
+}
+
+static enum blockz_status put_section(struct patch_writer *writer, const struct section *section,
+				      const struct stream *streams, struct blockz_fault *fault)
+{
+	struct record record;
 	record_start(&record, RECORD_SECTION);
 	record_varint(&record, section->stream_len);
 	record_varint(&record, section->op_count);
 	record_varint(&record, section->block_count);
-	if (status == BLOCKZ_OK)
-		status = put_record(writer, &record, streams, SECTION_STREAM_COUNT, fault);
-	columns_free(columns, SECTION_DIFF);
 	writer->sections++;
 	writer->ops += section->op_count;
 	writer->blocks += section->block_count;
+	return put_streams(writer, &record, streams, SECTION_STREAM_COUNT, fault);
+}
+
+enum blockz_status patch_write_sections(struct patch_writer *writer, const struct section *sections, size_t count,
+					struct blockz_fault *fault)
+{
+	struct writing writings[PATCH_SECTIONS_AT_ONCE];
+	struct stream streams[PATCH_SECTIONS_AT_ONCE * SECTION_STREAM_COUNT] = { { 0 } };
+	bool good = true;
+	assert(count <= PATCH_SECTIONS_AT_ONCE);
+	memset(writings, 0, sizeof(writings));
+	for (size_t i = 0; i < count; i++) {
+		writings[i].streams = streams + i * SECTION_STREAM_COUNT;
+		good = good && fill_streams(&writings[i], &sections[i]);
+	}
+	enum blockz_status status = good ? streams_encode(streams, count * SECTION_STREAM_COUNT, writer->threads, fault)
+					 : fault_nomem(fault);
+	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++)
+		status = put_section(writer, &sections[i], writings[i].streams, fault);
+	for (size_t i = 0; i < count * SECTION_STREAM_COUNT; i++)
+		free(streams[i].coded);
+	for (size_t i = 0; i < count; i++)
+		columns_free(writings[i].columns, SECTION_DIFF);
 	return status;
 }
 
