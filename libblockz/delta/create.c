@@ -75,7 +75,7 @@ static enum blockz_status list_blocks(const struct image *old, const bool *wante
 	for (size_t i = 0; i < old->blocks.count; i++) {
 		const struct block *block = &old->blocks.items[i];
 		(*places)[i] = place;
-		if (!wanted[i])
+		if (!wanted[i] || block->is_plain)
 			continue;
 		list->items[list->count++] = (struct patch_old_block){
 			.file_off = block->file_off, .plain_len = block->plain_len,
@@ -302,10 +302,13 @@ static void fill_result(const struct creation *creation, uint64_t patch_size, st
 	uint64_t encode_ns = 0;
 	*result = (struct blockz_delta_result){
 		.old_size = creation->head.old_size, .new_size = creation->head.new_size, .patch_size = patch_size,
-		.blocks = blocks->count, .windows = creation->windows,
+		.windows = creation->windows,
 	};
 	for (size_t i = 0; i < blocks->count; i++) {
 		const struct selected *selected = &creation->selection.blocks[i];
+		if (blocks->items[i].is_plain)
+			continue;
+		result->blocks++;
 		result->blocks_equal += selected->fate == FATE_EQUAL;
 		result->blocks_packed += selected->fate == FATE_PACKED;
 		result->blocks_unproved += selected->unproved;

@@ -11,7 +11,12 @@
 #include "io/access.h"
 #include "parallel/pool.h"
 
-enum { READ_LEN = 1 << 20 };
+enum {
+	READ_LEN = 1 << 20,
+	/* Plain bytes are compared in blocks of this length, at multiples of it; in longer ones where there would be too many. */
+	PLAIN_LEN = 64 << 10,
+	PLAIN_BLOCKS_MAX = 1 << 20,
+};
 
 void image_free(struct image *image)
 {
@@ -59,6 +64,37 @@ static enum blockz_status hash_image(struct image *image, EVP_MD_CTX *sha256, XX
 	return EVP_DigestFinal_ex(sha256, image->sha256, NULL) == 1 ? BLOCKZ_OK : fault_nomem(fault);
 }
 
+/* Adds the whole plain blocks within [start, end). */
+static bool add_plain(struct blocks *blocks, uint64_t start, uint64_t end, uint32_t len)
+{
+	bool ok = true;
+	start += (len - start % len) % len;
+	for (; ok && start < end && end - start >= len; start += len)
+		ok = blocks_append(blocks, &(struct block){ .file_off = start, .file_len = len, .plain_len = len,
+							    .codec = CODEC_STORED, .is_plain = true });
+	return ok;
+}
+
+/* What is between blocks is cut into blocks as well, so that what is equal there is found as fast. */
+static bool split_plain(struct blocks *blocks)
+{
+	const struct blocks before = *blocks;
+	uint64_t pos = 0;
+	uint32_t len = PLAIN_LEN;
+	while (len < CODEC_BLOCK_MAX && blocks->size / len > PLAIN_BLOCKS_MAX)
+		len *= 2;
+	blocks->items = NULL;
+	blocks->count = 0;
+	bool ok = true;
+	for (size_t i = 0; i < before.count && ok; i++) {
+		ok = add_plain(blocks, pos, before.items[i].file_off, len) && blocks_append(blocks, &before.items[i]);
+		pos = before.items[i].file_off + before.items[i].file_len;
+	}
+	ok = ok && add_plain(blocks, pos, blocks->size, len);
+	free(before.items);
+	return ok;
+}
+
 /* What containers say names no file. */
 static enum blockz_status say_which(const struct image *image, enum blockz_status status, struct blockz_fault *fault)
 {
@@ -77,6 +113,8 @@ static enum blockz_status image_read(struct image *image, bool is_new, const str
 	if (is_new)
 		image->blocks.size = image->file.size;
 	image->file.size = image->blocks.size;
+	if (!split_plain(&image->blocks))
+		return fault_nomem(fault);
 	image->hashes = calloc(image->blocks.count + 1, sizeof(*image->hashes));
 	EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
 	XXH3_state_t *state = XXH3_createState();
@@ -194,23 +232,37 @@ void block_index_free(struct block_index *index)
 	free(index);
 }
 
-uint32_t block_index_find(const struct block_index *index, const struct image *image, size_t block)
+/* The first of the sorted whose hash, and then whose place in the file, is not less. */
+static size_t lower_bound(const struct block_index *index, const struct block_hash *hash, uint64_t file_off)
 {
-	const struct block *wanted = &image->blocks.items[block];
 	size_t low = 0, high = index->count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (compare_hashes(&index->image->hashes[index->sorted[middle]], &image->hashes[block]) < 0)
+		uint32_t at = index->sorted[middle];
+		int order = compare_hashes(&index->image->hashes[at], hash);
+		if (order < 0 || (order == 0 && index->image->blocks.items[at].file_off < file_off))
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low == index->count)
-		return UINT32_MAX;
-	uint32_t found = index->sorted[low];
-	const struct block *other = &index->image->blocks.items[found];
-	bool is_equal = compare_hashes(&index->image->hashes[found], &image->hashes[block]) == 0 &&
-			other->file_len == wanted->file_len && other->plain_len == wanted->plain_len &&
-			other->codec == wanted->codec;
-	return is_equal ? found : UINT32_MAX;
+	return low;
+}
+
+static bool is_same(const struct block_index *index, size_t sorted, const struct image *image, size_t block)
+{
+	if (sorted == index->count)
+		return false;
+	uint32_t at = index->sorted[sorted];
+	const struct block *found = &index->image->blocks.items[at], *wanted = &image->blocks.items[block];
+	return compare_hashes(&index->image->hashes[at], &image->hashes[block]) == 0 &&
+	       found->file_len == wanted->file_len && found->plain_len == wanted->plain_len &&
+	       found->codec == wanted->codec;
+}
+
+uint32_t block_index_find(const struct block_index *index, const struct image *image, size_t block)
+{
+	size_t at = lower_bound(index, &image->hashes[block], image->blocks.items[block].file_off);
+	if (!is_same(index, at, image, block))
+		at = lower_bound(index, &image->hashes[block], 0);
+	return is_same(index, at, image, block) ? index->sorted[at] : UINT32_MAX;
 }

@@ -24,7 +24,8 @@ enum blockz_status images_read(struct image images[2], const struct blockz_sourc
 void image_free(struct image *image);
 
 /*
- * The index of a block of `in` that is byte for byte block `index` of image, by size, codec and hash; or UINT32_MAX.  The
+ * The index of a block that is byte for byte block `block` of image, by size, codec and hash; or UINT32_MAX.  Of several the
+ * one at the same place in the file, or behind it, so that what is copied goes on where it ended.  The
  * hash is no proof against somebody who makes collisions; a patch is believed when it was applied.
  */
 struct block_index;

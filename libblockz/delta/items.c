@@ -194,7 +194,8 @@ static uint64_t place_of(const struct items *items, uint64_t text_off, uint64_t 
 	const struct text_span *span = &items->old_text->spans[text_find(items->old_text, text_off)];
 	uint64_t within = text_off - span->text_off;
 	*together_ret = span->len - within;
-	return (span->block == TEXT_NO_BLOCK ? span->file_off : items->places[span->block]) + within;
+	bool is_plain = span->block == TEXT_NO_BLOCK || items->old->blocks.items[span->block].is_plain;
+	return (is_plain ? span->file_off : items->places[span->block]) + within;
 }
 
 /* The first match that ends behind a text offset. */

@@ -60,7 +60,7 @@ static void limit_wanted(struct selection *selection, const struct image *old)
 	for (size_t i = 0; i < old->blocks.count; i++) {
 		if (count >= PATCH_OLD_BLOCKS_MAX)
 			selection->old_wanted[i] = false;
-		count += selection->old_wanted[i];
+		count += selection->old_wanted[i] && !old->blocks.items[i].is_plain;
 	}
 }
 
@@ -103,6 +103,7 @@ static void keep_stored(struct selection *selection, const struct blocks *blocks
 
 struct looking {
 	struct selection *selection;
+	const struct blocks *new_blocks;
 	struct coverage *coverage;
 };
 
@@ -118,7 +119,9 @@ static void look_at_old(void *ctx, size_t block, const uint8_t *plain, size_t le
 static void look_at_new(void *ctx, size_t block, const uint8_t *plain, size_t len)
 {
 	const struct looking *looking = ctx;
-	if (plain == NULL || coverage_of(looking->coverage, plain, len) < coverage_min)
+	/* What is not compressed comes smaller among what is new than among what is packed. */
+	bool is_stored = looking->new_blocks->items[block].codec == CODEC_STORED;
+	if (plain == NULL || (!is_stored && coverage_of(looking->coverage, plain, len) < coverage_min))
 		selection_demote(looking->selection, block);
 }
 
@@ -136,7 +139,7 @@ static enum blockz_status find_covered(struct selection *selection, const struct
 {
 	uint64_t old_len = plain_len(&old->blocks, selection->old_wanted);
 	uint64_t new_len = plain_len(&new->blocks, selection->open);
-	struct looking looking = { selection, coverage_new(old_len) };
+	struct looking looking = { selection, &new->blocks, coverage_new(old_len) };
 	if (looking.coverage == NULL)
 		return fault_nomem(fault);
 	struct blockz_work work = stages_next(stages, STAGE_LOOK_OLD, old_len);

@@ -111,8 +111,8 @@ START_TEST(blocks_beyond_8_gib)
 	ck_assert_str_eq(blocks.container, "squashfs gzip 4K");
 	ck_assert_uint_eq(blocks.count, 3 + 2);
 	static const struct block expected[] = {
-		{ 0, BLOCK, BLOCK, CODEC_STORED, false }, { BLOCK, 100, BLOCK, CODEC_ZLIB, false },
-		{ BLOCK + 100, 7, 7, CODEC_STORED, false },
+		{ 0, BLOCK, BLOCK, CODEC_STORED, false, false }, { BLOCK, 100, BLOCK, CODEC_ZLIB, false, false },
+		{ BLOCK + 100, 7, 7, CODEC_STORED, false, false },
 	};
 	for (size_t i = 0; i < 3; i++) {
 		ck_assert_uint_eq(blocks.items[i].file_off, start + expected[i].file_off);

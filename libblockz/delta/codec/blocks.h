@@ -14,6 +14,7 @@ struct block {
 	uint32_t plain_len; /* decoded; both > 0 and <= CODEC_BLOCK_MAX */
 	uint8_t codec;      /* enum codec_id */
 	bool is_metadata;   /* of the container, not content */
+	bool is_plain;      /* no block of the container, but a part of what is between them; CODEC_STORED */
 };
 
 struct blocks {
