@@ -16,6 +16,7 @@
 #include "common/json.h"
 #include "common/lzo.h"
 #include "common/output.h"
+#include "common/patch_report.h"
 #include "common/size.h"
 #include "common/squashdelta.h"
 
@@ -66,8 +67,6 @@ struct job {
 	struct blockz_delta_result result;
 	struct squashdelta_result squashdelta;
 	struct blockz_patch_info head;
-	bool has_summary;
-	struct blockz_patch_summary summary;
 	struct blockz_fault fault;
 };
 
@@ -267,32 +266,10 @@ static enum blockz_status prove_patch(struct job *job)
 
 /* ---- What is said at the end */
 
-static json_t *image_json(uint64_t size, const uint8_t sha256[32], const char *container)
-{
-	char hex[DIGEST_HEX];
-	for (size_t i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
-	return json_pack("{s:o,s:s,s:o}", "size", json_bytes(size), "sha256", hex, "container", json_text(container));
-}
-
-/* What the head of the patch says. */
-static json_t *head_json(const struct job *job, uint64_t size)
-{
-	const struct blockz_patch_info *head = &job->head;
-	json_t *encoders = json_object();
-	for (size_t i = 0; i < head->encoder_count && encoders != NULL; i++)
-		encoders_add(encoders, &head->encoders[i]);
-	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "path",
-			 is_stream(job->patch_path) ? json_null() : json_text(job->patch_path), "size", json_bytes(size),
-			 "old", image_json(head->old_size, head->old_sha256, head->old_container), "new",
-			 image_json(head->new_size, head->new_sha256, head->new_container), "note", json_text(head->note),
-			 "encoders", encoders);
-}
-
 static enum blockz_status print_report(const struct job *job, const char *sha256, struct blockz_fault *fault)
 {
 	const struct blockz_delta_result *result = &job->result;
-	json_t *object = head_json(job, result->patch_size);
+	json_t *object = patch_report_json(job->patch_path, result->patch_size, &job->head);
 	json_object_set_new(object, "sha256", json_string(sha256));
 	json_object_set_new(object, "blocks",
 			    json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "all", json_bytes(result->blocks), "equal",
@@ -398,136 +375,11 @@ static enum blockz_status create(struct job *job)
 	return status == BLOCKZ_OK ? report_any(job) : status;
 }
 
-/* ---- --info */
-
-static void print_image(const char *label, uint64_t size, const uint8_t sha256[32], const char *container)
-{
-	char human[32];
-	size_human(human, sizeof(human), size);
-	printf("%-8s %" PRIu64 " bytes (%s), ", label, size, human);
-	put_escaped(stdout, container);
-	printf("\n%-8s SHA-256 ", "");
-	for (size_t i = 0; i < 32; i++)
-		printf("%02x", sha256[i]);
-	putchar('\n');
-}
-
-static void print_head(const struct job *job)
-{
-	const struct blockz_patch_info *head = &job->head;
-	print_image("OLD", head->old_size, head->old_sha256, head->old_container);
-	print_image("NEW", head->new_size, head->new_sha256, head->new_container);
-	if (head->note[0] != '\0') {
-		printf("%-8s ", "note");
-		put_escaped(stdout, head->note);
-		putchar('\n');
-	}
-	if (head->encoder_count == 0)
-		printf("%-8s none\n", "encoders");
-	for (size_t i = 0; i < head->encoder_count; i++) {
-		char hex[ENCODERS_HEX];
-		encoders_hex(&head->encoders[i], hex);
-		printf("%-8s %s ", i == 0 ? "encoders" : "", hex);
-		put_escaped(stdout, head->encoders[i].name);
-		putchar('\n');
-	}
-}
-
-static void print_ops(const char *label, const char *name, const struct blockz_patch_ops *ops)
-{
-	char bytes[32];
-	size_human(bytes, sizeof(bytes), ops->bytes);
-	printf("%-8s %-8s %10" PRIu64 " times %12s\n", label, name, ops->count, bytes);
-}
-
-/* What the patch consists of. */
-static void print_summary(const struct blockz_patch_summary *summary)
-{
-	char plain[32], coded[32];
-	size_human(plain, sizeof(plain), summary->blocks_plain);
-	size_human(coded, sizeof(coded), summary->blocks_coded);
-	printf("%-8s %" PRIu64 " of OLD are decompressed, %" PRIu64 " of NEW compressed again, %s to %s\n", "blocks",
-	       summary->old_blocks, summary->blocks, plain, coded);
-	print_ops("NEW", "copied", &summary->copy);
-	print_ops("", "changed", &summary->add);
-	print_ops("", "new", &summary->extra);
-	print_ops("", "packed", &summary->packed);
-	const char *label = "streams";
-	for (size_t i = 0; i < summary->part_count; i++) {
-		const struct blockz_patch_part *part = &summary->parts[i];
-		if (part->plain == 0)
-			continue;
-		size_human(plain, sizeof(plain), part->plain);
-		size_human(coded, sizeof(coded), part->coded);
-		printf("%-8s %-20s %10s of %10s\n", label, part->name, coded, plain);
-		label = "";
-	}
-}
-
-static json_t *ops_json(const struct blockz_patch_ops *ops)
-{
-	return json_pack("{s:o,s:o}", "count", json_bytes(ops->count), "bytes", json_bytes(ops->bytes));
-}
-
-static enum blockz_status print_info_json(struct job *job, uint64_t size)
-{
-	const struct blockz_patch_summary *summary = &job->summary;
-	json_t *object = head_json(job, size), *streams = json_object();
-	for (size_t i = 0; i < summary->part_count; i++)
-		json_object_set_new(streams, summary->parts[i].name,
-				    json_pack("{s:o,s:o}", "coded", json_bytes(summary->parts[i].coded), "plain",
-					      json_bytes(summary->parts[i].plain)));
-	if (job->has_summary) {
-		json_object_set_new(object, "old_blocks", json_bytes(summary->old_blocks));
-		json_object_set_new(object, "encoded", json_pack("{s:o,s:o,s:o}", "blocks", json_bytes(summary->blocks),
-								 "plain", json_bytes(summary->blocks_plain), "coded",
-								 json_bytes(summary->blocks_coded)));
-		json_object_set_new(object, "ops", json_pack("{s:o,s:o,s:o,s:o}", "copy", ops_json(&summary->copy), "add",
-							     ops_json(&summary->add), "extra", ops_json(&summary->extra),
-							     "packed", ops_json(&summary->packed)));
-		json_object_set(object, "streams", streams);
-	}
-	json_decref(streams);
-	return cli_print_json(&job->cli, object, &job->fault);
-}
-
-/* Of a stream only the head can be looked at: it is not there for a second time. */
-static enum blockz_status info_of_native(struct job *job, const struct blockz_source *patch)
-{
-	job->has_summary = patch->size != BLOCKZ_UNKNOWN;
-	enum blockz_status status = blockz_patch_info(patch, &job->head, &job->fault);
-	if (status == BLOCKZ_OK && job->has_summary)
-		status = blockz_patch_summary(patch, &job->summary, &job->fault);
-	if (status == BLOCKZ_OK && job->cli.json)
-		status = print_info_json(job, patch->size);
-	else if (status == BLOCKZ_OK && !job->cli.quiet)
-		print_head(job);
-	if (status == BLOCKZ_OK && job->has_summary && !job->cli.json && !job->cli.quiet)
-		print_summary(&job->summary);
-	return status;
-}
-
-static enum blockz_status info(struct job *job)
-{
-	struct input patch;
-	struct squashdelta_patch theirs;
-	enum blockz_status status = input_open(&patch, job->patch_path, &job->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = squashdelta_recognise(&theirs, &patch.source, &job->fault);
-	if (status == BLOCKZ_OK && theirs.yes)
-		status = squashdelta_print(&job->cli, job->patch_path, &patch.source, &job->fault);
-	else if (status == BLOCKZ_OK)
-		status = info_of_native(job, &patch.source);
-	input_close(&patch);
-	return status;
-}
-
 int main(int argc, char **argv)
 {
 	struct job job = { .patch = { .fd = -1, .dirfd = -1 } };
 	read_options(&job, argc, argv);
-	enum blockz_status status = job.info ? info(&job) : create(&job);
+	enum blockz_status status = job.info ? patch_report_print(&job.cli, job.patch_path, &job.fault) : create(&job);
 	if (status != BLOCKZ_OK)
 		cli_fail(&job.cli, job.file, &job.fault);
 	output_close(&job.patch);
