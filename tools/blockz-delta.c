@@ -27,7 +27,7 @@ static const struct cli_option option_rows[] = {
 	{ "client", KEY_CLIENT, "FILE", "use only encoders that stand in FILE, printed on the client by\n"
 					"blockz-merge --capabilities; may be repeated: what all of them share" },
 	{ "apply-budget", KEY_APPLY_BUDGET, "SECONDS", "have the client compress for so many CPU seconds, as measured here" },
-	{ "memory", KEY_MEMORY, "N", "use at most N bytes, and search OLD in parts (default: half of the RAM)" },
+	{ "memory", KEY_MEMORY, "N", "search OLD with at most N bytes, in parts if need be (default: half of the RAM)" },
 	{ "format", KEY_FORMAT, "FORMAT", "blockz, the default, or squashdelta, for clients of that program" },
 	{ "expand", KEY_EXPAND, NULL, "write the expanded file of IMAGE, as of SquashDelta" },
 	{ "info", KEY_INFO, NULL, "print what PATCH is for and what it needs" },
