@@ -58,11 +58,14 @@ static uint64_t window_in(uint64_t memory, uint64_t len)
 	return low;
 }
 
-/* NEW is read in chunks of this length: all of it, where an eighth of the memory holds it. */
-static uint64_t chunk_in(uint64_t memory, const struct text *new)
+/*
+ * NEW is read in chunks of this length: all of it, where an eighth of the memory holds it; less, where that would leave none
+ * for the longest span of OLD.
+ */
+static uint64_t chunk_in(uint64_t memory, const struct text *old, const struct text *new)
 {
-	uint64_t longest = longest_span(new);
-	uint64_t len = min(new->len, memory / 8);
+	uint64_t longest = longest_span(new), needed = window_memory(longest_span(old));
+	uint64_t len = min(min(new->len, memory / 8), memory > needed ? memory - needed : 0);
 	return len > longest ? len : longest;
 }
 
@@ -162,7 +165,7 @@ enum blockz_status windows_match(const struct text *old, const struct text *new,
 				 uint64_t memory, struct stages *stages, struct matches *matches_ret,
 				 unsigned *windows_ret, struct blockz_fault *fault)
 {
-	uint64_t chunk_max = chunk_in(memory, new), longest = longest_span(old);
+	uint64_t chunk_max = chunk_in(memory, old, new), longest = longest_span(old);
 	uint64_t window_max = memory > chunk_max ? window_in(memory - chunk_max, old->len) : 0;
 	if (window_max < min(longest, old->len))
 		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,

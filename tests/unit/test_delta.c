@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Patches made from images, and applied. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "delta/coverage.h"
@@ -194,6 +195,26 @@ START_TEST(test_windows)
 }
 END_TEST
 
+/* The memory that a refusal asks for is enough, and one byte less is not. */
+START_TEST(test_least_memory)
+{
+	struct bytes old = image_new(IMAGE_NOISE, 6 * MIB), new = edited(old);
+	struct growing_sink sink = { 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(new) };
+	struct blockz_delta_options options = { .memory = MIB };
+	struct blockz_delta_result result;
+	struct blockz_fault fault = { 0 };
+	ck_assert_int_eq(blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault), BLOCKZ_LIMIT);
+	const char *least = strstr(fault.text, "at least ");
+	ck_assert_msg(least != NULL, "%s", fault.text);
+	options.memory = strtoull(least + strlen("at least "), NULL, 10) - 1;
+	ck_assert_int_eq(blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault), BLOCKZ_LIMIT);
+	options.memory++;
+	assert_bytes(apply(old, make_patch(old, new, &options, &result)), new);
+}
+END_TEST
+
 /* Each read of OLD, each of NEW and each write fails in turn. */
 START_TEST(test_failing)
 {
@@ -301,6 +322,7 @@ int main(void)
 	tcase_add_test(tcase, test_budget);
 	tcase_add_test(tcase, test_plain);
 	tcase_add_test(tcase, test_windows);
+	tcase_add_test(tcase, test_least_memory);
 	tcase_add_test(tcase, test_failing);
 	tcase_add_test(tcase, test_interrupted);
 	tcase_add_test(tcase, test_coverage);
