@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "delta/codec/prove.h"
@@ -21,7 +22,7 @@
 #include "delta/windows.h"
 #include "parallel/pool.h"
 
-enum { OLD_CACHE = 64 << 20 };
+enum { OLD_CACHE = 64 << 20, NS_A_MS = 1000000 };
 
 struct creation {
 	struct codec_env env;
@@ -133,7 +134,7 @@ static int compare_bargains(const void *a, const void *b)
 static enum blockz_status keep_to_budget(struct creation *creation, struct blockz_fault *fault)
 {
 	const struct blocks *blocks = &creation->images[1].blocks;
-	uint64_t budget_ns = creation->options->apply_budget_ms * UINT64_C(1000000), spent = 0;
+	uint64_t budget_ns = min(creation->options->apply_budget_ms, UINT64_MAX / NS_A_MS) * NS_A_MS, spent = 0;
 	size_t count = 0;
 	if (creation->options->apply_budget_ms == 0)
 		return BLOCKZ_OK;
@@ -302,7 +303,7 @@ static void fill_result(const struct creation *creation, uint64_t patch_size, st
 	uint64_t encode_ns = 0;
 	*result = (struct blockz_delta_result){
 		.old_size = creation->head.old_size, .new_size = creation->head.new_size, .patch_size = patch_size,
-		.windows = creation->windows,
+		.windows = creation->windows > 0 ? creation->windows : 1,
 	};
 	for (size_t i = 0; i < blocks->count; i++) {
 		const struct selected *selected = &creation->selection.blocks[i];
@@ -318,7 +319,7 @@ static void fill_result(const struct creation *creation, uint64_t patch_size, st
 		result->blocks_stored += selected->candidate == PROVE_NONE;
 		encode_ns += selected->encode_ns;
 	}
-	result->encode_ms = encode_ns / 1000000;
+	result->encode_ms = encode_ns / NS_A_MS;
 }
 
 EXPORT enum blockz_status blockz_delta(const struct blockz_source *old, const struct blockz_source *new,
