@@ -265,7 +265,7 @@ static void fill_head(struct creation *creation)
 	memcpy(head->note, new->blocks.note[0] != '\0' ? new->blocks.note : old->blocks.note, sizeof(head->note));
 }
 
-static enum blockz_status write_patch(struct creation *creation, const struct blockz_sink *sink,
+static enum blockz_status write_patch(struct creation *creation, const struct blockz_sink *sink, uint64_t *len_ret,
 				      struct blockz_fault *fault)
 {
 	struct items items = items_of(creation);
@@ -280,21 +280,10 @@ static enum blockz_status write_patch(struct creation *creation, const struct bl
 	}
 	if (status == BLOCKZ_OK)
 		status = patch_write_end(writer, fault);
+	if (status == BLOCKZ_OK)
+		*len_ret = patch_writer_len(writer);
 	patch_writer_free(writer);
 	return status;
-}
-
-/* Counts what is appended. */
-struct counting_sink {
-	const struct blockz_sink *inner;
-	uint64_t len;
-};
-
-static int count_write(void *ctx, const void *buf, size_t len)
-{
-	struct counting_sink *counting = ctx;
-	counting->len += len;
-	return counting->inner->ops->write(counting->inner->ctx, buf, len);
 }
 
 static void fill_result(const struct creation *creation, uint64_t patch_size, struct blockz_delta_result *result)
@@ -326,15 +315,13 @@ EXPORT enum blockz_status blockz_delta(const struct blockz_source *old, const st
 				       const struct blockz_sink *patch, const struct blockz_delta_options *options,
 				       struct blockz_delta_result *result_ret, struct blockz_fault *fault)
 {
-	static const struct blockz_sink_ops counting_ops = { .write = count_write };
+	uint64_t patch_size = 0;
 	if (old->size == BLOCKZ_UNKNOWN || new->size == BLOCKZ_UNKNOWN)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "an image is a stream, expected a file");
 	const struct blockz_source *const files[2] = { old, new };
 	struct creation creation = {
 		.env = { options->lzo }, .options = options, .stages = { .outer = &options->work, .size = new->size },
 	};
-	struct counting_sink counting = { .inner = patch };
-	const struct blockz_sink sink = { &counting_ops, &counting };
 	enum blockz_status status = images_read(creation.images, files, &creation.env, &options->work, fault);
 	if (status == BLOCKZ_OK)
 		status = selection_make(&creation.images[0], &creation.images[1], &creation.env, options,
@@ -344,9 +331,9 @@ EXPORT enum blockz_status blockz_delta(const struct blockz_source *old, const st
 	if (status == BLOCKZ_OK)
 		status = decide(&creation, fault);
 	if (status == BLOCKZ_OK)
-		status = write_patch(&creation, &sink, fault);
+		status = write_patch(&creation, patch, &patch_size, fault);
 	if (status == BLOCKZ_OK)
-		fill_result(&creation, counting.len, result_ret);
+		fill_result(&creation, patch_size, result_ret);
 	creation_free(&creation);
 	return status;
 }
