@@ -194,8 +194,8 @@ xz-blocks 25
 zst 25
 gz-gzip 110
 gz-pigz 110
-xz-xz 110
-xz-threads 110
+xz-xz 25
+xz-threads 25
 zst-zstd 110
 zst-frames 110
 gz-to-zst 110
@@ -263,7 +263,7 @@ pair() { # NAME
 	gz-gzip) packed_pair gzip -n ;;
 	gz-pigz) packed_pair pigz -n ;;
 	xz-xz) packed_pair xz -1 ;;
-	xz-threads) packed_pair xz -1 -T2 --block-size=2MiB ;;
+	xz-threads) packed_pair xz -1 -T2 --block-size=5MiB ;;
 	zst-zstd) packed_pair zstd -q ;;
 	zst-frames) packed_pair pzstd -q ;;
 	gz-to-zst)

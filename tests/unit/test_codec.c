@@ -6,6 +6,7 @@
 
 #include "codecs.h"
 #include "delta/codec/probe.h"
+#include "delta/codec/xz_piece.h"
 
 static const struct codec_params samples[] = {
 	{ CODEC_STORED, { 0 } },
@@ -30,6 +31,9 @@ static const struct codec_params samples[] = {
 	{ CODEC_XZ_PIECE, { 1, 0, CHECK_NONE, 64 << 10 } },
 	{ CODEC_XZ_PIECE, { 0, 1, CHECK_CRC32, 1 << 20 } },
 	{ CODEC_XZ_PIECE, { 0, 0, CHECK_SHA256, 1 << 20 } },
+	{ CODEC_XZ_PIECE, { 1, 0, CHECK_CRC32, 1 << 20, XZ_HEADER_BARE } },
+	{ CODEC_XZ_PIECE, { 1, 0, CHECK_CRC64, 1 << 20, 28 } },
+	{ CODEC_XZ_PIECE, { 0, 0, CHECK_NONE, 1 << 20, 1024 } },
 	{ CODEC_ZSTD_PIECE, { 3, 1 } },
 	{ CODEC_ZSTD_PIECE, { 10, 0 } },
 };
@@ -95,7 +99,8 @@ START_TEST(other_values_are_refused)
 		{ CODEC_GZIP_PIECE, { 0 } }, { CODEC_GZIP_PIECE, { 13 } },
 		{ CODEC_XZ_PIECE, { 10, 0, 2, 1 << 20 } }, { CODEC_XZ_PIECE, { 6, 2, 2, 1 << 20 } },
 		{ CODEC_XZ_PIECE, { 6, 0, CHECK_XXH64_LOW32, 1 << 20 } }, { CODEC_XZ_PIECE, { 6, 0, 2, (64 << 20) + 1 } },
-		{ CODEC_XZ_PIECE, { 6, 0, 2, 4096 } },
+		{ CODEC_XZ_PIECE, { 6, 0, 2, 4096 } }, { CODEC_XZ_PIECE, { 6, 0, 2, 1 << 20, 2 } },
+		{ CODEC_XZ_PIECE, { 6, 0, 2, 1 << 20, 30 } }, { CODEC_XZ_PIECE, { 6, 0, 2, 1 << 20, 1028 } },
 		{ CODEC_ZSTD_PIECE, { 0, 1 } }, { CODEC_ZSTD_PIECE, { 23, 1 } }, { CODEC_ZSTD_PIECE, { 3, 2 } },
 		{ CODEC_COUNT, { 0 } }, { 255, { 0 } },
 	};

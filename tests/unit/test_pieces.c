@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "delta/codec/prove.h"
+#include "foreign_xz.h"
 #include "images.h"
 #include "taken_apart.h"
 
@@ -42,6 +43,25 @@ START_TEST(compressed_pieces_are_blocks)
 }
 END_TEST
 
+enum { PROVED_MAX = 16 };
+
+/* All blocks of a file are made again, by the candidates that are returned. */
+static void assert_proved(struct bytes file, size_t count, uint8_t proof[PROVED_MAX])
+{
+	static const uint32_t wanted[PROVED_MAX] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	struct taken_apart apart = take_apart(file, NULL);
+	struct blockz_source source = bytes_source(file);
+	const struct codec_env env = { NULL };
+	const struct blockz_work work = { .threads = 2 };
+	uint64_t cost[PROVED_MAX];
+	ck_assert_str_eq(apart.blocks.note, "");
+	ck_assert_uint_eq(apart.blocks.count, count);
+	ck_assert_int_eq(prove_blocks(&source, &apart.blocks, &env, wanted, count, proof, cost, &work, NULL), BLOCKZ_OK);
+	for (size_t block = 0; block < count; block++)
+		ck_assert_msg(proof[block] != PROVE_NONE, "block %zu", block);
+	taken_apart_free(&apart);
+}
+
 /* At the default level and another, with the default check and none: the encoder is among the candidates. */
 START_TEST(the_encoder_is_suggested)
 {
@@ -49,21 +69,52 @@ START_TEST(the_encoder_is_suggested)
 	struct bytes image = image_new(IMAGE_TEXT, 700 * KIB);
 	for (int i = 0; i < 2; i++) {
 		const struct blockz_pack_options options = { .piece_size = 256 * KIB, .level = i == 0 ? 0 : 2, .extreme = false };
-		struct bytes file = pack_image(format, image, options, NULL);
-		struct taken_apart apart = take_apart(file, NULL);
-		struct blockz_source source = bytes_source(file);
-		const struct codec_env env = { NULL };
-		const struct blockz_work work = { .threads = 1 };
-		const uint32_t wanted[] = { 0, 1, 2 };
-		uint8_t proof[3];
-		uint64_t cost[3];
-		ck_assert_uint_eq(apart.blocks.count, 3);
-		ck_assert_int_eq(prove_blocks(&source, &apart.blocks, &env, wanted, 3, proof, cost, &work, NULL), BLOCKZ_OK);
-		for (int block = 0; block < 3; block++)
-			ck_assert_int_ne(proof[block], PROVE_NONE);
+		uint8_t proof[PROVED_MAX];
+		assert_proved(pack_image(format, image, options, NULL), 3, proof);
 		ck_assert(i == 1 || proof[0] == 0);
-		taken_apart_free(&apart);
 	}
+}
+END_TEST
+
+/* A last Block that is so short that blockz would have written a shorter header. */
+START_TEST(short_blocks_have_long_headers)
+{
+	static const size_t lasts[] = { 500, 3 * KIB, 200 * KIB };
+	uint8_t proof[PROVED_MAX];
+	for (size_t i = 0; i < sizeof(lasts) / sizeof(lasts[0]); i++) {
+		struct bytes image = image_new(IMAGE_TEXT, 9 * 256 * KIB + lasts[i]);
+		assert_proved(xz_threaded(image, 1, LZMA_CHECK_CRC64, 256 * KIB), 10, proof);
+		assert_proved(pack_image(format_named("xz"), image, (struct blockz_pack_options){ .piece_size = 256 * KIB }, NULL),
+			      10, proof);
+	}
+}
+END_TEST
+
+/* Without threads liblzma writes no sizes, and of how many bytes the Check is shows only where the chunks end. */
+START_TEST(headers_may_lack_sizes)
+{
+	static const lzma_check checks[] = { LZMA_CHECK_NONE, LZMA_CHECK_CRC32, LZMA_CHECK_CRC64, LZMA_CHECK_SHA256 };
+	uint8_t proof[PROVED_MAX];
+	for (uint32_t i = 0; i < 4; i++)
+		assert_proved(xz_easy(image_new(IMAGE_TEXT, 700 * KIB + i), i, checks[i]), 1, proof);
+	assert_proved(xz_easy(image_new(IMAGE_TEXT, 2 * MIB), 4 | LZMA_PRESET_EXTREME, LZMA_CHECK_CRC64), 1, proof);
+}
+END_TEST
+
+/* Blocks of one file may be laid out in different ways: here with as much room for sizes as these very sizes need. */
+START_TEST(headers_may_differ)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 2200 * KIB);
+	struct xz_stream *stream = xz_begin(LZMA_CHECK_CRC32);
+	lzma_options_lzma options;
+	uint8_t proof[PROVED_MAX];
+	ck_assert(!lzma_lzma_preset(&options, 0));
+	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	for (int i = 0; i < 6; i++) {
+		stream->no_sizes = i % 3 == 0;
+		xz_put(stream, (struct bytes){ image.data, i % 2 == 0 ? image.len : 5000 }, filters);
+	}
+	assert_proved(xz_end(stream), 6, proof);
 }
 END_TEST
 
@@ -157,6 +208,9 @@ int main(void)
 	TCase *c = case_new("pieces");
 	case_add_formats(c, compressed_pieces_are_blocks);
 	case_add_formats(c, the_encoder_is_suggested);
+	tcase_add_test(c, short_blocks_have_long_headers);
+	tcase_add_test(c, headers_may_lack_sizes);
+	tcase_add_test(c, headers_may_differ);
 	case_add_formats(c, zeros_are_no_blocks);
 	tcase_add_test(c, one_stream_has_no_pieces);
 	tcase_add_test(c, pieces_may_be_too_long);

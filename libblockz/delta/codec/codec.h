@@ -40,7 +40,7 @@ enum { ZSTD_LEVEL };                     /* 1..22 */
 enum { LZO_ALGORITHM, LZO_LEVEL, LZO_OPTIMISE }; /* see struct blockz_lzo_ops; level: 1..9 for lzo1x_999, else 0 */
 enum { LZ4_LEVEL };                      /* 0: fast; else that of LZ4 HC, 1..12 */
 enum { GZIP_PIECE_LEVEL };               /* as of struct pack_params, and so for the next two */
-enum { XZ_PIECE_LEVEL, XZ_PIECE_EXTREME, XZ_PIECE_CHECK, XZ_PIECE_SIZE }; /* check: enum check_method; size: piece_size */
+enum { XZ_PIECE_LEVEL, XZ_PIECE_EXTREME, XZ_PIECE_CHECK, XZ_PIECE_SIZE, XZ_PIECE_HEADER }; /* see xz_piece.h */
 enum { ZSTD_PIECE_LEVEL, ZSTD_PIECE_CHECKSUM };
 
 /* LZMA_BCJ; the SquashFS flags' bits plus one. */

@@ -8,15 +8,16 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "delta/codec/xz_piece.h"
 #include "delta/container/container.h"
 #include "format/format.h"
+#include "io/access.h"
 
 enum {
 	GZIP_LEVELS = 12,
 	XZ_LEVELS = 10,
 	ZSTD_LEVELS = 22,
-	SIZE_MIN = 64 << 10, /* what encoders of xz pieces take */
-	SIZE_MAX_XZ = 64 << 20,
+	XZ_HEADERS_MAX = 4,
 };
 
 static bool matches(const uint8_t *head, size_t len)
@@ -72,39 +73,105 @@ static bool suggest_levels(struct blocks *blocks, struct codec_params params, si
 	return ok;
 }
 
+/* How the headers of Blocks were laid out, as far as they are blocks. */
+struct xz_headers {
+	uint32_t layouts[XZ_HEADERS_MAX];
+	size_t count;
+	uint32_t len;  /* of the first */
+	bool are_long; /* all are as long as that */
+};
+
+static void add_layout(struct xz_headers *headers, uint32_t layout)
+{
+	size_t i = 0;
+	while (i < headers->count && headers->layouts[i] != layout)
+		i++;
+	if (i == headers->count && i < XZ_HEADERS_MAX)
+		headers->layouts[headers->count++] = layout;
+}
+
+/* Of headers of one length, that length says it all, whatever length those of blockz would have had. */
+static void unite_layouts(struct xz_headers *headers)
+{
+	bool is_own = headers->count == 1 && headers->layouts[0] == XZ_HEADER_OWN;
+	for (size_t i = 0; i < headers->count; i++)
+		is_own = is_own || headers->layouts[i] == XZ_HEADER_BARE;
+	if (is_own || !headers->are_long)
+		return;
+	headers->count = 1;
+	headers->layouts[0] = headers->len;
+}
+
+static enum blockz_status read_headers(const struct blockz_source *file, const struct blocks *blocks,
+				       struct xz_headers *headers, struct blockz_fault *fault)
+{
+	uint8_t bytes[BLOCK_HEADER_LEN_MAX];
+	enum blockz_status status = BLOCKZ_OK;
+	*headers = (struct xz_headers){ .are_long = true };
+	for (size_t i = 0; i < blocks->count && status == BLOCKZ_OK; i++) {
+		struct xz_block block;
+		size_t len = (size_t)min(sizeof(bytes), blocks->items[i].file_len);
+		status = read_file(file, bytes, len, blocks->items[i].file_off, fault);
+		if (status == BLOCKZ_OK)
+			status = xz_block_parse(bytes, len, CHECK_NONE, blocks->items[i].file_off, &block, fault);
+		if (status != BLOCKZ_OK)
+			break;
+		headers->len = i == 0 ? block.block.header_size : headers->len;
+		headers->are_long = headers->are_long && block.block.header_size == headers->len;
+		add_layout(headers, xz_piece_header(&block));
+		xz_block_free(&block);
+	}
+	unite_layouts(headers);
+	return status;
+}
+
 /* The size of pieces bounds the dictionary: that of the longest is it, unless another program did not care. */
-static bool suggest_xz(const struct blockz_map *map, struct blocks *blocks)
+static bool suggest_xz_sizes(struct blocks *blocks, struct codec_params params, uint64_t longest)
+{
+	params.values[XZ_PIECE_SIZE] = (uint32_t)min(longest, XZ_PIECE_SIZE_MAX);
+	if (!suggest_levels(blocks, params, XZ_PIECE_LEVEL, 6, 0, XZ_LEVELS - 1))
+		return false;
+	params.values[XZ_PIECE_SIZE] = XZ_PIECE_SIZE_MAX;
+	return longest >= XZ_PIECE_SIZE_MAX || suggest_levels(blocks, params, XZ_PIECE_LEVEL, 6, 0, XZ_LEVELS - 1);
+}
+
+static enum blockz_status suggest_xz(const struct blockz_source *file, const struct blockz_map *map,
+				     struct blocks *blocks, struct blockz_fault *fault)
 {
 	struct codec_params params = { .codec = CODEC_XZ_PIECE };
-	uint64_t longest = SIZE_MIN;
+	struct xz_headers headers;
+	uint64_t longest = XZ_PIECE_SIZE_MIN;
+	enum blockz_status status = read_headers(file, blocks, &headers, fault);
 	for (size_t i = 0; i < map->piece_count; i++)
 		if (map->pieces[i].kind == BLOCKZ_COMPRESSED && map_piece_end(map, i) - map->pieces[i].start > longest)
 			longest = map_piece_end(map, i) - map->pieces[i].start;
 	params.values[XZ_PIECE_CHECK] = map->piece_count > 0 ? map->pieces[0].method : CHECK_NONE;
-	params.values[XZ_PIECE_SIZE] = (uint32_t)min(longest, SIZE_MAX_XZ);
-	for (uint32_t extreme = 0; extreme <= 1; extreme++) {
-		params.values[XZ_PIECE_EXTREME] = extreme;
-		if (!suggest_levels(blocks, params, XZ_PIECE_LEVEL, 6, 0, XZ_LEVELS - 1))
-			return false;
+	for (size_t i = 0; i < 2 * headers.count && status == BLOCKZ_OK; i++) {
+		params.values[XZ_PIECE_EXTREME] = i >= headers.count;
+		params.values[XZ_PIECE_HEADER] = headers.layouts[i % headers.count];
+		if (!suggest_xz_sizes(blocks, params, longest))
+			status = fault_nomem(fault);
 	}
-	params.values[XZ_PIECE_SIZE] = SIZE_MAX_XZ;
-	params.values[XZ_PIECE_EXTREME] = 0;
-	return longest >= SIZE_MAX_XZ || suggest_levels(blocks, params, XZ_PIECE_LEVEL, 6, 0, XZ_LEVELS - 1);
+	return status;
 }
 
-static bool suggest(const struct blockz_map *map, struct blocks *blocks)
+static enum blockz_status suggest(const struct blockz_source *file, const struct blockz_map *map, struct blocks *blocks,
+				  struct blockz_fault *fault)
 {
 	struct codec_params params = { .codec = (uint8_t)codec_of(map->format) };
 	uint32_t level = (uint32_t)map->format->public.level_default;
+	bool ok;
 	switch (params.codec) {
 	case CODEC_GZIP_PIECE:
-		return suggest_levels(blocks, params, GZIP_PIECE_LEVEL, level, 1, GZIP_LEVELS);
+		ok = suggest_levels(blocks, params, GZIP_PIECE_LEVEL, level, 1, GZIP_LEVELS);
+		break;
 	case CODEC_XZ_PIECE:
-		return suggest_xz(map, blocks);
+		return suggest_xz(file, map, blocks, fault);
 	default:
 		params.values[ZSTD_PIECE_CHECKSUM] = map->piece_count > 0 && map->pieces[0].method != CHECK_NONE;
-		return suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level, 1, ZSTD_LEVELS);
+		ok = suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level, 1, ZSTD_LEVELS);
 	}
+	return ok ? BLOCKZ_OK : fault_nomem(fault);
 }
 
 /* ---- For people ---- */
@@ -146,8 +213,8 @@ static enum blockz_status read_pieces(const struct blockz_source *file, const st
 	blocks->size = file->size;
 	snprintf(blocks->container, sizeof(blocks->container), "%s", map->format->public.name);
 	status = list_pieces(map, blocks, fault);
-	if (status == BLOCKZ_OK && blocks->count > 0 && !suggest(map, blocks))
-		status = fault_nomem(fault);
+	if (status == BLOCKZ_OK && blocks->count > 0)
+		status = suggest(file, map, blocks, fault);
 	if (status == BLOCKZ_OK)
 		note_missing(map, blocks);
 	blockz_map_free(map);

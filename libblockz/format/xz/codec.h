@@ -11,6 +11,8 @@ uint32_t xz_preset(const struct pack_params *params);
 void *xz_encoder_new(const struct pack_params *params);
 void xz_encoder_free(void *encoder);
 uint64_t xz_encoder_memory(const struct pack_params *params);
+/* How long the header of a compressed Block of so many image bytes is; 0: there is none that long. */
+uint32_t xz_header_len(size_t image_len);
 /* *tag_ret: bytes of Block Padding, which the Index does not count. */
 enum blockz_status xz_encode(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
 			     struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret, struct blockz_fault *fault);

@@ -70,22 +70,34 @@ static enum blockz_status failed(lzma_ret result, struct blockz_fault *fault)
 	return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "liblzma: error %d while encoding a Block", (int)result);
 }
 
+/* LZMA2 stores what does not compress, with 3 bytes for each 64 KiB and less. */
+static size_t room_for(size_t len)
+{
+	return len + len / 1024 + BLOCK_HEADER_LEN_MAX + CHECK_LEN_MAX + 64;
+}
+
+uint32_t xz_header_len(size_t image_len)
+{
+	lzma_options_lzma options = { .dict_size = LZMA_DICT_SIZE_MIN };
+	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	lzma_block block = { .compressed_size = room_for(image_len), .uncompressed_size = image_len, .filters = filters };
+	return lzma_block_header_size(&block) == LZMA_OK ? block.header_size : 0;
+}
+
 static enum blockz_status encode_compressed(struct encoder *encoder, const uint8_t *bytes, size_t len,
 					    struct buffer *out, size_t *out_len_ret, uint64_t *padding_ret,
 					    struct blockz_fault *fault)
 {
-	/* LZMA2 stores what does not compress, with 3 bytes for each 64 KiB and less. */
-	size_t room = len + len / 1024 + BLOCK_HEADER_LEN_MAX + CHECK_LEN_MAX + 64;
+	size_t room = room_for(len);
 	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &encoder->options }, { LZMA_VLI_UNKNOWN, NULL } };
 	lzma_block block = {
 		.check = xz_check_id(encoder->check), .compressed_size = room, .uncompressed_size = len, .filters = filters,
+		.header_size = xz_header_len(len),
 	};
 	lzma_stream *stream = &encoder->stream;
 	if (!buffer_reserve(out, room))
 		return fault_nomem(fault);
-	lzma_ret result = lzma_block_header_size(&block);
-	if (result == LZMA_OK)
-		result = lzma_block_encoder(stream, &block);
+	lzma_ret result = lzma_block_encoder(stream, &block);
 	if (result != LZMA_OK)
 		return failed(result, fault);
 	stream->next_in = bytes;
