@@ -65,6 +65,22 @@ START_TEST(damage_is_borne)
 }
 END_TEST
 
+/* A table of two fragments, as mksquashfs compressed it: libzstd gets more room than the result may take. */
+START_TEST(room_may_be_short)
+{
+	struct codec_contexts contexts = { 0 };
+	struct bytes plain = bytes_new(32);
+	const uint8_t file_off[4] = { 0x60, 0x4f, 0x01, 0x00 }, size[4] = { 0x12, 0x34, 0x01, 0x00 };
+	for (size_t i = 0; i < plain.len; i += 16) {
+		memcpy(plain.data + i, file_off, sizeof(file_off));
+		memcpy(plain.data + i + 8, size, sizeof(size));
+		plain.data[i] ^= (uint8_t)i;
+	}
+	ck_assert_uint_gt(encode_block(&contexts, &(struct codec_params){ CODEC_ZSTD, { 15 } }, plain).len, 0);
+	codec_contexts_free(&contexts);
+}
+END_TEST
+
 /* One context serves any values in turn, and what it makes depends on them alone. */
 START_TEST(contexts_remember_nothing)
 {
@@ -266,6 +282,7 @@ int main(void)
 	TCase *c = case_new("codec");
 	tcase_add_loop_test(c, blocks_come_back, 0, SAMPLES);
 	tcase_add_loop_test(c, damage_is_borne, 0, SAMPLES);
+	tcase_add_test(c, room_may_be_short);
 	tcase_add_test(c, contexts_remember_nothing);
 	tcase_add_test(c, other_values_are_refused);
 	tcase_add_test(c, what_is_not_there_is_said);

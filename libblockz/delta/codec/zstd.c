@@ -7,7 +7,10 @@
 #include "delta/codec/codec.h"
 #include "delta/codec/failures.h"
 
-enum { LEVEL_MAX = 22 };
+enum {
+	LEVEL_MAX = 22,
+	ROOM_MIN = 8 << 10, /* for a block of metadata, however short it is; libzstd refuses some that would just fit */
+};
 
 static const char *const value_names[] = { "level", NULL };
 
@@ -41,13 +44,14 @@ static enum blockz_status encode(void *memory, const uint32_t *values, const uin
 	struct context *context = memory;
 	if (context->compressor == NULL)
 		context->compressor = ZSTD_createCCtx();
-	if (context->compressor == NULL || !buffer_reserve(out, plain_len))
+	size_t room = plain_len < ROOM_MIN ? ROOM_MIN : plain_len;
+	if (context->compressor == NULL || !buffer_reserve(out, room))
 		return fault_nomem(fault);
-	size_t result = ZSTD_compressCCtx(context->compressor, out->bytes, plain_len, plain, plain_len,
+	size_t result = ZSTD_compressCCtx(context->compressor, out->bytes, room, plain, plain_len,
 					  (int)values[ZSTD_LEVEL]);
 	if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
 		return fault_nomem(fault);
-	*len_ret = ZSTD_isError(result) ? 0 : result;
+	*len_ret = ZSTD_isError(result) || result > plain_len ? 0 : result;
 	return BLOCKZ_OK;
 }
 
