@@ -590,7 +590,7 @@ struct blockz_patch_info {
 	uint64_t old_size, new_size;
 	uint8_t old_sha256[32], new_sha256[32];
 	char old_container[64], new_container[64];
-	char note[128]; /* why blocks were not taken apart where one would expect it; or "" */
+	char note[128]; /* why blocks were not taken apart, or stay packed, where one would not expect it; or "" */
 	size_t encoder_count;
 	struct blockz_encoder encoders[64];
 };

@@ -284,19 +284,16 @@ static enum blockz_status print_report(const struct job *job, const char *sha256
 
 static void describe_blocks(const struct blockz_delta_result *result, char *text, size_t room)
 {
-	char unproved[128] = "", stored[64] = "";
+	char stored[64] = "";
 	if (result->blocks == 0) {
 		snprintf(text, room, "compared as plain bytes");
 		return;
 	}
-	if (result->blocks_unproved > 0)
-		snprintf(unproved, sizeof(unproved), " (%" PRIu64 " because no known encoder makes them)",
-			 result->blocks_unproved);
 	if (result->blocks_stored > 0)
 		snprintf(stored, sizeof(stored), "%" PRIu64 " not compressed, ", result->blocks_stored);
 	snprintf(text, room, "%" PRIu64 " blocks equal, %" PRIu64 " encoded again (%.1f CPU seconds at the client), %s%" PRIu64
-		 " packed%s", result->blocks_equal, result->blocks_encoded, (double)result->encode_ms / 1000, stored,
-		 result->blocks_packed, unproved);
+		 " packed", result->blocks_equal, result->blocks_encoded, (double)result->encode_ms / 1000, stored,
+		 result->blocks_packed);
 }
 
 static void say_done(const struct job *job)

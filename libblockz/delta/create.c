@@ -263,6 +263,7 @@ static void fill_head(struct creation *creation)
 	memcpy(head->old_container, old->blocks.container, sizeof(head->old_container));
 	memcpy(head->new_container, new->blocks.container, sizeof(head->new_container));
 	memcpy(head->note, new->blocks.note[0] != '\0' ? new->blocks.note : old->blocks.note, sizeof(head->note));
+	selection_note(&creation->selection, &new->blocks, creation->options, head->note, sizeof(head->note));
 }
 
 static enum blockz_status write_patch(struct creation *creation, const struct blockz_sink *sink, uint64_t *len_ret,

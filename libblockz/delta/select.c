@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "delta/select.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,19 @@ void selection_demote(struct selection *selection, size_t block)
 {
 	selection->blocks[block].fate = FATE_PACKED;
 	selection->open[block] = false;
+}
+
+void selection_note(const struct selection *selection, const struct blocks *new,
+		    const struct blockz_delta_options *options, char *note, size_t room)
+{
+	size_t unproved = 0, compressed = 0, len = strlen(note);
+	for (size_t i = 0; i < new->count; i++) {
+		unproved += selection->blocks[i].unproved;
+		compressed += new->items[i].codec != CODEC_STORED;
+	}
+	if (unproved > 0)
+		snprintf(note + len, room - len, "%s%s makes %zu of %zu blocks, which stay packed", len > 0 ? "; " : "",
+			 options->restricted ? "no encoder of the client" : "no known encoder", unproved, compressed);
 }
 
 /* Equal blocks; the others are open for now.  What OLD has beside them is where changed blocks come from. */

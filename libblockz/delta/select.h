@@ -42,4 +42,8 @@ void selection_free(struct selection *selection);
 /* An open block shall be packed. */
 void selection_demote(struct selection *selection, size_t block);
 
+/* Appends to a note for people how many blocks no encoder makes again, if there are any. */
+void selection_note(const struct selection *selection, const struct blocks *new,
+		    const struct blockz_delta_options *options, char *note, size_t room);
+
 #endif

@@ -195,11 +195,15 @@ static void note_missing(const struct blockz_map *map, struct blocks *blocks)
 	if (blocks->count == compressed)
 		return;
 	format_size(map->image_size, size);
-	if (compressed == 1)
-		snprintf(blocks->note, sizeof(blocks->note), "one %s stream of %s, no pieces", blocks->container, size);
+	bool is_gzip = map->format == &format_gzip;
+	if (compressed == 1 && is_gzip)
+		snprintf(blocks->note, sizeof(blocks->note), "one gzip stream of %s, no pieces", size);
+	else if (compressed == 1)
+		snprintf(blocks->note, sizeof(blocks->note), "one %s of %s; those of more than %d MiB stay packed",
+			 map->format == &format_xz ? "xz Block" : "zstd frame", size, CODEC_BLOCK_MAX >> 20);
 	else
-		snprintf(blocks->note, sizeof(blocks->note), "%zu of %zu pieces are longer than %d MiB, or end a stream",
-			 compressed - blocks->count, compressed, CODEC_BLOCK_MAX >> 20);
+		snprintf(blocks->note, sizeof(blocks->note), "%zu of %zu pieces are longer than %d MiB%s",
+			 compressed - blocks->count, compressed, CODEC_BLOCK_MAX >> 20, is_gzip ? ", or end a stream" : "");
 }
 
 static enum blockz_status read_pieces(const struct blockz_source *file, const struct codec_env *env,
