@@ -179,6 +179,9 @@ kinds-zstd 50
 kinds-lzo 50
 kinds-lz4 60
 kinds-4K 60
+own-lzma 50
+own-xz 50
+own-xz-bcj 50
 added-files 110
 removed-files 5
 equal 1
@@ -224,6 +227,9 @@ pair() { # NAME
 	stored-all) squashfs_pair -comp gzip -noI -noD -noF -noX ;;
 	no-duplicates | no-sparse | no-exports | no-xattrs) squashfs_pair -comp zstd "-$1" ;;
 	no-padding) squashfs_pair -comp zstd -nopad ;;
+	own-lzma) gensquashfs_pair -c lzma -X level=4,lc=2,lp=1,pb=0 ;;
+	own-xz) gensquashfs_pair -c xz -X level=3,extreme,lc=0,lp=3,pb=1 ;;
+	own-xz-bcj) gensquashfs_pair -c xz -X level=2,x86,lc=1,lp=1 ;;
 	kinds-4K) gensquashfs_pair -c zstd -b 4096 -e ;;
 	kinds-*) gensquashfs_pair -c "${1#*-}" ;;
 	added-files)

@@ -13,8 +13,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "delta/codec/codec.h"
 #include "delta/codec/failures.h"
+#include "delta/codec/lzma.h"
+#include "format/xz/layout.h"
 
 enum {
 	DICT_MIN = 4096,
@@ -64,6 +65,28 @@ static bool choose_options(const uint32_t *values, lzma_options_lzma *options)
 	options->lc = values[LZMA_LC];
 	options->lp = values[LZMA_LP];
 	options->pb = values[LZMA_PB];
+	return true;
+}
+
+/* Where the byte stands that holds lc, lp and pb; 0 for .lzma, len: nowhere. */
+static size_t find_properties(unsigned codec, const uint8_t *bytes, size_t len)
+{
+	if (codec == CODEC_LZMA)
+		return 0;
+	if (len <= STREAM_HEADER_LEN)
+		return len;
+	size_t chunk = STREAM_HEADER_LEN + lzma_block_header_size_decode(bytes[STREAM_HEADER_LEN]);
+	return chunk < len && bytes[chunk] >= CHUNK_LZMA_RESET ? chunk + CHUNK_LZMA_HEADER_LEN : len;
+}
+
+bool lzma_block_properties(unsigned codec, const uint8_t *bytes, size_t len, uint32_t values[CODEC_VALUES_MAX])
+{
+	size_t at = find_properties(codec, bytes, len);
+	if (at >= len || bytes[at] >= 9 * 5 * 5)
+		return false;
+	values[LZMA_LC] = bytes[at] % 9;
+	values[LZMA_LP] = bytes[at] / 9 % 5;
+	values[LZMA_PB] = bytes[at] / 9 / 5;
 	return true;
 }
 
@@ -153,16 +176,23 @@ const struct codec codec_lzma = {
 
 /* ---- xz ---- */
 
-/* The Block Header says which filters there are, and the dictionary. */
+static bool has_properties(const uint32_t *values, const uint8_t *bytes, size_t len)
+{
+	uint32_t found[CODEC_VALUES_MAX];
+	return !lzma_block_properties(CODEC_XZ, bytes, len, found) ||
+	       memcmp(found + LZMA_LC, values + LZMA_LC, (LZMA_PB - LZMA_LC + 1) * sizeof(*values)) == 0;
+}
+
+/* The Block Header says which filters there are, and the dictionary; the first chunk, which properties. */
 static bool xz_may_make(const uint32_t *values, const uint8_t *bytes, size_t len)
 {
 	lzma_filter filters[LZMA_FILTERS_MAX + 1];
 	lzma_block block = { .check = LZMA_CHECK_CRC32, .filters = filters };
-	if (len <= LZMA_STREAM_HEADER_SIZE || bytes[LZMA_STREAM_HEADER_SIZE] == 0)
+	if (len <= STREAM_HEADER_LEN || bytes[STREAM_HEADER_LEN] == INDEX_INDICATOR || !has_properties(values, bytes, len))
 		return false;
-	block.header_size = lzma_block_header_size_decode(bytes[LZMA_STREAM_HEADER_SIZE]);
-	if (block.header_size > len - LZMA_STREAM_HEADER_SIZE ||
-	    lzma_block_header_decode(&block, NULL, bytes + LZMA_STREAM_HEADER_SIZE) != LZMA_OK)
+	block.header_size = lzma_block_header_size_decode(bytes[STREAM_HEADER_LEN]);
+	if (block.header_size > len - STREAM_HEADER_LEN ||
+	    lzma_block_header_decode(&block, NULL, bytes + STREAM_HEADER_LEN) != LZMA_OK)
 		return false;
 	bool bcj = values[LZMA_BCJ] != BCJ_NONE;
 	bool may = !bcj || filters[0].id == bcj_filters[values[LZMA_BCJ]];

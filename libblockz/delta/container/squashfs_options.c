@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What mksquashfs and gensquashfs may have been asked for.  Where that differs from their defaults, it stands behind the
- * superblock, as far as a reader has to know it: of gensquashfs's xz and lzma levels nothing tells.
+ * superblock, as far as a reader has to know it: of gensquashfs's xz and lzma levels nothing tells, and of lc, lp and pb
+ * its blocks do.
  */
 #include <inttypes.h>
 
 #include "base/bytes.h"
 #include "base/fault.h"
+#include "delta/codec/lzma.h"
 #include "delta/container/squashfs.h"
 #include "io/access.h"
 
@@ -18,6 +20,8 @@ enum {
 	XZ_LEVEL_DEFAULT = 6,
 	LZMA_LEVEL_DEFAULT = 5,
 	LZMA_LEVELS = 10,
+	PROPERTIES_SAMPLE = 16, /* blocks that are looked at, for: */
+	PROPERTIES_MAX = 3,     /* with all levels and filters about 160 candidates */
 	ZSTD_LEVEL_DEFAULT = 15,
 	LZO_999 = 4, /* lzo1x_999, the only algorithm that has levels */
 	LZO_LEVEL_DEFAULT = 8,
@@ -104,12 +108,48 @@ static bool suggest_lzma_levels(struct blocks *blocks, struct codec_params param
 	return true;
 }
 
-static bool suggest_lzma(uint32_t block_size, struct blocks *blocks)
+/* lc, lp and pb: those that all had for long, and others of which blocks are. */
+struct properties {
+	struct codec_params items[PROPERTIES_MAX]; /* other values are 0 */
+	size_t count;
+};
+
+static void add_properties(struct properties *properties, const struct codec_params *params)
 {
-	struct codec_params params = { .codec = CODEC_LZMA };
+	for (size_t i = 0; i < properties->count; i++)
+		if (codec_params_are_equal(&properties->items[i], params))
+			return;
+	if (properties->count < PROPERTIES_MAX)
+		properties->items[properties->count++] = *params;
+}
+
+/* gensquashfs's user chooses them: they are the same throughout, but for blocks that do not show them. */
+static enum blockz_status find_properties(const struct blockz_source *file, enum codec_id codec,
+					  const struct blocks *blocks, struct properties *properties,
+					  struct blockz_fault *fault)
+{
+	uint8_t head[LZMA_BLOCK_HEAD_LEN];
+	struct codec_params params = { .codec = (uint8_t)codec, .values = { [LZMA_LC] = 3, [LZMA_PB] = 2 } };
+	*properties = (struct properties){ .count = 0 };
+	add_properties(properties, &params);
+	for (size_t i = 0, seen = 0; i < blocks->count && seen < PROPERTIES_SAMPLE; i++) {
+		const struct block *block = &blocks->items[i];
+		size_t len = block->file_len < sizeof(head) ? block->file_len : sizeof(head);
+		if (block->codec != codec)
+			continue;
+		enum blockz_status status = read_file(file, head, len, block->file_off, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		if (lzma_block_properties(codec, head, len, params.values))
+			add_properties(properties, &params);
+		seen++;
+	}
+	return BLOCKZ_OK;
+}
+
+static bool suggest_lzma(struct codec_params params, uint32_t block_size, struct blocks *blocks)
+{
 	params.values[LZMA_LEVEL] = LZMA_LEVEL_DEFAULT;
-	params.values[LZMA_LC] = 3;
-	params.values[LZMA_PB] = 2;
 	if (!suggest_lzma_dicts(blocks, params, block_size))
 		return false;
 	params.values[LZMA_DICT] = block_size;
@@ -146,13 +186,11 @@ static bool suggest_bcj(struct blocks *blocks, struct codec_params params, uint3
  * Dictionary size u32, flags u32: a bit for each BCJ filter.  Where gensquashfs was asked for the extreme level, it tries
  * that beside the other, and does not say so.
  */
-static bool suggest_xz(const struct options *options, uint32_t block_size, struct blocks *blocks)
+static bool suggest_xz(const struct options *options, struct codec_params params, uint32_t block_size,
+		       struct blocks *blocks)
 {
-	struct codec_params params = { .codec = CODEC_XZ };
 	uint32_t dict = option(options, 0, block_size), flags = option(options, 1, 0);
 	params.values[LZMA_LEVEL] = XZ_LEVEL_DEFAULT;
-	params.values[LZMA_LC] = 3;
-	params.values[LZMA_PB] = 2;
 	params.values[LZMA_DICT] = dict;
 	if (!suggest_lzma_dicts(blocks, params, dict) || !suggest_bcj(blocks, params, flags))
 		return false;
@@ -193,15 +231,27 @@ static bool suggest_lz4(const struct options *options, struct blocks *blocks)
 	return suggest(blocks, params);
 }
 
+static enum blockz_status suggest_by_properties(const struct blockz_source *file, const struct super *super,
+						const struct options *options, struct blocks *blocks,
+						struct blockz_fault *fault)
+{
+	struct properties properties;
+	enum blockz_status status = find_properties(file, super->codec, blocks, &properties, fault);
+	for (size_t i = 0; i < properties.count && status == BLOCKZ_OK; i++) {
+		const struct codec_params *params = &properties.items[i];
+		bool ok = super->codec == CODEC_XZ ? suggest_xz(options, *params, super->block_size, blocks)
+						   : suggest_lzma(*params, super->block_size, blocks);
+		if (!ok)
+			status = fault_nomem(fault);
+	}
+	return status;
+}
+
 static bool suggest_all(const struct super *super, const struct options *options, struct blocks *blocks)
 {
 	switch (super->codec) {
 	case CODEC_ZLIB:
 		return suggest_zlib(options, blocks);
-	case CODEC_LZMA:
-		return suggest_lzma(super->block_size, blocks);
-	case CODEC_XZ:
-		return suggest_xz(options, super->block_size, blocks);
 	case CODEC_ZSTD:
 		return suggest_zstd(options, blocks);
 	case CODEC_LZO:
@@ -218,7 +268,9 @@ enum blockz_status squashfs_suggest(const struct blockz_source *file, const stru
 {
 	struct options options;
 	enum blockz_status status = read_options(file, super, &options, fault);
-	if (status == BLOCKZ_OK && !suggest_all(super, &options, blocks))
-		return fault_nomem(fault);
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	if (super->codec == CODEC_LZMA || super->codec == CODEC_XZ)
+		return suggest_by_properties(file, super, &options, blocks, fault);
+	return suggest_all(super, &options, blocks) ? BLOCKZ_OK : fault_nomem(fault);
 }
