@@ -5,8 +5,10 @@
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/bytes.h"
+#include "base/fault.h"
 
 enum {
 	XZ_MEMORY_MAX = 64 << 20,
@@ -14,11 +16,33 @@ enum {
 	LZMA_HEAD_LEN = 13,
 };
 
-static size_t measure_zlib(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
+/* ---- Libraries that allocate; false: no memory ---- */
+
+static bool measure_zlib(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
 {
 	uLongf got = room;
-	return uncompress(scratch, &got, bytes, len) == Z_OK ? got : 0;
+	int result = uncompress(scratch, &got, bytes, len);
+	*len_ret = result == Z_OK ? got : 0;
+	return result != Z_MEM_ERROR;
 }
+
+static bool measure_xz(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
+{
+	uint64_t memory = XZ_MEMORY_MAX;
+	size_t in = 0, out = 0;
+	lzma_ret ret = lzma_stream_buffer_decode(&memory, 0, NULL, bytes, &in, len, scratch, &out, room);
+	*len_ret = ret == LZMA_OK ? out : 0;
+	return ret != LZMA_MEM_ERROR;
+}
+
+static bool measure_zstd(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
+{
+	size_t got = ZSTD_decompress(scratch, room, bytes, len);
+	*len_ret = ZSTD_isError(got) ? 0 : got;
+	return ZSTD_getErrorCode(got) != ZSTD_error_memory_allocation;
+}
+
+/* ---- The others ---- */
 
 static size_t measure_lzma(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
 {
@@ -26,20 +50,6 @@ static size_t measure_lzma(const uint8_t *bytes, size_t len, uint8_t *scratch, s
 	if (len < LZMA_HEAD_LEN || load_le64(bytes + LZMA_SIZE) > room)
 		return 0;
 	return (size_t)load_le64(bytes + LZMA_SIZE);
-}
-
-static size_t measure_xz(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
-{
-	uint64_t memory = XZ_MEMORY_MAX;
-	size_t in = 0, out = 0;
-	lzma_ret ret = lzma_stream_buffer_decode(&memory, 0, NULL, bytes, &in, len, scratch, &out, room);
-	return ret == LZMA_OK ? out : 0;
-}
-
-static size_t measure_zstd(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
-{
-	size_t got = ZSTD_decompress(scratch, room, bytes, len);
-	return ZSTD_isError(got) ? 0 : got;
 }
 
 static size_t measure_lz4(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
@@ -102,22 +112,35 @@ static size_t measure_lzo(const uint8_t *bytes, size_t len, uint8_t *scratch, si
 	return 0;
 }
 
-size_t measure_block(enum codec_id codec, const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
+enum blockz_status measure_block(enum codec_id codec, const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room,
+				 size_t *len_ret, struct blockz_fault *fault)
 {
+	bool memory = true;
+	size_t measured = 0;
 	switch (codec) {
 	case CODEC_ZLIB:
-		return measure_zlib(bytes, len, scratch, room);
+		memory = measure_zlib(bytes, len, scratch, room, &measured);
+		break;
 	case CODEC_LZMA:
-		return measure_lzma(bytes, len, scratch, room);
+		measured = measure_lzma(bytes, len, scratch, room);
+		break;
 	case CODEC_XZ:
-		return measure_xz(bytes, len, scratch, room);
+		memory = measure_xz(bytes, len, scratch, room, &measured);
+		break;
 	case CODEC_ZSTD:
-		return measure_zstd(bytes, len, scratch, room);
+		memory = measure_zstd(bytes, len, scratch, room, &measured);
+		break;
 	case CODEC_LZ4:
-		return measure_lz4(bytes, len, scratch, room);
+		measured = measure_lz4(bytes, len, scratch, room);
+		break;
 	case CODEC_LZO:
-		return measure_lzo(bytes, len, scratch, room);
+		measured = measure_lzo(bytes, len, scratch, room);
+		break;
 	default:
-		return 0;
+		break;
 	}
+	if (!memory)
+		return fault_nomem(fault);
+	*len_ret = measured;
+	return BLOCKZ_OK;
 }

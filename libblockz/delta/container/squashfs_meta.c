@@ -29,21 +29,28 @@ static enum blockz_status read_block(struct squashfs *fs, uint64_t off, uint64_t
 	return BLOCKZ_OK;
 }
 
-static uint32_t measure(struct squashfs *fs, const struct block *block)
+/* Sets the plain length of a block that has just been read. */
+static enum blockz_status measure(struct squashfs *fs, struct block *block, struct blockz_fault *fault)
 {
-	if (block->codec == CODEC_STORED)
-		return block->file_len;
-	return (uint32_t)measure_block(block->codec, fs->in + META_HEADER_LEN, block->file_len, fs->out, META_LEN_MAX);
+	size_t len = block->file_len;
+	enum blockz_status status = BLOCKZ_OK;
+	if (block->codec != CODEC_STORED)
+		status = measure_block(block->codec, fs->in + META_HEADER_LEN, block->file_len, fs->out, META_LEN_MAX, &len,
+				       fault);
+	if (status == BLOCKZ_OK)
+		block->plain_len = (uint32_t)len;
+	return status;
 }
 
 enum blockz_status squashfs_meta_read(struct squashfs *fs, uint64_t off, uint64_t end, uint32_t plain_len, bool decode,
 				      struct block *block_ret, struct blockz_fault *fault)
 {
-	struct block block = { .is_metadata = true };
+	struct block block = { .is_metadata = true, .plain_len = plain_len };
 	enum blockz_status status = read_block(fs, off, end, &block, fault);
+	if (status == BLOCKZ_OK && plain_len == 0)
+		status = measure(fs, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	block.plain_len = plain_len != 0 ? plain_len : measure(fs, &block);
 	if (block.plain_len == 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, block.file_off, "a metadata block that cannot be decoded");
 	if (block.codec == CODEC_STORED && block.file_len != block.plain_len)
