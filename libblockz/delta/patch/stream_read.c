@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <zstd_errors.h>
 
 #include "base/checked.h"
 #include "base/fault.h"
@@ -107,6 +108,8 @@ static enum blockz_status decode_zstd(struct stream_reader *reader, uint8_t *out
 	reader->in_len -= in.pos;
 	*got_ret = to.pos;
 	reader->ended = left == 0;
+	if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+		return fault_nomem(fault);
 	if (ZSTD_isError(left))
 		return damaged(reader, ZSTD_getErrorName(left), fault);
 	return BLOCKZ_OK;
