@@ -67,7 +67,8 @@ struct codec {
 	bool (*are_valid)(const uint32_t *values);
 
 	/*
-	 * NULL, or: by its header the block may have been made with these values.  False saves encoding it to see.
+	 * NULL, or: by its header the block may have been made with these values.  False saves encoding it to see; without
+	 * memory to look at the header it is true.
 	 */
 	bool (*may_make)(const uint32_t *values, const uint8_t *bytes, size_t len);
 

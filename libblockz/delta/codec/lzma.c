@@ -191,9 +191,11 @@ static bool xz_may_make(const uint32_t *values, const uint8_t *bytes, size_t len
 	if (len <= STREAM_HEADER_LEN || bytes[STREAM_HEADER_LEN] == INDEX_INDICATOR || !has_properties(values, bytes, len))
 		return false;
 	block.header_size = lzma_block_header_size_decode(bytes[STREAM_HEADER_LEN]);
-	if (block.header_size > len - STREAM_HEADER_LEN ||
-	    lzma_block_header_decode(&block, NULL, bytes + STREAM_HEADER_LEN) != LZMA_OK)
+	if (block.header_size > len - STREAM_HEADER_LEN)
 		return false;
+	lzma_ret result = lzma_block_header_decode(&block, NULL, bytes + STREAM_HEADER_LEN);
+	if (result != LZMA_OK)
+		return result == LZMA_MEM_ERROR;
 	bool bcj = values[LZMA_BCJ] != BCJ_NONE;
 	bool may = !bcj || filters[0].id == bcj_filters[values[LZMA_BCJ]];
 	const lzma_filter *last = &filters[bcj ? 1 : 0];

@@ -110,35 +110,37 @@ static size_t chunks_end(const uint8_t *bytes, size_t len, size_t pos)
 }
 
 /* A Block does not say of which kind its Check is, but its length does: it is what stands behind the padding. */
-static bool find_check(const uint8_t *bytes, size_t len, struct unit *unit)
+static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct unit *unit, struct blockz_fault *fault)
 {
 	struct xz_block block;
-	if (xz_block_parse(bytes, len, CHECK_NONE, 0, &block, NULL) != BLOCKZ_OK)
-		return false;
+	enum blockz_status status = xz_block_parse(bytes, len, CHECK_NONE, 0, &block, fault);
+	if (status == BLOCKZ_FAILED)
+		return status;
+	if (status != BLOCKZ_OK)
+		return block_damaged(codec_xz_piece.name, fault);
 	uint64_t packed = block.block.compressed_size, header = block.block.header_size;
 	xz_block_free(&block);
 	if (packed == LZMA_VLI_UNKNOWN) {
 		size_t end = chunks_end(bytes, len, (size_t)header);
 		if (end == 0)
-			return false;
+			return block_damaged(codec_xz_piece.name, fault);
 		packed = end - header;
 	}
 	if (packed > len - header || packed + (unit->padding = -packed & 3) > len - header)
-		return false;
+		return block_damaged(codec_xz_piece.name, fault);
 	size_t field = (size_t)(len - header - packed - unit->padding);
 	for (unit->method = CHECK_NONE; unit->method <= CHECK_SHA256; unit->method++)
 		if (check_methods[unit->method].len == field)
-			return true;
-	return false;
+			return BLOCKZ_OK;
+	return block_damaged(codec_xz_piece.name, fault);
 }
 
 static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-			       struct blockz_fault *fault)
+				 struct blockz_fault *fault)
 {
 	struct unit unit = { .bytes = bytes, .len = len };
-	if (!find_check(bytes, len, &unit))
-		return block_damaged(codec_xz_piece.name, fault);
-	return pieces_decode(context, &unit, out, out_len, fault);
+	enum blockz_status status = find_check(bytes, len, &unit, fault);
+	return status == BLOCKZ_OK ? pieces_decode(context, &unit, out, out_len, fault) : status;
 }
 
 /* As it stands in a Block Header, which rounds it up a little. */
@@ -161,9 +163,11 @@ static bool may_make(const uint32_t *values, const uint8_t *bytes, size_t len)
 {
 	struct xz_block block;
 	lzma_options_lzma expected;
-	if (lzma_lzma_preset(&expected, values[XZ_PIECE_LEVEL]) ||
-	    xz_block_parse(bytes, len, CHECK_NONE, 0, &block, NULL) != BLOCKZ_OK)
+	if (lzma_lzma_preset(&expected, values[XZ_PIECE_LEVEL]))
 		return false;
+	enum blockz_status status = xz_block_parse(bytes, len, CHECK_NONE, 0, &block, NULL);
+	if (status != BLOCKZ_OK)
+		return status == BLOCKZ_FAILED;
 	uint32_t wanted = expected.dict_size < values[XZ_PIECE_SIZE] ? expected.dict_size : values[XZ_PIECE_SIZE];
 	const lzma_options_lzma *options = block.filters[0].options;
 	bool may = block.lzma2_only && coded_dict(options->dict_size) == coded_dict(wanted) &&
