@@ -78,16 +78,16 @@ static void limit_wanted(struct selection *selection, const struct image *old)
 	}
 }
 
-/* May the client be asked for an encoder, going by the list of those that it has? */
-static bool client_has(const struct blockz_delta_options *options, const struct blockz_encoder *encoder)
+/* Of the encoders that the client has, the one of this name. */
+static const struct blockz_encoder *client_encoder(const struct blockz_delta_options *options, const char *name)
 {
 	for (size_t i = 0; i < options->encoder_count; i++)
-		if (strcmp(options->encoders[i].name, encoder->name) == 0)
-			return memcmp(options->encoders[i].fingerprint, encoder->fingerprint,
-				      sizeof(encoder->fingerprint)) == 0;
-	return false;
+		if (strcmp(options->encoders[i].name, name) == 0)
+			return &options->encoders[i];
+	return NULL;
 }
 
+/* Fingerprints take time: only those are made that there is something to compare with. */
 static enum blockz_status find_allowed(struct selection *selection, const struct blocks *blocks,
 				       const struct codec_env *env, const struct blockz_delta_options *options,
 				       struct blockz_fault *fault)
@@ -98,11 +98,14 @@ static enum blockz_status find_allowed(struct selection *selection, const struct
 			continue;
 		struct blockz_encoder encoder;
 		codec_encoder_name(&blocks->candidates[i], encoder.name);
-		enum blockz_status status =
-			codec_fingerprint(env, &blocks->candidates[i], encoder.fingerprint, fault);
+		const struct blockz_encoder *theirs = client_encoder(options, encoder.name);
+		enum blockz_status status = BLOCKZ_UNSUPPORTED;
+		if (theirs != NULL)
+			status = codec_fingerprint(env, &blocks->candidates[i], encoder.fingerprint, fault);
 		if (status == BLOCKZ_FAILED)
 			return status;
-		selection->allowed[i] = status == BLOCKZ_OK && client_has(options, &encoder);
+		selection->allowed[i] = status == BLOCKZ_OK && memcmp(theirs->fingerprint, encoder.fingerprint,
+								      sizeof(encoder.fingerprint)) == 0;
 	}
 	return BLOCKZ_OK;
 }
