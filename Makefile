@@ -71,7 +71,7 @@ NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/blockz-gues
 LZO_BIN    := $(if $(filter 1,$(LZO)),$(BUILD)/blockz-lzo)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC) tests/unit/short_memory.c,$(wildcard tests/unit/*.c))
 UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
 MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 
@@ -132,9 +132,10 @@ $(BUILD)/unit/test_lzo $(BUILD)/unit/test_squashfs_codecs: $(BUILD)/tools/common
 $(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_squashfs_codecs.o: PKG_CFLAGS += -Itools
 
 # Here the program stands between the library and what allocates.
-$(BUILD)/unit/test_nomem: ALL_LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc XXH64_createState \
-	inflateInit2_ EVP_MD_CTX_new lzma_block_encoder lzma_block_decoder lzma_block_header_decode lzma_index_init \
-	lzma_index_append ZSTD_createCCtx ZSTD_createDCtx)
+NOMEM_BIN := $(BUILD)/unit/test_nomem $(BUILD)/unit/test_nomem_delta
+WRAPPED := $(shell sed -n 's/^WRAPPED.[^,]*, \([A-Za-z0-9_]*\), .*/\1/p' tests/unit/short_memory.c)
+$(NOMEM_BIN): $(BUILD)/tests/unit/short_memory.o
+$(NOMEM_BIN): ALL_LDFLAGS += $(WRAPPED:%=-Wl$(comma)--wrap=%)
 
 # What is missing is installed first; only then is it known what can be built, so make starts anew.
 prepare:

@@ -1,189 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Memory that is short: each allocation of each operation fails in turn, alone and with all that follow.  The linker
- * puts the functions below between this program and the allocators (see the Makefile); libraries that allocate by
- * themselves get theirs from here, or have their constructors fail.
- */
-#define ZSTD_STATIC_LINKING_ONLY /* contexts with allocators of their own */
-#include <errno.h>
+/* Each allocation of each operation on compressed files fails in turn, alone and with all that follow. */
 #include <libdeflate.h>
 #include <lzma.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 #include <zlib.h>
-#include <zstd.h>
 
 #include "foreign.h"
 #include "foreign_xz.h"
 #include "foreign_zst.h"
 #include "judge.h"
 #include "range/map.h"
+#include "short_memory.h"
 #include "transactions.h"
-
-/* ---- Allocators ---- */
-
-static bool armed, reached, from_then_on;
-static size_t calls, fail_at;
-
-static bool fails(void)
-{
-	if (!armed)
-		return false;
-	calls++;
-	bool failing = calls == fail_at || (from_then_on && calls > fail_at);
-	reached |= failing;
-	if (failing)
-		errno = ENOMEM;
-	return failing;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-XXH64_state_t *__real_XXH64_createState(void);
-int __real_inflateInit2_(z_streamp stream, int bits, const char *version, int size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-XXH64_state_t *__wrap_XXH64_createState(void);
-int __wrap_inflateInit2_(z_streamp stream, int bits, const char *version, int size);
-
-EVP_MD_CTX *__real_EVP_MD_CTX_new(void);
-EVP_MD_CTX *__wrap_EVP_MD_CTX_new(void);
-lzma_ret __real_lzma_block_encoder(lzma_stream *stream, lzma_block *block);
-lzma_ret __wrap_lzma_block_encoder(lzma_stream *stream, lzma_block *block);
-lzma_ret __real_lzma_block_decoder(lzma_stream *stream, lzma_block *block);
-lzma_ret __wrap_lzma_block_decoder(lzma_stream *stream, lzma_block *block);
-lzma_ret __real_lzma_block_header_decode(lzma_block *block, const lzma_allocator *allocator, const uint8_t *bytes);
-lzma_ret __wrap_lzma_block_header_decode(lzma_block *block, const lzma_allocator *allocator, const uint8_t *bytes);
-lzma_index *__real_lzma_index_init(const lzma_allocator *allocator);
-lzma_index *__wrap_lzma_index_init(const lzma_allocator *allocator);
-lzma_ret __real_lzma_index_append(lzma_index *index, const lzma_allocator *allocator, lzma_vli unpadded, lzma_vli len);
-lzma_ret __wrap_lzma_index_append(lzma_index *index, const lzma_allocator *allocator, lzma_vli unpadded, lzma_vli len);
-ZSTD_CCtx *__wrap_ZSTD_createCCtx(void);
-ZSTD_DCtx *__wrap_ZSTD_createDCtx(void);
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-	return fails() ? NULL : __real_realloc(memory, size);
-}
-
-XXH64_state_t *__wrap_XXH64_createState(void)
-{
-	return fails() ? NULL : __real_XXH64_createState();
-}
-
-int __wrap_inflateInit2_(z_streamp stream, int bits, const char *version, int size)
-{
-	return fails() ? Z_MEM_ERROR : __real_inflateInit2_(stream, bits, version, size);
-}
-
-EVP_MD_CTX *__wrap_EVP_MD_CTX_new(void)
-{
-	return fails() ? NULL : __real_EVP_MD_CTX_new();
-}
-
-/* liblzma and libzstd take allocators; what they get here, free() takes back. */
-
-static void *lzma_get(void *opaque, size_t count, size_t size)
-{
-	(void)opaque;
-	return fails() ? NULL : __real_malloc(count * size);
-}
-
-static void give_back(void *opaque, void *memory)
-{
-	(void)opaque;
-	free(memory);
-}
-
-static void *zstd_get(void *opaque, size_t size)
-{
-	return lzma_get(opaque, 1, size);
-}
-
-static const lzma_allocator lzma_memory = { lzma_get, give_back, NULL };
-static const ZSTD_customMem zstd_memory = { zstd_get, give_back, NULL };
-
-lzma_ret __wrap_lzma_block_encoder(lzma_stream *stream, lzma_block *block)
-{
-	stream->allocator = &lzma_memory;
-	return __real_lzma_block_encoder(stream, block);
-}
-
-lzma_ret __wrap_lzma_block_decoder(lzma_stream *stream, lzma_block *block)
-{
-	stream->allocator = &lzma_memory;
-	return __real_lzma_block_decoder(stream, block);
-}
-
-lzma_ret __wrap_lzma_block_header_decode(lzma_block *block, const lzma_allocator *allocator, const uint8_t *bytes)
-{
-	(void)allocator;
-	return __real_lzma_block_header_decode(block, &lzma_memory, bytes);
-}
-
-lzma_index *__wrap_lzma_index_init(const lzma_allocator *allocator)
-{
-	(void)allocator;
-	return __real_lzma_index_init(&lzma_memory);
-}
-
-lzma_ret __wrap_lzma_index_append(lzma_index *index, const lzma_allocator *allocator, lzma_vli unpadded, lzma_vli len)
-{
-	(void)allocator;
-	return __real_lzma_index_append(index, &lzma_memory, unpadded, len);
-}
-
-ZSTD_CCtx *__wrap_ZSTD_createCCtx(void)
-{
-	return ZSTD_createCCtx_advanced(zstd_memory);
-}
-
-ZSTD_DCtx *__wrap_ZSTD_createDCtx(void)
-{
-	return ZSTD_createDCtx_advanced(zstd_memory);
-}
-
-/* ---- A sink that allocates nothing ---- */
-
-struct fixed_sink {
-	struct bytes room;
-	size_t len;
-};
-
-static int sink_write(void *ctx, const void *buf, size_t len)
-{
-	struct fixed_sink *self = ctx;
-	if (len > self->room.len - self->len)
-		return ENOSPC;
-	memcpy(self->room.data + self->len, buf, len);
-	self->len += len;
-	return 0;
-}
-
-static int sink_rewrite(void *ctx, const void *buf, size_t len, uint64_t off)
-{
-	struct fixed_sink *self = ctx;
-	if (off > self->len || len > self->len - off)
-		return EINVAL;
-	memcpy(self->room.data + off, buf, len);
-	return 0;
-}
-
-static const struct blockz_sink_ops sink_ops = { .write = sink_write, .rewrite = sink_rewrite };
 
 /* ---- What is worked on ---- */
 
@@ -259,14 +88,6 @@ static void teardown(void)
 
 /* ---- Operations, and whether they have done what they say ---- */
 
-struct operation {
-	const char *name;
-	void (*prepare)(void);
-	enum blockz_status (*run)(struct blockz_fault *fault);
-	bool (*is_right)(void);
-	bool (*is_clean)(void); /* after a failure; NULL: there is nothing that could be otherwise */
-};
-
 static void empty_sink(void)
 {
 	sink.len = 0;
@@ -279,7 +100,8 @@ static enum blockz_status pack_by(int level, const char *check, struct blockz_fa
 		.raw = raw, .raw_count = 2, .work = serial,
 	};
 	struct blockz_pack_result result;
-	return blockz_pack(&image_source, &(struct blockz_sink){ &sink_ops, &sink }, &options, &result, fault);
+	struct blockz_sink out = fixed_sink(&sink);
+	return blockz_pack(&image_source, &out, &options, &result, fault);
 }
 
 static enum blockz_status run_pack(struct blockz_fault *fault)
@@ -376,7 +198,7 @@ static bool store_is_old(void)
 static enum blockz_status run_copy(struct blockz_fault *fault)
 {
 	enum blockz_status status = blockz_plan_new(&file_source, file_map, edits, EDITS, &serial, &made_plan, fault);
-	struct blockz_sink out = { &sink_ops, &sink };
+	struct blockz_sink out = fixed_sink(&sink);
 	return status == BLOCKZ_OK ? blockz_plan_copy(made_plan, &file_source, &out, fault) : status;
 }
 
@@ -477,13 +299,13 @@ static void interrupted_disk(void)
 
 static enum blockz_status run_extract(struct blockz_fault *fault)
 {
-	struct blockz_sink out = { &sink_ops, &sink };
+	struct blockz_sink out = fixed_sink(&sink);
 	return blockz_extract(&file_source, file_map, (struct blockz_range){ 0, LEN }, &out, &serial, fault);
 }
 
 static enum blockz_status run_extract_long(struct blockz_fault *fault)
 {
-	struct blockz_sink out = { &sink_ops, &sink };
+	struct blockz_sink out = fixed_sink(&sink);
 	return blockz_extract(&long_source, long_map, (struct blockz_range){ 0, LONG }, &out, &serial, fault);
 }
 
@@ -521,7 +343,8 @@ static enum blockz_status run_pack_nothing(struct blockz_fault *fault)
 {
 	const struct blockz_pack_options options = { .format = format->name, .piece_size = 64 * KIB, .work = serial };
 	struct blockz_pack_result result;
-	return blockz_pack(&no_source, &(struct blockz_sink){ &sink_ops, &sink }, &options, &result, fault);
+	struct blockz_sink out = fixed_sink(&sink);
+	return blockz_pack(&no_source, &out, &options, &result, fault);
 }
 
 static bool sink_has_an_empty_file(void)
@@ -530,64 +353,37 @@ static bool sink_has_an_empty_file(void)
 }
 
 static const struct operation operations[] = {
-	{ "pack", empty_sink, run_pack, sink_has_a_file, NULL },
-	{ "pack at the fastest level", empty_sink, run_pack_fast, sink_has_a_file, NULL },
-	{ "pack nothing", empty_sink, run_pack_nothing, sink_has_an_empty_file, NULL },
-	{ "map by the index", drop_map, run_map, map_is_right, no_map },
-	{ "map by scanning", drop_map, run_scan, scan_is_right, no_map },
-	{ "verify", empty_sink, run_verify, NULL, NULL },
-	{ "patch", fresh_store, run_patch, store_is_new, store_is_old },
-	{ "patched copy", fresh_plan, run_copy, sink_has_the_edited_file, NULL },
-	{ "recover", interrupted_store, run_recover, sample_is_whole, sample_can_be_recovered },
-	{ "disk", fresh_store, run_disk, disk_is_new, disk_is_whole },
-	{ "recover a disk", interrupted_disk, run_recover, disk_is_new, disk_is_whole },
-	{ "extract", empty_sink, run_extract, sink_has_the_image, NULL },
-	{ "extract a long piece", empty_sink, run_extract_long, sink_has_the_long_image, NULL },
-	{ "verify a long piece", empty_sink, run_verify_long, NULL, NULL },
-	{ "read", empty_sink, run_read, sink_has_the_image, NULL },
+	{ .name = "pack", .prepare = empty_sink, .run = run_pack, .is_right = sink_has_a_file },
+	{ .name = "pack at the fastest level", .prepare = empty_sink, .run = run_pack_fast, .is_right = sink_has_a_file },
+	{ .name = "pack nothing", .prepare = empty_sink, .run = run_pack_nothing, .is_right = sink_has_an_empty_file },
+	{ .name = "map by the index", .prepare = drop_map, .run = run_map, .is_right = map_is_right,
+	  .is_clean = no_map },
+	{ .name = "map by scanning", .prepare = drop_map, .run = run_scan, .is_right = scan_is_right,
+	  .is_clean = no_map },
+	{ .name = "verify", .prepare = empty_sink, .run = run_verify },
+	{ .name = "patch", .prepare = fresh_store, .run = run_patch, .is_right = store_is_new,
+	  .is_clean = store_is_old },
+	{ .name = "patched copy", .prepare = fresh_plan, .run = run_copy, .is_right = sink_has_the_edited_file },
+	{ .name = "recover", .prepare = interrupted_store, .run = run_recover, .is_right = sample_is_whole,
+	  .is_clean = sample_can_be_recovered },
+	{ .name = "disk", .prepare = fresh_store, .run = run_disk, .is_right = disk_is_new,
+	  .is_clean = disk_is_whole, .may_succeed = true },
+	{ .name = "recover a disk", .prepare = interrupted_disk, .run = run_recover, .is_right = disk_is_new,
+	  .is_clean = disk_is_whole },
+	{ .name = "extract", .prepare = empty_sink, .run = run_extract, .is_right = sink_has_the_image },
+	{ .name = "extract a long piece", .prepare = empty_sink, .run = run_extract_long,
+	  .is_right = sink_has_the_long_image },
+	{ .name = "verify a long piece", .prepare = empty_sink, .run = run_verify_long },
+	{ .name = "read", .prepare = empty_sink, .run = run_read, .is_right = sink_has_the_image },
 };
 
 enum { OPERATIONS = sizeof(operations) / sizeof(operations[0]), FORMATS = 3 };
 
-/* One run; true if an allocation failed. */
-static bool run_failing(const struct operation *operation, size_t n)
-{
-	struct blockz_fault fault = { .status = BLOCKZ_OK };
-	operation->prepare();
-	calls = 0;
-	fail_at = n;
-	reached = false;
-	armed = true;
-	enum blockz_status status = operation->run(&fault);
-	armed = false;
-	if (!reached) {
-		ck_assert_msg(status == BLOCKZ_OK, "%s: %s", operation->name, fault.text);
-		ck_assert_msg(operation->is_right == NULL || operation->is_right(), "%s", operation->name);
-		return false;
-	}
-	/* What a disk does for later may fail unseen. */
-	if (status == BLOCKZ_OK && operation->run == run_disk) {
-		ck_assert_msg(operation->is_right(), "%s, %s, allocation %zu", format->name, operation->name, n);
-		return true;
-	}
-	ck_assert_msg(status == BLOCKZ_FAILED, "%s, %s, allocation %zu: status %d", format->name, operation->name, n,
-		      status);
-	ck_assert_int_eq(fault.status, BLOCKZ_FAILED);
-	ck_assert_msg(strstr(fault.text, strerror(ENOMEM)) != NULL, "%s, %s: %s", format->name, operation->name,
-		      fault.text);
-	ck_assert_msg(operation->is_clean == NULL || operation->is_clean(), "%s, allocation %zu", operation->name, n);
-	return true;
-}
-
 START_TEST(each_allocation_fails)
 {
-	size_t n = 1;
 	format = format_of(_i / 2 / OPERATIONS);
 	set_up();
-	from_then_on = _i % 2 != 0;
-	while (run_failing(&operations[_i / 2 % OPERATIONS], n))
-		n++;
-	ck_assert_uint_gt(n, 1);
+	fail_allocations(&operations[_i / 2 % OPERATIONS], format->name, _i % 2 != 0);
 }
 END_TEST
 
