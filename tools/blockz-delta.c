@@ -12,6 +12,7 @@
 #include "common/digest.h"
 #include "common/encoders.h"
 #include "common/fault.h"
+#include "common/heap.h"
 #include "common/input.h"
 #include "common/json.h"
 #include "common/lzo.h"
@@ -375,6 +376,7 @@ static enum blockz_status create(struct job *job)
 int main(int argc, char **argv)
 {
 	struct job job = { .patch = { .fd = -1, .dirfd = -1 } };
+	heap_give_back();
 	read_options(&job, argc, argv);
 	enum blockz_status status = job.info ? patch_report_print(&job.cli, job.patch_path, &job.fault) : create(&job);
 	if (status != BLOCKZ_OK)

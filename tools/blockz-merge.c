@@ -11,6 +11,7 @@
 #include "common/digest.h"
 #include "common/encoders.h"
 #include "common/fault.h"
+#include "common/heap.h"
 #include "common/input.h"
 #include "common/json.h"
 #include "common/lzo.h"
@@ -475,6 +476,7 @@ static enum blockz_status merge(struct job *job)
 int main(int argc, char **argv)
 {
 	struct job job = { .output = { .fd = -1, .dirfd = -1 } };
+	heap_give_back();
 	read_options(&job, argc, argv);
 	job.helpers = lzo_helpers_new(NULL);
 	job.lzo = lzo_helpers_ops(job.helpers);

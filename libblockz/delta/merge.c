@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "delta/admit.h"
@@ -24,9 +25,11 @@
 enum {
 	PART_MAX = 256 << 10,  /* bytes between blocks that are one part */
 	PART_OPS_MAX = 4096,   /* a part with more ops does those at once */
-	PART_KEEP_MAX = 1 << 20, /* memory of larger parts is given back */
-	CACHE = 16 << 20,      /* decoded blocks of OLD */
-	FLIGHT_MIN = 8 << 20,  /* memory of parts under way, if that is not one part for each thread */
+	CACHE = 12 << 20,      /* decoded blocks of OLD */
+	FLIGHT_MIN = 8 << 20,  /* memory of parts under way; more, */
+	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread; */
+	LONG_AT_ONCE = 2,      /* but however long parts of NEW and blocks of OLD are, so many threads have one */
+	KEEP = 8 << 20,        /* and of parts that are not: memory of longer ones than all can have is given back */
 };
 
 struct merge {
@@ -103,11 +106,18 @@ static void thread_free(void *thread)
 
 /* ---- Memory of parts under way ---- */
 
+static uint64_t flight_limit(const struct merge *merge, uint64_t cost)
+{
+	uint64_t limit = min(merge->threads * cost, FLIGHT_MAX), least = min(merge->threads, LONG_AT_ONCE) * cost;
+	limit = limit < FLIGHT_MIN ? FLIGHT_MIN : limit;
+	return limit < least ? least : limit;
+}
+
 /* Waits until there is room; false: a part has failed, and nothing that follows counts. */
 static bool enter_flight(struct merge *merge, struct job *job)
 {
 	job->cost = job->step.is_block ? job->step.len + job->step.block.file_len : job->step.len;
-	uint64_t limit = merge->threads * job->cost < FLIGHT_MIN ? FLIGHT_MIN : merge->threads * job->cost;
+	uint64_t limit = flight_limit(merge, job->cost);
 	pthread_mutex_lock(&merge->lock);
 	while (!merge->failed && merge->in_flight > 0 && merge->in_flight + job->cost > limit)
 		pthread_cond_wait(&merge->changed, &merge->lock);
@@ -120,7 +130,7 @@ static bool enter_flight(struct merge *merge, struct job *job)
 
 static void leave_flight(struct merge *merge, struct job *job, bool good)
 {
-	if (job->cost > PART_KEEP_MAX) {
+	if (job->cost > KEEP / pool_jobs_max(merge->threads)) {
 		buffer_free(&job->plain);
 		buffer_free(&job->encoded);
 	}
@@ -285,7 +295,8 @@ static enum blockz_status make_new(struct merge *merge, const struct blockz_sour
 	enum blockz_status status = patch_read_old_blocks(merge->reader, &blocks, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	merge->old = old_new(old, merge->head->old_size, &blocks, CACHE, merge->threads);
+	merge->old = old_new(old, merge->head->old_size, &blocks, CACHE,
+			     (unsigned)min(merge->threads, LONG_AT_ONCE));
 	merge->digest = EVP_MD_CTX_new();
 	if (merge->old == NULL || merge->digest == NULL ||
 	    EVP_DigestInit_ex(merge->digest, EVP_sha256(), NULL) != 1)

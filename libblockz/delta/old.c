@@ -48,7 +48,7 @@ static uint64_t cost_of(size_t len)
 }
 
 struct old *old_new(const struct blockz_source *file, uint64_t file_size, const struct patch_old_blocks *blocks,
-		    uint64_t cache, unsigned threads)
+		    uint64_t cache, unsigned at_once)
 {
 	struct old *old = calloc(1, sizeof(*old));
 	uint64_t *starts = calloc(blocks->count / STARTS_STEP + 1, sizeof(*starts));
@@ -68,8 +68,8 @@ struct old *old_new(const struct blockz_source *file, uint64_t file_size, const 
 		start += blocks->items[i].plain_len;
 		longest = blocks->items[i].plain_len > longest ? blocks->items[i].plain_len : longest;
 	}
-	if (old->limit < threads * cost_of((size_t)longest))
-		old->limit = threads * cost_of((size_t)longest);
+	if (old->limit < at_once * cost_of((size_t)longest))
+		old->limit = at_once * cost_of((size_t)longest);
 	pthread_mutex_init(&old->lock, NULL);
 	pthread_cond_init(&old->changed, NULL);
 	return old;

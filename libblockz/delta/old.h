@@ -12,10 +12,10 @@ struct old;
 
 /*
  * file has at least file_size bytes; both it and the blocks must live as long.  cache: bytes of decoded blocks that are kept; if
- * that is too little for one block for each of `threads` threads, as many as those need.  NULL: no memory.
+ * that is too little for `at_once` blocks, as many as those need: so many threads do not wait for each other.  NULL: no memory.
  */
 struct old *old_new(const struct blockz_source *file, uint64_t file_size, const struct patch_old_blocks *blocks,
-		    uint64_t cache, unsigned threads);
+		    uint64_t cache, unsigned at_once);
 void old_free(struct old *old);
 
 /* What one thread needs for it, zeros at first but for the contexts' environment. */

@@ -51,6 +51,11 @@ unsigned pool_threads(unsigned threads)
 	return threads > THREADS_MAX ? THREADS_MAX : threads;
 }
 
+size_t pool_jobs_max(unsigned threads)
+{
+	return threads == 1 ? 1 : 2 * (size_t)threads + 1;
+}
+
 static void drop_job(struct pool *pool, struct slot *slot)
 {
 	pool->spare[pool->spare_count++] = slot->job;
@@ -180,7 +185,7 @@ enum blockz_status pool_run(const struct pool_jobs *jobs, unsigned threads, stru
 	threads = pool_threads(threads);
 	struct pool pool = {
 		.jobs = jobs,
-		.slot_count = threads == 1 ? 1 : 2 * (size_t)threads + 1,
+		.slot_count = pool_jobs_max(threads),
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
 	};

@@ -25,9 +25,12 @@ struct pool_jobs {
 /* How many threads a request for `threads` means: 0 is one for each CPU that this process may use. */
 unsigned pool_threads(unsigned threads);
 
+/* How many jobs are under way at most, on so many threads. */
+size_t pool_jobs_max(unsigned threads);
+
 /*
  * Runs all jobs on up to `threads` threads (0 as above), the caller's among them; with one thread none is started.
- * At most 2 x threads + 1 jobs are under way.  Returns when every thread has ended.
+ * At most pool_jobs_max() jobs are under way.  Returns when every thread has ended.
  */
 enum blockz_status pool_run(const struct pool_jobs *jobs, unsigned threads, struct blockz_fault *fault);
 
