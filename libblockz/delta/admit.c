@@ -144,7 +144,7 @@ static enum blockz_status compare_digest(const struct admission *admission, stru
 
 /* Before anything that takes long. */
 static enum blockz_status check_head(const struct patch_head *head, const struct blockz_source *old,
-				     struct blockz_fault *fault)
+				     const struct codec_env *env, struct blockz_fault *fault)
 {
 	if (old->size == BLOCKZ_UNKNOWN)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "OLD is read at many offsets, and is a stream");
@@ -152,6 +152,11 @@ static enum blockz_status check_head(const struct patch_head *head, const struct
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
 				 "OLD is not the file that this patch is for: size expected %" PRIu64 " or more, found %"
 				 PRIu64, head->old_size, old->size);
+	for (size_t i = 0; i < head->encoder_count; i++)
+		if (head->encoders[i].params.codec == CODEC_LZO && env->lzo == NULL)
+			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+					 "PATCH needs LZO, and the program blockz-lzo is missing: install it, as part of blockz "
+					 "built with liblzo2, or make PATCH with blockz-delta --portable");
 	for (size_t i = 0; i < head->encoder_count; i++)
 		if (!codec_params_are_valid(&head->encoders[i].params))
 			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
@@ -170,7 +175,7 @@ enum blockz_status admit_patch(const struct patch_head *head, const struct block
 		.thread_new = thread_new, .thread_free = thread_free,
 		.take = take, .work = work, .give = give,
 	};
-	enum blockz_status status = check_head(head, old, fault);
+	enum blockz_status status = check_head(head, old, env, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	admission.digest = EVP_MD_CTX_new();

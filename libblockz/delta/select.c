@@ -67,12 +67,23 @@ static enum blockz_status find_equal(struct selection *selection, const struct i
 	return BLOCKZ_OK;
 }
 
-/* A patch lists so many blocks of OLD at most. */
-static void limit_wanted(struct selection *selection, const struct image *old)
+/* LZO is the one decoder that clients may lack; those that have it can encode, too. */
+static bool client_has_lzo(const struct blockz_delta_options *options)
 {
+	for (size_t i = 0; i < options->encoder_count; i++)
+		if (strncmp(options->encoders[i].name, "lzo ", 4) == 0)
+			return true;
+	return !options->portable && !options->restricted;
+}
+
+/* A patch lists so many blocks of OLD at most, and none that the client cannot decode. */
+static void limit_wanted(struct selection *selection, const struct image *old,
+			 const struct blockz_delta_options *options)
+{
+	bool has_lzo = client_has_lzo(options);
 	size_t count = 0;
 	for (size_t i = 0; i < old->blocks.count; i++) {
-		if (count >= PATCH_OLD_BLOCKS_MAX)
+		if (count >= PATCH_OLD_BLOCKS_MAX || (old->blocks.items[i].codec == CODEC_LZO && !has_lzo))
 			selection->old_wanted[i] = false;
 		count += selection->old_wanted[i] && !old->blocks.items[i].is_plain;
 	}
@@ -243,7 +254,7 @@ enum blockz_status selection_make(const struct image *old, const struct image *n
 		  selection.allowed != NULL;
 	enum blockz_status status = ok ? find_equal(&selection, old, new, fault) : fault_nomem(fault);
 	if (status == BLOCKZ_OK) {
-		limit_wanted(&selection, old);
+		limit_wanted(&selection, old, options);
 		status = find_allowed(&selection, &new->blocks, env, options, fault);
 	}
 	if (status == BLOCKZ_OK && options->portable)

@@ -67,7 +67,8 @@ static enum blockz_status read_squashfs(const struct blockz_source *file, const 
 	fs->contexts.env = env;
 	enum blockz_status status = squashfs_super_read(file, &fs->super, fault);
 	if (status == BLOCKZ_OK && fs->super.codec == CODEC_LZO && env->lzo == NULL)
-		status = fault_set(fault, BLOCKZ_UNSUPPORTED, SUPER_COMPRESSION, "LZO, and there is no LZO here");
+		status = fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+				   "LZO needs the program blockz-lzo, of blockz built with liblzo2; all stays packed");
 	if (status == BLOCKZ_OK) {
 		blocks->size = fs->super.bytes_used;
 		describe(&fs->super, blocks);
