@@ -121,12 +121,23 @@ static enum blockz_status find_allowed(struct selection *selection, const struct
 	return BLOCKZ_OK;
 }
 
-/* Where the client encodes nothing at all, only stored blocks stay open. */
-static void keep_stored(struct selection *selection, const struct blocks *blocks)
+/* Where nothing can be encoded, by the client or by anybody, only stored blocks stay open. */
+static void keep_stored(struct selection *selection, const struct blocks *blocks, bool unproved)
 {
-	for (size_t i = 0; i < blocks->count; i++)
-		if (selection->open[i] && blocks->items[i].codec != CODEC_STORED)
-			selection_demote(selection, i);
+	for (size_t i = 0; i < blocks->count; i++) {
+		if (!selection->open[i] || blocks->items[i].codec == CODEC_STORED)
+			continue;
+		selection_demote(selection, i);
+		selection->blocks[i].unproved = unproved;
+	}
+}
+
+static bool is_any_allowed(const struct selection *selection, const struct blocks *blocks)
+{
+	size_t i = 0;
+	while (i < blocks->candidate_count && !selection->allowed[i])
+		i++;
+	return i < blocks->candidate_count;
 }
 
 struct looking {
@@ -257,8 +268,8 @@ enum blockz_status selection_make(const struct image *old, const struct image *n
 		limit_wanted(&selection, old, options);
 		status = find_allowed(&selection, &new->blocks, env, options, fault);
 	}
-	if (status == BLOCKZ_OK && options->portable)
-		keep_stored(&selection, &new->blocks);
+	if (status == BLOCKZ_OK && !is_any_allowed(&selection, &new->blocks))
+		keep_stored(&selection, &new->blocks, !options->portable);
 	if (status == BLOCKZ_OK)
 		status = find_covered(&selection, old, new, env, stages, fault);
 	if (status == BLOCKZ_OK)

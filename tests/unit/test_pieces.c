@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "delta/codec/prove.h"
+#include "foreign.h"
 #include "foreign_xz.h"
 #include "images.h"
 #include "taken_apart.h"
@@ -54,7 +55,6 @@ static void assert_proved(struct bytes file, size_t count, uint8_t proof[PROVED_
 	const struct codec_env env = { NULL };
 	const struct blockz_work work = { .threads = 2 };
 	uint64_t cost[PROVED_MAX];
-	ck_assert_str_eq(apart.blocks.note, "");
 	ck_assert_uint_eq(apart.blocks.count, count);
 	ck_assert_int_eq(prove_blocks(&source, &apart.blocks, &env, wanted, count, proof, cost, &work, NULL), BLOCKZ_OK);
 	for (size_t block = 0; block < count; block++)
@@ -115,6 +115,25 @@ START_TEST(headers_may_differ)
 		xz_put(stream, (struct bytes){ image.data, i % 2 == 0 ? image.len : 5000 }, filters);
 	}
 	assert_proved(xz_end(stream), 6, proof);
+}
+END_TEST
+
+/* Pieces that zlib made are not tried in vain; those of blockz are found by a scan, too. */
+START_TEST(pieces_of_zlib_have_no_encoder)
+{
+	enum { PARTS = 3, PART = 400 * KIB };
+	struct bytes image = image_new(IMAGE_TEXT, PARTS * PART);
+	struct zlib_file *file = zlib_begin(6, Z_DEFAULT_STRATEGY, image.len);
+	for (size_t i = 0; i < PARTS; i++)
+		zlib_put(file, image.data + i * PART, PART, Z_FULL_FLUSH);
+	struct taken_apart foreign = take_apart(zlib_end(file), NULL);
+	ck_assert_uint_ge(foreign.blocks.count, 2);
+	ck_assert_uint_eq(foreign.blocks.candidate_count, 0);
+	taken_apart_free(&foreign);
+	uint8_t proof[PROVED_MAX];
+	assert_proved(pack_image(format_named("gzip"), image,
+				 (struct blockz_pack_options){ .piece_size = 512 * KIB, .no_index = true, .level = 3 }, NULL),
+		      2, proof);
 }
 END_TEST
 
@@ -211,6 +230,7 @@ int main(void)
 	tcase_add_test(c, short_blocks_have_long_headers);
 	tcase_add_test(c, headers_may_lack_sizes);
 	tcase_add_test(c, headers_may_differ);
+	tcase_add_test(c, pieces_of_zlib_have_no_encoder);
 	case_add_formats(c, zeros_are_no_blocks);
 	tcase_add_test(c, one_stream_has_no_pieces);
 	tcase_add_test(c, pieces_may_be_too_long);

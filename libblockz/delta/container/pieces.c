@@ -11,6 +11,7 @@
 #include "delta/codec/xz_piece.h"
 #include "delta/container/container.h"
 #include "format/format.h"
+#include "format/gzip/head.h"
 #include "io/access.h"
 
 enum {
@@ -155,23 +156,37 @@ static enum blockz_status suggest_xz(const struct blockz_source *file, const str
 	return status;
 }
 
+/*
+ * Pieces by others come of zlib and end wherever a scan found that they may: no encoder of blockz makes them again, and to
+ * try would cost much.  What blockz writes without an index has a header that few others do.
+ */
+static enum blockz_status suggest_gzip(const struct blockz_source *file, struct blocks *blocks, uint32_t level_default,
+				       struct blockz_fault *fault)
+{
+	const struct codec_params params = { .codec = CODEC_GZIP_PIECE };
+	bool is_own = false;
+	enum blockz_status status = gzip_head_is_own(file, &is_own, fault);
+	if (status != BLOCKZ_OK || !is_own)
+		return status;
+	return suggest_levels(blocks, params, GZIP_PIECE_LEVEL, level_default, 1, GZIP_LEVELS) ? BLOCKZ_OK
+											       : fault_nomem(fault);
+}
+
 static enum blockz_status suggest(const struct blockz_source *file, const struct blockz_map *map, struct blocks *blocks,
 				  struct blockz_fault *fault)
 {
 	struct codec_params params = { .codec = (uint8_t)codec_of(map->format) };
 	uint32_t level = (uint32_t)map->format->public.level_default;
-	bool ok;
 	switch (params.codec) {
 	case CODEC_GZIP_PIECE:
-		ok = suggest_levels(blocks, params, GZIP_PIECE_LEVEL, level, 1, GZIP_LEVELS);
-		break;
+		return suggest_gzip(file, blocks, level, fault);
 	case CODEC_XZ_PIECE:
 		return suggest_xz(file, map, blocks, fault);
 	default:
 		params.values[ZSTD_PIECE_CHECKSUM] = map->piece_count > 0 && map->pieces[0].method != CHECK_NONE;
-		ok = suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level, 1, ZSTD_LEVELS);
+		return suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level, 1, ZSTD_LEVELS) ? BLOCKZ_OK
+											       : fault_nomem(fault);
 	}
-	return ok ? BLOCKZ_OK : fault_nomem(fault);
 }
 
 /* ---- For people ---- */

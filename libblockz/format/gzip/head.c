@@ -2,11 +2,13 @@
 #include "format/gzip/head.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
 #include "format/gzip/layout.h"
+#include "io/access.h"
 
 /* Reads the file in small parts and keeps the CRC of what was taken. */
 struct reader {
@@ -148,4 +150,16 @@ enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off
 	head.body_off = position(&reader);
 	*head_ret = head;
 	return BLOCKZ_OK;
+}
+
+enum blockz_status gzip_head_is_own(const struct blockz_source *file, bool *own_ret, struct blockz_fault *fault)
+{
+	uint8_t head[GZIP_HEAD_LEN] = { 0 };
+	enum blockz_status status = read_file(file, head, sizeof(head), 0, fault);
+	const uint8_t own[GZIP_HEAD_LEN] = {
+		GZIP_ID1, GZIP_ID2, GZIP_CM_DEFLATE, head[3] & GZIP_FEXTRA, [9] = GZIP_OS_UNKNOWN,
+	};
+	if (status == BLOCKZ_OK)
+		*own_ret = memcmp(head, own, sizeof(head)) == 0;
+	return status;
 }

@@ -18,4 +18,10 @@ struct gzip_head {
 enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off, struct gzip_head *head_ret,
 				  struct blockz_fault *fault);
 
+/*
+ * *own_ret: the file begins as those do that blockz writes, with an index or without; few others do.
+ * Errors: BLOCKZ_DAMAGED (it is shorter), BLOCKZ_FAILED.
+ */
+enum blockz_status gzip_head_is_own(const struct blockz_source *file, bool *own_ret, struct blockz_fault *fault);
+
 #endif
