@@ -553,7 +553,11 @@ struct blockz_delta_options {
 	const struct blockz_encoder *encoders;
 	size_t encoder_count;
 	uint64_t apply_budget_ms; /* CPU time for encoding at the client, as measured here; 0: no limit */
-	uint64_t memory;          /* bytes; smaller windows of OLD if need be; 0: half of the machine's */
+	/*
+	 * Bytes that a process which does nothing else takes, the program's text not counted; 0: half of the machine's.
+	 * Kept, as far as can be told before, by fewer threads and a smaller cache, and by searching OLD in windows.
+	 */
+	uint64_t memory;
 	struct blockz_work work;
 };
 
@@ -566,15 +570,21 @@ struct blockz_delta_result {
 	uint64_t blocks_packed;    /* that the patch brings compressed, */
 	uint64_t blocks_unproved;  /* and of these, those of which no known encoder makes the same bytes */
 	uint64_t encode_ms;        /* CPU time of encoding them, as measured here */
-	unsigned windows;          /* of OLD; 1: the limit on memory cost nothing */
+	unsigned windows;          /* in which OLD was searched */
+	uint64_t window_size;      /* bytes of OLD's content in each */
+	uint64_t memory;           /* the limit that was kept, and */
+	uint64_t memory_wanted;     /* the one with which windows would have been as few as can be, one for 2 GiB of content: */
+				   /* if it is not more than the other, the limit cost nothing */
+	unsigned merge_threads;    /* with which blockz_merge() of this patch keeps to the limit as well */
 };
 
 /*
  * Writes a patch that makes new_image of old_image, both of known size.  Where the old one is longer than its container says
  * (a device, a padded file), what is behind counts for nothing.  The patch depends on the images and options alone, not
- * on threads, unless there is an apply_budget_ms.
+ * on threads, unless there is an apply_budget_ms; memory makes a difference where it makes other windows.
  * To be believed, a patch has to be applied: blockz_merge() without a sink does that.
- * Errors: BLOCKZ_FAILED, BLOCKZ_USAGE (of unknown size), BLOCKZ_LIMIT (memory).
+ * Errors: BLOCKZ_FAILED, BLOCKZ_USAGE (of unknown size), BLOCKZ_LIMIT (memory is too little for
+ * one thread and single blocks; the text begins with "memory", and tells the least that works).
  */
 enum blockz_status blockz_delta(const struct blockz_source *old_image, const struct blockz_source *new_image,
 				const struct blockz_sink *patch, const struct blockz_delta_options *options,

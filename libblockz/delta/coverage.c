@@ -24,15 +24,25 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-struct coverage *coverage_new(uint64_t text_len)
+/* 16 bits a window that is looked at: one in 16 is found by chance. */
+static unsigned map_bits(uint64_t text_len)
 {
-	/* 16 bits a window that is looked at: one in 16 is found by chance. */
 	unsigned bits = MAP_BITS_MIN;
 	while (bits < MAP_BITS_MAX && UINT64_C(1) << bits < text_len >> (SAMPLE_BITS - 4))
 		bits++;
-	struct coverage *coverage = calloc(1, sizeof(*coverage) + (size_t)(UINT64_C(1) << bits) / 8);
+	return bits;
+}
+
+uint64_t coverage_memory(uint64_t text_len)
+{
+	return sizeof(struct coverage) + (UINT64_C(1) << map_bits(text_len)) / 8;
+}
+
+struct coverage *coverage_new(uint64_t text_len)
+{
+	struct coverage *coverage = calloc(1, (size_t)coverage_memory(text_len));
 	if (coverage != NULL)
-		coverage->bits = bits;
+		coverage->bits = map_bits(text_len);
 	return coverage;
 }
 

@@ -11,6 +11,9 @@
 
 struct coverage;
 
+/* Bytes that it takes for texts of about this length in all. */
+uint64_t coverage_memory(uint64_t text_len);
+
 /* For texts of about this length in all.  NULL: no memory. */
 struct coverage *coverage_new(uint64_t text_len);
 void coverage_free(struct coverage *coverage);

@@ -12,17 +12,16 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "delta/budget.h"
 #include "delta/codec/prove.h"
 #include "delta/passes.h"
 #include "delta/windows.h"
-#include "parallel/pool.h"
 
-enum { OLD_CACHE = 64 << 20, NS_A_MS = 1000000 };
+enum { NS_A_MS = 1000000 };
 
 struct creation {
 	struct codec_env env;
@@ -32,7 +31,9 @@ struct creation {
 	struct selection selection;
 	struct text old_text, new_text;
 	struct matches matches;
-	unsigned windows;
+	struct budget budget;
+	struct windows windows;
+	struct budget_writing writing;
 	/* All wanted blocks of OLD, and those that the patch lists. */
 	struct patch_old_blocks wanted, listed;
 	uint64_t *wanted_places, *listed_places;
@@ -59,11 +60,6 @@ static void creation_free(struct creation *creation)
 	image_free(&creation->images[1]);
 }
 
-static uint64_t half_of_memory(void)
-{
-	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
-}
-
 /* Of OLD's blocks those that are wanted, and where each begins in OLD's space. */
 static enum blockz_status list_blocks(const struct image *old, const bool *wanted, struct patch_old_blocks *list,
 				      uint64_t **places, struct blockz_fault *fault)
@@ -87,22 +83,46 @@ static enum blockz_status list_blocks(const struct image *old, const bool *wante
 	return BLOCKZ_OK;
 }
 
+/* As soon as it is known what has to be decoded at all. */
+static enum blockz_status share_memory(struct creation *creation, struct blockz_fault *fault)
+{
+	const struct blockz_delta_options *options = creation->options;
+	struct budget *budget = &creation->budget;
+	enum blockz_status status = budget_make(budget, creation->images, &creation->selection, options, fault);
+	unsigned *threads = creation->stages.threads;
+	threads[STAGE_LOOK_OLD] = threads[STAGE_LOOK_NEW] = budget->look_threads;
+	threads[STAGE_PROVE] = budget->prove_threads;
+	return status;
+}
+
+static enum blockz_status match_texts(struct creation *creation, struct blockz_fault *fault)
+{
+	const struct budget *budget = &creation->budget;
+	unsigned *threads = creation->stages.threads;
+	threads[STAGE_LOOK_OLD] = threads[STAGE_LOOK_NEW] = budget->read_threads;
+	enum blockz_status status =
+		windows_match(&creation->old_text, &creation->new_text, &creation->env,
+			      budget_for_windows(budget, creation->new_text.len), &creation->stages,
+			      &creation->matches, &creation->windows, fault);
+	creation->writing = budget_writing(budget, creation->matches.count);
+	threads[STAGE_MEASURE] = threads[STAGE_WRITE] = creation->writing.threads;
+	return status;
+}
+
 static enum blockz_status match(struct creation *creation, struct blockz_fault *fault)
 {
 	const struct image *old = &creation->images[0], *new = &creation->images[1];
 	const struct selection *selection = &creation->selection;
-	uint64_t memory = creation->options->memory != 0 ? creation->options->memory : half_of_memory();
 	enum blockz_status status = text_layout(old, selection->old_wanted, false, &creation->old_text, fault);
 	if (status == BLOCKZ_OK)
 		status = text_layout(new, selection->open, true, &creation->new_text, fault);
 	if (status == BLOCKZ_OK)
-		status = windows_match(&creation->old_text, &creation->new_text, &creation->env, memory,
-				       &creation->stages, &creation->matches, &creation->windows, fault);
+		status = match_texts(creation, fault);
 	if (status == BLOCKZ_OK)
 		status = list_blocks(old, selection->old_wanted, &creation->wanted, &creation->wanted_places, fault);
 	if (status == BLOCKZ_OK)
-		creation->space = old_new(&old->file, old->file.size, &creation->wanted, OLD_CACHE,
-					  pool_threads(creation->options->work.threads));
+		creation->space = old_new(&old->file, old->file.size, &creation->wanted, creation->writing.cache,
+					  creation->writing.threads);
 	return status == BLOCKZ_OK && creation->space == NULL ? fault_nomem(fault) : status;
 }
 
@@ -274,10 +294,10 @@ static enum blockz_status write_patch(struct creation *creation, const struct bl
 	struct patch_writer *writer = NULL;
 	fill_head(creation);
 	enum blockz_status status = patch_writer_new(sink, &creation->head, &creation->listed,
-						     creation->options->work.threads, &writer, fault);
+						     creation->writing.threads, &writer, fault);
 	if (status == BLOCKZ_OK) {
 		struct blockz_work work = stages_next(&creation->stages, STAGE_WRITE, creation->images[1].blocks.size);
-		status = pass_write(&items, &names, writer, &work, fault);
+		status = pass_write(&items, &names, writer, creation->writing.sections, &work, fault);
 	}
 	if (status == BLOCKZ_OK)
 		status = patch_write_end(writer, fault);
@@ -293,7 +313,11 @@ static void fill_result(const struct creation *creation, uint64_t patch_size, st
 	uint64_t encode_ns = 0;
 	*result = (struct blockz_delta_result){
 		.old_size = creation->head.old_size, .new_size = creation->head.new_size, .patch_size = patch_size,
-		.windows = creation->windows > 0 ? creation->windows : 1,
+		.windows = creation->windows.count > 0 ? creation->windows.count : 1,
+		.window_size = creation->windows.len, .memory = creation->budget.limit,
+		.memory_wanted = budget_limit_for(&creation->budget, creation->new_text.len,
+						  creation->windows.memory_of_one),
+		.merge_threads = creation->budget.merge_threads,
 	};
 	for (size_t i = 0; i < blocks->count; i++) {
 		const struct selected *selected = &creation->selection.blocks[i];
@@ -325,8 +349,12 @@ EXPORT enum blockz_status blockz_delta(const struct blockz_source *old, const st
 	};
 	enum blockz_status status = images_read(creation.images, files, &creation.env, &options->work, fault);
 	if (status == BLOCKZ_OK)
-		status = selection_make(&creation.images[0], &creation.images[1], &creation.env, options,
-					&creation.stages, &creation.selection, fault);
+		status = selection_begin(&creation.images[0], &creation.images[1], options, &creation.selection, fault);
+	if (status == BLOCKZ_OK)
+		status = share_memory(&creation, fault);
+	if (status == BLOCKZ_OK)
+		status = selection_finish(&creation.selection, &creation.images[0], &creation.images[1], &creation.env,
+					  options, &creation.stages, fault);
 	if (status == BLOCKZ_OK)
 		status = match(&creation, fault);
 	if (status == BLOCKZ_OK)

@@ -10,14 +10,7 @@
 #include "delta/codec/prove.h"
 #include "parallel/pool.h"
 
-enum {
-	PAYS_BELOW = 90,            /* of 100 of a block's encoded bytes */
-	/*
-	 * Differences are mostly zeros, which the cost does not count.  Twice what a stream's dictionary holds: shorter
-	 * sections would cost bytes, longer ones keep threads waiting for the one that codes the differences.
-	 */
-	SECTION_DIFF_MAX = 2 * PATCH_DICTIONARY_MAX,
-};
+enum { PAYS_BELOW = 90 }; /* of 100 of a block's encoded bytes */
 
 struct pass {
 	const struct items *items;
@@ -32,7 +25,7 @@ struct pass {
 	struct patch_writer *writer;
 	struct section sections[PATCH_SECTIONS_AT_ONCE];
 	size_t rooms[PATCH_SECTIONS_AT_ONCE][OP_COUNT]; /* of the sections' bytes */
-	size_t at; /* the section that is being filled */
+	size_t at, at_once; /* the section that is being filled, of so many */
 	size_t cost;
 	uint64_t verbatim; /* bytes of the stream since the last block */
 };
@@ -120,7 +113,7 @@ static enum blockz_status next_section(struct pass *pass, struct blockz_fault *f
 {
 	pass->cost = 0;
 	pass->verbatim = 0;
-	if (pass->at + 1 == PATCH_SECTIONS_AT_ONCE)
+	if (pass->at + 1 == pass->at_once)
 		return flush(pass, fault);
 	pass->at++;
 	return BLOCKZ_OK;
@@ -184,7 +177,7 @@ static enum blockz_status append(struct pass *pass, const struct pass_job *job, 
 	const struct item *item = &job->item;
 	if (pass->sections[pass->at].op_count > 0 &&
 	    (pass->cost + script->cost > PATCH_SECTION_COST_MAX ||
-	     pass->sections[pass->at].diff_len + script->lens[OP_ADD] > SECTION_DIFF_MAX)) {
+	     pass->sections[pass->at].diff_len + script->lens[OP_ADD] > PATCH_SECTION_DIFF_MAX)) {
 		enum blockz_status status = next_section(pass, fault);
 		if (status != BLOCKZ_OK)
 			return status;
@@ -244,9 +237,9 @@ enum blockz_status pass_measure(const struct items *items, struct selection *sel
 }
 
 enum blockz_status pass_write(const struct items *items, const struct patch_names *names, struct patch_writer *writer,
-			      const struct blockz_work *work, struct blockz_fault *fault)
+			      size_t sections, const struct blockz_work *work, struct blockz_fault *fault)
 {
-	struct pass pass = { .items = items, .work = work, .names = names, .writer = writer };
+	struct pass pass = { .items = items, .work = work, .names = names, .writer = writer, .at_once = sections };
 	enum blockz_status status = run(&pass, fault);
 	if (status == BLOCKZ_OK)
 		status = flush(&pass, fault);

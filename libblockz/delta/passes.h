@@ -19,8 +19,8 @@ struct patch_names {
 	const uint64_t *places;   /* of each of OLD's blocks: where its content begins in OLD's space, if the patch lists it */
 };
 
-/* Writes all sections. */
+/* Writes all sections, so many of them at once, which makes no difference to the patch. */
 enum blockz_status pass_write(const struct items *items, const struct patch_names *names, struct patch_writer *writer,
-			      const struct blockz_work *work, struct blockz_fault *fault);
+			      size_t sections, const struct blockz_work *work, struct blockz_fault *fault);
 
 #endif

@@ -251,9 +251,9 @@ out:
 	return status;
 }
 
-enum blockz_status selection_make(const struct image *old, const struct image *new, const struct codec_env *env,
-				  const struct blockz_delta_options *options, struct stages *stages,
-				  struct selection *selection_ret, struct blockz_fault *fault)
+enum blockz_status selection_begin(const struct image *old, const struct image *new,
+				   const struct blockz_delta_options *options, struct selection *selection_ret,
+				   struct blockz_fault *fault)
 {
 	struct selection selection = {
 		.blocks = calloc(new->blocks.count + 1, sizeof(struct selected)),
@@ -264,19 +264,23 @@ enum blockz_status selection_make(const struct image *old, const struct image *n
 	bool ok = selection.blocks != NULL && selection.open != NULL && selection.old_wanted != NULL &&
 		  selection.allowed != NULL;
 	enum blockz_status status = ok ? find_equal(&selection, old, new, fault) : fault_nomem(fault);
-	if (status == BLOCKZ_OK) {
-		limit_wanted(&selection, old, options);
-		status = find_allowed(&selection, &new->blocks, env, options, fault);
-	}
-	if (status == BLOCKZ_OK && !is_any_allowed(&selection, &new->blocks))
-		keep_stored(&selection, &new->blocks, !options->portable);
-	if (status == BLOCKZ_OK)
-		status = find_covered(&selection, old, new, env, stages, fault);
-	if (status == BLOCKZ_OK)
-		status = find_proved(&selection, new, env, stages, fault);
-	if (status != BLOCKZ_OK)
+	if (status != BLOCKZ_OK) {
 		selection_free(&selection);
-	else
-		*selection_ret = selection;
-	return status;
+		return status;
+	}
+	limit_wanted(&selection, old, options);
+	*selection_ret = selection;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status selection_finish(struct selection *selection, const struct image *old, const struct image *new,
+				    const struct codec_env *env, const struct blockz_delta_options *options,
+				    struct stages *stages, struct blockz_fault *fault)
+{
+	enum blockz_status status = find_allowed(selection, &new->blocks, env, options, fault);
+	if (status == BLOCKZ_OK && !is_any_allowed(selection, &new->blocks))
+		keep_stored(selection, &new->blocks, !options->portable);
+	if (status == BLOCKZ_OK)
+		status = find_covered(selection, old, new, env, stages, fault);
+	return status == BLOCKZ_OK ? find_proved(selection, new, env, stages, fault) : status;
 }

@@ -30,13 +30,15 @@ struct selection {
 	bool *allowed;           /* of NEW's candidates: the client may be asked for it */
 };
 
-/*
- * Finds equal blocks; then leaves aside those that OLD has nothing of, and those that no allowed encoder makes again.
- * Errors: BLOCKZ_FAILED.
- */
-enum blockz_status selection_make(const struct image *old, const struct image *new, const struct codec_env *env,
-				  const struct blockz_delta_options *options, struct stages *stages,
-				  struct selection *selection_ret, struct blockz_fault *fault);
+/* Finds the blocks of NEW that OLD has; the others are open, and of OLD those wanted that NEW has not.  Errors: BLOCKZ_FAILED. */
+enum blockz_status selection_begin(const struct image *old, const struct image *new,
+				   const struct blockz_delta_options *options, struct selection *selection_ret,
+				   struct blockz_fault *fault);
+
+/* Decides about the others.  Errors: BLOCKZ_FAILED. */
+enum blockz_status selection_finish(struct selection *selection, const struct image *old, const struct image *new,
+				    const struct codec_env *env, const struct blockz_delta_options *options,
+				    struct stages *stages, struct blockz_fault *fault);
 void selection_free(struct selection *selection);
 
 /* An open block shall be packed. */

@@ -24,7 +24,7 @@ struct blockz_work stages_next(struct stages *stages, enum stage stage, uint64_t
 	stages->share = shares[stage];
 	stages->total = total;
 	return (struct blockz_work){
-		.threads = stages->outer->threads,
+		.threads = stages->threads[stage] != 0 ? stages->threads[stage] : stages->outer->threads,
 		.progress = stages->outer->progress == NULL ? NULL : progress,
 		.progress_ctx = stages,
 	};

@@ -19,6 +19,7 @@ enum stage {
 struct stages {
 	const struct blockz_work *outer;
 	uint64_t size; /* of NEW */
+	unsigned threads[STAGE_COUNT]; /* of each; 0: as many as the caller's */
 	/* Of the stage under way: where it begins, of 100; its share of 100; what its work counts up to. */
 	unsigned begin, share;
 	uint64_t total;

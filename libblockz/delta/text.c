@@ -11,9 +11,6 @@
 #include "io/access.h"
 #include "parallel/pool.h"
 
-/* Plain bytes are cut into spans of this length, so that threads share them and windows can end there. */
-enum { PLAIN_SPAN_MAX = 1 << 20 };
-
 static bool append(struct text *text, uint64_t len, uint64_t file_off, uint32_t block)
 {
 	struct text_span *spans = array_room(text->spans, text->count, sizeof(*spans));
@@ -28,7 +25,7 @@ static bool append(struct text *text, uint64_t len, uint64_t file_off, uint32_t 
 static bool append_plain(struct text *text, uint64_t start, uint64_t end)
 {
 	for (uint64_t len; start < end; start += len) {
-		len = min(end - start, PLAIN_SPAN_MAX);
+		len = min(end - start, TEXT_SPAN_MAX);
 		if (!append(text, len, start, TEXT_NO_BLOCK))
 			return false;
 	}

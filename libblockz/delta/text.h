@@ -10,6 +10,9 @@
 
 enum { TEXT_NO_BLOCK = UINT32_MAX };
 
+/* Plain bytes are cut into spans of this length, so that threads share them and windows can end there. */
+enum { TEXT_SPAN_MAX = 1 << 20 };
+
 /* A part of a text that is contiguous in the file or is one block. */
 struct text_span {
 	uint64_t text_off, len;

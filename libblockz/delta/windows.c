@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "delta/windows.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/checked.h"
@@ -58,6 +57,11 @@ static uint64_t window_in(uint64_t memory, uint64_t len)
 	return low;
 }
 
+uint64_t windows_least(uint64_t old_longest, uint64_t new_longest)
+{
+	return new_longest + window_memory(old_longest);
+}
+
 /*
  * NEW is read in chunks of this length: all of it, where an eighth of the memory holds it; less, where that would leave none
  * for the longest span of OLD.
@@ -67,6 +71,20 @@ static uint64_t chunk_in(uint64_t memory, const struct text *old, const struct t
 	uint64_t longest = longest_span(new), needed = window_memory(longest_span(old));
 	uint64_t len = min(min(new->len, memory / 8), memory > needed ? memory - needed : 0);
 	return len > longest ? len : longest;
+}
+
+/* The least memory in which OLD, or as much of it as one window can hold, is one window. */
+static uint64_t memory_of_one(const struct text *old, const struct text *new)
+{
+	uint64_t low = window_memory(min(old->len, DIFFER_OLD_MAX)), high = 2 * low + 8 * longest_span(new);
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2, chunk = chunk_in(middle, old, new);
+		if (middle > chunk && window_in(middle - chunk, old->len) >= min(old->len, DIFFER_OLD_MAX))
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return high;
 }
 
 struct matching {
@@ -88,7 +106,7 @@ static enum blockz_status match_chunk(struct matching *matching, const struct di
 		stages_next(matching->stages, pass == DIFFER_LONG_RUNS ? STAGE_RUNS : STAGE_MATCH, chunk->len);
 	enum blockz_status status = BLOCKZ_OK;
 	if (matching->in_memory != chunk->off) {
-		struct blockz_work quiet = { .threads = work.threads };
+		struct blockz_work quiet = { .threads = matching->stages->threads[STAGE_LOOK_NEW] };
 		status = text_read(matching->new, chunk->first, chunk->end, matching->env, matching->new_bytes, &quiet, fault);
 	}
 	matching->in_memory = status == BLOCKZ_OK ? chunk->off : UINT64_MAX;
@@ -102,7 +120,7 @@ static enum blockz_status match_window(struct matching *matching, const struct p
 				       enum differ_pass last, struct blockz_fault *fault)
 {
 	struct differ *differ = NULL;
-	struct blockz_work quiet = { .threads = matching->stages->outer->threads };
+	struct blockz_work quiet = { .threads = matching->stages->threads[STAGE_LOOK_OLD] };
 	enum blockz_status status = text_read(matching->old, window->first, window->end, matching->env,
 					      matching->old_bytes, &quiet, fault);
 	if (status == BLOCKZ_OK)
@@ -163,14 +181,11 @@ static enum blockz_status match_all(struct matching *matching, uint64_t window_m
 
 enum blockz_status windows_match(const struct text *old, const struct text *new, const struct codec_env *env,
 				 uint64_t memory, struct stages *stages, struct matches *matches_ret,
-				 unsigned *windows_ret, struct blockz_fault *fault)
+				 struct windows *windows_ret, struct blockz_fault *fault)
 {
-	uint64_t chunk_max = chunk_in(memory, old, new), longest = longest_span(old);
-	uint64_t window_max = memory > chunk_max ? window_in(memory - chunk_max, old->len) : 0;
-	if (window_max < min(longest, old->len))
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,
-				 "%" PRIu64 " bytes of memory are too little, expected at least %" PRIu64, memory,
-				 longest_span(new) + window_memory(longest));
+	uint64_t longest = longest_span(old), least = windows_least(longest, longest_span(new));
+	memory = memory > least ? memory : least;
+	uint64_t chunk_max = chunk_in(memory, old, new), window_max = window_in(memory - chunk_max, old->len);
 	/* Windows of about the same length, so that the last is no scrap. */
 	unsigned count = count_parts(old, window_max);
 	if (count > 1)
@@ -180,7 +195,7 @@ enum blockz_status windows_match(const struct text *old, const struct text *new,
 	if (status == BLOCKZ_OK)
 		status = join(&matching, matches_ret, fault);
 	if (status == BLOCKZ_OK)
-		*windows_ret = count_parts(old, window_max);
+		*windows_ret = (struct windows){ count_parts(old, window_max), window_max, memory_of_one(old, new) };
 	for (unsigned i = 0; matching.chunk_matches != NULL && i < matching.chunk_count; i++)
 		matches_free(&matching.chunk_matches[i]);
 	free(matching.chunk_matches);

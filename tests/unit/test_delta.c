@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Patches made from images, and applied. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,45 +214,80 @@ START_TEST(test_plain)
 }
 END_TEST
 
-START_TEST(test_windows)
+/* Tries to make a patch, and returns the least memory that the refusal asks for. */
+static uint64_t refused(struct bytes old, struct bytes new, uint64_t memory)
 {
-	struct bytes old = image_new(IMAGE_NOISE, 3 * MIB), new = bytes_join(edited(old), bytes_copy(old));
-	struct blockz_delta_options options = { .memory = 10 * MIB }, unlimited = { 0 };
-	struct blockz_delta_result result;
-	struct bytes whole = make_patch(old, new, &unlimited, &result);
-	ck_assert_uint_eq(result.windows, 1);
-	struct bytes patch = round_trip(old, new, options, &result);
-	ck_assert_uint_gt(result.windows, 1);
-	ck_assert_msg(patch.len < whole.len + 4 * KIB, "%zu bytes in %u windows, %zu in one", patch.len, result.windows, whole.len);
-
 	struct growing_sink sink = { 0 };
 	struct blockz_sink out = growing_sink(&sink);
 	struct blockz_source sources[2] = { bytes_source(old), bytes_source(new) };
+	struct blockz_delta_options options = { .memory = memory };
+	struct blockz_delta_result result;
 	struct blockz_fault fault = { 0 };
-	options.memory = MIB;
+	char begin[64];
 	ck_assert_int_eq(blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault), BLOCKZ_LIMIT);
-	ck_assert_msg(strstr(fault.text, "1048576 bytes of memory") != NULL, "%s", fault.text);
+	snprintf(begin, sizeof(begin), "memory of %" PRIu64 " bytes is too little", memory);
+	ck_assert_msg(strncmp(fault.text, begin, strlen(begin)) == 0, "%s", fault.text);
 	ck_assert_uint_eq(sink.bytes.len, 0);
+	const char *least = strstr(fault.text, "at least ");
+	ck_assert_msg(least != NULL, "%s", fault.text);
+	return strtoull(least + strlen("at least "), NULL, 10);
+}
+
+/* None of whose blocks OLD has. */
+static struct bytes part_of(struct bytes old)
+{
+	struct bytes part = { old.data + 2 * MIB + 1, MIB };
+	return edited(part);
+}
+
+START_TEST(test_windows)
+{
+	struct bytes old = image_new(IMAGE_NOISE, 6 * MIB), new = part_of(old);
+	struct blockz_delta_options options = { 0 };
+	struct blockz_delta_result result;
+	struct bytes whole = make_patch(old, new, &options, &result);
+	ck_assert_uint_eq(result.windows, 1);
+	ck_assert_uint_ge(result.memory, result.memory_wanted);
+	uint64_t enough = result.memory_wanted;
+	options.memory = enough - 16 * MIB;
+	struct bytes patch = round_trip(old, new, options, &result);
+	ck_assert_uint_gt(result.windows, 1);
+	ck_assert_uint_eq(result.memory, options.memory);
+	ck_assert_uint_eq(result.memory_wanted, enough);
+	ck_assert_uint_lt(result.window_size, old.len);
+	ck_assert_msg(patch.len < whole.len + 4 * KIB, "%zu bytes in %u windows, %zu in one", patch.len, result.windows, whole.len);
+	options.memory = enough;
+	assert_bytes(round_trip(old, new, options, &result), whole);
+	ck_assert_uint_eq(result.windows, 1);
 }
 END_TEST
 
 /* The memory that a refusal asks for is enough, and one byte less is not. */
 START_TEST(test_least_memory)
 {
-	struct bytes old = image_new(IMAGE_NOISE, 2 * MIB), new = edited(old);
-	struct growing_sink sink = { 0 };
-	struct blockz_sink out = growing_sink(&sink);
-	struct blockz_source sources[2] = { bytes_source(old), bytes_source(new) };
-	struct blockz_delta_options options = { .memory = MIB };
+	struct bytes old = image_new(IMAGE_NOISE, 6 * MIB), new = part_of(old);
+	struct blockz_delta_options options = { .memory = refused(old, new, MIB) };
 	struct blockz_delta_result result;
-	struct blockz_fault fault = { 0 };
-	ck_assert_int_eq(blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault), BLOCKZ_LIMIT);
-	const char *least = strstr(fault.text, "at least ");
-	ck_assert_msg(least != NULL, "%s", fault.text);
-	options.memory = strtoull(least + strlen("at least "), NULL, 10) - 1;
-	ck_assert_int_eq(blockz_delta(&sources[0], &sources[1], &out, &options, &result, &fault), BLOCKZ_LIMIT);
-	options.memory++;
-	assert_bytes(apply(old, make_patch(old, new, &options, &result)), new);
+	ck_assert_uint_eq(refused(old, new, options.memory - 1), options.memory);
+	round_trip(old, new, options, &result);
+	ck_assert_uint_gt(result.windows, 1);
+}
+END_TEST
+
+/* A limit that takes threads, sections and cache away, but makes no other windows, changes nothing. */
+START_TEST(test_narrow)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 300 * KIB), changed = edited(image);
+	struct bytes old = compress(format_named("zstd"), image), new = compress(format_named("zstd"), changed);
+	struct blockz_delta_options options = { .work = { .threads = 8 } };
+	struct blockz_delta_result result;
+	struct bytes patch = make_patch(old, new, &options, &result);
+	ck_assert_uint_eq(result.merge_threads, 8);
+	uint64_t least = refused(old, new, MIB);
+	options.memory = least > result.memory_wanted ? least : result.memory_wanted;
+	assert_bytes(make_patch(old, new, &options, &result), patch);
+	ck_assert_uint_eq(result.windows, 1);
+	ck_assert_uint_lt(result.merge_threads, 8);
 }
 END_TEST
 
@@ -363,6 +400,7 @@ int main(void)
 	tcase_add_test(tcase, test_plain);
 	tcase_add_test(tcase, test_windows);
 	tcase_add_test(tcase, test_least_memory);
+	tcase_add_test(tcase, test_narrow);
 	tcase_add_test(tcase, test_failing);
 	tcase_add_test(tcase, test_interrupted);
 	tcase_add_test(tcase, test_coverage);

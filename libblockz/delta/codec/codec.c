@@ -59,6 +59,14 @@ void codec_encoder_name(const struct codec_params *params, char name_ret[CODEC_N
 						codec->value_names[i], params->values[i]);
 }
 
+uint64_t codec_encoder_memory(const struct codec_params *params, uint32_t plain_len)
+{
+	enum { SMALL = 1 << 20 };
+	const struct codec *codec = codec_at(params->codec);
+	return codec->encoder_memory != NULL ? codec->encoder_memory(params->values, plain_len)
+					     : 3 * (uint64_t)plain_len + SMALL;
+}
+
 /* ---- Contexts ---- */
 
 static enum blockz_status get_context(struct codec_contexts *contexts, unsigned id, void **context_ret,

@@ -72,6 +72,8 @@ struct codec {
 	 */
 	bool (*may_make)(const uint32_t *values, const uint8_t *bytes, size_t len);
 
+	/* NULL, or: bytes of memory that encoding so long a block takes, its bytes before and after it included. */
+	uint64_t (*encoder_memory)(const uint32_t *values, uint32_t plain_len);
 	/* NULL: no memory. */
 	void *(*context_new)(const struct codec_env *env);
 	void (*context_free)(void *context);
@@ -106,6 +108,9 @@ bool codec_params_are_valid(const struct codec_params *params); /* the codec exi
 
 /* The encoder's name, without free values: "xz bcj=1 lc=3 lp=0 pb=2". */
 void codec_encoder_name(const struct codec_params *params, char name_ret[CODEC_NAME_MAX]);
+
+/* Bytes of memory that encoding a block of plain_len bytes takes, its bytes before and after it included. */
+uint64_t codec_encoder_memory(const struct codec_params *params, uint32_t plain_len);
 
 /*
  * What tells two versions of an encoder apart: the first bytes of the SHA-256 of what it makes of a fixed probe, its

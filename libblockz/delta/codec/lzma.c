@@ -90,6 +90,14 @@ bool lzma_block_properties(unsigned codec, const uint8_t *bytes, size_t len, uin
 	return true;
 }
 
+static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
+{
+	lzma_options_lzma options;
+	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	uint64_t blocks = 3 * (uint64_t)plain_len;
+	return choose_options(values, &options) ? blocks + lzma_raw_encoder_memusage(filters) : blocks;
+}
+
 /* ---- lzma ---- */
 
 static bool alone_may_make(const uint32_t *values, const uint8_t *bytes, size_t len)
@@ -168,6 +176,7 @@ const struct codec codec_lzma = {
 	.probe_lens = { 8 << 10, 128 << 10 },
 	.are_valid = are_valid,
 	.may_make = alone_may_make,
+	.encoder_memory = encoder_memory,
 	.context_new = context_new,
 	.context_free = context_free,
 	.encode = alone_encode,
@@ -262,6 +271,7 @@ const struct codec codec_xz = {
 	.probe_lens = { 8 << 10, 128 << 10 },
 	.are_valid = are_valid,
 	.may_make = xz_may_make,
+	.encoder_memory = encoder_memory,
 	.context_new = context_new,
 	.context_free = context_free,
 	.encode = xz_encode,

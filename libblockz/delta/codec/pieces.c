@@ -89,11 +89,23 @@ static void *gzip_context_new(const struct codec_env *env)
 	return pieces_new(&format_gzip);
 }
 
+static struct pack_params gzip_params(const uint32_t *values)
+{
+	return (struct pack_params){ .level = (int)values[GZIP_PIECE_LEVEL], .check = CHECK_CRC32 };
+}
+
 static enum blockz_status gzip_encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
 				      struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
-	const struct pack_params params = { .level = (int)values[GZIP_PIECE_LEVEL], .check = CHECK_CRC32 };
+	const struct pack_params params = gzip_params(values);
 	return pieces_encode(context, values, &params, plain, plain_len, out, len_ret, fault);
+}
+
+static uint64_t gzip_encoder_memory(const uint32_t *values, uint32_t plain_len)
+{
+	struct pack_params params = gzip_params(values);
+	params.piece_size = plain_len;
+	return format_gzip.encoder_memory(&params);
 }
 
 static enum blockz_status gzip_decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
@@ -109,6 +121,7 @@ const struct codec codec_gzip_piece = {
 	.max_values = { [GZIP_PIECE_LEVEL] = 12 },
 	.probe_lens = { 8 << 10, 384 << 10 },
 	.are_valid = gzip_are_valid,
+	.encoder_memory = gzip_encoder_memory,
 	.context_new = gzip_context_new,
 	.context_free = pieces_free,
 	.encode = gzip_encode,
@@ -142,14 +155,26 @@ static void *zstd_context_new(const struct codec_env *env)
 	return pieces_new(&format_zstd);
 }
 
-static enum blockz_status zstd_encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				      struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+static struct pack_params zstd_params(const uint32_t *values)
 {
-	const struct pack_params params = {
+	return (struct pack_params){
 		.level = (int)values[ZSTD_PIECE_LEVEL],
 		.check = values[ZSTD_PIECE_CHECKSUM] != 0 ? CHECK_XXH64_LOW32 : CHECK_NONE,
 	};
+}
+
+static enum blockz_status zstd_encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				      struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+{
+	const struct pack_params params = zstd_params(values);
 	return pieces_encode(context, values, &params, plain, plain_len, out, len_ret, fault);
+}
+
+static uint64_t zstd_encoder_memory(const uint32_t *values, uint32_t plain_len)
+{
+	struct pack_params params = zstd_params(values);
+	params.piece_size = plain_len;
+	return format_zstd.encoder_memory(&params);
 }
 
 static enum blockz_status zstd_decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
@@ -168,6 +193,7 @@ const struct codec codec_zstd_piece = {
 	.probe_lens = { 8 << 10, 128 << 10, 192 << 10, 384 << 10 },
 	.are_valid = zstd_are_valid,
 	.may_make = zstd_may_make,
+	.encoder_memory = zstd_encoder_memory,
 	.context_new = zstd_context_new,
 	.context_free = pieces_free,
 	.encode = zstd_encode,

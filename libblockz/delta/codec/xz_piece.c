@@ -77,13 +77,25 @@ static enum blockz_status change_header(uint8_t *bytes, uint32_t header, size_t 
 	return status;
 }
 
-static enum blockz_status encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+static struct pack_params params_of(const uint32_t *values)
 {
-	const struct pack_params params = {
+	return (struct pack_params){
 		.level = (int)values[XZ_PIECE_LEVEL], .extreme = values[XZ_PIECE_EXTREME] != 0,
 		.check = values[XZ_PIECE_CHECK], .piece_size = values[XZ_PIECE_SIZE],
 	};
+}
+
+static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
+{
+	struct pack_params params = params_of(values);
+	params.piece_size = plain_len > XZ_PIECE_SIZE_MIN ? plain_len : XZ_PIECE_SIZE_MIN;
+	return format_xz.encoder_memory(&params);
+}
+
+static enum blockz_status encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+{
+	const struct pack_params params = params_of(values);
 	/* Room that the format's encoder has no use for, and leaves as it is. */
 	if (!buffer_reserve(out, plain_len + plain_len / 256 + 4 * BLOCK_HEADER_LEN_MAX))
 		return fault_nomem(fault);
@@ -185,6 +197,7 @@ const struct codec codec_xz_piece = {
 	.probe_lens = { 8 << 10, 128 << 10 },
 	.are_valid = are_valid,
 	.may_make = may_make,
+	.encoder_memory = encoder_memory,
 	.context_new = context_new,
 	.context_free = pieces_free,
 	.encode = encode,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* SquashFS zstd: one frame, as ZSTD_compressCCtx() makes it. */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_getCParams, ZSTD_estimateCCtxSize_usingCParams */
 #include <stdlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -36,6 +37,12 @@ static void context_free(void *memory)
 	ZSTD_freeCCtx(context->compressor);
 	ZSTD_freeDCtx(context->decompressor);
 	free(context);
+}
+
+static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
+{
+	ZSTD_compressionParameters params = ZSTD_getCParams((int)values[ZSTD_LEVEL], plain_len, 0);
+	return 3 * (uint64_t)plain_len + ZSTD_estimateCCtxSize_usingCParams(params);
 }
 
 static enum blockz_status encode(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
@@ -76,6 +83,7 @@ const struct codec codec_zstd = {
 	/* One for each of libzstd's tables of parameters: up to 16, 128 and 256 KiB, and larger. */
 	.probe_lens = { 8 << 10, 128 << 10, 192 << 10, 384 << 10 },
 	.are_valid = are_valid,
+	.encoder_memory = encoder_memory,
 	.context_new = context_new,
 	.context_free = context_free,
 	.encode = encode,

@@ -20,6 +20,11 @@ enum {
 	PATCH_OLD_BLOCKS_MAX = 1 << 20,
 	PATCH_DICTIONARY_MAX = 8 << 20, /* of the streams' compression: what a client must hold of each */
 	PATCH_SECTION_COST_MAX = 12 << 20, /* see patch_write_sections() */
+	/*
+	 * Differences are mostly zeros, which the cost does not count.  Twice what a stream's dictionary holds: shorter
+	 * sections would cost bytes, longer ones keep threads waiting for the one that codes the differences.
+	 */
+	PATCH_SECTION_DIFF_MAX = 2 * PATCH_DICTIONARY_MAX,
 	PATCH_SECTION_OPS_MAX = PATCH_SECTION_COST_MAX / 4,
 	PATCH_SECTION_BLOCKS_MAX = 1 << 20,
 	PATCH_SECTION_PACKED_MAX = 24 << 20, /* bytes of a section in the patch; follows from the cost, and is checked */

@@ -31,6 +31,7 @@ enum {
 	/* The way for a longer stream is chosen by parts of it, which are as long as this together. */
 	SAMPLE_LEN = 256 << 10,
 	SAMPLE_PARTS = 8,
+	TABLE_LOG_MAX = 22, /* keeps libzstd within the memory that liblzma takes */
 };
 
 size_t stream_dictionary(uint64_t plain_len, size_t dictionary_max)
@@ -43,13 +44,25 @@ size_t stream_dictionary(uint64_t plain_len, size_t dictionary_max)
 
 /* ---- One stream in one way: *len_ret is 0 where it comes out no shorter than room ---- */
 
-static enum blockz_status encode_lzma2(const struct way *way, size_t dictionary, const uint8_t *plain, size_t plain_len,
-				       uint8_t *out, size_t room, size_t *len_ret, struct blockz_fault *fault)
+static lzma_options_lzma lzma2_options(const struct way *way, size_t dictionary)
 {
-	lzma_options_lzma options = {
+	return (lzma_options_lzma){
 		.dict_size = (uint32_t)dictionary, .lc = way->lc, .lp = way->lp, .pb = way->pb,
 		.mode = LZMA_MODE_NORMAL, .nice_len = 273, .mf = LZMA_MF_BT4, .depth = 64,
 	};
+}
+
+uint64_t streams_coder_memory(uint64_t plain_len)
+{
+	lzma_options_lzma options = lzma2_options(&ways[0], stream_dictionary(plain_len, PATCH_DICTIONARY_MAX));
+	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	return lzma_raw_encoder_memusage(filters) + plain_len / 2;
+}
+
+static enum blockz_status encode_lzma2(const struct way *way, size_t dictionary, const uint8_t *plain, size_t plain_len,
+				       uint8_t *out, size_t room, size_t *len_ret, struct blockz_fault *fault)
+{
+	lzma_options_lzma options = lzma2_options(way, dictionary);
 	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
 	size_t len = 0;
 	lzma_ret ret = lzma_raw_buffer_encode(filters, NULL, plain, plain_len, out, &len, room);
@@ -71,6 +84,8 @@ static enum blockz_status encode_zstd(const struct way *way, size_t dictionary, 
 	ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, way->level);
 	ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
 	ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
+	if (window_log > TABLE_LOG_MAX)
+		ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, TABLE_LOG_MAX);
 	size_t len = ZSTD_compress2(context, out, room, plain, plain_len);
 	ZSTD_freeCCtx(context);
 	if (ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation)
@@ -135,7 +150,7 @@ static enum blockz_status work(void *ctx, void *job, void *thread, struct blockz
 	const struct attempts *attempts = ctx;
 	struct attempt *attempt = ((struct slot *)job)->attempt;
 	struct buffer *buffer = thread;
-	size_t dictionary = stream_dictionary(attempt->stream->plain_len, attempt->stream->dictionary_max);
+	size_t dictionary = stream_dictionary(attempt->plain_len, attempt->stream->dictionary_max);
 	if (!buffer_reserve(buffer, attempt->plain_len))
 		return fault_nomem(fault);
 	enum blockz_status status =

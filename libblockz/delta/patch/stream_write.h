@@ -21,6 +21,9 @@ struct stream {
 /* What both sides take for the dictionary of a stream. */
 size_t stream_dictionary(uint64_t plain_len, size_t dictionary_max);
 
+/* Bytes of memory that coding a stream takes, and what comes of it, which is half as long or less as a rule. */
+uint64_t streams_coder_memory(uint64_t plain_len);
+
 /* Codes count streams in parallel; the result does not depend on threads.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status streams_encode(struct stream *streams, size_t count, unsigned threads, struct blockz_fault *fault);
 
