@@ -28,7 +28,7 @@ static const struct cli_option option_rows[] = {
 	{ "client", KEY_CLIENT, "FILE", "use only encoders that stand in FILE, printed on the client by\n"
 					"blockz-merge --capabilities; may be repeated: what all of them share" },
 	{ "apply-budget", KEY_APPLY_BUDGET, "SECONDS", "have the client compress for so many CPU seconds, as measured here" },
-	{ "memory", KEY_MEMORY, "N", "search OLD with at most N bytes, in parts if need be (default: half of the RAM)" },
+	{ "memory", KEY_MEMORY, "N", "take at most N bytes, and search OLD in windows if need be (default: half of the RAM)" },
 	{ "format", KEY_FORMAT, "FORMAT", "blockz, the default, or squashdelta, for clients of that program" },
 	{ "expand", KEY_EXPAND, NULL, "write the expanded file of IMAGE, as of SquashDelta" },
 	{ "info", KEY_INFO, NULL, "print what PATCH is for and what it needs" },
@@ -210,6 +210,8 @@ static enum blockz_status blame(struct job *job, enum blockz_status status)
 		job->file = job->old_path;
 	else if (status != BLOCKZ_OK && strncmp(job->fault.text, "NEW", 3) == 0)
 		job->file = job->new_path;
+	else if (status == BLOCKZ_LIMIT && strncmp(job->fault.text, "memory", 6) == 0)
+		job->file = "--memory";
 	return status;
 }
 
@@ -248,7 +250,7 @@ static enum blockz_status prove_patch(struct job *job)
 	const struct blockz_sink sink = comparison_start(&comparison, &job->new.source);
 	struct blockz_source patch;
 	struct blockz_merge_options options = {
-		.lzo = job->delta.lzo, .work = cli_work(&job->cli, "apply", job->result.new_size, job->threads),
+		.lzo = job->delta.lzo, .work = cli_work(&job->cli, "apply", job->result.new_size, job->result.merge_threads),
 	};
 	enum blockz_status status = blockz_source_fd(job->patch.fd, &patch, &job->fault);
 	if (status == BLOCKZ_OK)
@@ -280,6 +282,9 @@ static enum blockz_status print_report(const struct job *job, const char *sha256
 				      json_bytes(result->blocks_unproved)));
 	json_object_set_new(object, "encode_ms", json_bytes(result->encode_ms));
 	json_object_set_new(object, "windows", json_integer(result->windows));
+	json_object_set_new(object, "window_size", json_bytes(result->window_size));
+	json_object_set_new(object, "memory", json_bytes(result->memory));
+	json_object_set_new(object, "memory_wanted", json_bytes(result->memory_wanted));
 	return cli_print_json(&job->cli, object, fault);
 }
 
@@ -297,16 +302,30 @@ static void describe_blocks(const struct blockz_delta_result *result, char *text
 		 result->blocks_packed);
 }
 
+/* In how many windows OLD was searched, and why: what it cost cannot be known, but what it would take not to. */
+static void describe_windows(const struct blockz_delta_result *result, char *text, size_t room)
+{
+	char size[32], memory[32];
+	size_human(size, sizeof(size), result->window_size);
+	size_human(memory, sizeof(memory), result->memory);
+	if (result->windows <= 1)
+		snprintf(text, room, "one window");
+	else if (result->memory_wanted > result->memory)
+		snprintf(text, room, "%u windows of %s because memory is limited to %s; --memory %" PRIu64 "M would spare them",
+			 result->windows, size, memory, (result->memory_wanted >> 20) + 1);
+	else
+		snprintf(text, room, "%u windows of %s", result->windows, size);
+}
+
 static void say_done(const struct job *job)
 {
 	const struct blockz_delta_result *result = &job->result;
-	char patch[32], new[32], blocks[256], windows[80] = "one window";
+	char patch[32], new[32], blocks[256], windows[192];
 	FILE *out = is_stream(job->patch_path) ? stderr : stdout;
 	size_human(patch, sizeof(patch), result->patch_size);
 	size_human(new, sizeof(new), result->new_size);
 	describe_blocks(result, blocks, sizeof(blocks));
-	if (result->windows > 1)
-		snprintf(windows, sizeof(windows), "%u windows, which the limit on memory asks for", result->windows);
+	describe_windows(result, windows, sizeof(windows));
 	cli_say(&job->cli, out, job->patch_path, "%s for NEW of %s (%.1f %%): %s; searched OLD in %s", patch, new,
 		result->new_size > 0 ? 100.0 * (double)result->patch_size / (double)result->new_size : 100.0, blocks, windows);
 	if (job->head.note[0] != '\0')
