@@ -16,7 +16,7 @@
 #include "base/export.h"
 #include "base/fault.h"
 #include "delta/admit.h"
-#include "delta/old.h"
+#include "delta/fetch.h"
 #include "delta/patch/read.h"
 #include "format/format.h"
 #include "io/access.h"
@@ -24,7 +24,7 @@
 
 enum {
 	PART_MAX = 256 << 10,  /* bytes between blocks that are one part */
-	PART_OPS_MAX = 4096,   /* a part with more ops does those at once */
+	PART_FETCHES_MAX = 4096, /* a part that takes more of OLD does those at once */
 	CACHE = 12 << 20,      /* decoded blocks of OLD */
 	FLIGHT_MIN = 8 << 20,  /* memory of parts under way; more, */
 	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread; */
@@ -59,9 +59,8 @@ struct job {
 	uint64_t new_off, patch_off; /* where it stands in NEW, and what is behind it in the patch */
 	uint64_t cost;               /* in memory */
 	struct buffer plain, encoded;
-	struct op *ops;
-	size_t op_count;
-	uint64_t ops_off; /* in plain, of the first of them */
+	struct fetch *fetches;
+	size_t fetch_count;
 	const uint8_t *out;
 	size_t out_len;
 };
@@ -70,13 +69,13 @@ static void *job_new(void *ctx)
 {
 	(void)ctx;
 	struct job *job = calloc(1, sizeof(*job));
-	struct op *ops = calloc(PART_OPS_MAX, sizeof(*ops));
-	if (job == NULL || ops == NULL) {
+	struct fetch *fetches = calloc(PART_FETCHES_MAX, sizeof(*fetches));
+	if (job == NULL || fetches == NULL) {
 		free(job);
-		free(ops);
+		free(fetches);
 		return NULL;
 	}
-	job->ops = ops;
+	job->fetches = fetches;
 	return job;
 }
 
@@ -85,7 +84,7 @@ static void job_free(void *memory)
 	struct job *job = memory;
 	buffer_free(&job->plain);
 	buffer_free(&job->encoded);
-	free(job->ops);
+	free(job->fetches);
 	free(job);
 }
 
@@ -141,22 +140,13 @@ static void leave_flight(struct merge *merge, struct job *job, bool good)
 	pthread_mutex_unlock(&merge->lock);
 }
 
-/* ---- Ops ---- */
+/* ---- What parts take of OLD ---- */
 
-static enum blockz_status run_ops(struct merge *merge, struct job *job, struct old_reader *reader,
-				  struct blockz_fault *fault)
+static enum blockz_status run_fetches(struct merge *merge, struct job *job, struct old_reader *reader,
+				      struct blockz_fault *fault)
 {
-	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = 0; i < job->op_count && status == BLOCKZ_OK; i++) {
-		const struct op *op = &job->ops[i];
-		uint8_t *out = job->plain.bytes + job->ops_off;
-		if (op->kind == OP_COPY)
-			status = old_copy(merge->old, reader, op->old_off, out, (size_t)op->len, fault);
-		else if (op->kind == OP_ADD)
-			status = old_add(merge->old, reader, op->old_off, out, (size_t)op->len, fault);
-		job->ops_off += op->len;
-	}
-	job->op_count = 0;
+	enum blockz_status status = fetch_all(job->fetches, job->fetch_count, merge->old, reader, job->plain.bytes, fault);
+	job->fetch_count = 0;
 	return status;
 }
 
@@ -165,16 +155,17 @@ static enum blockz_status read_ops(struct merge *merge, struct job *job, struct 
 				   struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	job->op_count = 0;
-	job->ops_off = 0;
+	job->fetch_count = 0;
 	for (uint64_t off = 0; off < job->step.len && status == BLOCKZ_OK;) {
-		struct op *op = &job->ops[job->op_count];
-		status = patch_read_op(merge->reader, job->step.len - off, op, job->plain.bytes + off, fault);
-		if (status != BLOCKZ_OK)
-			break;
-		off += op->len;
-		if (++job->op_count == PART_OPS_MAX)
-			status = run_ops(merge, job, reader, fault);
+		struct op op = { 0 };
+		status = patch_read_op(merge->reader, job->step.len - off, &op, job->plain.bytes + off, fault);
+		if (status == BLOCKZ_OK && (op.kind == OP_COPY || op.kind == OP_ADD))
+			job->fetches[job->fetch_count++] = (struct fetch){
+				.old_off = op.old_off, .off = (uint32_t)off, .len = (uint32_t)op.len, .adds = op.kind == OP_ADD,
+			};
+		off += op.len;
+		if (status == BLOCKZ_OK && job->fetch_count == PART_FETCHES_MAX)
+			status = run_fetches(merge, job, reader, fault);
 	}
 	return status;
 }
@@ -241,7 +232,7 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 {
 	struct merge *merge = ctx;
 	struct job *job = memory;
-	enum blockz_status status = run_ops(merge, job, thread, fault);
+	enum blockz_status status = run_fetches(merge, job, thread, fault);
 	job->out = job->plain.bytes;
 	job->out_len = (size_t)job->step.len;
 	if (status == BLOCKZ_OK && job->step.is_block)

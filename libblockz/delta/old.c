@@ -298,6 +298,22 @@ static enum blockz_status use_blocks(struct old *old, struct old_reader *reader,
 	return BLOCKZ_OK;
 }
 
+bool old_is_at_hand(struct old *old, uint64_t off, size_t len)
+{
+	if (off < old->file_size)
+		return true;
+	size_t within = 0, block = find_block(old, off - old->file_size, &within);
+	bool ready = true;
+	pthread_mutex_lock(&old->lock);
+	for (uint64_t end = within + (uint64_t)len; ready && end > 0; block++) {
+		const struct entry *entry = find_entry(old, block);
+		ready = entry != NULL && entry->ready;
+		end -= min(end, old->blocks[block].plain_len);
+	}
+	pthread_mutex_unlock(&old->lock);
+	return ready;
+}
+
 enum blockz_status old_copy(struct old *old, struct old_reader *reader, uint64_t off, uint8_t *out, size_t len,
 			    struct blockz_fault *fault)
 {

@@ -35,4 +35,7 @@ enum blockz_status old_copy(struct old *old, struct old_reader *reader, uint64_t
 enum blockz_status old_add(struct old *old, struct old_reader *reader, uint64_t off, uint8_t *out, size_t len,
 			   struct blockz_fault *fault);
 
+/* Whether no block has to be decoded for the range; that may change at any time. */
+bool old_is_at_hand(struct old *old, uint64_t off, size_t len);
+
 #endif

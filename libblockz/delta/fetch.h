@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a part of NEW takes of OLD.  The order does not matter, so it is the one in which fewest of OLD's blocks have to be
+ * decoded: first what is taken of those at hand, then one block after the other.
+ */
+#ifndef DELTA_FETCH_H
+#define DELTA_FETCH_H
+
+#include "delta/old.h"
+
+struct fetch {
+	uint64_t old_off;
+	uint32_t off, len; /* in the part; it is no longer than a block may be */
+	bool adds, done;
+};
+
+/* Takes all of them, and changes their order.  bytes: those of the part.  Errors: see old_copy(). */
+enum blockz_status fetch_all(struct fetch *fetches, size_t count, struct old *old, struct old_reader *reader, uint8_t *bytes,
+			     struct blockz_fault *fault);
+
+#endif
