@@ -25,7 +25,6 @@
 enum {
 	PART_MAX = 256 << 10,  /* bytes between blocks that are one part */
 	PART_FETCHES_MAX = 4096, /* a part that takes more of OLD does those at once */
-	CACHE = 12 << 20,      /* decoded blocks of OLD */
 	FLIGHT_MIN = 8 << 20,  /* memory of parts under way; more, */
 	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread; */
 	LONG_AT_ONCE = 2,      /* but however long parts of NEW and blocks of OLD are, so many threads have one */
@@ -286,7 +285,7 @@ static enum blockz_status make_new(struct merge *merge, const struct blockz_sour
 	enum blockz_status status = patch_read_old_blocks(merge->reader, &blocks, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	merge->old = old_new(old, merge->head->old_size, &blocks, CACHE,
+	merge->old = old_new(old, merge->head->old_size, &blocks, CLIENT_CACHE + CLIENT_LISTS,
 			     (unsigned)min(merge->threads, LONG_AT_ONCE));
 	merge->digest = EVP_MD_CTX_new();
 	if (merge->old == NULL || merge->digest == NULL ||

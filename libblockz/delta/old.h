@@ -8,6 +8,11 @@
 
 #include "delta/patch/patch.h"
 
+enum {
+	CLIENT_CACHE = 12 << 20, /* bytes of decoded blocks that a client keeps, and that makers of patches reckon with; */
+	CLIENT_LISTS = 64 << 10, /* and what it needs beside them */
+};
+
 struct old;
 
 /*

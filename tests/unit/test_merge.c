@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "delta/old.h"
 #include "delta/patch/write.h"
 #include "images.h"
 #include "memory.h"
@@ -65,13 +66,13 @@ static void add_encoder(struct scene *scene, struct codec_params params)
 }
 
 /* Plain bytes and blocks of all encoders in turn, with some bytes that do not count behind them. */
-static void make_old(struct scene *scene, size_t blocks)
+static void make_old(struct scene *scene, size_t blocks, size_t block_len)
 {
-	struct bytes plain = image_new(IMAGE_TEXT, blocks * BLOCK_LEN);
+	struct bytes plain = image_new(IMAGE_TEXT, blocks * block_len);
 	struct bytes decoded = { 0 };
 	scene->old_blocks.items = keep((blocks + 1) * sizeof(*scene->old_blocks.items));
 	for (size_t i = 0; i < blocks; i++) {
-		struct bytes part = bytes_copy((struct bytes){ plain.data + i * BLOCK_LEN, BLOCK_LEN - i % 7 });
+		struct bytes part = bytes_copy((struct bytes){ plain.data + i * block_len, block_len - i % 7 });
 		unsigned encoder = i % ENCODERS;
 		struct bytes block = encoded(scene, &encoder, part);
 		scene->old = bytes_join(scene->old, image_new(IMAGE_DISK, i % 3 * 1000));
@@ -89,7 +90,7 @@ static void make_old(struct scene *scene, size_t blocks)
 	scene->old = bytes_join(scene->old, image_new(IMAGE_DISK, 3000));
 }
 
-static struct scene *scene_new(size_t blocks)
+static struct scene *scene_of(size_t blocks, size_t block_len)
 {
 	struct scene *scene = keep(sizeof(*scene));
 	add_encoder(scene, (struct codec_params){ CODEC_ZLIB, { [ZLIB_LEVEL] = 9, [ZLIB_WINDOW] = 15 } });
@@ -97,8 +98,13 @@ static struct scene *scene_new(size_t blocks)
 	add_encoder(scene, (struct codec_params){ CODEC_STORED, { 0 } });
 	strcpy(scene->head.old_container, "by hand");
 	strcpy(scene->head.note, "none");
-	make_old(scene, blocks);
+	make_old(scene, blocks, block_len);
 	return scene;
+}
+
+static struct scene *scene_new(size_t blocks)
+{
+	return scene_of(blocks, BLOCK_LEN);
 }
 
 /* One op of the section, and the bytes that it makes, returned. */
@@ -303,6 +309,49 @@ START_TEST(ops_of_one_byte)
 	finish(scene, &section, 1);
 	assert_merges(scene, 1);
 	assert_merges(scene, 8);
+}
+END_TEST
+
+static uint64_t block_place(const struct scene *scene, size_t block)
+{
+	uint64_t place = scene->head.old_size;
+	for (size_t i = 0; i < block; i++)
+		place += scene->old_blocks.items[i].plain_len;
+	return place;
+}
+
+/* The reads of OLD beside those for its digest. */
+static unsigned count_decodes(const struct scene *scene)
+{
+	struct flaky_source self = { .bytes = scene->old };
+	struct blockz_source old = flaky_source(&self), patch = bytes_source(scene->patch);
+	struct blockz_merge_options options = { .work = { .threads = 1 } };
+	ck_assert_int_eq(blockz_merge_check(&old, &patch, &options, NULL), BLOCKZ_OK);
+	unsigned for_digest = self.reads;
+	self.reads = 0;
+	ck_assert_int_eq(blockz_merge(&old, &patch, NULL, &options, NULL), BLOCKZ_OK);
+	return self.reads - for_digest;
+}
+
+/* Two parts that go around OLD's blocks, more than are kept: each has them decoded once, and what is there is used first. */
+START_TEST(blocks_are_decoded_once_for_a_part)
+{
+	enum { LEN = 1 << 20, COUNT = CLIENT_CACHE / LEN + 4, ROUNDS = 3 };
+	struct scene *scene = scene_of(COUNT, LEN);
+	for (unsigned part = 0; part < 2; part++) {
+		struct bytes made = { 0 };
+		for (unsigned i = 0; i < ROUNDS * COUNT; i++) {
+			uint64_t off = block_place(scene, i % COUNT) + rnd_below(LEN / 2);
+			made = bytes_join(made, scene_op(scene, i % 2 == 0 ? OP_COPY : OP_ADD, off, 100));
+		}
+		scene_block(scene, part, made);
+	}
+	struct section section = cut_section(scene);
+	finish(scene, &section, 1);
+	assert_merges(scene, 2);
+	unsigned decodes = count_decodes(scene);
+	ck_assert_uint_ge(decodes, COUNT + 4);
+	ck_assert_uint_lt(decodes, COUNT + COUNT / 2);
 }
 END_TEST
 
@@ -550,6 +599,7 @@ int main(void)
 	tcase_add_test(tcase, all_ops_on_any_number_of_threads);
 	tcase_add_test(tcase, long_ops);
 	tcase_add_test(tcase, ops_of_one_byte);
+	tcase_add_test(tcase, blocks_are_decoded_once_for_a_part);
 	tcase_add_test(tcase, nothing_from_nothing);
 	tcase_add_test(tcase, to_nowhere);
 	tcase_add_test(tcase, another_old);
