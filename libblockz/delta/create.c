@@ -19,6 +19,7 @@
 #include "delta/budget.h"
 #include "delta/codec/prove.h"
 #include "delta/passes.h"
+#include "delta/seeks.h"
 #include "delta/windows.h"
 
 enum { NS_A_MS = 1000000 };
@@ -118,6 +119,8 @@ static enum blockz_status match(struct creation *creation, struct blockz_fault *
 		status = text_layout(new, selection->open, true, &creation->new_text, fault);
 	if (status == BLOCKZ_OK)
 		status = match_texts(creation, fault);
+	if (status == BLOCKZ_OK)
+		status = seeks_prune(&creation->old_text, &creation->new_text, &creation->matches, fault);
 	if (status == BLOCKZ_OK)
 		status = list_blocks(old, selection->old_wanted, &creation->wanted, &creation->wanted_places, fault);
 	if (status == BLOCKZ_OK)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the client decodes of OLD.  It keeps blocks for a while, one that it does not have is decoded whole, however little of
+ * it is wanted.  As files move within a file system and parts of them are found in other ones, most of these journeys are
+ * for next to nothing.
+ *
+ * A stay of a block lasts from when it is decoded until the client has no room for it any more.  It is found by going
+ * through NEW as the client does, span by span, with as much room as one has.
+ */
+#ifndef DELTA_SEEKS_H
+#define DELTA_SEEKS_H
+
+#include "delta/differ/differ.h"
+#include "delta/text.h"
+
+/* Gives up the matches of all stays that bring less than their block's decoding is worth.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status seeks_prune(const struct text *old, const struct text *new, struct matches *matches,
+			       struct blockz_fault *fault);
+
+/* Adds to decoded[block of NEW] the bytes of OLD's blocks that are decoded for it.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status seeks_count(const struct text *old, const struct text *new, const struct matches *matches,
+			       uint64_t *decoded, struct blockz_fault *fault);
+
+#endif
