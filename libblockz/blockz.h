@@ -552,7 +552,7 @@ struct blockz_delta_options {
 	bool restricted;
 	const struct blockz_encoder *encoders;
 	size_t encoder_count;
-	uint64_t apply_budget_ms; /* CPU time for encoding at the client, as measured here; 0: no limit */
+	uint64_t apply_budget_ms; /* CPU time for blocks at the client, OLD's and NEW's, as measured here; 0: no limit */
 	/*
 	 * Bytes that a process which does nothing else takes, the program's text not counted; 0: half of the machine's.
 	 * Kept, as far as can be told before, by fewer threads and a smaller cache, and by searching OLD in windows.

@@ -16,6 +16,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "delta/bargains.h"
 #include "delta/budget.h"
 #include "delta/codec/prove.h"
 #include "delta/passes.h"
@@ -138,49 +139,6 @@ static struct items items_of(const struct creation *creation)
 	};
 }
 
-struct bargain {
-	uint32_t block;
-	uint64_t saved, ns;
-};
-
-/* The most bytes saved for the time come first; then the order of the file. */
-static int compare_bargains(const void *a, const void *b)
-{
-	const struct bargain *ba = a, *bb = b;
-	double left = (double)ba->saved * (double)bb->ns, right = (double)bb->saved * (double)ba->ns;
-	if (left != right)
-		return left > right ? -1 : 1;
-	return (ba->block > bb->block) - (ba->block < bb->block);
-}
-
-/* Packs the blocks that save least for the time that the client needs for them, until the budget does. */
-static enum blockz_status keep_to_budget(struct creation *creation, struct blockz_fault *fault)
-{
-	const struct blocks *blocks = &creation->images[1].blocks;
-	uint64_t budget_ns = min(creation->options->apply_budget_ms, UINT64_MAX / NS_A_MS) * NS_A_MS, spent = 0;
-	size_t count = 0;
-	if (creation->options->apply_budget_ms == 0)
-		return BLOCKZ_OK;
-	struct bargain *bargains = calloc(blocks->count + 1, sizeof(*bargains));
-	if (bargains == NULL)
-		return fault_nomem(fault);
-	for (size_t i = 0; i < blocks->count; i++) {
-		const struct selected *selected = &creation->selection.blocks[i];
-		if (selected->fate == FATE_OPEN && selected->candidate != PROVE_NONE)
-			bargains[count++] = (struct bargain){ (uint32_t)i, blocks->items[i].file_len - creation->prices[i],
-							      selected->encode_ns };
-	}
-	qsort(bargains, count, sizeof(*bargains), compare_bargains);
-	for (size_t i = 0; i < count; i++) {
-		if (spent + bargains[i].ns > budget_ns)
-			selection_demote(&creation->selection, bargains[i].block);
-		else
-			spent += bargains[i].ns;
-	}
-	free(bargains);
-	return BLOCKZ_OK;
-}
-
 /* The head names the encoders in use, those used most if there are too many; what needs others is packed. */
 static enum blockz_status name_encoders(struct creation *creation, struct blockz_fault *fault)
 {
@@ -267,7 +225,7 @@ static enum blockz_status decide(struct creation *creation, struct blockz_fault 
 	struct blockz_work work = stages_next(&creation->stages, STAGE_MEASURE, creation->images[1].blocks.size);
 	enum blockz_status status = pass_measure(&items, &creation->selection, creation->prices, &work, fault);
 	if (status == BLOCKZ_OK)
-		status = keep_to_budget(creation, fault);
+		status = bargains_keep(&items, &creation->selection, creation->prices, creation->options->apply_budget_ms, fault);
 	if (status == BLOCKZ_OK)
 		status = name_encoders(creation, fault);
 	if (status == BLOCKZ_OK)

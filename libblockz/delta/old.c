@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "format/format.h"
 #include "io/access.h"
@@ -37,6 +38,7 @@ struct old {
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t changed; /* an entry became ready, failed, or lost its last user */
 	uint64_t limit, used;
+	uint64_t decoded_len, decoded_ns; /* of all blocks so far, in CPU time */
 	struct entry *oldest, *newest;
 	struct entry *buckets[BUCKETS];
 };
@@ -182,8 +184,12 @@ static enum blockz_status load(struct old *old, struct old_reader *reader, size_
 	*bucket_of(old, block) = entry;
 	old->used += cost_of(len);
 	pthread_mutex_unlock(&old->lock);
+	uint64_t start = thread_cpu_ns();
 	enum blockz_status status = decode(old, reader, entry, fault);
+	uint64_t took = thread_cpu_ns() - start;
 	pthread_mutex_lock(&old->lock);
+	old->decoded_len += len;
+	old->decoded_ns += took;
 	entry->ready = status == BLOCKZ_OK;
 	if (entry->ready) {
 		append_entry(old, entry);
@@ -296,6 +302,14 @@ static enum blockz_status use_blocks(struct old *old, struct old_reader *reader,
 		len -= part;
 	}
 	return BLOCKZ_OK;
+}
+
+double old_decode_ns(struct old *old)
+{
+	pthread_mutex_lock(&old->lock);
+	double ns = old->decoded_len == 0 ? 0 : (double)old->decoded_ns / (double)old->decoded_len;
+	pthread_mutex_unlock(&old->lock);
+	return ns;
 }
 
 bool old_is_at_hand(struct old *old, uint64_t off, size_t len)

@@ -43,4 +43,7 @@ enum blockz_status old_add(struct old *old, struct old_reader *reader, uint64_t 
 /* Whether no block has to be decoded for the range; that may change at any time. */
 bool old_is_at_hand(struct old *old, uint64_t off, size_t len);
 
+/* CPU time that a decoded byte of a block has taken so far, in ns. */
+double old_decode_ns(struct old *old);
+
 #endif

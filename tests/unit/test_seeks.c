@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "delta/old.h"
+#include "delta/bargains.h"
 #include "delta/seeks.h"
 #include "memory.h"
 #include "random.h"
@@ -157,6 +157,78 @@ START_TEST(decodes_are_counted)
 }
 END_TEST
 
+/* OLD's space with one block in it, which has been decoded, so that it is known what that takes. */
+static struct old *space_new(struct codec_env *env, struct blockz_source *file, struct patch_old_blocks *blocks)
+{
+	struct old_reader reader = { .contexts.env = env };
+	struct buffer packed = { 0 };
+	struct bytes plain = bytes_new(OLD_LEN);
+	const struct codec_params params = { CODEC_ZLIB, { [ZLIB_LEVEL] = 1, [ZLIB_WINDOW] = 15 } };
+	size_t len = 0;
+	rnd_fill(plain.data, plain.len / 2);
+	ck_assert_int_eq(codec_encode(&reader.contexts, &params, plain.data, plain.len, &packed, &len, NULL), BLOCKZ_OK);
+	struct bytes block = bytes_new(len);
+	memcpy(block.data, packed.bytes, len);
+	*file = bytes_source(block);
+	blocks->items[0] = (struct patch_old_block){
+		.plain_len = OLD_LEN, .file_len = (uint32_t)len & 0x3ffffff, .codec = CODEC_ZLIB,
+	};
+	struct old *space = old_new(file, len, blocks, CLIENT_CACHE, 1);
+	ck_assert_ptr_nonnull(space);
+	ck_assert_int_eq(old_copy(space, &reader, len, plain.data, plain.len, NULL), BLOCKZ_OK);
+	old_reader_free(&reader);
+	buffer_free(&packed);
+	return space;
+}
+
+/* All save the same, and nothing is encoded: those for which least is decoded stay. */
+START_TEST(the_budget_counts_decoding)
+{
+	enum { BLOCKS = 2 * KEPT };
+	struct codec_env env = { .lzo = NULL };
+	struct blockz_source file;
+	struct patch_old_block block;
+	struct patch_old_blocks blocks = { &block, 1 };
+	struct old *space = space_new(&env, &file, &blocks);
+	struct scene *scene = scene_new(2 * BLOCKS, BLOCKS);
+	struct image new = { .blocks = { .items = keep(BLOCKS * sizeof(struct block)), .count = BLOCKS } };
+	struct selected selected[BLOCKS] = { 0 };
+	bool open[BLOCKS];
+	uint64_t prices[BLOCKS] = { 0 };
+	struct selection selection = { .blocks = selected, .open = open };
+	for (size_t i = 0; i < BLOCKS; i++) {
+		new.blocks.items[i].file_len = 1000;
+		selected[i].fate = FATE_OPEN;
+		open[i] = true;
+		add_match(scene, i, 0, 2 * i, ENOUGH);
+		if (i % 2 == 0)
+			add_match(scene, i, ENOUGH, 2 * i + 1, ENOUGH);
+	}
+	const struct items items = {
+		.old = &scene->image, .new = &new, .selection = &selection, .env = &env, .old_text = &scene->old,
+		.new_text = &scene->new, .matches = &scene->matches, .space = space,
+	};
+	double block_ns = old_decode_ns(space) * OLD_LEN;
+	ck_assert(block_ns > 0);
+	/* Enough for all that need one, and for some of the others. */
+	uint64_t budget_ms = (uint64_t)(BLOCKS * block_ns / 1e6) + 1;
+	ck_assert_int_eq(bargains_keep(&items, &selection, prices, 0, NULL), BLOCKZ_OK);
+	for (size_t i = 0; i < BLOCKS; i++)
+		ck_assert(open[i]);
+	ck_assert_int_eq(bargains_keep(&items, &selection, prices, budget_ms, NULL), BLOCKZ_OK);
+	double spent = 0;
+	for (size_t i = 0; i < BLOCKS; i++) {
+		ck_assert(open[i] || i % 2 == 0);
+		ck_assert_int_eq(selected[i].fate, open[i] ? FATE_OPEN : FATE_PACKED);
+		spent += open[i] ? block_ns * (i % 2 == 0 ? 2 : 1) : 0;
+	}
+	ck_assert(spent <= (double)budget_ms * 1e6);
+	ck_assert(!open[BLOCKS - 2]);
+	matches_free(&scene->matches);
+	old_free(space);
+}
+END_TEST
+
 START_TEST(no_matches)
 {
 	struct scene *scene = scene_new(1, 1);
@@ -172,6 +244,7 @@ int main(void)
 	tcase_add_test(tcase, a_stay_counts_as_one);
 	tcase_add_test(tcase, long_matches);
 	tcase_add_test(tcase, decodes_are_counted);
+	tcase_add_test(tcase, the_budget_counts_decoding);
 	tcase_add_test(tcase, no_matches);
 	return case_run("seeks", tcase);
 }

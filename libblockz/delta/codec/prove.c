@@ -8,8 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "format/format.h"
 #include "io/access.h"
@@ -149,22 +149,15 @@ static enum blockz_status read_block(const struct prover *prover, const struct b
 	return read_data(prover->file, thread->in.bytes, block->file_len, block->file_off, "NEW", fault);
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec time;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
 /* *made_ret: the decoded block encodes to its bytes. */
 static enum blockz_status try(const struct prover *prover, const struct block *block, size_t candidate,
 			      struct thread *thread, struct job *job, bool *made_ret, struct blockz_fault *fault)
 {
 	size_t len = 0;
-	uint64_t start = cpu_ns();
+	uint64_t start = thread_cpu_ns();
 	enum blockz_status status = codec_encode(&thread->contexts, &prover->blocks->candidates[candidate],
 						 thread->plain.bytes, block->plain_len, &thread->out, &len, fault);
-	uint64_t cost = cpu_ns() - start;
+	uint64_t cost = thread_cpu_ns() - start;
 	*made_ret = false;
 	if (status == BLOCKZ_UNSUPPORTED) /* this library has no such encoder */
 		return BLOCKZ_OK;
