@@ -9,7 +9,10 @@
 #include "random.h"
 
 /* Blocks of which the client keeps 16; to be decoded one has to bring 1024 bytes. */
-enum { OLD_LEN = 1 << 20, KEPT = CLIENT_CACHE / OLD_LEN, NEW_LEN = 4096, ENOUGH = OLD_LEN / 1024, MATCHES_MAX = 256, NEW_BLOCKS = 60 };
+enum {
+	OLD_LEN = 1 << 20, KEPT = CLIENT_CACHE / OLD_LEN, ENOUGH = OLD_LEN / 1024,
+	NEW_LEN = 4096, NEW_BLOCKS = 60, MATCHES_MAX = 256,
+};
 
 struct scene {
 	struct image image;

@@ -76,7 +76,8 @@ static enum blockz_status get_context(struct codec_contexts *contexts, unsigned 
 	if (codec == NULL)
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "codec %u is not known", id);
 	if (id == CODEC_LZO && (contexts->env == NULL || contexts->env->lzo == NULL))
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "LZO needs the program blockz-lzo, which is missing: it is part of blockz built with liblzo2");
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+				 "LZO needs the program blockz-lzo, which is missing: it is part of blockz built with liblzo2");
 	if (contexts->contexts[id] == NULL)
 		contexts->contexts[id] = codec->context_new(contexts->env);
 	if (contexts->contexts[id] == NULL)
