@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Time that work takes, whatever else the machine does. */
+/* Time that work takes. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
 
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec time;
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 /* CPU time of this thread so far, in ns. */
 static inline uint64_t thread_cpu_ns(void)
 {
-	struct timespec time;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Time that passes, in ns from an arbitrary start. */
+static inline uint64_t wall_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 #endif

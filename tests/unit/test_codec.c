@@ -36,6 +36,8 @@ static const struct codec_params samples[] = {
 	{ CODEC_XZ_PIECE, { 0, 0, CHECK_NONE, 1 << 20, 1024 } },
 	{ CODEC_ZSTD_PIECE, { 3, 1 } },
 	{ CODEC_ZSTD_PIECE, { 10, 0 } },
+	{ CODEC_ZSTD_PIECE, { 1, 1, ZSTD_STREAM_WORKERS } },
+	{ CODEC_ZSTD_PIECE, { 3, 0, ZSTD_STREAM_PARTS } },
 };
 
 enum { SAMPLES = sizeof(samples) / sizeof(samples[0]) };
@@ -118,6 +120,7 @@ START_TEST(other_values_are_refused)
 		{ CODEC_XZ_PIECE, { 6, 0, 2, 4096 } }, { CODEC_XZ_PIECE, { 6, 0, 2, 1 << 20, 2 } },
 		{ CODEC_XZ_PIECE, { 6, 0, 2, 1 << 20, 30 } }, { CODEC_XZ_PIECE, { 6, 0, 2, 1 << 20, 1028 } },
 		{ CODEC_ZSTD_PIECE, { 0, 1 } }, { CODEC_ZSTD_PIECE, { 23, 1 } }, { CODEC_ZSTD_PIECE, { 3, 2 } },
+		{ CODEC_ZSTD_PIECE, { 3, 1, 3 } },
 		{ CODEC_COUNT, { 0 } }, { 255, { 0 } },
 	};
 	struct bytes plain = image_new(IMAGE_TEXT, 5000);

@@ -41,7 +41,10 @@ enum { LZO_ALGORITHM, LZO_LEVEL, LZO_OPTIMISE }; /* see struct blockz_lzo_ops; l
 enum { LZ4_LEVEL };                      /* 0: fast; else that of LZ4 HC, 1..12 */
 enum { GZIP_PIECE_LEVEL };               /* as of struct pack_params, and so for the next two */
 enum { XZ_PIECE_LEVEL, XZ_PIECE_EXTREME, XZ_PIECE_CHECK, XZ_PIECE_SIZE, XZ_PIECE_HEADER }; /* see xz_piece.h */
-enum { ZSTD_PIECE_LEVEL, ZSTD_PIECE_CHECKSUM };
+enum { ZSTD_PIECE_LEVEL, ZSTD_PIECE_CHECKSUM, ZSTD_PIECE_STREAM };
+
+/* ZSTD_PIECE_STREAM: a frame in one call, or as a stream in two ways. */
+enum { ZSTD_STREAM_NONE, ZSTD_STREAM_WORKERS, ZSTD_STREAM_PARTS, ZSTD_STREAM_COUNT };
 
 /* LZMA_BCJ; the SquashFS flags' bits plus one. */
 enum { BCJ_NONE, BCJ_X86, BCJ_POWERPC, BCJ_IA64, BCJ_ARM, BCJ_ARMTHUMB, BCJ_SPARC, BCJ_ARM64, BCJ_RISCV, BCJ_COUNT };
@@ -74,6 +77,9 @@ struct codec {
 
 	/* NULL, or: bytes of memory that encoding so long a block takes, its bytes before and after it included. */
 	uint64_t (*encoder_memory)(const uint32_t *values, uint32_t plain_len);
+	/* NULL, or: encoding is the work of another thread, whose time does not count as that of the caller. */
+	bool (*has_thread)(const uint32_t *values);
+
 	/* NULL: no memory. */
 	void *(*context_new)(const struct codec_env *env);
 	void (*context_free)(void *context);

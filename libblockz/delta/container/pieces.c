@@ -172,20 +172,31 @@ static enum blockz_status suggest_gzip(const struct blockz_source *file, struct 
 											       : fault_nomem(fault);
 }
 
+/* Files without a seek table come of zstd(1) rather than of blockz. */
+static bool suggest_zstd(const struct blockz_map *map, struct blocks *blocks, uint32_t level_default)
+{
+	struct codec_params params = { .codec = CODEC_ZSTD_PIECE };
+	uint32_t first = map->index == BLOCKZ_INDEX_NONE ? ZSTD_STREAM_WORKERS : ZSTD_STREAM_NONE;
+	bool ok = true;
+	params.values[ZSTD_PIECE_CHECKSUM] = map->piece_count > 0 && map->pieces[0].method != CHECK_NONE;
+	for (uint32_t i = 0; i < ZSTD_STREAM_COUNT && ok; i++) {
+		params.values[ZSTD_PIECE_STREAM] = (first + i) % ZSTD_STREAM_COUNT;
+		ok = suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level_default, 1, ZSTD_LEVELS);
+	}
+	return ok;
+}
+
 static enum blockz_status suggest(const struct blockz_source *file, const struct blockz_map *map, struct blocks *blocks,
 				  struct blockz_fault *fault)
 {
-	struct codec_params params = { .codec = (uint8_t)codec_of(map->format) };
 	uint32_t level = (uint32_t)map->format->public.level_default;
-	switch (params.codec) {
+	switch (codec_of(map->format)) {
 	case CODEC_GZIP_PIECE:
 		return suggest_gzip(file, blocks, level, fault);
 	case CODEC_XZ_PIECE:
 		return suggest_xz(file, map, blocks, fault);
 	default:
-		params.values[ZSTD_PIECE_CHECKSUM] = map->piece_count > 0 && map->pieces[0].method != CHECK_NONE;
-		return suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level, 1, ZSTD_LEVELS) ? BLOCKZ_OK
-											       : fault_nomem(fault);
+		return suggest_zstd(map, blocks, level) ? BLOCKZ_OK : fault_nomem(fault);
 	}
 }
 
