@@ -225,7 +225,8 @@ static enum blockz_status decide(struct creation *creation, struct blockz_fault 
 	struct blockz_work work = stages_next(&creation->stages, STAGE_MEASURE, creation->images[1].blocks.size);
 	enum blockz_status status = pass_measure(&items, &creation->selection, creation->prices, &work, fault);
 	if (status == BLOCKZ_OK)
-		status = bargains_keep(&items, &creation->selection, creation->prices, creation->options->apply_budget_ms, fault);
+		status = bargains_keep(&items, &creation->selection, creation->prices,
+				       creation->options->apply_budget_ms, fault);
 	if (status == BLOCKZ_OK)
 		status = name_encoders(creation, fault);
 	if (status == BLOCKZ_OK)

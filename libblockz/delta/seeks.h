@@ -13,7 +13,7 @@
 #include "delta/differ/differ.h"
 #include "delta/text.h"
 
-/* Gives up the matches of all stays that bring less than their block's decoding is worth.  Errors: BLOCKZ_FAILED (no memory). */
+/* Gives up the matches of stays that bring less than decoding is worth.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status seeks_prune(const struct text *old, const struct text *new, struct matches *matches,
 			       struct blockz_fault *fault);
 
