@@ -87,9 +87,10 @@ help:
 tools: $(TOOL_BIN) $(NBD_BIN) $(LZO_BIN)
 unit: $(UNIT_BIN)
 
+# BUILD may be given as an absolute path or as a relative one: what an object depends on is said of both its names.
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $(@:$(CURDIR)/%=%) -MT $(abspath $@) -c -o $@ $<
 
 # One object, in which names that are not of blockz.h have become local: they cannot clash with a program's own.
 $(BUILD)/libblockz.o: $(LIB_OBJ)
