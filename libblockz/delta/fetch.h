@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a part of NEW takes of OLD.  The order does not matter, so it is the one in which fewest of OLD's blocks have to be
- * decoded: first what is taken of those at hand, then one block after the other.
+ * What some parts of NEW take of OLD.  The order does not matter, so it is the one in which fewest of OLD's blocks have to be
+ * decoded: first what is taken of those at hand, then one block after the other, each for all parts.
  */
 #ifndef DELTA_FETCH_H
 #define DELTA_FETCH_H
@@ -10,12 +10,13 @@
 
 struct fetch {
 	uint64_t old_off;
-	uint32_t off, len; /* in the part; it is no longer than a block may be */
+	uint8_t *out;
+	uint32_t len; /* no longer than a block may be */
 	bool adds, done;
 };
 
-/* Takes all of them, and changes their order.  bytes: those of the part.  Errors: see old_copy(). */
-enum blockz_status fetch_all(struct fetch *fetches, size_t count, struct old *old, struct old_reader *reader, uint8_t *bytes,
+/* Takes all of them, and changes their order.  Errors: see old_copy(). */
+enum blockz_status fetch_all(struct fetch *fetches, size_t count, struct old *old, struct old_reader *reader,
 			     struct blockz_fault *fault);
 
 #endif

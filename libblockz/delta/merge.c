@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Merge: NEW is made part by part.  One thread at a time reads the patch, a part being a block or some bytes between blocks;
- * all threads fetch what parts take of OLD, and encode blocks; parts are written in order.
+ * all threads fetch what parts take of OLD, and encode blocks; parts are written in order.  A thread has several parts at
+ * once, so that a block of OLD is decoded once for all of them.
  *
  * A part is made in place: the patch's own bytes (differences and new content) are decoded to where they belong, and then
  * OLD's bytes are copied beside them, or added to them.
@@ -24,7 +25,9 @@
 
 enum {
 	PART_MAX = 256 << 10,  /* bytes between blocks that are one part */
-	PART_FETCHES_MAX = 4096, /* a part that takes more of OLD does those at once */
+	JOB_PARTS_MAX = 8,     /* so many parts are a job, and fewer where they take more memory than this: */
+	JOB_LEN_MAX = 6 << 20,
+	JOB_FETCHES_MAX = 4096, /* parts that take more of OLD do those at once */
 	FLIGHT_MIN = 8 << 20,  /* memory of parts under way; more, */
 	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread; */
 	LONG_AT_ONCE = 2,      /* but however long parts of NEW and blocks of OLD are, so many threads have one */
@@ -41,6 +44,8 @@ struct merge {
 	unsigned threads;
 	/* Of who takes. */
 	bool in_section, at_end;
+	struct patch_step ahead; /* if is_ahead: the next one, which is in no job yet */
+	bool is_ahead;
 	uint64_t taken_len; /* bytes of NEW */
 	/* Of who gives. */
 	EVP_MD_CTX *digest;
@@ -52,39 +57,40 @@ struct merge {
 	bool failed;
 };
 
-/* A part. */
-struct job {
+struct part {
 	struct patch_step step;
 	uint64_t new_off, patch_off; /* where it stands in NEW, and what is behind it in the patch */
-	uint64_t cost;               /* in memory */
 	struct buffer plain, encoded;
-	struct fetch *fetches;
-	size_t fetch_count;
 	const uint8_t *out;
 	size_t out_len;
+};
+
+struct job {
+	struct part parts[JOB_PARTS_MAX];
+	size_t count;
+	uint64_t cost; /* in memory */
+	struct fetch fetches[JOB_FETCHES_MAX];
+	size_t fetch_count;
 };
 
 static void *job_new(void *ctx)
 {
 	(void)ctx;
-	struct job *job = calloc(1, sizeof(*job));
-	struct fetch *fetches = calloc(PART_FETCHES_MAX, sizeof(*fetches));
-	if (job == NULL || fetches == NULL) {
-		free(job);
-		free(fetches);
-		return NULL;
+	return calloc(1, sizeof(struct job));
+}
+
+static void free_buffers(struct job *job)
+{
+	for (size_t i = 0; i < JOB_PARTS_MAX; i++) {
+		buffer_free(&job->parts[i].plain);
+		buffer_free(&job->parts[i].encoded);
 	}
-	job->fetches = fetches;
-	return job;
 }
 
 static void job_free(void *memory)
 {
-	struct job *job = memory;
-	buffer_free(&job->plain);
-	buffer_free(&job->encoded);
-	free(job->fetches);
-	free(job);
+	free_buffers(memory);
+	free(memory);
 }
 
 static void *thread_new(void *ctx)
@@ -104,6 +110,11 @@ static void thread_free(void *thread)
 
 /* ---- Memory of parts under way ---- */
 
+static uint64_t cost_of(const struct patch_step *step)
+{
+	return step->is_block ? step->len + step->block.file_len : step->len;
+}
+
 static uint64_t flight_limit(const struct merge *merge, uint64_t cost)
 {
 	uint64_t limit = min(merge->threads * cost, FLIGHT_MAX), least = min(merge->threads, LONG_AT_ONCE) * cost;
@@ -111,27 +122,25 @@ static uint64_t flight_limit(const struct merge *merge, uint64_t cost)
 	return limit < least ? least : limit;
 }
 
-/* Waits until there is room; false: a part has failed, and nothing that follows counts. */
+/* The first part of a job waits until there is room.  false: there is none; or one has failed, and what follows is no use. */
 static bool enter_flight(struct merge *merge, struct job *job)
 {
-	job->cost = job->step.is_block ? job->step.len + job->step.block.file_len : job->step.len;
-	uint64_t limit = flight_limit(merge, job->cost);
+	uint64_t cost = cost_of(&merge->ahead), limit = flight_limit(merge, cost);
 	pthread_mutex_lock(&merge->lock);
-	while (!merge->failed && merge->in_flight > 0 && merge->in_flight + job->cost > limit)
+	while (job->count == 0 && !merge->failed && merge->in_flight > 0 && merge->in_flight + cost > limit)
 		pthread_cond_wait(&merge->changed, &merge->lock);
-	bool good = !merge->failed;
-	if (good)
-		merge->in_flight += job->cost;
+	bool enters = !merge->failed && (job->count == 0 || merge->in_flight + cost <= limit);
+	if (enters)
+		merge->in_flight += cost;
 	pthread_mutex_unlock(&merge->lock);
-	return good;
+	job->cost += enters ? cost : 0;
+	return enters;
 }
 
 static void leave_flight(struct merge *merge, struct job *job, bool good)
 {
-	if (job->cost > KEEP / pool_jobs_max(merge->threads)) {
-		buffer_free(&job->plain);
-		buffer_free(&job->encoded);
-	}
+	if (job->cost > KEEP / pool_jobs_max(merge->threads))
+		free_buffers(job);
 	pthread_mutex_lock(&merge->lock);
 	merge->in_flight -= job->cost;
 	merge->failed |= !good;
@@ -144,26 +153,26 @@ static void leave_flight(struct merge *merge, struct job *job, bool good)
 static enum blockz_status run_fetches(struct merge *merge, struct job *job, struct old_reader *reader,
 				      struct blockz_fault *fault)
 {
-	enum blockz_status status = fetch_all(job->fetches, job->fetch_count, merge->old, reader, job->plain.bytes, fault);
+	enum blockz_status status = fetch_all(job->fetches, job->fetch_count, merge->old, reader, fault);
 	job->fetch_count = 0;
 	return status;
 }
 
 /* Reads the ops of a part, and with them the patch's own bytes. */
-static enum blockz_status read_ops(struct merge *merge, struct job *job, struct old_reader *reader,
+static enum blockz_status read_ops(struct merge *merge, struct job *job, struct part *part, struct old_reader *reader,
 				   struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	job->fetch_count = 0;
-	for (uint64_t off = 0; off < job->step.len && status == BLOCKZ_OK;) {
+	for (uint64_t off = 0; off < part->step.len && status == BLOCKZ_OK;) {
 		struct op op = { 0 };
-		status = patch_read_op(merge->reader, job->step.len - off, &op, job->plain.bytes + off, fault);
+		uint8_t *out = part->plain.bytes + off;
+		status = patch_read_op(merge->reader, part->step.len - off, &op, out, fault);
 		if (status == BLOCKZ_OK && (op.kind == OP_COPY || op.kind == OP_ADD))
 			job->fetches[job->fetch_count++] = (struct fetch){
-				.old_off = op.old_off, .off = (uint32_t)off, .len = (uint32_t)op.len, .adds = op.kind == OP_ADD,
+				.old_off = op.old_off, .out = out, .len = (uint32_t)op.len, .adds = op.kind == OP_ADD,
 			};
 		off += op.len;
-		if (status == BLOCKZ_OK && job->fetch_count == PART_FETCHES_MAX)
+		if (status == BLOCKZ_OK && job->fetch_count == JOB_FETCHES_MAX)
 			status = run_fetches(merge, job, reader, fault);
 	}
 	return status;
@@ -171,60 +180,78 @@ static enum blockz_status read_ops(struct merge *merge, struct job *job, struct 
 
 /* ---- Parts ---- */
 
-/* The next step of whatever section it is in; at_end is set where there is none. */
-static enum blockz_status next_step(struct merge *merge, struct patch_step *step_ret, struct blockz_fault *fault)
+/* Reads the next step of whatever section it is in, if none is ahead; there is none at the end. */
+static enum blockz_status look_ahead(struct merge *merge, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	while (status == BLOCKZ_OK && !merge->at_end) {
+	while (status == BLOCKZ_OK && !merge->at_end && !merge->is_ahead) {
 		bool done = false;
 		if (!merge->in_section) {
 			status = patch_read_section(merge->reader, &merge->at_end, fault);
 			merge->in_section = true;
 			continue;
 		}
-		status = patch_read_step(merge->reader, PART_MAX, step_ret, &done, fault);
-		if (!done)
-			break;
-		merge->in_section = false;
+		status = patch_read_step(merge->reader, PART_MAX, &merge->ahead, &done, fault);
+		merge->in_section = !done;
+		merge->is_ahead = status == BLOCKZ_OK && !done;
 	}
 	return status;
+}
+
+static enum blockz_status take_part(struct merge *merge, struct job *job, struct old_reader *reader,
+				    struct blockz_fault *fault)
+{
+	struct part *part = &job->parts[job->count++];
+	part->step = merge->ahead;
+	merge->is_ahead = false;
+	if (!buffer_reserve(&part->plain, (size_t)part->step.len + DECODE_SLACK))
+		return fault_nomem(fault);
+	enum blockz_status status = read_ops(merge, job, part, reader, fault);
+	part->new_off = merge->taken_len;
+	part->patch_off = patch_reader_len(merge->reader);
+	merge->taken_len += part->step.is_block ? part->step.block.file_len : part->step.len;
+	return status;
+}
+
+/* What is ahead may join the job, if there is room for it in flight. */
+static bool may_join(const struct merge *merge, const struct job *job)
+{
+	return merge->is_ahead && job->count < JOB_PARTS_MAX &&
+	       (job->count == 0 || job->cost + cost_of(&merge->ahead) <= JOB_LEN_MAX);
 }
 
 static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
 {
 	struct merge *merge = ctx;
 	struct job *job = memory;
-	enum blockz_status status = next_step(merge, &job->step, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	*done_ret = merge->at_end || !enter_flight(merge, job);
-	if (*done_ret)
-		return BLOCKZ_OK;
-	if (!buffer_reserve(&job->plain, (size_t)job->step.len + DECODE_SLACK))
-		return fault_nomem(fault);
-	status = read_ops(merge, job, thread, fault);
-	job->new_off = merge->taken_len;
-	job->patch_off = patch_reader_len(merge->reader);
-	merge->taken_len += job->step.is_block ? job->step.block.file_len : job->step.len;
+	job->count = job->fetch_count = 0;
+	job->cost = 0;
+	enum blockz_status status = look_ahead(merge, fault);
+	while (status == BLOCKZ_OK && may_join(merge, job) && enter_flight(merge, job)) {
+		status = take_part(merge, job, thread, fault);
+		if (status == BLOCKZ_OK)
+			status = look_ahead(merge, fault);
+	}
+	*done_ret = status == BLOCKZ_OK && job->count == 0;
 	return status;
 }
 
 /* A block has to come out with the length it has in NEW; whether the bytes are right shows in NEW's digest. */
-static enum blockz_status encode_block(struct merge *merge, struct job *job, struct old_reader *reader,
+static enum blockz_status encode_block(struct merge *merge, struct part *part, struct old_reader *reader,
 				       struct blockz_fault *fault)
 {
-	const struct patch_new_block *block = &job->step.block;
+	const struct patch_new_block *block = &part->step.block;
 	const struct codec_params *params = &merge->head->encoders[block->encoder].params;
 	char name[CODEC_NAME_MAX];
-	enum blockz_status status = codec_encode(&reader->contexts, params, job->plain.bytes, block->plain_len,
-						 &job->encoded, &job->out_len, fault);
-	job->out = job->encoded.bytes;
-	if (status != BLOCKZ_OK || job->out_len == block->file_len)
+	enum blockz_status status = codec_encode(&reader->contexts, params, part->plain.bytes, block->plain_len,
+						 &part->encoded, &part->out_len, fault);
+	part->out = part->encoded.bytes;
+	if (status != BLOCKZ_OK || part->out_len == block->file_len)
 		return status;
 	codec_encoder_name(params, name);
-	return fault_set(fault, BLOCKZ_DAMAGED, job->new_off,
+	return fault_set(fault, BLOCKZ_DAMAGED, part->new_off,
 			 "the encoder \"%s\" makes another block than NEW has at byte %" PRIu64 ": bytes expected %" PRIu32
-			 ", found %zu", name, job->new_off, block->file_len, job->out_len);
+			 ", found %zu", name, part->new_off, block->file_len, part->out_len);
 }
 
 static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
@@ -232,33 +259,39 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 	struct merge *merge = ctx;
 	struct job *job = memory;
 	enum blockz_status status = run_fetches(merge, job, thread, fault);
-	job->out = job->plain.bytes;
-	job->out_len = (size_t)job->step.len;
-	if (status == BLOCKZ_OK && job->step.is_block)
-		status = encode_block(merge, job, thread, fault);
+	for (size_t i = 0; i < job->count && status == BLOCKZ_OK; i++) {
+		struct part *part = &job->parts[i];
+		part->out = part->plain.bytes;
+		part->out_len = (size_t)part->step.len;
+		if (part->step.is_block)
+			status = encode_block(merge, part, thread, fault);
+	}
 	if (status != BLOCKZ_OK)
 		leave_flight(merge, job, false);
 	return status;
 }
 
-static enum blockz_status write_part(struct merge *merge, const struct job *job, struct blockz_fault *fault)
+static enum blockz_status write_part(struct merge *merge, const struct part *part, struct blockz_fault *fault)
 {
 	const struct blockz_work *params = &merge->options->work;
-	if (EVP_DigestUpdate(merge->digest, job->out, job->out_len) != 1)
+	if (EVP_DigestUpdate(merge->digest, part->out, part->out_len) != 1)
 		return fault_nomem(fault);
 	enum blockz_status status = merge->sink == NULL ? BLOCKZ_OK
-							: write_out(merge->sink, job->out, job->out_len, fault);
-	merge->given_len += job->out_len;
+							: write_out(merge->sink, part->out, part->out_len, fault);
+	merge->given_len += part->out_len;
 	if (status == BLOCKZ_OK && params->progress != NULL &&
-	    !params->progress(params->progress_ctx, merge->given_len, job->patch_off))
+	    !params->progress(params->progress_ctx, merge->given_len, part->patch_off))
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
 	return status;
 }
 
 static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
 {
+	const struct job *job = memory;
+	enum blockz_status status = BLOCKZ_OK;
 	(void)thread;
-	enum blockz_status status = write_part(ctx, memory, fault);
+	for (size_t i = 0; i < job->count && status == BLOCKZ_OK; i++)
+		status = write_part(ctx, &job->parts[i], fault);
 	leave_flight(ctx, memory, status == BLOCKZ_OK);
 	return status;
 }
