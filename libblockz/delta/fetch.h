@@ -8,6 +8,12 @@
 
 #include "delta/old.h"
 
+/* Parts that a client makes at once: no more, and no more bytes, but for a single part. */
+enum {
+	FETCH_PARTS = 8,
+	FETCH_LEN = 3 << 20,
+};
+
 struct fetch {
 	uint64_t old_off;
 	uint8_t *out;

@@ -25,10 +25,8 @@
 
 enum {
 	PART_MAX = 256 << 10,  /* bytes between blocks that are one part */
-	JOB_PARTS_MAX = 8,     /* so many parts are a job, and fewer where they take more memory than this: */
-	JOB_LEN_MAX = 6 << 20,
 	JOB_FETCHES_MAX = 4096, /* parts that take more of OLD do those at once */
-	FLIGHT_MIN = 8 << 20,  /* memory of parts under way; more, */
+	FLIGHT_MIN = 16 << 20,  /* memory of parts under way; more, */
 	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread; */
 	LONG_AT_ONCE = 2,      /* but however long parts of NEW and blocks of OLD are, so many threads have one */
 	KEEP = 8 << 20,        /* and of parts that are not: memory of longer ones than all can have is given back */
@@ -66,9 +64,9 @@ struct part {
 };
 
 struct job {
-	struct part parts[JOB_PARTS_MAX];
+	struct part parts[FETCH_PARTS];
 	size_t count;
-	uint64_t cost; /* in memory */
+	uint64_t len, cost; /* of the parts, as they are made, and in memory */
 	struct fetch fetches[JOB_FETCHES_MAX];
 	size_t fetch_count;
 };
@@ -81,7 +79,7 @@ static void *job_new(void *ctx)
 
 static void free_buffers(struct job *job)
 {
-	for (size_t i = 0; i < JOB_PARTS_MAX; i++) {
+	for (size_t i = 0; i < FETCH_PARTS; i++) {
 		buffer_free(&job->parts[i].plain);
 		buffer_free(&job->parts[i].encoded);
 	}
@@ -204,6 +202,7 @@ static enum blockz_status take_part(struct merge *merge, struct job *job, struct
 	struct part *part = &job->parts[job->count++];
 	part->step = merge->ahead;
 	merge->is_ahead = false;
+	job->len += part->step.len;
 	if (!buffer_reserve(&part->plain, (size_t)part->step.len + DECODE_SLACK))
 		return fault_nomem(fault);
 	enum blockz_status status = read_ops(merge, job, part, reader, fault);
@@ -216,8 +215,7 @@ static enum blockz_status take_part(struct merge *merge, struct job *job, struct
 /* What is ahead may join the job, if there is room for it in flight. */
 static bool may_join(const struct merge *merge, const struct job *job)
 {
-	return merge->is_ahead && job->count < JOB_PARTS_MAX &&
-	       (job->count == 0 || job->cost + cost_of(&merge->ahead) <= JOB_LEN_MAX);
+	return merge->is_ahead && job->count < FETCH_PARTS && (job->count == 0 || job->len + merge->ahead.len <= FETCH_LEN);
 }
 
 static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
@@ -225,7 +223,7 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 	struct merge *merge = ctx;
 	struct job *job = memory;
 	job->count = job->fetch_count = 0;
-	job->cost = 0;
+	job->len = job->cost = 0;
 	enum blockz_status status = look_ahead(merge, fault);
 	while (status == BLOCKZ_OK && may_join(merge, job) && enter_flight(merge, job)) {
 		status = take_part(merge, job, thread, fault);

@@ -40,6 +40,7 @@ struct old {
 	uint64_t limit, used;
 	uint64_t decoded_len, decoded_ns; /* of all blocks so far, in CPU time */
 	struct entry *oldest, *newest;
+	struct entry *spare; /* memory of the one dropped last, which the next one mostly has the length of; not in used */
 	struct entry *buckets[BUCKETS];
 };
 
@@ -86,6 +87,7 @@ void old_free(struct old *old)
 		old->oldest = entry->newer;
 		free(entry);
 	}
+	free(old->spare);
 	pthread_cond_destroy(&old->changed);
 	pthread_mutex_destroy(&old->lock);
 	free(old->starts);
@@ -134,7 +136,19 @@ static void drop_entry(struct old *old, struct entry *entry)
 		at = &(*at)->next;
 	*at = entry->next;
 	old->used -= cost_of(entry->len);
+	free(old->spare);
+	old->spare = entry;
+}
+
+/* Memory for an entry; of the spare one, or in its place. */
+static struct entry *new_entry(struct old *old, size_t len)
+{
+	struct entry *entry = old->spare;
+	old->spare = NULL;
+	if (entry != NULL && entry->len == len)
+		return entry;
 	free(entry);
+	return malloc(sizeof(*entry) + len + DECODE_SLACK);
 }
 
 /* Drops what was not used for longest; false if what is in use leaves no room. */
@@ -177,7 +191,7 @@ static enum blockz_status load(struct old *old, struct old_reader *reader, size_
 			       struct blockz_fault *fault)
 {
 	size_t len = old->blocks[block].plain_len;
-	struct entry *entry = malloc(sizeof(*entry) + len + DECODE_SLACK);
+	struct entry *entry = new_entry(old, len);
 	if (entry == NULL)
 		return fault_nomem(fault);
 	*entry = (struct entry){ .block = block, .len = len, .users = 1, .next = *bucket_of(old, block) };

@@ -7,14 +7,15 @@
 #include "base/checked.h"
 #include "base/fault.h"
 #include "delta/differ/match.h"
+#include "delta/fetch.h"
 #include "delta/old.h"
 
 /* A stay has to bring one byte of NEW for so many that are decoded. */
 enum { DECODED_FOR_A_BYTE = 1024 };
 
-/* A span of NEW takes something of a block of OLD. */
+/* Spans of NEW that a client makes at once, as a group, take something of a block of OLD. */
 struct visit {
-	uint32_t span, block;
+	uint32_t group, span, block; /* the first span */
 	size_t stay;  /* the visit that it began with */
 	uint64_t len; /* bytes of NEW; then, where a stay begins, those of all its visits */
 };
@@ -22,6 +23,7 @@ struct visit {
 struct seeks {
 	const struct text *old, *new;
 	const struct matches *matches;
+	uint32_t *groups; /* of each span of NEW */
 	struct visit *visits; /* in the client's order */
 	size_t count;
 };
@@ -75,9 +77,36 @@ static bool next_part(const struct seeks *seeks, struct parts_walk *walk, struct
 static int compare_visits(const void *a, const void *b)
 {
 	const struct visit *va = a, *vb = b;
-	if (va->span != vb->span)
-		return va->span > vb->span ? 1 : -1;
+	if (va->group != vb->group)
+		return va->group > vb->group ? 1 : -1;
 	return (va->block > vb->block) - (va->block < vb->block);
+}
+
+static int compare_with_spans(const void *a, const void *b)
+{
+	const struct visit *va = a, *vb = b;
+	int order = compare_visits(a, b);
+	return order != 0 ? order : (va->span > vb->span) - (va->span < vb->span);
+}
+
+static enum blockz_status make_groups(struct seeks *seeks, struct blockz_fault *fault)
+{
+	uint64_t len = 0;
+	uint32_t group = 0;
+	seeks->groups = calloc(seeks->new->count + 1, sizeof(*seeks->groups));
+	if (seeks->groups == NULL)
+		return fault_nomem(fault);
+	for (size_t span = 0, count = 0; span < seeks->new->count; span++) {
+		len += seeks->new->spans[span].len;
+		if (count == FETCH_PARTS || (count > 0 && len > FETCH_LEN)) {
+			group++;
+			count = 0;
+			len = seeks->new->spans[span].len;
+		}
+		count++;
+		seeks->groups[span] = group;
+	}
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status list_visits(struct seeks *seeks, struct blockz_fault *fault)
@@ -96,17 +125,19 @@ static enum blockz_status list_visits(struct seeks *seeks, struct blockz_fault *
 		if (visits == NULL)
 			return fault_nomem(fault);
 		seeks->visits = visits;
-		visits[seeks->count++] = (struct visit){ .span = part.span, .block = part.block, .len = part.match.len };
+		visits[seeks->count++] = (struct visit){
+			.group = seeks->groups[part.span], .span = part.span, .block = part.block, .len = part.match.len,
+		};
 	}
 	return BLOCKZ_OK;
 }
 
-/* The client goes through what a span takes block by block. */
+/* The client goes through what a group takes block by block. */
 static void order_visits(struct seeks *seeks)
 {
 	size_t count = 0;
 	if (seeks->count > 0)
-		qsort(seeks->visits, seeks->count, sizeof(*seeks->visits), compare_visits);
+		qsort(seeks->visits, seeks->count, sizeof(*seeks->visits), compare_with_spans);
 	for (size_t i = 0; i < seeks->count; i++) {
 		if (count > 0 && compare_visits(&seeks->visits[count - 1], &seeks->visits[i]) == 0)
 			seeks->visits[count - 1].len += seeks->visits[i].len;
@@ -152,7 +183,9 @@ static enum blockz_status find_stays(struct seeks *seeks, struct blockz_fault *f
 
 static enum blockz_status find(struct seeks *seeks, struct blockz_fault *fault)
 {
-	enum blockz_status status = list_visits(seeks, fault);
+	enum blockz_status status = make_groups(seeks, fault);
+	if (status == BLOCKZ_OK)
+		status = list_visits(seeks, fault);
 	if (status == BLOCKZ_OK) {
 		order_visits(seeks);
 		status = find_stays(seeks, fault);
@@ -164,9 +197,9 @@ static enum blockz_status find(struct seeks *seeks, struct blockz_fault *fault)
 
 static bool pays(const struct seeks *seeks, const struct part *part)
 {
-	const struct visit wanted = { .span = part->span, .block = part->block };
 	if (part->block == TEXT_NO_BLOCK)
 		return true;
+	const struct visit wanted = { .group = seeks->groups[part->span], .block = part->block };
 	const struct visit *visit = bsearch(&wanted, seeks->visits, seeks->count, sizeof(wanted), compare_visits);
 	return seeks->visits[visit->stay].len >= block_len(seeks, part->block) / DECODED_FOR_A_BYTE;
 }
@@ -192,6 +225,7 @@ enum blockz_status seeks_prune(const struct text *old, const struct text *new, s
 	while (status == BLOCKZ_OK && next_part(&seeks, &walk, &part))
 		if (pays(&seeks, &part) && !keep(&kept, part.match))
 			status = fault_nomem(fault);
+	free(seeks.groups);
 	free(seeks.visits);
 	if (status == BLOCKZ_OK) {
 		matches_free(matches);
@@ -212,6 +246,7 @@ enum blockz_status seeks_count(const struct text *old, const struct text *new, c
 		if (block != TEXT_NO_BLOCK && seeks.visits[i].stay == i)
 			decoded[block] += block_len(&seeks, seeks.visits[i].block);
 	}
+	free(seeks.groups);
 	free(seeks.visits);
 	return status;
 }

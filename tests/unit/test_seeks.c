@@ -4,14 +4,15 @@
 #include <string.h>
 
 #include "delta/bargains.h"
+#include "delta/fetch.h"
 #include "delta/seeks.h"
 #include "memory.h"
 #include "random.h"
 
-/* Blocks of which the client keeps 16; to be decoded one has to bring 1024 bytes. */
+/* Blocks of which the client keeps 12; to be decoded one has to bring 1024 bytes.  Blocks of NEW are made one by one. */
 enum {
 	OLD_LEN = 1 << 20, KEPT = CLIENT_CACHE / OLD_LEN, ENOUGH = OLD_LEN / 1024,
-	NEW_LEN = 4096, NEW_BLOCKS = 60, MATCHES_MAX = 256,
+	NEW_LEN = FETCH_LEN, NEW_BLOCKS = 60, MATCHES_MAX = 256,
 };
 
 struct scene {
@@ -27,7 +28,7 @@ static void add_spans(struct text *text, size_t count, uint64_t len)
 		text->spans[text->count] = (struct text_span){ text->len, len, text->len, (uint32_t)text->count };
 }
 
-static struct scene *scene_new(size_t old_blocks, size_t new_blocks)
+static struct scene *scene_of(size_t old_blocks, size_t new_blocks, uint64_t new_len)
 {
 	struct scene *scene = keep(sizeof(*scene));
 	struct block *blocks = keep(old_blocks * sizeof(*blocks));
@@ -37,10 +38,15 @@ static struct scene *scene_new(size_t old_blocks, size_t new_blocks)
 	scene->image.blocks.count = old_blocks;
 	scene->old.image = &scene->image;
 	add_spans(&scene->old, old_blocks, OLD_LEN);
-	add_spans(&scene->new, new_blocks, NEW_LEN);
+	add_spans(&scene->new, new_blocks, new_len);
 	scene->matches.items = malloc(MATCHES_MAX * sizeof(struct match)); /* which is freed when it is replaced */
 	ck_assert_ptr_nonnull(scene->matches.items);
 	return scene;
+}
+
+static struct scene *scene_new(size_t old_blocks, size_t new_blocks)
+{
+	return scene_of(old_blocks, new_blocks, NEW_LEN);
 }
 
 /* From somewhere in one block to somewhere in another. */
@@ -48,7 +54,7 @@ static void add_match(struct scene *scene, size_t new_block, uint64_t within, si
 {
 	ck_assert_uint_lt(scene->matches.count, MATCHES_MAX);
 	scene->matches.items[scene->matches.count++] = (struct match){
-		.new_off = new_block * NEW_LEN + within, .old_off = old_block * (uint64_t)OLD_LEN + 77, .len = len,
+		.new_off = new_block * scene->new.spans[0].len + within, .old_off = old_block * (uint64_t)OLD_LEN + 77, .len = len,
 	};
 }
 
@@ -104,17 +110,33 @@ START_TEST(a_stay_counts_as_one)
 }
 END_TEST
 
+/* Blocks of NEW that are made at once take of one block of OLD after the other: those of the next group come later. */
+START_TEST(a_group_counts_as_one)
+{
+	struct scene *scene = scene_of(2 * KEPT + 1, 2 * FETCH_PARTS, 4096);
+	for (size_t i = 0; i < 2 * FETCH_PARTS; i++) {
+		add_match(scene, i, 0, 0, i < FETCH_PARTS ? ENOUGH / FETCH_PARTS : ENOUGH / FETCH_PARTS - 1);
+		for (size_t block = 1 + i % 2; block <= 2 * KEPT && i < FETCH_PARTS; block += 2)
+			add_match(scene, i, 2048 + block * 8, block, 8);
+	}
+	struct match left[FETCH_PARTS];
+	for (size_t i = 0; i < FETCH_PARTS; i++)
+		left[i] = scene->matches.items[i * (KEPT + 1)];
+	assert_pruned(scene, left, FETCH_PARTS);
+}
+END_TEST
+
 /* A match over the edges of blocks is cut where a part of it is given up, and otherwise stays what it was. */
 START_TEST(long_matches)
 {
-	struct scene *scene = scene_new(3, 3 * OLD_LEN / NEW_LEN);
-	add_match(scene, 0, 0, 0, 2 * OLD_LEN);
+	struct scene *scene = scene_new(3, 2);
+	add_match(scene, 0, NEW_LEN - OLD_LEN / 2, 0, 2 * OLD_LEN);
 	struct match left = scene->matches.items[0];
 	left.len = 2 * OLD_LEN - 77;
 	assert_pruned(scene, &left, 1);
 
-	scene = scene_new(3, 3 * OLD_LEN / NEW_LEN);
-	add_match(scene, 0, 0, 0, 3 * OLD_LEN - 77);
+	scene = scene_new(3, 2);
+	add_match(scene, 0, NEW_LEN - OLD_LEN / 2, 0, 3 * OLD_LEN - 77);
 	left = scene->matches.items[0];
 	assert_pruned(scene, &left, 1);
 }
@@ -245,6 +267,7 @@ int main(void)
 	tcase_add_test(tcase, a_block_has_to_bring_enough);
 	tcase_add_test(tcase, what_is_not_decoded_costs_nothing);
 	tcase_add_test(tcase, a_stay_counts_as_one);
+	tcase_add_test(tcase, a_group_counts_as_one);
 	tcase_add_test(tcase, long_matches);
 	tcase_add_test(tcase, decodes_are_counted);
 	tcase_add_test(tcase, the_budget_counts_decoding);
