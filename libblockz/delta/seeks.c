@@ -10,9 +10,6 @@
 #include "delta/fetch.h"
 #include "delta/old.h"
 
-/* A stay has to bring one byte of NEW for so many that are decoded. */
-enum { DECODED_FOR_A_BYTE = 1024 };
-
 /* Spans of NEW that a client makes at once, as a group, take something of a block of OLD. */
 struct visit {
 	uint32_t group, span, block; /* the first span */
@@ -201,7 +198,7 @@ static bool pays(const struct seeks *seeks, const struct part *part)
 		return true;
 	const struct visit wanted = { .group = seeks->groups[part->span], .block = part->block };
 	const struct visit *visit = bsearch(&wanted, seeks->visits, seeks->count, sizeof(wanted), compare_visits);
-	return seeks->visits[visit->stay].len >= block_len(seeks, part->block) / DECODED_FOR_A_BYTE;
+	return seeks->visits[visit->stay].len >= block_len(seeks, part->block) / SEEKS_DECODED_FOR_A_BYTE;
 }
 
 /* What was one match stays one where nothing is given up. */

@@ -5,13 +5,20 @@
  * for next to nothing.
  *
  * A stay of a block lasts from when it is decoded until the client has no room for it any more.  It is found by going
- * through NEW as the client does, span by span, with as much room as one has.
+ * through NEW as the client does, some spans at once (fetch.h), with as much room as one has.
  */
 #ifndef DELTA_SEEKS_H
 #define DELTA_SEEKS_H
 
 #include "delta/differ/differ.h"
 #include "delta/text.h"
+
+/*
+ * A stay has to bring one byte of NEW for so many that are decoded.  Measured on two disk images of 365 MiB in gzip pieces of
+ * 1 MiB: from 1024 to 128 the patch becomes half a per cent smaller, as short matches are dear, and applying it takes a
+ * fifth less; SquashFS does not notice.
+ */
+enum { SEEKS_DECODED_FOR_A_BYTE = 128 };
 
 /* Gives up the matches of stays that bring less than decoding is worth.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status seeks_prune(const struct text *old, const struct text *new, struct matches *matches,

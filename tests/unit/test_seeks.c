@@ -9,9 +9,9 @@
 #include "memory.h"
 #include "random.h"
 
-/* Blocks of which the client keeps 12; to be decoded one has to bring 1024 bytes.  Blocks of NEW are made one by one. */
+/* Blocks of which the client keeps 12; to be decoded one has to bring 8 KiB.  Blocks of NEW are made one by one. */
 enum {
-	OLD_LEN = 1 << 20, KEPT = CLIENT_CACHE / OLD_LEN, ENOUGH = OLD_LEN / 1024,
+	OLD_LEN = 1 << 20, KEPT = CLIENT_CACHE / OLD_LEN, ENOUGH = OLD_LEN / SEEKS_DECODED_FOR_A_BYTE,
 	NEW_LEN = FETCH_LEN, NEW_BLOCKS = 60, MATCHES_MAX = 256,
 };
 
