@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 layers=(
-	'delta'
+	'delta pagestore'
 	'delta/patch delta/container delta/differ'
 	'delta/codec'
 	'stream'
