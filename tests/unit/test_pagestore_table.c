@@ -174,9 +174,9 @@ END_TEST
 
 int main(void)
 {
-	TCase *c = case_new("table");
+	TCase *c = case_new("pagestore_table");
 	tcase_add_loop_test(c, is_like_an_array, 0, 7);
 	tcase_add_loop_test(c, zeroing_takes_no_memory, 0, 3);
 	tcase_add_test(c, without_memory_nothing_changes);
-	return case_run("table", c);
+	return case_run("pagestore_table", c);
 }

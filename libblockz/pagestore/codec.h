@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Pages to zstd frames and back.  A frame has magic, content size and checksum, as if format/zstd had made it: a save
+ * copies it.  Any thread may call all of it; a context belongs to one at a time.
+ */
+#ifndef PAGESTORE_CODEC_H
+#define PAGESTORE_CODEC_H
+
+#include "pagestore/memory.h"
+
+struct page_codec;
+
+/* What a thread needs while it is at work on a page. */
+struct page_context {
+	struct page_context *next; /* private, as the two below */
+	ZSTD_CCtx *encoder;
+	ZSTD_DCtx *decoder;
+	uint8_t *page;  /* room for a page; may be exchanged for another that memory_new() made */
+	uint8_t *frame; /* room for a frame, or a copy of one; NULL if the codec does not encode */
+};
+
+/*
+ * level 0: nothing is encoded, and a context is room for a page.  Contexts are made as they are needed, up to contexts_max.
+ * Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED (no memory for one context).
+ */
+enum blockz_status page_codec_new(struct memory *memory, uint32_t page_size, int level, unsigned contexts_max,
+				  struct page_codec **codec_ret, struct blockz_fault *fault);
+void page_codec_free(struct page_codec *codec); /* NULL is fine; no context may be out */
+
+/*
+ * Never fails: waits for a context where no more may be made, or memory for one more is missing.  So nobody who has one may
+ * wait for somebody who waits here.
+ */
+struct page_context *page_codec_take(struct page_codec *codec);
+void page_codec_give(struct page_codec *codec, struct page_context *context);
+
+/*
+ * Encodes a page, or the last one's part within the image; returns the length of the frame, which then is in
+ * context->frame; 0 if that does not pay (or the encoder has no memory), and the page is better kept as it is.
+ */
+size_t page_codec_encode(const struct page_codec *codec, struct page_context *context, const uint8_t *bytes,
+			 size_t len);
+
+/* Decodes a frame to bytes, which are len.  Errors: BLOCKZ_DAMAGED (at image_off). */
+enum blockz_status page_codec_decode(struct page_context *context, const uint8_t *frame, size_t frame_len,
+				     uint8_t *bytes, size_t len, uint64_t image_off, struct blockz_fault *fault);
+
+#endif
