@@ -24,20 +24,13 @@
 #include "base/checked.h"
 #include "pagestore/bits.h"
 
-#ifndef GRANULE
-#define GRANULE 128
-#endif
-#ifndef RUN_GOOD
-#define RUN_GOOD 8
-#endif
-#ifndef SKIPS_MAX
-#define SKIPS_MAX 32
-#endif
-#ifndef RESERVE
-#define RESERVE 0
-#endif
-
 enum {
+	/*
+	 * zstd -3 makes 12.0 KB of a page of 32 KiB of /usr.  More memory than such bytes at their most, fresh, and after 100
+	 * rounds in which each became a little longer or shorter: 64: +0.7 %, +2.8 % in 10.5 runs each; 128: +0.8 %, +2.8 % in
+	 * 7.6; 256: +1.2 %, +3.2 % in 8.4.
+	 */
+	GRANULE = 128,
 	HEAD = 4, /* the next run's first granule */
 	REGION_LEN = 1 << 20,
 	GRANULES = REGION_LEN / GRANULE, /* of a region */
@@ -45,6 +38,15 @@ enum {
 	UNIT_LEN_MIN = 4096,
 	UNITS_MAX = REGION_LEN / UNIT_LEN_MIN,
 	REGIONS_MIN = 4, /* in the first table of them */
+	/* A run of 1 KiB: copying it takes about as long as finding it in memory. */
+	RUN_GOOD = 8,
+	/* Half a microsecond, and a heap of 4 MiB. */
+	SCAN_MAX = 512,
+	/*
+	 * The part of a worn heap that is kept free.  After 100 rounds as above a page lies in 8 runs; without it, in 51
+	 * (looked for or not: 30), so that reading takes twice as long for 0.4 % (0.9 %) less memory.
+	 */
+	RESERVE = 64,
 };
 
 #define NOWHERE UINT32_MAX
@@ -81,6 +83,7 @@ struct chain {
 	uint32_t first, last; /* runs; NOWHERE: none yet */
 	uint32_t end;         /* granule behind the last run */
 	size_t left;          /* bytes still without room */
+	uint32_t scans;       /* words that may still be looked at for good runs */
 };
 
 struct run {
@@ -159,15 +162,15 @@ static bool add_region(struct heap *heap)
 	return true;
 }
 
-/* Backs one more unit, the first that is not. */
-static bool grow(struct heap *heap)
+/* Backs one more unit, the first that is not: its first granule, or NOWHERE. */
+static uint32_t grow(struct heap *heap)
 {
 	while (heap->cold_region < heap->count && heap->regions[heap->cold_region].backed == heap->units)
 		heap->cold_region++;
 	if (heap->cold_region == heap->count && !add_region(heap))
-		return false;
+		return NOWHERE;
 	if (!memory_count(heap->memory, heap->unit_len))
-		return false;
+		return NOWHERE;
 	struct region *region = &heap->regions[heap->cold_region];
 	uint32_t unit = bits_find(region->bits->backed, 0, heap->units, 0), granules = heap->unit_len / GRANULE;
 	bits_set(region->bits->backed, unit, 1);
@@ -176,7 +179,7 @@ static bool grow(struct heap *heap)
 	region->free += granules;
 	heap->free += granules;
 	heap->backed += granules;
-	return true;
+	return heap->cold_region * GRANULES + unit * granules;
 }
 
 /* ---- Taking ---- */
@@ -205,16 +208,54 @@ static struct run find_run(const struct heap *heap, uint32_t max)
 	}
 }
 
-/* Goes past short runs, but not for long. */
-static struct run find_good_run(struct heap *heap, uint32_t max)
+/* The lowest bit of each row of n set bits in a word stays. */
+static uint64_t rows_of(uint64_t word, uint32_t n)
 {
-	uint32_t good = (uint32_t)min(max, RUN_GOOD);
-	struct run run = find_run(heap, max);
-	for (unsigned skips = 0; run.count < good && skips < SKIPS_MAX; skips++) {
-		heap->cursor = run.start + run.count;
-		run = find_run(heap, max);
+	for (uint32_t half; n > 1; n -= half) {
+		half = n / 2;
+		word &= word >> half;
 	}
-	return run;
+	return word;
+}
+
+/* Moves the cursor to a free run of at least `good` granules, within the words that may be looked at; false if none is. */
+static bool seek_good_run(struct heap *heap, uint32_t good, uint32_t *scans)
+{
+	uint32_t index = heap->cursor / GRANULES, word = heap->cursor % GRANULES / 64;
+	uint64_t row = 0;
+	while (*scans > 0) {
+		if (index >= heap->count || word == WORDS || heap->regions[index].free == 0) {
+			index = index + 1 < heap->count ? index + 1 : 0;
+			word = 0;
+			--*scans;
+			continue;
+		}
+		row = rows_of(heap->regions[index].bits->free[word], good);
+		if (row != 0)
+			break;
+		word++;
+		--*scans;
+	}
+	heap->cursor = index * GRANULES + word * 64 + (row != 0 ? (uint32_t)__builtin_ctzll(row) : 0);
+	return row != 0;
+}
+
+/*
+ * Runs get short if each free one is taken as it comes.  So a longer one is looked for, though not for long; and where
+ * there is none and little is free, the heap grows, up to a reserve in which short ones can grow together again.
+ */
+static struct run choose_run(struct heap *heap, struct chain *chain)
+{
+	uint32_t max = granules_for(chain->left + HEAD), good = (uint32_t)min(max, RUN_GOOD);
+	struct run run = find_run(heap, max);
+	if (run.count >= good)
+		return run;
+	if (!seek_good_run(heap, good, &chain->scans) && heap->free < heap->backed / RESERVE) {
+		uint32_t unit = grow(heap);
+		if (unit != NOWHERE)
+			heap->cursor = unit;
+	}
+	return find_run(heap, max);
 }
 
 static void set_next(struct heap *heap, uint32_t run, uint32_t next)
@@ -258,18 +299,18 @@ static void link_run(struct heap *heap, struct chain *chain, struct run run)
 
 enum blockz_status heap_take(struct heap *heap, size_t len, uint32_t *first_ret, struct blockz_fault *fault)
 {
-	struct chain chain = { NOWHERE, NOWHERE, NOWHERE, len };
-	uint64_t wanted = granules_for(len + HEAD) + (RESERVE ? heap->backed / RESERVE : 0);
-	while (heap->free < wanted && grow(heap))
+	struct chain chain = { NOWHERE, NOWHERE, NOWHERE, len, SCAN_MAX };
+	uint64_t wanted = granules_for(len + HEAD);
+	while (heap->free < wanted && grow(heap) != NOWHERE)
 		;
 	while (chain.left > 0) {
-		if (heap->free == 0 && !grow(heap)) {
+		if (heap->free == 0 && grow(heap) == NOWHERE) {
 			enum blockz_status status = memory_fault(heap->memory, heap->unit_len, fault);
 			if (chain.first != NOWHERE)
 				heap_give(heap, chain.first);
 			return status;
 		}
-		link_run(heap, &chain, find_good_run(heap, granules_for(chain.left + HEAD)));
+		link_run(heap, &chain, choose_run(heap, &chain));
 	}
 	*first_ret = chain.first;
 	return BLOCKZ_OK;
