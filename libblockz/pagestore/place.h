@@ -23,8 +23,8 @@ struct place *place_new_direct(struct memory *memory, struct direct *whole);
 void place_free(struct place *place);
 
 /*
- * Takes room for len bytes (1 to HEAP_LEN_MAX; direct: at most a page) of a page of the image, whose content is undefined then.
- * *first_ret is where; a heap does not mind the page, a direct place not first.
+ * Takes room for len bytes (1 to BLOCKZ_PAGE_SIZE_MAX; direct: at most a page) of a page of the image, whose content is
+ * undefined then.  *first_ret is where; a heap does not mind the page, a direct place not first.
  * Errors, with nothing changed: BLOCKZ_LIMIT, BLOCKZ_FAILED (no memory).
  */
 enum blockz_status place_take(struct place *place, uint64_t page, size_t len, uint32_t *first_ret,
