@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pagestore/shard.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "stream/zeros.h"
+
+/* ---- The whole ---- */
+
+static bool make_parts(struct shard *shard)
+{
+	const struct blockz_pages *pages = shard->pages;
+	struct memory *memory = shard->memory;
+	uint64_t base_pages = pages->base == NULL ? 0 : pages->base->size / pages->page_size +
+							(pages->base->size % pages->page_size != 0);
+	shard->table = table_new(memory, local_from(pages, shard->number, pages->page_count),
+				 local_from(pages, shard->number, base_pages));
+	if (shard->table == NULL)
+		return false;
+	shard->place = pages->direct != NULL ? place_new_direct(memory, pages->direct) : place_new_heap(memory);
+	if (shard->place == NULL)
+		return false;
+	if (pages->sectors_max > 0)
+		shard->waiting = waiting_new(memory, pages->page_size / WAITING_SECTOR_SIZE, pages->sectors_max);
+	return pages->sectors_max == 0 || shard->waiting != NULL;
+}
+
+struct shard *shard_new(const struct blockz_pages *pages, struct memory *memory, unsigned number)
+{
+	struct shard *shard = memory_new(memory, sizeof(*shard));
+	if (shard == NULL)
+		return NULL;
+	shard->pages = pages;
+	shard->memory = memory;
+	shard->number = number;
+	shard->view.page = BLOCKZ_UNKNOWN;
+	sem_init(&shard->turn, 0, 1);
+	pthread_rwlock_init(&shard->lock, NULL);
+	pthread_mutex_init(&shard->view.lock, NULL);
+	if (make_parts(shard))
+		return shard;
+	shard_free(shard);
+	return NULL;
+}
+
+void shard_free(struct shard *shard)
+{
+	if (shard == NULL)
+		return;
+	table_free(shard->table);
+	place_free(shard->place);
+	waiting_free(shard->waiting);
+	memory_free(shard->memory, shard->view.bytes, shard->pages->page_size);
+	pthread_mutex_destroy(&shard->view.lock);
+	pthread_rwlock_destroy(&shard->lock);
+	sem_destroy(&shard->turn);
+	memory_free(shard->memory, shard, sizeof(*shard));
+}
+
+void shard_enter(struct shard *shard)
+{
+	while (sem_wait(&shard->turn) != 0)
+		; /* a signal came */
+}
+
+void shard_leave(struct shard *shard)
+{
+	sem_post(&shard->turn);
+}
+
+/* ---- The view ---- */
+
+bool view_get(struct view *view, uint64_t page, size_t off, size_t len, uint8_t *buf)
+{
+	pthread_mutex_lock(&view->lock);
+	bool found = view->page == page;
+	if (found)
+		memcpy(buf, view->bytes + off, len);
+	pthread_mutex_unlock(&view->lock);
+	return found;
+}
+
+void view_exchange(struct shard *shard, uint64_t page, struct page_context *context)
+{
+	struct view *view = &shard->view;
+	pthread_mutex_lock(&view->lock);
+	if (view->bytes == NULL)
+		view->bytes = memory_new(shard->memory, shard->pages->page_size);
+	if (view->bytes != NULL) {
+		uint8_t *bytes = view->bytes;
+		view->bytes = context->page;
+		view->page = page;
+		context->page = bytes;
+	}
+	pthread_mutex_unlock(&view->lock);
+}
+
+/* The lock is held alone: no reader has the view's. */
+static void view_forget(struct view *view, uint64_t page)
+{
+	if (view->page == page)
+		view->page = BLOCKZ_UNKNOWN;
+}
+
+/* ---- Changes ---- */
+
+static void count_out(struct shard *shard, struct page_entry entry)
+{
+	shard->compressed_pages -= entry.kind == PAGE_FRAME;
+	shard->raw_pages -= entry.kind == PAGE_RAW;
+	shard->stored_bytes -= entry.len;
+}
+
+static void count_in(struct shard *shard, struct page_entry entry)
+{
+	shard->compressed_pages += entry.kind == PAGE_FRAME;
+	shard->raw_pages += entry.kind == PAGE_RAW;
+	shard->stored_bytes += entry.len;
+}
+
+static void drop(void *ctx, uint64_t local, struct page_entry entry)
+{
+	struct shard *shard = ctx;
+	uint64_t page = image_page(shard, local);
+	if (entry.waits)
+		waiting_drop(shard->waiting, local, UINT64_MAX);
+	if (entry.len > 0)
+		place_give(shard->place, page, entry.first, entry.len);
+	count_out(shard, entry);
+	view_forget(&shard->view, page);
+	shard->changes++;
+}
+
+/*
+ * In steps of stored pages, between which readers get in: each costs about a microsecond.  What is zero already, or in the
+ * base, costs next to nothing, however much it is.
+ */
+enum { DROP_STEP = 1024 };
+
+enum blockz_status pages_drop(struct shard *shard, uint64_t first, uint64_t end, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	while (first < end && status == BLOCKZ_OK) {
+		enum page_sort sort = table_sort(shard->table, first);
+		uint64_t stop = sort == SORT_STORED ? min(first + DROP_STEP, end)
+						    : table_differs(shard->table, first, end, sort);
+		pthread_rwlock_wrlock(&shard->lock);
+		if (sort != SORT_ZERO && !table_zero(shard->table, first, stop, drop, shard))
+			status = memory_fault(shard->memory, 0, fault);
+		if (stop == end || status != BLOCKZ_OK)
+			place_trim(shard->place);
+		pthread_rwlock_unlock(&shard->lock);
+		first = stop;
+	}
+	return status;
+}
+
+enum blockz_status shard_zero(struct shard *shard, uint64_t first, uint64_t end, struct blockz_fault *fault)
+{
+	shard_enter(shard);
+	enum blockz_status status = pages_drop(shard, first, end, fault);
+	shard_leave(shard);
+	return status;
+}
+
+/* The lock is held alone: new bytes, of which entry says but where, take the place of what a page was. */
+static enum blockz_status replace(struct shard *shard, uint64_t page, struct page_entry entry, const uint8_t *bytes,
+				  struct blockz_fault *fault)
+{
+	uint64_t local = local_page(shard, page);
+	struct page_entry old = table_get(shard->table, local);
+	enum blockz_status status = BLOCKZ_OK;
+	bool in_place = entry.kind == PAGE_RAW && old.kind == PAGE_RAW;
+	if (in_place)
+		entry.first = old.first;
+	else
+		status = place_take(shard->place, page, entry.len, &entry.first, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!table_set(shard->table, local, entry)) {
+		status = memory_fault(shard->memory, 0, fault);
+		place_give(shard->place, page, entry.first, entry.len);
+		return status;
+	}
+	place_put(shard->place, page, entry.first, 0, bytes, entry.len);
+	if (old.waits)
+		waiting_drop(shard->waiting, local, UINT64_MAX);
+	if (old.len > 0 && !in_place)
+		place_give(shard->place, page, old.first, old.len);
+	count_out(shard, old);
+	count_in(shard, entry);
+	view_forget(&shard->view, page);
+	shard->changes++;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status page_store(struct shard *shard, uint64_t page, struct page_context *context, const uint8_t *bytes,
+			      struct blockz_fault *fault)
+{
+	size_t len = page_len(shard->pages, page);
+	uint64_t local = local_page(shard, page);
+	if (all_zeros(bytes, len))
+		return pages_drop(shard, local, local + 1, fault);
+	size_t frame_len = page_codec_encode(shard->pages->codec, context, bytes, len);
+	struct page_entry entry = { .kind = frame_len > 0 ? PAGE_FRAME : PAGE_RAW,
+				    .len = (uint32_t)(frame_len > 0 ? frame_len : len) };
+	pthread_rwlock_wrlock(&shard->lock);
+	enum blockz_status status = replace(shard, page, entry, frame_len > 0 ? context->frame : bytes, fault);
+	pthread_rwlock_unlock(&shard->lock);
+	return status;
+}
+
+/* ---- What pages hold ---- */
+
+enum blockz_status base_read(const struct blockz_pages *pages, uint8_t *buf, size_t len, uint64_t off,
+			     struct blockz_fault *fault)
+{
+	const struct blockz_source *base = pages->base;
+	size_t part = off < base->size ? (size_t)min(len, base->size - off) : 0, got = 0;
+	int error = part > 0 ? base->ops->read(base->ctx, buf, part, off, &got) : 0;
+	if (error != 0)
+		return fault_errno(fault, error, off, "read of the base");
+	if (got < part)
+		return fault_set(fault, BLOCKZ_FAILED, off + got, "the base ends: it shrank");
+	memset(buf + part, 0, len - part);
+	return BLOCKZ_OK;
+}
+
+uint64_t sectors_touched(size_t off, size_t len)
+{
+	size_t first = off / WAITING_SECTOR_SIZE, last = (off + len - 1) / WAITING_SECTOR_SIZE;
+	return UINT64_MAX >> (63 - (last - first)) << first;
+}
+
+struct span sector_span(unsigned sector, size_t off, size_t len)
+{
+	size_t start = (size_t)sector * WAITING_SECTOR_SIZE, end = start + WAITING_SECTOR_SIZE;
+	return (struct span){ start < off ? off : start, (size_t)min(end, off + len) };
+}
+
+void waiting_overlay(const struct shard *shard, uint64_t page, uint64_t mask, size_t off, size_t len, uint8_t *buf)
+{
+	for (uint64_t left = mask & sectors_touched(off, len); left != 0; left &= left - 1) {
+		unsigned sector = (unsigned)__builtin_ctzll(left);
+		const uint8_t *bytes = waiting_sector(shard->waiting, local_page(shard, page), sector);
+		struct span span = sector_span(sector, off, len);
+		memcpy(buf + (span.start - off), bytes + span.start % WAITING_SECTOR_SIZE, span.end - span.start);
+	}
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Writing a part of a page.  In a page that is raw it goes where it belongs.  In any other it waits, as sectors, for more of
+ * the page to come; where it cannot, since nothing may wait, or all of the page would, or there is no room and none to be
+ * made, the page is made anew at once: what is stored of it, over that what waits, over that what is written.
+ */
+#include <string.h>
+
+#include "base/checked.h"
+#include "pagestore/shard.h"
+#include "stream/zeros.h"
+
+enum {
+	SECTOR = WAITING_SECTOR_SIZE,
+	/* A raw page is encoded anew when it was written once over, in parts: writes counts 64ths of a page. */
+	WRITES_PAGE = 64,
+};
+
+struct writing {
+	struct shard *shard;
+	uint64_t page, local;
+	size_t off, len;
+	const uint8_t *bytes; /* NULL: zeros */
+};
+
+static void fill(uint8_t *to, const struct writing *self, size_t off, size_t len)
+{
+	if (self->bytes != NULL)
+		memcpy(to, self->bytes + (off - self->off), len);
+	else
+		memset(to, 0, len);
+}
+
+static bool writes_zeros(const struct writing *self)
+{
+	return self->bytes == NULL || all_zeros(self->bytes, self->len);
+}
+
+static uint64_t all_sectors(const struct writing *self)
+{
+	return sectors_touched(0, page_len(self->shard->pages, self->page));
+}
+
+/* The sectors that are written as a whole. */
+static uint64_t sectors_covered(const struct writing *self)
+{
+	size_t end = self->off + self->len;
+	size_t first = (self->off + SECTOR - 1) / SECTOR * SECTOR;
+	size_t last = end == page_len(self->shard->pages, self->page) ? end : end / SECTOR * SECTOR;
+	return first < last ? sectors_touched(first, last - first) : 0;
+}
+
+/* ---- Making a page anew ---- */
+
+static enum blockz_status decode(const struct writing *self, struct page_entry entry, struct page_context *context,
+				 struct blockz_fault *fault)
+{
+	const struct blockz_pages *pages = self->shard->pages;
+	const uint8_t *frame = place_look(self->shard->place, self->page, entry.first, entry.len);
+	if (frame == NULL) {
+		place_get(self->shard->place, self->page, entry.first, 0, context->frame, entry.len);
+		frame = context->frame;
+	}
+	return page_codec_decode(context, frame, entry.len, context->page, page_len(pages, self->page),
+				 self->page * pages->page_size, fault);
+}
+
+/* What is stored of a page, without what waits, into the context's page. */
+static enum blockz_status load(const struct writing *self, struct page_entry entry, struct page_context *context,
+			       struct blockz_fault *fault)
+{
+	struct shard *shard = self->shard;
+	size_t len = page_len(shard->pages, self->page);
+	switch (entry.kind) {
+	case PAGE_ZERO:
+		memset(context->page, 0, len);
+		break;
+	case PAGE_BASE:
+		return base_read(shard->pages, context->page, len, self->page * shard->pages->page_size, fault);
+	case PAGE_RAW:
+		place_get(shard->place, self->page, entry.first, 0, context->page, len);
+		break;
+	case PAGE_FRAME:
+		if (!view_get(&shard->view, self->page, 0, len, context->page))
+			return decode(self, entry, context, fault);
+		break;
+	}
+	return BLOCKZ_OK;
+}
+
+/* Makes the page anew; len 0: with no more than what waits of it. */
+static enum blockz_status renew(const struct writing *self, struct blockz_fault *fault)
+{
+	struct shard *shard = self->shard;
+	struct page_codec *codec = shard->pages->codec;
+	struct page_entry entry = table_get(shard->table, self->local);
+	uint64_t mask = entry.waits ? waiting_mask(shard->waiting, self->local) : 0;
+	uint64_t known = mask | (self->len > 0 ? sectors_covered(self) : 0);
+	size_t len = page_len(shard->pages, self->page);
+	struct page_context *context = page_codec_take(codec);
+	enum blockz_status status = BLOCKZ_OK;
+	if ((all_sectors(self) & ~known) != 0)
+		status = load(self, entry, context, fault);
+	if (status == BLOCKZ_OK) {
+		waiting_overlay(shard, self->page, mask, 0, len, context->page);
+		fill(context->page + self->off, self, self->off, self->len);
+		status = page_store(shard, self->page, context, context->page, fault);
+	}
+	/* The next write, or read, is likely to be for the same page again; of what waited it is not. */
+	if (status == BLOCKZ_OK && self->len > 0 && table_get(shard->table, self->local).kind == PAGE_FRAME)
+		view_exchange(shard, self->page, context);
+	page_codec_give(codec, context);
+	return status;
+}
+
+/* ---- Waiting ---- */
+
+static bool make_room(struct shard *shard, size_t sectors)
+{
+	size_t most = shard->pages->sectors_max;
+	while (sectors <= most && waiting_count(shard->waiting) > most - sectors) {
+		struct writing next = { .shard = shard };
+		if (!waiting_next(shard->waiting, &next.local))
+			return false;
+		next.page = image_page(shard, next.local);
+		if (renew(&next, NULL) != BLOCKZ_OK)
+			return false;
+	}
+	return sectors <= most;
+}
+
+/* The old bytes of a sector that does not wait yet and is written in part. */
+static enum blockz_status load_sector(const struct writing *self, size_t sector, uint8_t *bytes,
+				      struct blockz_fault *fault)
+{
+	struct shard *shard = self->shard;
+	size_t off = sector * SECTOR, len = (size_t)min(SECTOR, page_len(shard->pages, self->page) - off);
+	struct page_entry entry = table_get(shard->table, self->local);
+	memset(bytes, 0, SECTOR);
+	if (entry.kind == PAGE_ZERO || view_get(&shard->view, self->page, off, len, bytes))
+		return BLOCKZ_OK;
+	if (entry.kind == PAGE_BASE)
+		return base_read(shard->pages, bytes, len, self->page * shard->pages->page_size + off, fault);
+	struct page_context *context = page_codec_take(shard->pages->codec);
+	enum blockz_status status = load(self, entry, context, fault);
+	if (status == BLOCKZ_OK) {
+		memcpy(bytes, context->page + off, len);
+		view_exchange(shard, self->page, context);
+	}
+	page_codec_give(shard->pages->codec, context);
+	return status;
+}
+
+/* A part of a page on its way to its sectors. */
+struct parts {
+	uint64_t fresh;             /* sectors that do not wait yet */
+	uint8_t ends[2][SECTOR];    /* old bytes of the first and the last, where these are written in part and fresh */
+};
+
+static enum blockz_status load_ends(const struct writing *self, struct parts *parts, struct blockz_fault *fault)
+{
+	uint64_t partial = parts->fresh & ~sectors_covered(self);
+	size_t first = self->off / SECTOR, last = (self->off + self->len - 1) / SECTOR;
+	enum blockz_status status = BLOCKZ_OK;
+	if (partial >> first & 1)
+		status = load_sector(self, first, parts->ends[0], fault);
+	if (status == BLOCKZ_OK && last != first && partial >> last & 1)
+		status = load_sector(self, last, parts->ends[1], fault);
+	return status;
+}
+
+/* The lock is held alone.  Has all sectors wait that are written; false, and nothing is changed: no memory. */
+static bool put_all(const struct writing *self, uint64_t fresh)
+{
+	struct shard *shard = self->shard;
+	struct page_entry entry = table_get(shard->table, self->local);
+	bool waited = entry.waits;
+	entry.waits = true;
+	if (!waited && !table_set(shard->table, self->local, entry))
+		return false;
+	for (uint64_t left = sectors_touched(self->off, self->len); left != 0; left &= left - 1) {
+		if (waiting_put(shard->waiting, self->local, (unsigned)__builtin_ctzll(left)) != NULL)
+			continue;
+		waiting_drop(shard->waiting, self->local, fresh);
+		entry.waits = waited;
+		table_set(shard->table, self->local, entry);
+		return false;
+	}
+	return true;
+}
+
+/* The lock is held alone. */
+static void fill_all(const struct writing *self, const struct parts *parts)
+{
+	size_t first = self->off / SECTOR, last = (self->off + self->len - 1) / SECTOR;
+	uint64_t partial = parts->fresh & ~sectors_covered(self);
+	for (size_t sector = first; sector <= last; sector++) {
+		uint8_t *bytes = waiting_sector(self->shard->waiting, self->local, (unsigned)sector);
+		struct span span = sector_span((unsigned)sector, self->off, self->len);
+		if (partial >> sector & 1)
+			memcpy(bytes, parts->ends[sector != first], SECTOR);
+		fill(bytes + span.start % SECTOR, self, span.start, span.end - span.start);
+	}
+}
+
+/* *done_ret false: it cannot wait, and nothing is changed but what had to make room. */
+static enum blockz_status wait(const struct writing *self, bool *done_ret, struct blockz_fault *fault)
+{
+	struct shard *shard = self->shard;
+	uint64_t touched = sectors_touched(self->off, self->len);
+	uint64_t mask = waiting_mask(shard->waiting, self->local);
+	*done_ret = false;
+	if ((all_sectors(self) & ~(mask | sectors_covered(self))) == 0 && (touched & ~mask) != 0)
+		return BLOCKZ_OK; /* all of it is there, and nothing to be gained by waiting */
+	if (!make_room(shard, (size_t)__builtin_popcountll(touched & ~mask)))
+		return BLOCKZ_OK;
+	struct parts parts = { .fresh = touched & ~waiting_mask(shard->waiting, self->local) };
+	enum blockz_status status = load_ends(self, &parts, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	pthread_rwlock_wrlock(&shard->lock);
+	*done_ret = waiting_count(shard->waiting) + (size_t)__builtin_popcountll(parts.fresh) <= shard->pages->sectors_max &&
+		    put_all(self, parts.fresh);
+	if (*done_ret)
+		fill_all(self, &parts);
+	pthread_rwlock_unlock(&shard->lock);
+	if (*done_ret && mask != 0)
+		count_one(&shard->write_hits);
+	return BLOCKZ_OK;
+}
+
+/* ---- Raw pages ---- */
+
+static bool is_zero(const struct writing *self, struct page_entry entry)
+{
+	const uint8_t *bytes = place_look(self->shard->place, self->page, entry.first, entry.len);
+	uint8_t part[SECTOR];
+	if (bytes != NULL)
+		return all_zeros(bytes, entry.len);
+	for (size_t off = 0; off < entry.len; off += SECTOR) {
+		size_t len = (size_t)min(SECTOR, entry.len - off);
+		place_get(self->shard->place, self->page, entry.first, off, part, len);
+		if (!all_zeros(part, len))
+			return false;
+	}
+	return true;
+}
+
+static void write_raw(const struct writing *self, struct page_entry entry)
+{
+	struct shard *shard = self->shard;
+	size_t more = self->len * WRITES_PAGE / shard->pages->page_size;
+	size_t writes = entry.writes + (more > 0 ? more : 1);
+	entry.writes = (uint8_t)min(writes, PAGE_WRITES_MAX);
+	pthread_rwlock_wrlock(&shard->lock);
+	place_put(shard->place, self->page, entry.first, self->off, self->bytes, self->len);
+	table_set(shard->table, self->local, entry);
+	pthread_rwlock_unlock(&shard->lock);
+	/* What it might become is of no concern to the request: it may fail. */
+	const struct writing again = { .shard = shard, .page = self->page, .local = self->local };
+	if (writes_zeros(self) && is_zero(self, entry))
+		pages_drop(shard, self->local, self->local + 1, NULL);
+	else if (shard->pages->layout == BLOCKZ_PAGES_COMPRESSED && writes >= WRITES_PAGE)
+		renew(&again, NULL);
+}
+
+/* ---- The whole ---- */
+
+static enum blockz_status write_part(const struct writing *self, struct blockz_fault *fault)
+{
+	struct shard *shard = self->shard;
+	struct page_entry entry = table_get(shard->table, self->local);
+	enum blockz_status status = BLOCKZ_OK;
+	bool done = false;
+	if (entry.kind == PAGE_RAW) {
+		write_raw(self, entry);
+		return BLOCKZ_OK;
+	}
+	if (entry.kind == PAGE_ZERO && !entry.waits && writes_zeros(self))
+		return BLOCKZ_OK;
+	if (shard->waiting != NULL)
+		status = wait(self, &done, fault);
+	if (status == BLOCKZ_OK && !done)
+		status = renew(self, fault);
+	return status;
+}
+
+static enum blockz_status write_all(const struct writing *self, struct blockz_fault *fault)
+{
+	struct page_codec *codec = self->shard->pages->codec;
+	if (writes_zeros(self))
+		return pages_drop(self->shard, self->local, self->local + 1, fault);
+	struct page_context *context = page_codec_take(codec);
+	enum blockz_status status = page_store(self->shard, self->page, context, self->bytes, fault);
+	page_codec_give(codec, context);
+	return status;
+}
+
+enum blockz_status shard_write(struct shard *shard, uint64_t page, size_t off, size_t len, const uint8_t *bytes,
+			       struct blockz_fault *fault)
+{
+	const struct writing self = { shard, page, local_page(shard, page), off, len, bytes };
+	shard_enter(shard);
+	count_one(&shard->writes);
+	enum blockz_status status = len == page_len(shard->pages, page) ? write_all(&self, fault)
+									  : write_part(&self, fault);
+	shard_leave(shard);
+	return status;
+}
