@@ -806,10 +806,14 @@ struct blockz_pages_save_options {
 };
 
 /*
- * Writes the image as an ordinary .zst with a seek table: a frame for each page, of raw blocks where raw ranges or
- * incompressible pages are, longer frames for zeros.  Frames that pages are kept as are copied.  Writes wait until it is
- * done, so that the file is the image of one moment; reads do not.
- * Errors: those of blockz_pack() and blockz_pages_read(); BLOCKZ_LIMIT (more frames than a map may have).
+ * Writes the image as an ordinary .zst with a seek table: a frame for each page, of raw blocks where a page is incompressible,
+ * and longer frames for raw ranges (up to 1 MiB) and zeros (4 MiB).  Frames that pages are kept as are copied.  Where there
+ * would be more than 2^20 frames or checks over raw frames, which is what a map may have, frames of zeros are longer, up to
+ * 32 MiB; if that is not enough, as for 32 GiB of data in pages of 32 KiB, the others hold several pages, a power of two, and
+ * all pages are encoded anew.  Writes wait until it is done, so that the file is the image of one moment; reads do not.  The
+ * sink and the progress must not write to the store.  Memory beside the store's: for each thread an encoder and 4 MiB.
+ * Errors: those of blockz_pack() and blockz_pages_read(); BLOCKZ_LIMIT (more frames than a map may have, however long they
+ * are), and nothing was written.
  */
 enum blockz_status blockz_pages_save(struct blockz_pages *pages, const struct blockz_sink *sink,
 				     const struct blockz_pages_save_options *options,
