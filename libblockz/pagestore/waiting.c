@@ -202,20 +202,13 @@ static bool add_chunk(struct waiting *waiting)
 	return true;
 }
 
-/* Nothing waits: gives back all chunks but the first few. */
-static void give_back(struct waiting *waiting, size_t keep)
+/* Nothing waits: gives back all chunks but the first, lest one comes and goes with each page that is written in parts. */
+static void give_back(struct waiting *waiting)
 {
-	while (waiting->chunk_count > keep)
+	while (waiting->chunk_count > 1)
 		memory_free(waiting->memory, waiting->chunks[--waiting->chunk_count], chunk_len(waiting));
 	waiting->free_sector = waiting->free_page = NONE;
-	for (size_t i = waiting->chunk_count; i-- > 0;)
-		free_chunk(waiting, i);
-	if (keep > 0)
-		return;
-	free_tables(waiting);
-	waiting->chunks = NULL;
-	waiting->buckets = NULL;
-	waiting->chunk_room = 0;
+	free_chunk(waiting, 0);
 }
 
 struct waiting *waiting_new(struct memory *memory, unsigned sectors_per_page, size_t sectors_max)
@@ -237,7 +230,9 @@ void waiting_free(struct waiting *waiting)
 {
 	if (waiting == NULL)
 		return;
-	give_back(waiting, 0);
+	while (waiting->chunk_count > 0)
+		memory_free(waiting->memory, waiting->chunks[--waiting->chunk_count], chunk_len(waiting));
+	free_tables(waiting);
 	memory_free(waiting->memory, waiting, sizeof(*waiting));
 }
 
@@ -328,35 +323,7 @@ void waiting_drop(struct waiting *waiting, uint64_t page, uint64_t mask)
 		return;
 	drop(waiting, number, mask);
 	if (waiting->count == 0)
-		give_back(waiting, 1);
-}
-
-static void drop_listed(struct waiting *waiting, uint32_t number, uint64_t first_page, uint64_t end_page)
-{
-	while (number != NONE) {
-		const struct waiting_page *page = page_at(waiting, number);
-		uint32_t newer = page->newer;
-		if (page->page >= first_page && page->page < end_page)
-			drop(waiting, number, UINT64_MAX);
-		number = newer;
-	}
-}
-
-void waiting_drop_range(struct waiting *waiting, uint64_t first_page, uint64_t end_page)
-{
-	if (end_page - first_page < waiting->page_count) {
-		for (uint64_t page = first_page; page < end_page; page++) {
-			uint32_t number = find(waiting, page);
-			if (number != NONE)
-				drop(waiting, number, UINT64_MAX);
-		}
-	} else {
-		for (size_t i = 0; i < waiting->sectors_per_page; i++)
-			if (waiting->lengths >> i & 1)
-				drop_listed(waiting, waiting->lists[i].oldest, first_page, end_page);
-	}
-	if (waiting->count == 0)
-		give_back(waiting, 0);
+		give_back(waiting);
 }
 
 size_t waiting_count(const struct waiting *waiting)

@@ -22,8 +22,8 @@ enum {
 struct waiting;
 
 /*
- * At most sectors_max sectors wait.  Their memory is taken as it is needed, and given back when nothing waits, but for a few
- * sectors' that are kept for the next, until a range is dropped.  NULL: no memory.
+ * At most sectors_max sectors wait.  Their memory is taken as it is needed, and given back when nothing waits, but for a
+ * few sectors' that are kept for the next.  NULL: no memory.
  */
 struct waiting *waiting_new(struct memory *memory, unsigned sectors_per_page, size_t sectors_max);
 void waiting_free(struct waiting *waiting); /* NULL is fine */
@@ -45,9 +45,6 @@ bool waiting_next(const struct waiting *waiting, uint64_t *page_ret);
 
 /* These sectors of a page wait no more; some of them may not have waited. */
 void waiting_drop(struct waiting *waiting, uint64_t page, uint64_t mask);
-
-/* No sector of the pages [first_page, end_page) waits any more. */
-void waiting_drop_range(struct waiting *waiting, uint64_t first_page, uint64_t end_page);
 
 size_t waiting_count(const struct waiting *waiting);
 
