@@ -133,7 +133,7 @@ $(BUILD)/unit/test_lzo $(BUILD)/unit/test_squashfs_codecs: $(BUILD)/tools/common
 $(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_squashfs_codecs.o: PKG_CFLAGS += -Itools
 
 # Here the program stands between the library and what allocates.
-NOMEM_BIN := $(BUILD)/unit/test_nomem $(BUILD)/unit/test_nomem_delta
+NOMEM_BIN := $(BUILD)/unit/test_nomem $(BUILD)/unit/test_nomem_delta $(BUILD)/unit/test_nomem_pages
 WRAPPED := $(shell sed -n 's/^WRAPPED.[^,]*, \([A-Za-z0-9_]*\), .*/\1/p' tests/unit/short_memory.c)
 $(NOMEM_BIN): $(BUILD)/tests/unit/short_memory.o
 $(NOMEM_BIN): ALL_LDFLAGS += $(WRAPPED:%=-Wl$(comma)--wrap=%)
