@@ -239,6 +239,9 @@ struct blockz_format {
 /* The index-th format, or NULL behind the last. */
 const struct blockz_format *blockz_format_at(size_t index);
 
+/* The format of a file that starts with these bytes, of which 64 are enough, or NULL: none that is known. */
+const struct blockz_format *blockz_format_by_magic(const void *head, size_t len);
+
 /* ---- Pack: write a compressed file ------------------------------------------------------------------------- */
 
 /* Level 0, in options whose 0 means the default. */

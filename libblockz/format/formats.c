@@ -14,6 +14,12 @@ EXPORT const struct blockz_format *blockz_format_at(size_t index)
 	return index < FORMAT_COUNT ? &formats[index]->public : NULL;
 }
 
+EXPORT const struct blockz_format *blockz_format_by_magic(const void *head, size_t len)
+{
+	const struct format *format = format_by_magic(head, len);
+	return format != NULL ? &format->public : NULL;
+}
+
 const struct format *format_by_name(const char *name)
 {
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
