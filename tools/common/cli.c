@@ -236,19 +236,17 @@ static void print_head(const struct cli *cli, const char *file)
 	}
 }
 
-static const struct {
-	const char *name, *sentence;
-} states[] = {
-	[BLOCKZ_IMAGE_UNCHANGED] = { "unchanged", "image unchanged" },
-	[BLOCKZ_IMAGE_ROLLED_BACK] = { "rolled back", "rolled back, image as before" },
-	[BLOCKZ_IMAGE_UPDATED] = { "updated", "image updated" },
-	[BLOCKZ_IMAGE_NEEDS_RECOVERY] = { "needs recovery", "image needs recovery: run blockz-patch --recover" },
-	[BLOCKZ_IMAGE_TORN] = { "torn", "image updated in part, without a journal to undo it: restore it from a backup" },
+static const char *const state_names[] = {
+	[BLOCKZ_IMAGE_UNCHANGED] = "unchanged",
+	[BLOCKZ_IMAGE_ROLLED_BACK] = "rolled back",
+	[BLOCKZ_IMAGE_UPDATED] = "updated",
+	[BLOCKZ_IMAGE_NEEDS_RECOVERY] = "needs recovery",
+	[BLOCKZ_IMAGE_TORN] = "torn",
 };
 
 static void print_sentence(enum blockz_state state, const char *file)
 {
-	fputs(states[state].sentence, stderr);
+	fputs(state_sentence(state), stderr);
 	if (state == BLOCKZ_IMAGE_NEEDS_RECOVERY && file != NULL) {
 		fputc(' ', stderr);
 		put_escaped(stderr, file);
@@ -266,7 +264,7 @@ enum blockz_status cli_fail(const struct cli *cli, const char *file, const struc
 	print_sentence(fault->state, file);
 	if (cli->json)
 		cli_print_json(cli, json_pack("{s:{s:i,s:o,s:s,s:o,s:o}}", "error", "status", (int)fault->status,
-					      "offset", json_bytes(fault->offset), "state", states[fault->state].name,
+					      "offset", json_bytes(fault->offset), "state", state_names[fault->state],
 					      "text", json_text(fault->text), "file",
 					      file != NULL ? json_text(file) : json_null()), NULL);
 	return fault->status;

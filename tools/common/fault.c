@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fault.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,27 @@ char *escape(const char *text)
 	if (out != NULL)
 		*to = '\0';
 	return out;
+}
+
+char *fault_line(const struct blockz_fault *fault)
+{
+	char line[sizeof(fault->text) + 40];
+	if (fault->offset == BLOCKZ_UNKNOWN)
+		return escape(fault->text);
+	snprintf(line, sizeof(line), "offset %" PRIu64 ": %s", fault->offset, fault->text);
+	return escape(line);
+}
+
+const char *state_sentence(enum blockz_state state)
+{
+	static const char *const sentences[] = {
+		[BLOCKZ_IMAGE_UNCHANGED] = "image unchanged",
+		[BLOCKZ_IMAGE_ROLLED_BACK] = "rolled back, image as before",
+		[BLOCKZ_IMAGE_UPDATED] = "image updated",
+		[BLOCKZ_IMAGE_NEEDS_RECOVERY] = "image needs recovery: run blockz-patch --recover",
+		[BLOCKZ_IMAGE_TORN] = "image updated in part, without a journal to undo it: restore it from a backup",
+	};
+	return sentences[state];
 }
 
 void put_escaped(FILE *out, const char *text)

@@ -21,6 +21,12 @@ enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const
  */
 char *escape(const char *text);
 
+/* "offset N: text", escaped, without the offset where the fault speaks of none.  The caller frees it; NULL: no memory. */
+char *fault_line(const struct blockz_fault *fault);
+
+/* What a fault's state means, in a sentence: "image unchanged"; behind that of a needed recovery the file's name follows. */
+const char *state_sentence(enum blockz_state state);
+
 /* Prints the escaped text; "?" where memory is short. */
 void put_escaped(FILE *out, const char *text);
 

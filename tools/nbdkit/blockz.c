@@ -2,7 +2,6 @@
 /* nbdkit-blockz-plugin: serve the image inside a compressed file as a disk whose raw ranges can be written. */
 #define NBDKIT_API_VERSION 2
 #include <errno.h>
-#include <inttypes.h>
 #include <nbdkit-plugin.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,13 +31,10 @@ struct export {
 
 static void report(const struct blockz_fault *fault)
 {
-	char offset[40] = "";
-	char *text = escape(fault->text);
-	if (fault->offset != BLOCKZ_UNKNOWN)
-		snprintf(offset, sizeof(offset), "offset %" PRIu64 ": ", fault->offset);
-	nbdkit_error("%s: %s%s", server.settings.label, offset, text != NULL ? text : "?");
+	char *text = fault_line(fault);
+	nbdkit_error("%s: %s", server.settings.label, text != NULL ? text : "?");
 	if (fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY)
-		nbdkit_error("image needs recovery: run blockz-patch --recover %s", server.settings.label);
+		nbdkit_error("%s %s", state_sentence(fault->state), server.settings.label);
 	free(text);
 }
 
