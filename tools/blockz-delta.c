@@ -217,7 +217,7 @@ static enum blockz_status blame(struct job *job, enum blockz_status status)
 
 static struct squashdelta squashdelta(struct job *job)
 {
-	return (struct squashdelta){ &job->cli, job->threads, job->delta.lzo, job->patch.dirfd };
+	return (struct squashdelta){ &job->cli, job->threads, job->delta.lzo, job->patch.file.dirfd };
 }
 
 static enum blockz_status make_squashdelta(struct job *job)
@@ -394,7 +394,7 @@ static enum blockz_status create(struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .patch = { .fd = -1, .dirfd = -1 } };
+	struct job job = { .patch = OUTPUT_INIT };
 	heap_give_back();
 	read_options(&job, argc, argv);
 	enum blockz_status status = job.info ? patch_report_print(&job.cli, job.patch_path, &job.fault) : create(&job);

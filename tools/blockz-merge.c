@@ -363,7 +363,7 @@ static enum blockz_status apply_native(struct job *job, const struct blockz_sour
 static enum blockz_status make(struct job *job, const struct blockz_source *old, size_t index,
 			       const struct blockz_sink *sink)
 {
-	const struct squashdelta squashdelta = { &job->cli, job->threads, job->lzo, job->output.dirfd };
+	const struct squashdelta squashdelta = { &job->cli, job->threads, job->lzo, job->output.file.dirfd };
 	job->file = job->squash ? job->old_path : job->patch_paths[index];
 	if (job->squash)
 		return squashdelta_squash(&squashdelta, old, sink, &job->fault);
@@ -402,7 +402,7 @@ static enum blockz_status apply_all(struct job *job)
 	for (size_t i = 0; i + 1 < job->patch_count && status == BLOCKZ_OK; i++) {
 		int fd = -1;
 		job->file = job->new_path;
-		status = scratch_open(job->output.dirfd, &fd, &job->fault);
+		status = scratch_open(job->output.file.dirfd, &fd, &job->fault);
 		if (status == BLOCKZ_OK)
 			status = apply(job, &old, i, fd);
 		if (status == BLOCKZ_OK)
@@ -475,7 +475,7 @@ static enum blockz_status merge(struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .output = { .fd = -1, .dirfd = -1 } };
+	struct job job = { .output = OUTPUT_INIT };
 	heap_give_back();
 	read_options(&job, argc, argv);
 	job.helpers = lzo_helpers_new(NULL);

@@ -496,7 +496,7 @@ static enum blockz_status run_output(struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .input_fd = -1, .output = { .fd = -1, .dirfd = -1 } };
+	struct job job = { .input_fd = -1, .output = OUTPUT_INIT };
 	read_options(&job, argc, argv);
 	const char *file = job.input;
 	enum blockz_status status = run(&job);

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "output.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
-#include "compressed.h"
 #include "fault.h"
 #include "scratch.h"
 
@@ -51,7 +44,7 @@ static void on_alarm(int number)
 static void disarm(const struct output *output)
 {
 	for (struct doomed *each = doomed; each < doomed + OUTPUTS_MAX; each++)
-		if (each->armed && each->name == output->temporary)
+		if (each->armed && each->name == output->file.temporary)
 			each->armed = 0;
 }
 
@@ -62,8 +55,8 @@ static void arm(const struct output *output)
 	sigemptyset(&action.sa_mask);
 	while (slot < doomed + OUTPUTS_MAX - 1 && slot->armed)
 		slot++;
-	slot->dirfd = output->dirfd;
-	slot->name = output->temporary;
+	slot->dirfd = output->file.dirfd;
+	slot->name = output->file.temporary;
 	slot->armed = 1;
 	sigaction(SIGALRM, &action, NULL);
 	cli_catch_signals(SECONDS_TO_STOP);
@@ -71,78 +64,20 @@ static void arm(const struct output *output)
 
 /* ---- Opening */
 
-/* Takes the lock of the file to be replaced.  A journal beside it would be taken for one of the new file. */
-static enum blockz_status lock_existing(struct output *output, struct blockz_fault *fault)
-{
-	uint64_t len;
-	struct blockz_store *store = &output->existing;
-	enum blockz_status status = blockz_store_open(output->dirfd, output->name, BLOCKZ_STORE_WRITE, store, fault);
-	if (status != BLOCKZ_OK || store->ops->journal_find(store->ctx, &len) == ENOENT)
-		return status;
-	status = tool_fault(fault, BLOCKZ_NEEDS_RECOVERY, "an edit of it was interrupted: there is a journal");
-	if (fault != NULL)
-		fault->state = BLOCKZ_IMAGE_NEEDS_RECOVERY;
-	return status;
-}
-
-static enum blockz_status check_existing(struct output *output, struct blockz_fault *fault)
-{
-	struct stat st;
-	if (fstatat(output->dirfd, output->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? BLOCKZ_OK : tool_fault_errno(fault, errno, "stat");
-	if (!S_ISREG(st.st_mode))
-		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "exists and is no regular file");
-	if (!output->replace)
-		return tool_fault(fault, BLOCKZ_FAILED, "exists already; --force replaces it");
-	return lock_existing(output, fault);
-}
-
-static enum blockz_status create_temporary(struct output *output, struct blockz_fault *fault)
-{
-	enum { TRIES = 16 };
-	char *name = NULL;
-	int error = EEXIST;
-	for (int i = 0; i < TRIES && error == EEXIST; i++) {
-		uint32_t number;
-		free(name);
-		name = NULL;
-		if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number) ||
-		    asprintf(&name, ".%s.%08x.tmp", output->name, number) < 0)
-			return tool_fault_errno(fault, errno, "name of a temporary file");
-		output->fd = openat(output->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-		error = output->fd < 0 ? errno : 0;
-	}
-	size_t len = strlen(name);
-	if (error == 0) {
-		output->temporary = name;
-		return BLOCKZ_OK;
-	}
-	free(name);
-	if (error == ENAMETOOLONG)
-		return tool_fault(fault, BLOCKZ_UNSUPPORTED,
-				  "name too long: that of a temporary file beside it would have %zu bytes", len);
-	return tool_fault_errno(fault, error, "temporary file beside it");
-}
-
 enum blockz_status output_open(struct output *output, const char *path, bool force, struct blockz_fault *fault)
 {
-	*output = (struct output){ .fd = -1, .dirfd = -1, .replace = force };
+	*output = (struct output)OUTPUT_INIT;
 	if (strcmp(path, "-") == 0) {
 		output->fd = STDOUT_FILENO;
 		output->is_stdout = true;
 		return BLOCKZ_OK;
 	}
-	enum blockz_status status = path_split(path, &output->dirfd, &output->name, fault);
-	/* The lock asks for a place for a journal, which a directory that takes no temporary file is not either. */
-	if (status == BLOCKZ_OK)
-		status = create_temporary(output, fault);
-	if (status == BLOCKZ_OK)
-		status = check_existing(output, fault);
-	if (status == BLOCKZ_OK)
-		arm(output);
-	else
-		output_close(output);
-	return status;
+	enum blockz_status status = newfile_open(&output->file, path, force, NULL, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	output->fd = output->file.fd;
+	arm(output);
+	return BLOCKZ_OK;
 }
 
 enum blockz_status output_open_whole(struct output *output, const char *path, bool force, struct blockz_fault *fault)
@@ -160,34 +95,7 @@ enum blockz_status output_open_whole(struct output *output, const char *path, bo
 
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault)
 {
-	if (!output->is_stdout && fsync(output->fd) < 0)
-		return tool_fault_errno(fault, errno, "sync");
-	output->synced = true;
-	return BLOCKZ_OK;
-}
-
-/* 0 or an errno value. */
-static int give_name(const struct output *output)
-{
-	unsigned flags = output->replace ? 0 : RENAME_NOREPLACE;
-	if (renameat2(output->dirfd, output->temporary, output->dirfd, output->name, flags) == 0)
-		return 0;
-	if (output->replace || (errno != EINVAL && errno != ENOSYS))
-		return errno;
-	/* A file system without RENAME_NOREPLACE: a link does not replace either. */
-	if (linkat(output->dirfd, output->temporary, output->dirfd, output->name, 0) < 0 ||
-	    unlinkat(output->dirfd, output->temporary, 0) < 0)
-		return errno;
-	return 0;
-}
-
-static int sync_directory(const struct output *output)
-{
-	int fd = openat(output->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int error = fd < 0 || fsync(fd) < 0 ? errno : 0;
-	if (fd >= 0)
-		close(fd);
-	return error;
+	return output->is_stdout ? BLOCKZ_OK : newfile_sync(&output->file, fault);
 }
 
 enum blockz_status output_hold(struct output *output, struct blockz_fault *fault)
@@ -204,39 +112,24 @@ enum blockz_status output_hold(struct output *output, struct blockz_fault *fault
 
 enum blockz_status output_commit(struct output *output, struct blockz_fault *fault)
 {
-	enum blockz_status status = output->synced ? BLOCKZ_OK : output_sync(output, fault);
-	if (status == BLOCKZ_OK && output->is_whole)
+	if (output->is_whole)
 		return scratch_copy(output->fd, STDOUT_FILENO, fault);
-	if (status != BLOCKZ_OK || output->is_stdout)
+	if (output->is_stdout)
+		return BLOCKZ_OK;
+	enum blockz_status status = output->file.synced ? BLOCKZ_OK : newfile_sync(&output->file, fault);
+	if (status != BLOCKZ_OK)
 		return status;
 	disarm(output);
 	if (cli_signal() != 0 && !output->held)
 		return tool_fault(fault, BLOCKZ_FAILED, "interrupted");
-	int error = give_name(output);
-	if (error != 0)
-		return tool_fault_errno(fault, error, "giving it its name");
-	free(output->temporary);
-	output->temporary = NULL;
-	error = sync_directory(output);
-	if (error == 0)
-		return BLOCKZ_OK;
-	tool_fault_errno(fault, error, "sync of its directory");
-	if (fault != NULL)
-		fault->state = BLOCKZ_IMAGE_UPDATED;
-	return BLOCKZ_FAILED;
+	return newfile_commit(&output->file, fault);
 }
 
 void output_close(struct output *output)
 {
 	disarm(output);
-	if (output->temporary != NULL)
-		unlinkat(output->dirfd, output->temporary, 0);
-	if (output->fd >= 0 && (output->name != NULL || output->is_whole))
+	newfile_close(&output->file);
+	if (output->is_whole && output->fd >= 0)
 		close(output->fd);
-	if (output->name != NULL)
-		close(output->dirfd);
-	blockz_store_close(&output->existing);
-	free(output->temporary);
-	free(output->name);
-	*output = (struct output){ .fd = -1, .dirfd = -1 };
+	*output = (struct output)OUTPUT_INIT;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A file that appears under its name only when it is complete.
+ * What a command writes: a newfile.h, or standard output, that is given up when a signal comes.
  *
  *	output_open() ... write to output.fd ... output_sync() ... look at it ... output_commit()
  *	output_close() in any case
@@ -11,26 +11,25 @@
 #define COMMON_OUTPUT_H
 
 #include "blockz.h"
+#include "newfile.h"
 
 struct output {
 	int fd; /* open for reading and writing; that of stdout perhaps for writing only */
 	bool is_stdout;
+	struct newfile file; /* closed where it is stdout */
 	/* Private. */
-	bool synced, replace, held;
+	bool held;
 	bool is_whole; /* stdout gets it from an unnamed file */
-	int dirfd;     /* -1: that of unnamed files */
-	char *name;
-	char *temporary;             /* NULL: there is none, or none any more */
-	struct blockz_store existing; /* the file to be replaced, locked */
 };
 
+/* One that is closed. */
+#define OUTPUT_INIT { .fd = -1, .file = NEWFILE_INIT }
+
 /*
- * Creates a temporary file beside path, its mode by umask.  path "-": standard output is used as it is.
+ * As newfile_open(), which has the errors too; force: a regular file at path may be replaced.  path "-": standard output is
+ * used as it is.
  * From then on signals are caught: see cli_catch_signals().  A signal that does not stop the work within two seconds
  * ends the program, without the temporary file.
- * force: a regular file at path may be replaced; it is locked until output_close().
- * Errors: BLOCKZ_FAILED (also: path exists, without force), BLOCKZ_UNSUPPORTED (not a file that can be replaced, name
- * too long for a temporary one beside it), BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY (path has a journal).
  */
 enum blockz_status output_open(struct output *output, const char *path, bool force, struct blockz_fault *fault);
 

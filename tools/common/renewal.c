@@ -286,7 +286,7 @@ enum blockz_status renewal_make(struct renewal *renewal, const struct renewal_ed
 	renewal->after.image_size = size;
 	renewal->after.block_size = renewal->before.block_size;
 	enum blockz_status status = make_map(renewal, edit, fault);
-	bool for_good = renewal->output.temporary != NULL;
+	bool for_good = renewal->output.file.temporary != NULL;
 	return status == BLOCKZ_OK && renewal->changed && for_good ? write_map(renewal, fault) : status;
 }
 
