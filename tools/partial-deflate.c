@@ -14,11 +14,10 @@
 #include "common/fault.h"
 #include "common/json.h"
 #include "common/output.h"
-#include "common/partition.h"
+#include "common/rawchoice.h"
 #include "common/rawlist.h"
 #include "common/report.h"
 #include "common/size.h"
-#include "common/table.h"
 
 enum {
 	KEY_RAW = CLI_FIRST_KEY,
@@ -95,20 +94,14 @@ static const struct cli_tool tool = {
 	print_more,
 };
 
-struct names {
-	const char **items;
-	size_t count;
-};
-
 struct job {
 	struct cli cli;
 	struct blockz_pack_options pack;
 	const char *input, *output_path, *list;
-	struct names partitions;
+	struct rawchoice choice;
 	struct rawlist raw;
-	uint64_t disk_off;
-	unsigned sector_size, threads;
-	bool raw_table, force, verify, image_digest;
+	unsigned threads;
+	bool force, verify, image_digest;
 	int input_fd;
 	struct blockz_source image;
 	struct output output;
@@ -158,12 +151,9 @@ static void add_offsets(struct job *job, char **offsets, int count)
 
 static void add_name(struct job *job, const char *name)
 {
-	struct names *names = &job->partitions;
-	const char **items = reallocarray(names->items, names->count + 1, sizeof(*items));
-	if (items == NULL)
-		cli_usage(&job->cli, "--raw-partition: no memory");
-	names->items = items;
-	names->items[names->count++] = name;
+	struct blockz_fault fault;
+	if (rawchoice_add(&job->choice, name, &fault) != BLOCKZ_OK)
+		cli_usage(&job->cli, "--raw-partition: %s", fault.text);
 }
 
 static bool ends_with(const char *text, const char *suffix)
@@ -222,16 +212,16 @@ static void take_option(struct job *job, int key, const char *argument)
 		add_name(job, argument);
 		break;
 	case KEY_RAW_TABLE:
-		job->raw_table = true;
+		job->choice.table = true;
 		break;
 	case KEY_RAW_LIST:
 		job->list = argument;
 		break;
 	case KEY_DISK_OFFSET:
-		job->disk_off = cli_size(&job->cli, "--disk-offset", argument);
+		job->choice.disk_off = cli_size(&job->cli, "--disk-offset", argument);
 		break;
 	case KEY_SECTOR_SIZE:
-		job->sector_size = sector_size_argument(job, argument);
+		job->choice.sector_size = sector_size_argument(job, argument);
 		break;
 	case 'f':
 		job->pack.format = format_argument(job, argument);
@@ -306,46 +296,17 @@ static enum blockz_status add_list(struct job *job)
 	return status;
 }
 
-static enum blockz_status add_table(struct job *job)
-{
-	struct table_layout layout = { 0 };
-	enum blockz_status status = table_find(&job->image, job->disk_off, job->sector_size, &layout, &job->fault);
-	if (status == BLOCKZ_OK && layout.ranges.count == 0)
-		status = tool_fault(&job->fault, BLOCKZ_USAGE, "--raw-table: there is no partition table");
-	for (size_t i = 0; i < layout.ranges.count && status == BLOCKZ_OK; i++)
-		status = rawlist_add(&job->raw, layout.ranges.items[i], &job->fault);
-	rawlist_free(&layout.ranges);
-	return status;
-}
-
-static enum blockz_status add_partitions(struct job *job)
-{
-	struct partition_table table = { 0 };
-	enum blockz_status status =
-		partition_table_read(&job->image, job->disk_off, job->sector_size, &table, &job->fault);
-	for (size_t i = 0; i < job->partitions.count && status == BLOCKZ_OK; i++) {
-		const struct partition *partition = NULL;
-		status = partition_find(&table, job->partitions.items[i], &partition, &job->fault);
-		if (status == BLOCKZ_OK)
-			status = rawlist_add(&job->raw, partition->range, &job->fault);
-	}
-	partition_table_free(&table);
-	return status;
-}
-
 static enum blockz_status collect_raw(struct job *job)
 {
-	bool looks = job->raw_table || job->partitions.count > 0;
+	bool looks = rawchoice_looks(&job->choice);
 	enum blockz_status status = BLOCKZ_OK;
 	if (looks && job->image.size == BLOCKZ_UNKNOWN)
 		return tool_fault(&job->fault, BLOCKZ_USAGE,
 				  "is a stream, where partitions cannot be looked up before it is compressed; name offsets");
 	if (job->list != NULL)
 		status = add_list(job);
-	if (status == BLOCKZ_OK && job->raw_table)
-		status = add_table(job);
-	if (status == BLOCKZ_OK && job->partitions.count > 0)
-		status = add_partitions(job);
+	if (status == BLOCKZ_OK && looks)
+		status = rawchoice_find(&job->choice, &job->image, &job->raw, &job->fault);
 	job->pack.raw = job->raw.items;
 	job->pack.raw_count = job->raw.count;
 	return status;
@@ -511,6 +472,6 @@ int main(int argc, char **argv)
 	if (job.input_fd >= 0)
 		close(job.input_fd);
 	rawlist_free(&job.raw);
-	free(job.partitions.items);
+	rawchoice_free(&job.choice);
 	return cli_finish(&job.cli, status);
 }
