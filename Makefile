@@ -14,7 +14,7 @@
 #:  Variables
 #:    SANITIZE=address,undefined   a build of its own with these sanitizers (or: thread)
 #:    ISAL=0                       leave ISA-L out (default: used where pkg-config finds it)
-#:    NBDKIT=0                     leave the nbdkit plugin out (default: built where pkg-config finds nbdkit)
+#:    NBDKIT=0                     leave the nbdkit plugins out (default: built where pkg-config finds nbdkit)
 #:    LZO=0                        leave the LZO helper program out (default: built where pkg-config finds lzo2)
 #:    BUILD=dir                    build directory (default .build, one for each configuration)
 #:    CC, CFLAGS, CPPFLAGS, LDFLAGS are yours; they come last.
@@ -66,8 +66,13 @@ TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
 PLUGIN     := nbdkit-blockz-plugin.so
 PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,compressed fault json partition rawlist size table)
 PLUGIN_OBJ := $(PLUGIN_SRC:%.c=$(BUILD)/%.o)
-# What needs the plugin, and is of no use without it.
-NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/blockz-guestfish)
+RAM_PLUGIN := nbdkit-blockz-ram-plugin.so
+RAM_SRC    := $(wildcard tools/nbdkit-ram/*.c) \
+	$(patsubst %,tools/common/%.c,compressed fault input json newfile partition rawchoice rawlist size table)
+RAM_OBJ    := $(RAM_SRC:%.c=$(BUILD)/%.o)
+# What needs nbdkit, and is of no use without it.
+NBD_PLUGINS := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/$(RAM_PLUGIN))
+NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(NBD_PLUGINS) $(BUILD)/blockz-guestfish)
 LZO_BIN    := $(if $(filter 1,$(LZO)),$(BUILD)/blockz-lzo)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
@@ -109,7 +114,7 @@ $(BUILD)/libblockz.so.$(SOVERSION): $(LIB_OBJ) libblockz/libblockz.map
 $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
 
-$(BUILD)/tools/nbdkit/%.o: PKG_CFLAGS += -Itools $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
+$(BUILD)/tools/nbdkit/%.o $(BUILD)/tools/nbdkit-ram/%.o: PKG_CFLAGS += -Itools $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
 
 $(BUILD)/tools/lzo/%.o: PKG_CFLAGS += -Itools
 $(BUILD)/tools/common/lzo.o: PKG_CFLAGS += -Itools -DLIBEXECDIR='"$(LIBEXECDIR)"'
@@ -117,9 +122,15 @@ $(BUILD)/tools/common/lzo.o: PKG_CFLAGS += -Itools -DLIBEXECDIR='"$(LIBEXECDIR)"
 $(BUILD)/blockz-lzo: $(BUILD)/tools/lzo/blockz-lzo.o
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(shell $(PKGCONFIG) --libs lzo2)
 
-# nbdkit brings its own functions, and calls one of ours: the archives' names stay inside.
-$(BUILD)/$(PLUGIN): $(PLUGIN_OBJ) $(BUILD)/libblockz.a
-	$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
+# nbdkit brings its own functions, and calls one of ours: the archives' names stay inside.  Behind the objects, since an
+# archive gives what those before it lack.
+$(BUILD)/$(PLUGIN): $(PLUGIN_OBJ)
+$(BUILD)/$(RAM_PLUGIN): $(RAM_OBJ)
+# It has a word on the exit status, when nbdkit has closed it.
+$(BUILD)/$(RAM_PLUGIN): ALL_LDFLAGS += -Wl,-z,nodelete
+$(NBD_PLUGINS): $(BUILD)/libblockz.a
+	$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) $(LIB_LIBS) \
+		$(TOOL_LIBS)
 
 $(BUILD)/blockz-guestfish: tools/blockz-guestfish libblockz/blockz.h
 	sed 's|@VERSION@|$(VERSION)|' $< > $@
@@ -173,7 +184,7 @@ fuzz: all
 
 INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
 	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \
-	$(if $(NBD_BIN),$(PLUGINDIR)/$(PLUGIN) $(BINDIR)/blockz-guestfish) $(LZO_BIN:$(BUILD)/%=$(LIBEXECDIR)/%) \
+	$(NBD_PLUGINS:$(BUILD)/%=$(PLUGINDIR)/%) $(if $(NBD_BIN),$(BINDIR)/blockz-guestfish) $(LZO_BIN:$(BUILD)/%=$(LIBEXECDIR)/%) \
 	$(foreach page,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 install: all
@@ -181,7 +192,7 @@ install: all
 	install $(TOOL_BIN) $(DESTDIR)$(BINDIR)
 ifneq ($(NBD_BIN),)
 	install $(BUILD)/blockz-guestfish $(DESTDIR)$(BINDIR)
-	install -D $(BUILD)/$(PLUGIN) $(DESTDIR)$(PLUGINDIR)/$(PLUGIN)
+	install -D -t $(DESTDIR)$(PLUGINDIR) $(NBD_PLUGINS)
 endif
 ifneq ($(LZO_BIN),)
 	install -D $(LZO_BIN) $(DESTDIR)$(LIBEXECDIR)/blockz-lzo

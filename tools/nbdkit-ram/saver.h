@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* save=: the image as a file, of one moment while it is served, and at the end. */
+#ifndef NBDKIT_RAM_SAVER_H
+#define NBDKIT_RAM_SAVER_H
+
+#include <stdatomic.h>
+
+#include "blockz.h"
+#include "settings.h"
+
+/* Starts as zeros but for the first three, which the caller sets. */
+struct saver {
+	const struct settings *settings;
+	struct blockz_pages *pages;
+	const struct blockz_store *held; /* of the file that was loaded; NULL: none is locked */
+	/* Private. */
+	atomic_bool changed; /* something was written that is not in the file */
+	atomic_bool stop;
+	bool failed;
+};
+
+/*
+ * Whether a file could be written where it is wanted: makes a temporary one and removes it.  Looks at raw= as well.
+ * Errors: those of newfile_open(), BLOCKZ_USAGE.
+ */
+enum blockz_status saver_try(const struct saver *saver, struct blockz_fault *fault);
+
+/* To be called behind each write, whatever came of it.  Any thread may call it. */
+void saver_note(struct saver *saver);
+
+/* Whether the file lacks something. */
+bool saver_is_due(const struct saver *saver);
+
+/*
+ * Saves to a temporary file, which takes the place of the old one when it is complete and durable.  Tells the user what
+ * came of it.  One at a time.
+ */
+void saver_save(struct saver *saver);
+
+/* Ends a save that is under way, soon and without a word; a later one is not affected once it is false again. */
+void saver_stop(struct saver *saver, bool stop);
+
+/* Whether the last save failed, or is not as it was asked for. */
+bool saver_has_failed(const struct saver *saver);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#define NBDKIT_API_VERSION 2
+#include "settings.h"
+
+#include <nbdkit-plugin.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fault.h"
+#include "common/size.h"
+
+/* ---- One parameter */
+
+static void say_usage(const char *key, const struct blockz_fault *fault)
+{
+	char *line = fault_line(fault);
+	nbdkit_error("%s=: %s", key, line != NULL ? line : "?");
+	free(line);
+}
+
+static int take_file(struct named_file *file, const char *value)
+{
+	file->path = nbdkit_absolute_path(value);
+	file->label = file->path != NULL ? escape(file->path) : NULL;
+	return file->label != NULL ? 0 : -1;
+}
+
+static int take_size(uint64_t *size, const char *value)
+{
+	int64_t parsed = nbdkit_parse_size(value);
+	if (parsed < 0)
+		return -1;
+	*size = (uint64_t)parsed;
+	return 0;
+}
+
+static int take_bool(bool *set, const char *value)
+{
+	int parsed = nbdkit_parse_bool(value);
+	if (parsed < 0)
+		return -1;
+	*set = parsed == 1;
+	return 0;
+}
+
+/* Takes one of two words; *second_ret: it is the second. */
+static int take_word(bool *second_ret, const char *key, const char *value, const char *first, const char *second)
+{
+	*second_ret = strcmp(value, second) == 0;
+	if (*second_ret || strcmp(value, first) == 0)
+		return 0;
+	nbdkit_error("%s=%s: expected %s or %s", key, value, first, second);
+	return -1;
+}
+
+static int set_size(struct settings *settings, const char *value)
+{
+	return take_size(&settings->pages.size, value);
+}
+
+static int set_load(struct settings *settings, const char *value)
+{
+	return take_file(&settings->load, value);
+}
+
+static int set_save(struct settings *settings, const char *value)
+{
+	return take_file(&settings->save, value);
+}
+
+static int set_page(struct settings *settings, const char *value)
+{
+	uint64_t size;
+	if (take_size(&size, value) < 0)
+		return -1;
+	if (size < BLOCKZ_PAGE_SIZE_MIN || size > BLOCKZ_PAGE_SIZE_MAX || (size & (size - 1)) != 0) {
+		nbdkit_error("page=%s: expected a power of two from %d to %d", value, BLOCKZ_PAGE_SIZE_MIN,
+			     BLOCKZ_PAGE_SIZE_MAX);
+		return -1;
+	}
+	settings->pages.page_size = (uint32_t)size;
+	return 0;
+}
+
+static int set_level(struct settings *settings, const char *value)
+{
+	return nbdkit_parse_int("level", value, &settings->pages.level);
+}
+
+static int set_cache(struct settings *settings, const char *value)
+{
+	return take_size(&settings->pages.cache, value);
+}
+
+static int set_max_memory(struct settings *settings, const char *value)
+{
+	if (take_size(&settings->pages.memory_max, value) < 0)
+		return -1;
+	if (settings->pages.memory_max == 0)
+		nbdkit_error("max-memory=%s: nothing fits in that", value);
+	return settings->pages.memory_max > 0 ? 0 : -1;
+}
+
+static int set_compress(struct settings *settings, const char *value)
+{
+	int result = take_word(&settings->plain, "compress", value, "zstd", "none");
+	if (settings->plain && settings->pages.layout == BLOCKZ_PAGES_COMPRESSED)
+		settings->pages.layout = BLOCKZ_PAGES_SPARSE;
+	return result;
+}
+
+static int set_layout(struct settings *settings, const char *value)
+{
+	bool direct;
+	int result = take_word(&direct, "layout", value, "sparse", "direct");
+	settings->pages.layout = direct ? BLOCKZ_PAGES_DIRECT : BLOCKZ_PAGES_SPARSE;
+	return result;
+}
+
+static int set_mlock(struct settings *settings, const char *value)
+{
+	return take_bool(&settings->lock, value);
+}
+
+static int add_raw(struct settings *settings, const char *value)
+{
+	struct blockz_fault fault;
+	struct blockz_range range;
+	enum blockz_status status = size_parse_range(value, &range, &fault);
+	if (status == BLOCKZ_OK)
+		status = rawlist_add(&settings->raw, range, &fault);
+	if (status != BLOCKZ_OK)
+		say_usage("raw", &fault);
+	return status == BLOCKZ_OK ? 0 : -1;
+}
+
+static int add_raw_partition(struct settings *settings, const char *value)
+{
+	struct blockz_fault fault;
+	enum blockz_status status = rawchoice_add(&settings->choice, value, &fault);
+	if (status != BLOCKZ_OK)
+		say_usage("raw-partition", &fault);
+	return status == BLOCKZ_OK ? 0 : -1;
+}
+
+static int set_raw_table(struct settings *settings, const char *value)
+{
+	return take_bool(&settings->choice.table, value);
+}
+
+/* ---- All of them */
+
+enum { SIZE, LOAD, SAVE, PAGE, LEVEL, CACHE, MAX_MEMORY, COMPRESS, LAYOUT, MLOCK, RAW, RAW_PARTITION, RAW_TABLE };
+
+static const struct {
+	const char *key;
+	int (*set)(struct settings *settings, const char *value);
+	bool repeatable;
+} rows[] = {
+	[SIZE] = { "size", set_size, false },
+	[LOAD] = { "load", set_load, false },
+	[SAVE] = { "save", set_save, false },
+	[PAGE] = { "page", set_page, false },
+	[LEVEL] = { "level", set_level, false },
+	[CACHE] = { "cache", set_cache, false },
+	[MAX_MEMORY] = { "max-memory", set_max_memory, false },
+	[COMPRESS] = { "compress", set_compress, false },
+	[LAYOUT] = { "layout", set_layout, false },
+	[MLOCK] = { "mlock", set_mlock, false },
+	[RAW] = { "raw", add_raw, true },
+	[RAW_PARTITION] = { "raw-partition", add_raw_partition, true },
+	[RAW_TABLE] = { "raw-table", set_raw_table, false },
+};
+
+static bool is_given(const struct settings *settings, size_t row)
+{
+	return (settings->given >> row & 1) != 0;
+}
+
+int settings_take(struct settings *settings, const char *key, const char *value)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(key, rows[i].key) != 0)
+			continue;
+		if (is_given(settings, i) && !rows[i].repeatable) {
+			nbdkit_error("%s= is given twice", key);
+			return -1;
+		}
+		settings->given |= UINT64_C(1) << i;
+		return rows[i].set(settings, value);
+	}
+	nbdkit_error("unknown parameter '%s'", key);
+	return -1;
+}
+
+int settings_complete(const struct settings *settings)
+{
+	bool direct = settings->pages.layout == BLOCKZ_PAGES_DIRECT;
+	const struct {
+		size_t row;
+		bool fits;
+		const char *needed;
+	} needs[] = {
+		{ LEVEL, !settings->plain, "compress=zstd" },
+		{ CACHE, !settings->plain, "compress=zstd" },
+		{ LAYOUT, settings->plain, "compress=none" },
+		{ MLOCK, !settings->lock || direct, "layout=direct" },
+		{ RAW, settings->save.path != NULL, "save=FILE" },
+		{ RAW_PARTITION, settings->save.path != NULL, "save=FILE" },
+		{ RAW_TABLE, settings->save.path != NULL, "save=FILE" },
+	};
+	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+		if (!is_given(settings, needs[i].row) || needs[i].fits)
+			continue;
+		nbdkit_error("%s= is for %s", rows[needs[i].row].key, needs[i].needed);
+		return -1;
+	}
+	if (is_given(settings, SIZE) || is_given(settings, LOAD))
+		return 0;
+	nbdkit_error("the size is missing: nbdkit blockz-ram SIZE, or load=FILE");
+	return -1;
+}
+
+void settings_free(struct settings *settings)
+{
+	struct named_file *files[] = { &settings->load, &settings->save };
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		free(files[i]->path);
+		free(files[i]->label);
+	}
+	rawlist_free(&settings->raw);
+	rawchoice_free(&settings->choice);
+}
+
+void settings_help(char text[SETTINGS_HELP_LEN])
+{
+	char least[16], most[16], page[16], cache[16];
+	size_human(least, sizeof(least), BLOCKZ_PAGE_SIZE_MIN);
+	size_human(most, sizeof(most), BLOCKZ_PAGE_SIZE_MAX);
+	size_human(page, sizeof(page), BLOCKZ_PAGE_SIZE_DEFAULT);
+	size_human(cache, sizeof(cache), BLOCKZ_PAGES_CACHE_DEFAULT);
+	snprintf(text, SETTINGS_HELP_LEN,
+		 "[size=]SIZE            Size of the disk (default: that of the image in load=).\n"
+		 "load=FILE              Start from this image: raw, .gz, .xz or .zst.\n"
+		 "save=FILE              Write the image as .zst at the end, and at SIGUSR1.\n"
+		 "raw=START-END          Have it raw there, so that it can be patched; repeatable.\n"
+		 "raw-partition=NAME     The same for a partition; repeatable.\n"
+		 "raw-table=true|false   The same for the partition tables (default: false).\n"
+		 "max-memory=SIZE        Take no more than this for everything (default: no limit).\n"
+		 "page=SIZE              A power of two from %s to %s (default: %s).\n"
+		 "level=N                Of zstd, also negative (default: %d).\n"
+		 "cache=SIZE             Bytes of parts of pages that wait to be compressed (default: %s).\n"
+		 "compress=zstd|none     How pages are kept (default: zstd).\n"
+		 "layout=sparse|direct   With compress=none: in one mapping or not (default: sparse).\n"
+		 "mlock=true|false       With layout=direct: keep it in RAM (default: false).",
+		 least, most, page, BLOCKZ_PAGES_LEVEL_DEFAULT, cache);
+}

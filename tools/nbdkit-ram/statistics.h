@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a store of pages holds and did, in two lines for people. */
+#ifndef NBDKIT_RAM_STATISTICS_H
+#define NBDKIT_RAM_STATISTICS_H
+
+#include "blockz.h"
+
+void statistics_say(struct blockz_pages *pages);
+
+#endif
