@@ -11,18 +11,19 @@ for page in tools/man/*.[1-9]; do
 done
 
 tools=(partial-deflate blockz-map blockz-patch blockz-cat blockz-verify blockz-delta blockz-merge)
-plugin=$BLOCKZ_BIN/nbdkit-blockz-plugin.so
-if [ -e "$plugin" ] && command -v nbdkit >/dev/null; then
+if [ -e "$BLOCKZ_BIN/nbdkit-blockz-plugin.so" ] && command -v nbdkit >/dev/null; then
 	tools+=(blockz-guestfish)
-	# As the program lists them, [file=]FILE first.
-	help=$(nbdkit "$plugin" --help | sed -n 's/^\[\?\([a-z]*=\).*/\1/p' | sort)
-	page=$(sed -n '/^\.SH PARAMETERS/,/^\.SH LIMITS/p' tools/man/nbdkit-blockz-plugin.1 |
-		sed -n '/^\.TP/{n;s/^[^a-z]*\(RB\|BR\|BI\|B\)* *\[* *\([a-z]*=\).*/\2/p}' | sort)
-	if [ -n "$help" ] && [ "$help" = "$page" ]; then
-		echo "ok parameters-in-man"
-	else
-		echo "not ok parameters-in-man: $(diff <(echo "$help") <(echo "$page") | tr '\n' ' ')"
-	fi
+	# As the program lists them, the one without a name first.
+	for plugin in nbdkit-blockz-plugin nbdkit-blockz-ram-plugin; do
+		help=$(nbdkit "$BLOCKZ_BIN/$plugin.so" --help | sed -n 's/^\[\?\([a-z-]*=\).*/\1/p' | sort)
+		page=$(sed -n '/^\.SH PARAMETERS/,/^\.SH LIMITS/p' "tools/man/$plugin.1" |
+			sed -n '/^\.TP/{n;s/^[^a-z]*\(RB\|BR\|BI\|B\)* *\[* *\([a-z-]*=\).*/\2/p}' | sort)
+		if [ -n "$help" ] && [ "$help" = "$page" ]; then
+			echo "ok parameters-in-man-$plugin"
+		else
+			echo "not ok parameters-in-man-$plugin: $(diff <(echo "$help") <(echo "$page") | tr '\n' ' ')"
+		fi
+	done
 else
 	echo "skip docs-nbdkit: nbdkit or its development files are missing"
 fi
