@@ -6,6 +6,7 @@
 #:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
 #:  make bench-delta PAIRS=dir  measure deltas of old and new images against xdelta3, bsdiff and zstd
 #:  make bench-nbd IMAGE=path   measure the nbdkit plugin against nbdkit's filters and qemu-nbd
+#:  make bench-ram IMAGE=path   measure the RAM disk against nbdkit's memory plugin
 #:  make fuzz         run each fuzz target for FUZZ_SECONDS (default 20); needs clang
 #:  make install      honours DESTDIR and PREFIX
 #:  make uninstall
@@ -80,7 +81,7 @@ UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC) tests/unit/short_memory.c,$(wildcar
 UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
 MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 
-.PHONY: all help tools unit demo check bench bench-delta bench-nbd fuzz install uninstall clean prepare
+.PHONY: all help tools unit demo check bench bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -177,6 +178,17 @@ bench-delta: all $(BUILD)/recompress
 bench-nbd: all
 	@test -n "$(IMAGE)" || { echo "make bench-nbd IMAGE=path: the image to measure on" >&2; exit 2; }
 	@tests/bench/nbd "$(abspath $(BUILD))" "$(IMAGE)"
+
+$(BUILD)/tests/bench/load.o: PKG_CFLAGS += $(shell $(PKGCONFIG) --cflags libnbd 2>/dev/null)
+
+$(BUILD)/load: $(BUILD)/tests/bench/load.o
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(shell $(PKGCONFIG) --libs libnbd)
+
+bench-ram:
+	@test -n "$(IMAGE)" || { echo "make bench-ram IMAGE=path: the image to measure on" >&2; exit 2; }
+	@tests/prepare libnbd-dev
+	@$(MAKE) --no-print-directory -s all $(BUILD)/load
+	@tests/bench/ram "$(abspath $(BUILD))" "$(IMAGE)"
 
 FUZZ_SECONDS ?= 20
 fuzz: all
