@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the benchmarks of NBD servers share: running commands and servers, and judging figures."""
+import contextlib
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PROGRAM = Path(sys.argv[0]).name
+
+
+def give_up(text):
+    sys.exit(f"{PROGRAM}: {text}")
+
+
+def command(*argv):
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        give_up(f"{' '.join(argv)}: status {done.returncode}: {done.stderr.decode(errors='replace')}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def running(name, argv, socket):
+    """Yields the process of the server and a libnbd handle that is connected to it."""
+    import nbd
+    Path(socket).unlink(missing_ok=True)
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    try:
+        while True:
+            handle = nbd.NBD()
+            try:
+                handle.connect_unix(socket)
+                break
+            except nbd.Error:
+                if process.poll() is not None:
+                    give_up(f"{name}: does not start")
+                time.sleep(0.001)
+        yield process, handle
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def verdict(text, value, goal, most=False):
+    """Prints whether value is at least the goal, or with most at most that."""
+    reached = value <= goal if most else value >= goal
+    print(f"{text:75} {value:6.2f}  {'reached' if reached else 'missed'} ({'at most ' if most else ''}{goal})")
+
+
+def require(packages, programs, *files):
+    missing = [name for name in programs if shutil.which(name) is None] or [str(file) for file in files if not file.exists()]
+    if missing:
+        give_up(f"missing {' '.join(missing)}; packages: {packages}")
+    try:
+        import nbd  # noqa: F401
+    except ImportError:
+        give_up("the package python3-libnbd is missing")
