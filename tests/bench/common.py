@@ -23,10 +23,11 @@ def command(*argv):
 
 @contextlib.contextmanager
 def running(name, argv, socket):
-    """Yields the process of the server and a libnbd handle that is connected to it."""
+    """Yields the process of the server and a libnbd handle that is connected to it; what it says goes to a file."""
     import nbd
     Path(socket).unlink(missing_ok=True)
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    with open(socket + ".errors", "wb") as errors:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=errors)
     try:
         while True:
             handle = nbd.NBD()
@@ -35,7 +36,7 @@ def running(name, argv, socket):
                 break
             except nbd.Error:
                 if process.poll() is not None:
-                    give_up(f"{name}: does not start")
+                    give_up(f"{name}: does not start: {Path(errors.name).read_text(errors='replace')}")
                 time.sleep(0.001)
         yield process, handle
     finally:
@@ -46,7 +47,8 @@ def running(name, argv, socket):
 def verdict(text, value, goal, most=False):
     """Prints whether value is at least the goal, or with most at most that."""
     reached = value <= goal if most else value >= goal
-    print(f"{text:75} {value:6.2f}  {'reached' if reached else 'missed'} ({'at most ' if most else ''}{goal})")
+    print(f"{text:75} {value:6.{0 if isinstance(value, int) else 2}f}  {'reached' if reached else 'missed'} "
+          f"({'at most ' if most else ''}{goal})")
 
 
 def require(packages, programs, *files):
