@@ -134,6 +134,53 @@ START_TEST(bases_that_are_damaged)
 }
 END_TEST
 
+/* A base whose n-th search for data fails. */
+struct lost_base {
+	struct bytes bytes;
+	unsigned calls, fail_at;
+};
+
+static int lost_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	const struct lost_base *self = ctx;
+	memcpy(buf, self->bytes.data + off, len);
+	*got_ret = len;
+	return 0;
+}
+
+static int lost_next_data(void *ctx, uint64_t off, uint64_t *start_ret, uint64_t *end_ret)
+{
+	struct lost_base *self = ctx;
+	*start_ret = off; /* all of it is data */
+	*end_ret = off + 1;
+	return ++self->calls == self->fail_at ? EIO : 0;
+}
+
+/* Where it could not be found out in the end whether a page is zeros, it has been read. */
+START_TEST(bases_whose_holes_cannot_be_found)
+{
+	static const struct blockz_source_ops ops = { .read = lost_read, .next_data = lost_next_data };
+	struct lost_base lost = { .bytes = base_image() };
+	struct blockz_source base = { &ops, &lost, LEN };
+	struct blockz_pages *pages = pages_new(lost.bytes, &base);
+	unsigned failed = 0;
+	do {
+		struct growing_sink sink = { .calls = 0 };
+		struct blockz_pack_result result;
+		lost.calls = 0;
+		lost.fail_at++;
+		enum blockz_status status = save(pages, &sink, (struct blockz_work){ .threads = 1 }, &result, NULL);
+		failed += status != BLOCKZ_OK;
+		if (status == BLOCKZ_OK)
+			assert_reads(format_named("zstd"), sink.bytes, lost.bytes);
+		else
+			ck_assert_int_eq(status, BLOCKZ_FAILED);
+	} while (lost.calls >= lost.fail_at);
+	ck_assert_uint_gt(failed, 40);
+	blockz_pages_free(pages);
+}
+END_TEST
+
 struct watch {
 	unsigned calls, stop_at;
 	uint64_t image_done, file_done;
@@ -318,6 +365,7 @@ int main(void)
 	tcase_add_test(c, threads_change_nothing);
 	tcase_add_test(c, sinks_that_fail_at_any_write_fail);
 	tcase_add_test(c, bases_that_are_damaged);
+	tcase_add_test(c, bases_whose_holes_cannot_be_found);
 	tcase_add_test(c, progress_is_told_and_may_interrupt);
 	tcase_add_test(c, a_save_is_the_image_of_one_moment);
 	return case_run("pagestore_save_io", c);
