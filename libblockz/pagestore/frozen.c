@@ -32,12 +32,17 @@ static struct page_entry entry_of(const struct blockz_pages *pages, uint64_t pag
 enum blockz_status frozen_run(struct blockz_pages *pages, uint64_t page, enum frozen_kind *kind_ret,
 			      uint64_t *count_ret, struct blockz_fault *fault)
 {
-	bool zeros = false;
-	uint64_t end;
-	enum blockz_status status = pages_extent(pages, page, pages->page_count, &zeros, &end, fault);
+	struct page_entry entry = entry_of(pages, page);
+	bool is_stored = entry.waits || entry.kind == PAGE_FRAME || entry.kind == PAGE_RAW, zeros = false;
+	uint64_t end = page + 1;
+	enum blockz_status status = BLOCKZ_OK;
+	/* Only runs of zeros are worth looking for their ends. */
+	if (!is_stored)
+		status = pages_extent(pages, page, entry.kind == PAGE_BASE ? end : pages->page_count, &zeros, &end, fault);
+	if (status == BLOCKZ_OK && zeros && entry.kind == PAGE_BASE)
+		status = pages_extent(pages, page, pages->page_count, &zeros, &end, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	struct page_entry entry = entry_of(pages, page);
 	*kind_ret = zeros ? FROZEN_ZERO : entry.kind == PAGE_FRAME && !entry.waits ? FROZEN_FRAME : FROZEN_PLAIN;
 	*count_ret = zeros ? end - page : 1;
 	return BLOCKZ_OK;

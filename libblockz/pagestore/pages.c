@@ -6,12 +6,8 @@
 #include "pagestore/frozen.h"
 #include "pagestore/shard.h"
 
-enum {
-	/* Requests meet in a shard by chance only, and seldom, if there are some times as many as threads at work. */
-	SHARDS_PER_CPU = 4,
-	/* Contexts: one more than can be at work, for who holds one and waits for the base. */
-	CONTEXTS_SPARE = 1,
-};
+/* Requests meet in a shard by chance only, and seldom, if there are some times as many as threads at work. */
+enum { SHARDS_PER_CPU = 4 };
 
 static enum blockz_status check_options(const struct blockz_pages_options *options, struct blockz_fault *fault)
 {
@@ -58,8 +54,7 @@ static enum blockz_status make_parts(struct blockz_pages *pages, struct blockz_f
 	if (pages->layout == BLOCKZ_PAGES_DIRECT)
 		status = direct_new(memory, pages->size, pages->page_size, &pages->direct, fault);
 	if (status == BLOCKZ_OK)
-		status = page_codec_new(memory, pages->page_size, level, pool_threads(0) + CONTEXTS_SPARE,
-					&pages->codec, fault);
+		status = page_codec_new(memory, pages->page_size, level, pool_threads(0), &pages->codec, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	pages->shards = memory_new(memory, shards_len);

@@ -193,7 +193,19 @@ static enum blockz_status replace(struct shard *shard, uint64_t page, struct pag
 	count_in(shard, entry);
 	view_forget(&shard->view, page);
 	shard->changes++;
+	if (old.len > entry.len)
+		place_trim(shard->place);
 	return BLOCKZ_OK;
+}
+
+enum blockz_status page_put(struct shard *shard, uint64_t page, enum page_kind kind, const uint8_t *bytes, size_t len,
+			    struct blockz_fault *fault)
+{
+	struct page_entry entry = { .kind = kind, .len = (uint32_t)len };
+	pthread_rwlock_wrlock(&shard->lock);
+	enum blockz_status status = replace(shard, page, entry, bytes, fault);
+	pthread_rwlock_unlock(&shard->lock);
+	return status;
 }
 
 enum blockz_status page_store(struct shard *shard, uint64_t page, struct page_context *context, const uint8_t *bytes,
@@ -204,12 +216,8 @@ enum blockz_status page_store(struct shard *shard, uint64_t page, struct page_co
 	if (all_zeros(bytes, len))
 		return pages_drop(shard, local, local + 1, fault);
 	size_t frame_len = page_codec_encode(shard->pages->codec, context, bytes, len);
-	struct page_entry entry = { .kind = frame_len > 0 ? PAGE_FRAME : PAGE_RAW,
-				    .len = (uint32_t)(frame_len > 0 ? frame_len : len) };
-	pthread_rwlock_wrlock(&shard->lock);
-	enum blockz_status status = replace(shard, page, entry, frame_len > 0 ? context->frame : bytes, fault);
-	pthread_rwlock_unlock(&shard->lock);
-	return status;
+	return frame_len > 0 ? page_put(shard, page, PAGE_FRAME, context->frame, frame_len, fault)
+			     : page_put(shard, page, PAGE_RAW, bytes, len, fault);
 }
 
 /* ---- What pages hold ---- */

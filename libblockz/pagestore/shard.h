@@ -7,7 +7,8 @@
  * encoding.  The lock is held for moments only, in which bytes are copied: shared to look, and alone, on top of the turn,
  * to change.  So who has the turn may look without the lock, and readers decode while others encode.
  *
- * A thread that has a context of the codec waits for the lock, but for no turn; one that has the lock waits for nothing.
+ * A thread that has a context of the codec waits for the lock, but for no turn, and not for the base; one that has the lock
+ * waits for nothing.
  * No thread has two turns, but one that freezes all of the store, and takes them in order.
  */
 #ifndef PAGESTORE_SHARD_H
@@ -133,10 +134,13 @@ struct span {
 /* The bytes of a page that are both in the sector and in [off, off + len). */
 struct span sector_span(unsigned sector, size_t off, size_t len);
 
-/* The turn is held.  A page becomes these bytes, and nothing of it waits.  Errors: as shard_write(). */
+/* The turn is held.  A page becomes what these bytes are in its kind, a frame or raw; nothing of it waits any more. */
+enum blockz_status page_put(struct shard *shard, uint64_t page, enum page_kind kind, const uint8_t *bytes, size_t len,
+			    struct blockz_fault *fault);
+/* The same with the bytes of a page, for which the kind is chosen; context NULL where the layout encodes nothing. */
 enum blockz_status page_store(struct shard *shard, uint64_t page, struct page_context *context, const uint8_t *bytes,
 			      struct blockz_fault *fault);
-/* The turn is held. */
+/* The turn is held.  As shard_zero(). */
 enum blockz_status pages_drop(struct shard *shard, uint64_t first, uint64_t end, struct blockz_fault *fault);
 
 static inline void count_one(_Atomic uint64_t *counter)

@@ -12,7 +12,7 @@
 
 enum {
 	SECTOR = WAITING_SECTOR_SIZE,
-	/* A raw page is encoded anew when it was written once over, in parts: writes counts 64ths of a page. */
+	/* A raw page is encoded anew when it was written over in parts: of these the entry counts 64ths of a page. */
 	WRITES_PAGE = 64,
 };
 
@@ -65,27 +65,49 @@ static enum blockz_status decode(const struct writing *self, struct page_entry e
 				 self->page * pages->page_size, fault);
 }
 
-/* What is stored of a page, without what waits, into the context's page. */
+/* What is stored of a page that is not in the base, without what waits, into the context's page. */
 static enum blockz_status load(const struct writing *self, struct page_entry entry, struct page_context *context,
 			       struct blockz_fault *fault)
 {
-	struct shard *shard = self->shard;
-	size_t len = page_len(shard->pages, self->page);
-	switch (entry.kind) {
-	case PAGE_ZERO:
+	size_t len = page_len(self->shard->pages, self->page);
+	if (entry.kind == PAGE_ZERO)
 		memset(context->page, 0, len);
-		break;
-	case PAGE_BASE:
-		return base_read(shard->pages, context->page, len, self->page * shard->pages->page_size, fault);
-	case PAGE_RAW:
-		place_get(shard->place, self->page, entry.first, 0, context->page, len);
-		break;
-	case PAGE_FRAME:
-		if (!view_get(&shard->view, self->page, 0, len, context->page))
-			return decode(self, entry, context, fault);
-		break;
-	}
+	else if (entry.kind == PAGE_RAW)
+		place_get(self->shard->place, self->page, entry.first, 0, context->page, len);
+	else if (!view_get(&self->shard->view, self->page, 0, len, context->page))
+		return decode(self, entry, context, fault);
 	return BLOCKZ_OK;
+}
+
+/* A page of the base, in memory of its own: a context is not kept from others while the base is read. */
+static enum blockz_status load_base(const struct writing *self, uint8_t **bytes_ret, struct blockz_fault *fault)
+{
+	const struct blockz_pages *pages = self->shard->pages;
+	struct memory *memory = self->shard->memory;
+	uint8_t *bytes = memory_new(memory, pages->page_size);
+	if (bytes == NULL)
+		return memory_fault(memory, pages->page_size, fault);
+	enum blockz_status status = base_read(pages, bytes, page_len(pages, self->page), self->page * pages->page_size,
+					      fault);
+	if (status == BLOCKZ_OK)
+		*bytes_ret = bytes;
+	else
+		memory_free(memory, bytes, pages->page_size);
+	return status;
+}
+
+/* Stores what is in the context's page, and over it what waits and what is written. */
+static enum blockz_status store(const struct writing *self, uint64_t mask, struct page_context *context,
+				struct blockz_fault *fault)
+{
+	struct shard *shard = self->shard;
+	waiting_overlay(shard, self->page, mask, 0, page_len(shard->pages, self->page), context->page);
+	fill(context->page + self->off, self, self->off, self->len);
+	enum blockz_status status = page_store(shard, self->page, context, context->page, fault);
+	/* The next request is likely to be for the same page again; of what waited it is not. */
+	if (status == BLOCKZ_OK && self->len > 0 && table_get(shard->table, self->local).kind == PAGE_FRAME)
+		view_exchange(shard, self->page, context);
+	return status;
 }
 
 /* Makes the page anew; len 0: with no more than what waits of it. */
@@ -96,37 +118,36 @@ static enum blockz_status renew(const struct writing *self, struct blockz_fault 
 	struct page_entry entry = table_get(shard->table, self->local);
 	uint64_t mask = entry.waits ? waiting_mask(shard->waiting, self->local) : 0;
 	uint64_t known = mask | (self->len > 0 ? sectors_covered(self) : 0);
-	size_t len = page_len(shard->pages, self->page);
-	struct page_context *context = page_codec_take(codec);
+	bool is_known = (all_sectors(self) & ~known) == 0;
+	uint8_t *bytes = NULL;
 	enum blockz_status status = BLOCKZ_OK;
-	if ((all_sectors(self) & ~known) != 0)
+	if (!is_known && entry.kind == PAGE_BASE)
+		status = load_base(self, &bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct page_context *context = page_codec_take(codec);
+	if (bytes != NULL) {
+		memory_free(shard->memory, context->page, shard->pages->page_size);
+		context->page = bytes;
+	} else if (!is_known) {
 		status = load(self, entry, context, fault);
-	if (status == BLOCKZ_OK) {
-		waiting_overlay(shard, self->page, mask, 0, len, context->page);
-		fill(context->page + self->off, self, self->off, self->len);
-		status = page_store(shard, self->page, context, context->page, fault);
 	}
-	/* The next write, or read, is likely to be for the same page again; of what waited it is not. */
-	if (status == BLOCKZ_OK && self->len > 0 && table_get(shard->table, self->local).kind == PAGE_FRAME)
-		view_exchange(shard, self->page, context);
+	if (status == BLOCKZ_OK)
+		status = store(self, mask, context, fault);
 	page_codec_give(codec, context);
 	return status;
 }
 
 /* ---- Waiting ---- */
 
-static bool make_room(struct shard *shard, size_t sectors)
+/* Writes the page back of which most waits; false: that failed. */
+static bool write_back(struct shard *shard)
 {
-	size_t most = shard->pages->sectors_max;
-	while (sectors <= most && waiting_count(shard->waiting) > most - sectors) {
-		struct writing next = { .shard = shard };
-		if (!waiting_next(shard->waiting, &next.local))
-			return false;
-		next.page = image_page(shard, next.local);
-		if (renew(&next, NULL) != BLOCKZ_OK)
-			return false;
-	}
-	return sectors <= most;
+	struct writing next = { .shard = shard };
+	if (!waiting_next(shard->waiting, &next.local))
+		return false;
+	next.page = image_page(shard, next.local);
+	return renew(&next, NULL) == BLOCKZ_OK;
 }
 
 /* The old bytes of a sector that does not wait yet and is written in part. */
@@ -203,24 +224,17 @@ static void fill_all(const struct writing *self, const struct parts *parts)
 	}
 }
 
-/* *done_ret false: it cannot wait, and nothing is changed but what had to make room. */
+/* *done_ret false: there is no memory for it to wait in, and nothing is changed. */
 static enum blockz_status wait(const struct writing *self, bool *done_ret, struct blockz_fault *fault)
 {
 	struct shard *shard = self->shard;
-	uint64_t touched = sectors_touched(self->off, self->len);
 	uint64_t mask = waiting_mask(shard->waiting, self->local);
-	*done_ret = false;
-	if ((all_sectors(self) & ~(mask | sectors_covered(self))) == 0 && (touched & ~mask) != 0)
-		return BLOCKZ_OK; /* all of it is there, and nothing to be gained by waiting */
-	if (!make_room(shard, (size_t)__builtin_popcountll(touched & ~mask)))
-		return BLOCKZ_OK;
-	struct parts parts = { .fresh = touched & ~waiting_mask(shard->waiting, self->local) };
+	struct parts parts = { .fresh = sectors_touched(self->off, self->len) & ~mask };
 	enum blockz_status status = load_ends(self, &parts, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	pthread_rwlock_wrlock(&shard->lock);
-	*done_ret = waiting_count(shard->waiting) + (size_t)__builtin_popcountll(parts.fresh) <= shard->pages->sectors_max &&
-		    put_all(self, parts.fresh);
+	*done_ret = put_all(self, parts.fresh);
 	if (*done_ret)
 		fill_all(self, &parts);
 	pthread_rwlock_unlock(&shard->lock);
@@ -246,53 +260,85 @@ static bool is_zero(const struct writing *self, struct page_entry entry)
 	return true;
 }
 
-static void write_raw(const struct writing *self, struct page_entry entry)
+/* A raw page becomes a frame, if that pays by now.  It may fail: the request is carried out. */
+static void encode_anew(const struct writing *self, struct page_entry entry)
 {
 	struct shard *shard = self->shard;
-	size_t more = self->len * WRITES_PAGE / shard->pages->page_size;
-	size_t writes = entry.writes + (more > 0 ? more : 1);
-	entry.writes = (uint8_t)min(writes, PAGE_WRITES_MAX);
+	struct page_context *context = page_codec_take(shard->pages->codec);
+	place_get(shard->place, self->page, entry.first, 0, context->page, entry.len);
+	size_t frame_len = page_codec_encode(shard->pages->codec, context, context->page, entry.len);
+	if (frame_len > 0)
+		page_put(shard, self->page, PAGE_FRAME, context->frame, frame_len, NULL);
+	page_codec_give(shard->pages->codec, context);
+}
+
+static void write_raw(const struct writing *self)
+{
+	struct shard *shard = self->shard;
+	struct page_entry entry = table_get(shard->table, self->local);
+	uint64_t more = self->len * WRITES_PAGE / shard->pages->page_size, before = entry.writes;
+	uint64_t writes = before + (more > 0 ? more : 1);
+	/* After 1, 2, 4, and then each 4 pages' worth: it does not always pay to try. */
+	bool due = writes >= WRITES_PAGE && (writes & ~before) > before;
+	entry.writes = (uint16_t)(writes <= PAGE_WRITES_MAX ? writes : PAGE_WRITES_MAX / 2 + 1);
 	pthread_rwlock_wrlock(&shard->lock);
 	place_put(shard->place, self->page, entry.first, self->off, self->bytes, self->len);
 	table_set(shard->table, self->local, entry);
 	pthread_rwlock_unlock(&shard->lock);
-	/* What it might become is of no concern to the request: it may fail. */
-	const struct writing again = { .shard = shard, .page = self->page, .local = self->local };
 	if (writes_zeros(self) && is_zero(self, entry))
 		pages_drop(shard, self->local, self->local + 1, NULL);
-	else if (shard->pages->layout == BLOCKZ_PAGES_COMPRESSED && writes >= WRITES_PAGE)
-		renew(&again, NULL);
+	else if (due && shard->pages->layout == BLOCKZ_PAGES_COMPRESSED)
+		encode_anew(self, entry);
 }
 
 /* ---- The whole ---- */
 
-static enum blockz_status write_part(const struct writing *self, struct blockz_fault *fault)
+enum way { NOTHING_TO_DO, IN_PLACE, WAIT, MAKE_ROOM, RENEW };
+
+static enum way way_of(const struct writing *self)
 {
 	struct shard *shard = self->shard;
 	struct page_entry entry = table_get(shard->table, self->local);
+	if (entry.kind == PAGE_RAW)
+		return IN_PLACE;
+	if (entry.kind == PAGE_ZERO && !entry.waits && writes_zeros(self))
+		return NOTHING_TO_DO;
+	if (shard->waiting == NULL)
+		return RENEW;
+	uint64_t mask = waiting_mask(shard->waiting, self->local), fresh = sectors_touched(self->off, self->len) & ~mask;
+	size_t more = (size_t)__builtin_popcountll(fresh), most = shard->pages->sectors_max;
+	bool is_known = (all_sectors(self) & ~(mask | sectors_covered(self))) == 0;
+	if (more > most || (more > 0 && is_known))
+		return RENEW;
+	return waiting_count(shard->waiting) > most - more ? MAKE_ROOM : WAIT;
+}
+
+static enum blockz_status write_part(const struct writing *self, struct blockz_fault *fault)
+{
+	enum way way = way_of(self);
+	while (way == MAKE_ROOM) /* for which it may have been this page that was written back */
+		way = write_back(self->shard) ? way_of(self) : RENEW;
 	enum blockz_status status = BLOCKZ_OK;
 	bool done = false;
-	if (entry.kind == PAGE_RAW) {
-		write_raw(self, entry);
-		return BLOCKZ_OK;
-	}
-	if (entry.kind == PAGE_ZERO && !entry.waits && writes_zeros(self))
-		return BLOCKZ_OK;
-	if (shard->waiting != NULL)
+	if (way == IN_PLACE)
+		write_raw(self);
+	if (way == WAIT)
 		status = wait(self, &done, fault);
-	if (status == BLOCKZ_OK && !done)
+	if (status == BLOCKZ_OK && (way == RENEW || (way == WAIT && !done)))
 		status = renew(self, fault);
 	return status;
 }
 
 static enum blockz_status write_all(const struct writing *self, struct blockz_fault *fault)
 {
-	struct page_codec *codec = self->shard->pages->codec;
-	if (writes_zeros(self))
+	const struct blockz_pages *pages = self->shard->pages;
+	if (self->bytes == NULL)
 		return pages_drop(self->shard, self->local, self->local + 1, fault);
-	struct page_context *context = page_codec_take(codec);
+	if (pages->layout != BLOCKZ_PAGES_COMPRESSED)
+		return page_store(self->shard, self->page, NULL, self->bytes, fault);
+	struct page_context *context = page_codec_take(pages->codec);
 	enum blockz_status status = page_store(self->shard, self->page, context, self->bytes, fault);
-	page_codec_give(codec, context);
+	page_codec_give(pages->codec, context);
 	return status;
 }
 
@@ -303,7 +349,7 @@ enum blockz_status shard_write(struct shard *shard, uint64_t page, size_t off, s
 	shard_enter(shard);
 	count_one(&shard->writes);
 	enum blockz_status status = len == page_len(shard->pages, page) ? write_all(&self, fault)
-									  : write_part(&self, fault);
+									: write_part(&self, fault);
 	shard_leave(shard);
 	return status;
 }

@@ -18,8 +18,8 @@ enum {
 	LEVELS_MAX = 6, /* 2^51 pages: 2^63 bytes in pages of 4 KiB */
 };
 
-/* A word of an entry: kind (2 bits), waits (1), writes (7), len (19), first (the upper 32). */
-enum { WAITS_SHIFT = 2, WRITES_SHIFT = 3, LEN_SHIFT = 10, FIRST_SHIFT = 32, LEN_MASK = (1 << 19) - 1 };
+/* A word of an entry: kind (2 bits), waits (1), writes (9), len (19), first (the upper 32). */
+enum { WAITS_SHIFT = 2, WRITES_SHIFT = 3, LEN_SHIFT = 12, FIRST_SHIFT = 32, LEN_MASK = (1 << 19) - 1 };
 
 enum { WORD_DEFAULT = 0, WORD_ZERO = PAGE_ZERO };
 
@@ -46,7 +46,7 @@ static struct page_entry unpack(uint64_t word)
 	return (struct page_entry){
 		.kind = (enum page_kind)(word & 3),
 		.waits = (word >> WAITS_SHIFT & 1) != 0,
-		.writes = (uint8_t)(word >> WRITES_SHIFT & PAGE_WRITES_MAX),
+		.writes = (uint16_t)(word >> WRITES_SHIFT & PAGE_WRITES_MAX),
 		.len = (uint32_t)(word >> LEN_SHIFT & LEN_MASK),
 		.first = (uint32_t)(word >> FIRST_SHIFT),
 	};

@@ -20,13 +20,13 @@ enum page_kind {
 
 struct page_entry {
 	enum page_kind kind;
-	bool waits;     /* sectors of it wait */
-	uint8_t writes; /* of PAGE_RAW, to the caller's measure; at most PAGE_WRITES_MAX */
-	uint32_t len;   /* bytes stored, at most BLOCKZ_PAGE_SIZE_MAX; of PAGE_BASE and PAGE_ZERO 0 */
-	uint32_t first; /* where, to the caller's measure */
+	bool waits;      /* sectors of it wait */
+	uint16_t writes; /* of PAGE_RAW, to the caller's measure; at most PAGE_WRITES_MAX */
+	uint32_t len;    /* bytes stored, at most BLOCKZ_PAGE_SIZE_MAX; of PAGE_BASE and PAGE_ZERO 0 */
+	uint32_t first;  /* where, to the caller's measure */
 };
 
-enum { PAGE_WRITES_MAX = 127 };
+enum { PAGE_WRITES_MAX = 511 };
 
 /* What can be told of a page without looking into it. */
 enum page_sort {

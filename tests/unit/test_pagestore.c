@@ -16,17 +16,18 @@
 enum {
 	EDGE = 128 * MIB,     /* where nbdkit's sparse array has an edge, at which its zeroing destroys what lies behind */
 	SIZE = 2 * EDGE + MIB + 12345,
-	WINDOW = MIB,         /* around these edges, both ends among them, is where all happens */
+	WINDOW = MIB / 2 + 9, /* around these edges, both ends among them, is where all happens */
 	WINDOWS = 4,
-	BASE_LEN = WINDOW / 2 + 5000,
+	BASE_LEN = 400 * KIB + 5000,
 	BAD_START = 300 * KIB + 100, BAD_END = 340 * KIB, /* of the base, where it cannot be read */
 	LONGEST = 600 * KIB,
 	THREADS_MAX = 8,
-	OPS = 300,            /* of all threads together */
+	OPS = 400,            /* of all threads together */
 };
 
 static const uint32_t page_sizes[] = { 4 * KIB, 32 * KIB, 256 * KIB };
-static const uint64_t caches[] = { 0, 256 * KIB, BLOCKZ_PAGES_CACHE_DEFAULT };
+static const uint64_t caches[] = { 0, 32 * KIB, 256 * KIB, BLOCKZ_PAGES_CACHE_DEFAULT };
+enum { CACHES = 4 };
 static const unsigned thread_counts[] = { 1, 2, THREADS_MAX };
 
 enum base_kind { BASE_NONE, BASE_GOOD, BASE_BAD, BASE_KINDS };
@@ -171,9 +172,9 @@ static void write_new(struct worker *self, uint64_t off, size_t len, bool zeros)
 
 static void fill(struct worker *self, uint8_t *bytes, size_t len)
 {
-	uint64_t kind = below(self, 4);
+	uint64_t kind = below(self, 5);
 	for (size_t i = 0; i < len; i++)
-		bytes[i] = kind == 0 ? (uint8_t)below(self, 256) : kind == 1 ? 0 : (uint8_t)("blockz "[i % 7] + i / 999);
+		bytes[i] = kind < 2 ? (uint8_t)below(self, 256) : kind == 2 ? 0 : (uint8_t)("blockz "[i % 7] + i / 999);
 }
 
 /* Edges of pages, of shards' strides and of sectors, and what is near them. */
@@ -329,19 +330,19 @@ static void run_all(struct blockz_pages_options options, enum base_kind kind, un
 	store_free();
 }
 
-enum { COMPRESSED_TESTS = 3 * 3 * BASE_KINDS * 3, OTHER_TESTS = 2 * 3 * BASE_KINDS * 3, TIGHT_TESTS = 3 * 3 * 3 * 2 };
+enum { COMPRESSED_TESTS = 3 * 3 * CACHES * BASE_KINDS, OTHER_TESTS = 2 * 3 * 3 * BASE_KINDS, TIGHT_TESTS = 2 * 3 * 3 * 3 };
 
 START_TEST(compressed_is_like_an_array)
 {
-	struct blockz_pages_options options = { .page_size = page_sizes[_i / 3 % 3], .cache = caches[_i / 9 % 3],
+	struct blockz_pages_options options = { .page_size = page_sizes[_i / 3 % 3], .cache = caches[_i / 9 % CACHES],
 						.level = _i % 2 != 0 ? 0 : -3 };
-	run_all(options, (enum base_kind)(_i / 27), thread_counts[_i % 3], stripe_of(_i / 3 + _i / 9 + _i / 27));
+	run_all(options, (enum base_kind)(_i / 9 / CACHES), thread_counts[_i % 3], stripe_of(_i / 3 + _i / 9));
 }
 END_TEST
 
 START_TEST(uncompressed_is_like_an_array)
 {
-	struct blockz_pages_options options = { .page_size = page_sizes[_i / 3 % 3], .cache = caches[2],
+	struct blockz_pages_options options = { .page_size = page_sizes[_i / 3 % 3], .cache = BLOCKZ_PAGES_CACHE_DEFAULT,
 						.layout = _i / 27 != 0 ? BLOCKZ_PAGES_DIRECT : BLOCKZ_PAGES_SPARSE };
 	run_all(options, (enum base_kind)(_i / 9 % 3), thread_counts[_i % 3], stripe_of(_i / 3 + _i / 9));
 }
@@ -350,7 +351,7 @@ END_TEST
 /* So little that only some of the pages have room. */
 START_TEST(tight_memory_loses_nothing)
 {
-	struct blockz_pages_options options = { .page_size = page_sizes[_i / 3 % 3], .cache = caches[_i / 27 != 0 ? 1 : 2],
+	struct blockz_pages_options options = { .page_size = page_sizes[_i / 3 % 3], .cache = caches[_i / 27 != 0 ? 2 : 3],
 						.layout = (enum blockz_pages_layout)(_i / 9 % 3), .level = -3 };
 	struct blockz_pages *empty;
 	options.size = SIZE;
@@ -361,9 +362,178 @@ START_TEST(tight_memory_loses_nothing)
 }
 END_TEST
 
+/* ---- What went wrong once ---- */
+
+static struct blockz_pages *new_pages(uint64_t size, uint64_t cache)
+{
+	const struct blockz_pages_options options = { .size = size, .cache = cache };
+	struct blockz_pages *made = NULL;
+	ck_assert_int_eq(blockz_pages_new(&options, &made, NULL), BLOCKZ_OK);
+	return made;
+}
+
+static void put(struct blockz_pages *store, const void *bytes, uint64_t len, uint64_t off)
+{
+	struct blockz_fault fault = { .text = "" };
+	ck_assert_msg(blockz_pages_write(store, bytes, len, off, &fault) == BLOCKZ_OK, "%s", fault.text);
+}
+
+static bool holds(struct blockz_pages *store, const uint8_t *bytes, size_t len, uint64_t off)
+{
+	uint8_t found[64 * KIB];
+	ck_assert_uint_le(len, sizeof(found));
+	ck_assert_int_eq(blockz_pages_read(store, found, len, off, NULL), BLOCKZ_OK);
+	return memcmp(found, bytes, len) == 0;
+}
+
+/* nbdkit memory crashes when it is asked for the extents of an empty disk. */
+START_TEST(an_empty_disk_has_extents)
+{
+	static const uint64_t sizes[] = { 1, 4096, 32769, EDGE, EDGE + 1, INT64_MAX };
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct blockz_pages *store = new_pages(sizes[i], 0);
+		bool zeros = false;
+		uint64_t len = 0;
+		ck_assert_int_eq(blockz_pages_extent(store, 0, sizes[i], &zeros, &len, NULL), BLOCKZ_OK);
+		ck_assert(zeros);
+		ck_assert_uint_eq(len, sizes[i]);
+		ck_assert_int_eq(blockz_pages_extent(store, sizes[i] - 1, 1, &zeros, &len, NULL), BLOCKZ_OK);
+		ck_assert(zeros);
+		ck_assert_uint_eq(len, 1);
+		blockz_pages_free(store);
+	}
+}
+END_TEST
+
+/* nbdkit memory zeroes what lies behind the edge, at the same distance from the next one as the range began. */
+START_TEST(zeroing_across_an_edge_zeroes_that)
+{
+	static uint8_t zeros[64 * KIB];
+	struct bytes noise = image_new(IMAGE_NOISE, 64 * KIB);
+	struct blockz_pages *store = new_pages(4 * (uint64_t)EDGE, _i == 0 ? 0 : BLOCKZ_PAGES_CACHE_DEFAULT);
+	const uint64_t start = EDGE - 8 * KIB, len = 20 * KIB;
+	for (uint64_t off = EDGE - 64 * KIB; off < 2 * EDGE + 64 * KIB; off += 64 * KIB)
+		if (off < EDGE + 64 * KIB || off >= 2 * EDGE - 64 * KIB)
+			put(store, noise.data, noise.len, off);
+	put(store, NULL, len, start);
+	ck_assert(holds(store, zeros, len, start));
+	ck_assert(holds(store, noise.data, 56 * KIB, EDGE - 64 * KIB));
+	ck_assert(holds(store, noise.data + 12 * KIB, 52 * KIB, EDGE + 12 * KIB));
+	ck_assert(holds(store, noise.data, noise.len, 2 * (uint64_t)EDGE - 64 * KIB));
+	ck_assert(holds(store, noise.data, noise.len, 2 * (uint64_t)EDGE));
+	blockz_pages_free(store);
+}
+END_TEST
+
+/* To make room for a sector its own page is written back, and becomes raw: in that nothing may wait. */
+START_TEST(a_page_that_becomes_raw_does_not_wait)
+{
+	struct bytes page = image_new(IMAGE_NOISE, 32 * KIB), other = bytes_new(4 * KIB);
+	memset(other.data, 'B', other.len);
+	/* In one of these a shard has one sector, of however many shards there are. */
+	struct blockz_pages *store = new_pages(MIB, (uint64_t)4 * KIB << _i);
+	struct bytes first = bytes_copy(page);
+	memset(first.data + 20 * KIB, 0, 12 * KIB);
+	put(store, first.data, first.len, 0);
+	ck_assert_uint_eq(blockz_pages_info(store).compressed_pages, 1);
+	for (size_t off = 20 * KIB; off < 32 * KIB; off += 4 * KIB)
+		put(store, page.data + off, 4 * KIB, off);
+	put(store, page.data, 4 * KIB, 0);
+	put(store, other.data, other.len, 0);
+	ck_assert(holds(store, other.data, other.len, 0));
+	ck_assert(holds(store, page.data + other.len, page.len - other.len, other.len));
+	blockz_pages_free(store);
+}
+END_TEST
+
+/* ---- The largest disk ---- */
+
+START_TEST(the_largest_disk_is_zeroed_at_once)
+{
+	const uint64_t size = INT64_MAX, half = UINT64_C(1) << 62;
+	struct bytes text = image_new(IMAGE_TEXT, 50 * KIB);
+	struct blockz_pages_options options = { .size = size, .page_size = page_sizes[_i % 3], .cache = MIB };
+	struct blockz_pages *store;
+	bool zeros;
+	uint64_t len;
+	if (_i >= 3)
+		options.base = &bases[BASE_GOOD];
+	ck_assert_int_eq(blockz_pages_new(&options, &store, NULL), BLOCKZ_OK);
+	put(store, text.data, text.len, size - text.len);
+	put(store, text.data, text.len, half - 20 * KIB - 1);
+	uint64_t memory = blockz_pages_info(store).memory_bytes;
+	put(store, NULL, half, 100);
+	ck_assert_uint_le(blockz_pages_info(store).memory_bytes, memory + MIB / 2);
+	ck_assert(holds(store, text.data + 20 * KIB + 1 + 100, 20 * KIB, half + 100));
+	ck_assert(holds(store, text.data, text.len, size - text.len));
+	ck_assert_int_eq(blockz_pages_extent(store, MIB, size - MIB, &zeros, &len, NULL), BLOCKZ_OK);
+	ck_assert(zeros);
+	ck_assert_uint_le(len, half);
+	ck_assert_uint_ge(len, half - 3 * MIB);
+	put(store, NULL, size, 0);
+	ck_assert_int_eq(blockz_pages_extent(store, 0, size, &zeros, &len, NULL), BLOCKZ_OK);
+	ck_assert(zeros);
+	ck_assert_uint_eq(len, size);
+	ck_assert_uint_eq(blockz_pages_info(store).stored_bytes, 0);
+	blockz_pages_free(store);
+}
+END_TEST
+
+/* ---- What is refused ---- */
+
+START_TEST(bad_options_are_refused)
+{
+	static const struct blockz_source stream = { &base_ops, NULL, BLOCKZ_UNKNOWN };
+	const struct blockz_pages_options bad[] = {
+		{ .size = (uint64_t)INT64_MAX + 1 },
+		{ .size = MIB, .page_size = 2048 },
+		{ .size = MIB, .page_size = 12 * KIB },
+		{ .size = MIB, .page_size = 512 * KIB },
+		{ .size = MIB, .level = 23 },
+		{ .size = MIB, .base = &stream },
+		{ .size = BASE_LEN - 1, .base = &bases[BASE_GOOD] },
+	};
+	struct blockz_pages *store = NULL;
+	struct blockz_fault fault;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_int_eq(blockz_pages_new(&bad[i], &store, &fault), BLOCKZ_USAGE);
+	for (uint64_t max = 1; max < 200 * KIB; max = max * 3 / 2 + 1) {
+		const struct blockz_pages_options options = { .size = MIB, .memory_max = max };
+		ck_assert_int_eq(blockz_pages_new(&options, &store, &fault), BLOCKZ_LIMIT);
+	}
+	ck_assert_ptr_null(store);
+}
+END_TEST
+
+START_TEST(requests_beyond_the_end_are_refused)
+{
+	uint8_t bytes[100] = { 0 };
+	bool zeros;
+	uint64_t len;
+	static const uint64_t beyond[][2] = { { 10, MIB - 9 }, { 1, MIB }, { 100, UINT64_MAX - 50 }, { 1, UINT64_MAX } };
+	struct blockz_pages *store = new_pages(MIB, 0);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(blockz_pages_read(store, bytes, (size_t)beyond[i][0], beyond[i][1], NULL), BLOCKZ_USAGE);
+		ck_assert_int_eq(blockz_pages_write(store, bytes, beyond[i][0], beyond[i][1], NULL), BLOCKZ_USAGE);
+		ck_assert_int_eq(blockz_pages_write(store, NULL, UINT64_MAX, beyond[i][1], NULL), BLOCKZ_USAGE);
+		ck_assert_int_eq(blockz_pages_extent(store, beyond[i][1], beyond[i][0], &zeros, &len, NULL), BLOCKZ_USAGE);
+	}
+	ck_assert_int_eq(blockz_pages_extent(store, 5, 0, &zeros, &len, NULL), BLOCKZ_USAGE);
+	ck_assert_int_eq(blockz_pages_read(store, bytes, 0, MIB, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_pages_write(store, bytes, 0, MIB, NULL), BLOCKZ_OK);
+	blockz_pages_free(store);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = case_new("pagestore");
+	tcase_add_test(c, an_empty_disk_has_extents);
+	tcase_add_loop_test(c, zeroing_across_an_edge_zeroes_that, 0, 2);
+	tcase_add_loop_test(c, a_page_that_becomes_raw_does_not_wait, 3, 9);
+	tcase_add_loop_test(c, the_largest_disk_is_zeroed_at_once, 0, 6);
+	tcase_add_test(c, bad_options_are_refused);
+	tcase_add_test(c, requests_beyond_the_end_are_refused);
 	tcase_add_loop_test(c, compressed_is_like_an_array, 0, COMPRESSED_TESTS);
 	tcase_add_loop_test(c, uncompressed_is_like_an_array, 0, OTHER_TESTS);
 	tcase_add_loop_test(c, tight_memory_loses_nothing, 0, TIGHT_TESTS);
