@@ -75,9 +75,10 @@ WRAPPED(void *, realloc, void *memory, size_t size)
 	return fails() ? NULL : __real_realloc(memory, size);
 }
 
-WRAPPED(void *, mmap, void *at, size_t len, int protection, int flags, int fd, off_t off)
+/* As mmap() is named where offsets have 64 bits. */
+WRAPPED(void *, mmap64, void *at, size_t len, int protection, int flags, int fd, off_t off)
 {
-	return fails() ? MAP_FAILED : __real_mmap(at, len, protection, flags, fd, off);
+	return fails() ? MAP_FAILED : __real_mmap64(at, len, protection, flags, fd, off);
 }
 
 /* ---- Constructors, and functions that allocate for the time of a call ---- */

@@ -446,6 +446,62 @@ START_TEST(a_page_that_becomes_raw_does_not_wait)
 }
 END_TEST
 
+/* ---- Memory ---- */
+
+START_TEST(rewriting_takes_no_more_memory)
+{
+	struct bytes noise = image_new(IMAGE_NOISE, 32 * KIB), text = image_new(IMAGE_TEXT, 32 * KIB);
+	struct blockz_pages_options options = { .size = MIB, .layout = (enum blockz_pages_layout)_i };
+	struct blockz_pages *store;
+	ck_assert_int_eq(blockz_pages_new(&options, &store, NULL), BLOCKZ_OK);
+	uint64_t memory = 0;
+	for (size_t i = 0; i < 400; i++) {
+		const struct bytes *bytes = i % 2 == 0 ? &noise : &text;
+		put(store, bytes->data, bytes->len - i % 3 * 10000, 0);
+		if (i == 10)
+			memory = blockz_pages_info(store).memory_bytes;
+	}
+	ck_assert_uint_le(blockz_pages_info(store).memory_bytes, memory + 64 * KIB);
+	blockz_pages_free(store);
+}
+END_TEST
+
+START_TEST(a_page_zeroed_in_parts_is_given_back)
+{
+	struct bytes noise = image_new(IMAGE_NOISE, 32 * KIB);
+	struct blockz_pages_options options = { .size = MIB, .layout = (enum blockz_pages_layout)_i };
+	struct blockz_pages *store;
+	ck_assert_int_eq(blockz_pages_new(&options, &store, NULL), BLOCKZ_OK);
+	put(store, noise.data, noise.len, 0);
+	ck_assert_uint_eq(blockz_pages_info(store).raw_pages, 1);
+	put(store, NULL, 5000, 0);
+	put(store, NULL, 32 * KIB - 7000, 7000);
+	ck_assert_uint_eq(blockz_pages_info(store).raw_pages + blockz_pages_info(store).compressed_pages, 1);
+	put(store, NULL, 2000, 5000);
+	struct blockz_pages_info info = blockz_pages_info(store);
+	ck_assert_uint_eq(info.raw_pages + info.stored_bytes, 0);
+	blockz_pages_free(store);
+}
+END_TEST
+
+/* Text over noise, in parts: it is encoded when all has been written, or a while later. */
+START_TEST(a_raw_page_becomes_small_again)
+{
+	struct bytes noise = image_new(IMAGE_NOISE, 32 * KIB), text = image_new(IMAGE_TEXT, 32 * KIB);
+	struct blockz_pages *store = new_pages(MIB, BLOCKZ_PAGES_CACHE_DEFAULT);
+	put(store, noise.data, noise.len, 0);
+	for (int turn = 0; turn < 3; turn++)
+		for (size_t off = 0; off < text.len && blockz_pages_info(store).raw_pages > 0; off += 4 * KIB)
+			put(store, text.data + off, 4 * KIB, off);
+	struct blockz_pages_info info = blockz_pages_info(store);
+	ck_assert_uint_eq(info.compressed_pages, 1);
+	ck_assert_uint_eq(info.raw_pages, 0);
+	ck_assert_uint_eq(info.waiting_bytes, 0);
+	ck_assert(holds(store, text.data, text.len, 0));
+	blockz_pages_free(store);
+}
+END_TEST
+
 /* ---- The largest disk ---- */
 
 START_TEST(the_largest_disk_is_zeroed_at_once)
@@ -531,6 +587,9 @@ int main(void)
 	tcase_add_test(c, an_empty_disk_has_extents);
 	tcase_add_loop_test(c, zeroing_across_an_edge_zeroes_that, 0, 2);
 	tcase_add_loop_test(c, a_page_that_becomes_raw_does_not_wait, 3, 9);
+	tcase_add_loop_test(c, rewriting_takes_no_more_memory, 0, 3);
+	tcase_add_loop_test(c, a_page_zeroed_in_parts_is_given_back, 0, 3);
+	tcase_add_test(c, a_raw_page_becomes_small_again);
 	tcase_add_loop_test(c, the_largest_disk_is_zeroed_at_once, 0, 6);
 	tcase_add_test(c, bad_options_are_refused);
 	tcase_add_test(c, requests_beyond_the_end_are_refused);
