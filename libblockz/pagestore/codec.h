@@ -41,7 +41,7 @@ void page_codec_give(struct page_codec *codec, struct page_context *context);
 size_t page_codec_encode(const struct page_codec *codec, struct page_context *context, const uint8_t *bytes,
 			 size_t len);
 
-/* Decodes a frame to bytes, which are len.  Errors: BLOCKZ_DAMAGED (at image_off). */
+/* Decodes a frame to bytes, which are len; the checksum is not compared.  Errors: BLOCKZ_DAMAGED (at image_off). */
 enum blockz_status page_codec_decode(struct page_context *context, const uint8_t *frame, size_t frame_len,
 				     uint8_t *bytes, size_t len, uint64_t image_off, struct blockz_fault *fault);
 
