@@ -6,11 +6,12 @@
  * its own, ends up with holes that fit nobody.  Here any hole fits: the heap is granules of GRANULE bytes, and a string of
  * bytes lies in a chain of *runs* of granules, wherever some are free.  A run begins with the number of the granule at
  * which the next one does; how long it is, a bitmap says, in which each granule but a run's last is `joined` to the one
- * behind it.  In a fresh heap a string is one run.  As the heap wears, runs get short; the worst there is are single
- * granules, each with its HEAD bytes.
+ * behind it.  A run that was known to be the last when it was taken has nothing but bytes, and its number is marked with
+ * LAST.  In a fresh heap a string is one such run: a raw page takes no more room than it has bytes, and is aligned.  As the
+ * heap wears, runs get short; the worst there is are single granules, each with its HEAD bytes.
  *
  *	granule  0        1        2        3        4        5
- *	        [4 aaaaaa aaaaaaaa aaaaaaa][1 bbbbb][- aaaaaa aaa....]    string a: 0 → 4; joined: 0, 1, 4
+ *	        [4 aaaaaa aaaaaaaa aaaaaaa][bbbbbbb][aaaaaaaa aaa....]    string a: 0 → 4 LAST; joined: 0, 1, 4; b: 3 LAST
  */
 #include "pagestore/heap.h"
 
@@ -33,6 +34,8 @@ enum {
 	RESERVE = 64,
 };
 
+#define LAST (UINT32_C(1) << 31)
+
 struct heap {
 	struct regions regions;
 	uint32_t cursor; /* the granule at which the next search begins */
@@ -40,7 +43,7 @@ struct heap {
 
 /* What is being taken. */
 struct chain {
-	uint32_t first, last; /* runs; NOWHERE: none yet */
+	uint32_t first, last; /* runs, the last with a head; NOWHERE: none yet */
 	uint32_t end;         /* granule behind the last run */
 	size_t left;          /* bytes still without room */
 	uint32_t scans;       /* words that may still be looked at for good runs */
@@ -131,7 +134,7 @@ static bool seek_good_run(struct heap *heap, uint32_t good, uint32_t *scans)
  */
 static struct run choose_run(struct heap *heap, struct chain *chain)
 {
-	uint32_t max = granules_for(chain->left + HEAD), good = (uint32_t)min(max, RUN_GOOD);
+	uint32_t max = granules_for(chain->left), good = (uint32_t)min(max, RUN_GOOD);
 	struct run run = find_run(heap, max);
 	if (run.count >= good)
 		return run;
@@ -148,35 +151,53 @@ static void set_next(struct heap *heap, uint32_t run, uint32_t next)
 	memcpy(regions_bytes(&heap->regions, run), &next, HEAD);
 }
 
+static uint8_t *run_bytes(const struct heap *heap, uint32_t run)
+{
+	return regions_bytes(&heap->regions, run & ~LAST);
+}
+
+/* Of a run as its number is marked. */
 static uint32_t next_of(const struct heap *heap, uint32_t run)
 {
-	uint32_t next;
-	memcpy(&next, regions_bytes(&heap->regions, run), HEAD);
+	uint32_t next = NOWHERE;
+	if ((run & LAST) == 0)
+		memcpy(&next, regions_bytes(&heap->regions, run), HEAD);
 	return next;
 }
 
-/* Takes what is needed of a run. */
+static size_t head_of(uint32_t run)
+{
+	return (run & LAST) == 0 ? HEAD : 0;
+}
+
+/* A new run at the end of a chain. */
+static void append_run(struct heap *heap, struct chain *chain, uint32_t run)
+{
+	if (chain->last != NOWHERE)
+		set_next(heap, chain->last, run);
+	else
+		chain->first = run;
+	if ((run & LAST) == 0)
+		set_next(heap, run, NOWHERE);
+	chain->last = run;
+}
+
+/* Takes what is needed of a run, which may go on from the one before. */
 static void link_run(struct heap *heap, struct chain *chain, struct run run)
 {
 	struct region *region = regions_at(&heap->regions, run.start);
 	uint32_t start = run.start % GRANULES;
-	bool goes_on = run.start == chain->end && start > 0;
-	run.count = (uint32_t)min(run.count, granules_for(chain->left + (goes_on ? 0 : HEAD)));
 	size_t room = (size_t)run.count * GRANULE;
 	bits_clear(region->bits->free, start, run.count);
 	bits_set(region->bits->joined, start, run.count - 1);
 	region->free -= run.count;
 	heap->regions.free -= run.count;
-	if (goes_on) {
+	if (run.start == chain->end && start > 0) {
 		bits_set(region->bits->joined, start - 1, 1);
 	} else {
-		set_next(heap, run.start, NOWHERE);
-		if (chain->last != NOWHERE)
-			set_next(heap, chain->last, run.start);
-		else
-			chain->first = run.start;
-		chain->last = run.start;
-		room -= HEAD;
+		uint32_t number = room >= chain->left ? run.start | LAST : run.start;
+		append_run(heap, chain, number);
+		room -= head_of(number);
 	}
 	chain->end = heap->cursor = run.start + run.count;
 	chain->left -= (size_t)min(chain->left, room);
@@ -185,7 +206,7 @@ static void link_run(struct heap *heap, struct chain *chain, struct run run)
 enum blockz_status heap_take(struct heap *heap, size_t len, uint32_t *first_ret, struct blockz_fault *fault)
 {
 	struct chain chain = { NOWHERE, NOWHERE, NOWHERE, len, SCAN_MAX };
-	uint64_t wanted = granules_for(len + HEAD);
+	uint64_t wanted = granules_for(len);
 	while (heap->regions.free < wanted && regions_grow(&heap->regions) != NOWHERE)
 		;
 	while (chain.left > 0) {
@@ -203,18 +224,18 @@ enum blockz_status heap_take(struct heap *heap, size_t len, uint32_t *first_ret,
 
 static uint32_t run_len(const struct heap *heap, uint32_t run)
 {
-	uint32_t start = run % GRANULES;
-	return bits_find(regions_at(&heap->regions, run)->bits->joined, start, GRANULES, 0) - start + 1;
+	uint32_t start = (run & ~LAST) % GRANULES;
+	return bits_find(regions_at(&heap->regions, run & ~LAST)->bits->joined, start, GRANULES, 0) - start + 1;
 }
 
 void heap_give(struct heap *heap, uint32_t first)
 {
 	for (uint32_t run = first, next; run != NOWHERE; run = next) {
-		struct region *region = regions_at(&heap->regions, run);
-		uint32_t count = run_len(heap, run);
+		struct region *region = regions_at(&heap->regions, run & ~LAST);
+		uint32_t start = (run & ~LAST) % GRANULES, count = run_len(heap, run);
 		next = next_of(heap, run);
-		bits_clear(region->bits->joined, run % GRANULES, count - 1);
-		bits_set(region->bits->free, run % GRANULES, count);
+		bits_clear(region->bits->joined, start, count - 1);
+		bits_set(region->bits->free, start, count);
 		region->free += count;
 		heap->regions.free += count;
 	}
@@ -232,12 +253,12 @@ struct piece {
 static struct piece next_piece(const struct heap *heap, uint32_t *run, size_t *off, size_t len)
 {
 	for (;;) {
-		size_t room = (size_t)run_len(heap, *run) * GRANULE - HEAD;
+		size_t head = head_of(*run), room = (size_t)run_len(heap, *run) * GRANULE - head;
 		uint32_t next = next_of(heap, *run);
 		if (next != NOWHERE)
-			__builtin_prefetch(regions_bytes(&heap->regions, next));
+			__builtin_prefetch(run_bytes(heap, next));
 		if (*off < room) {
-			struct piece piece = { regions_bytes(&heap->regions, *run) + HEAD + *off, (size_t)min(len, room - *off) };
+			struct piece piece = { run_bytes(heap, *run) + head + *off, (size_t)min(len, room - *off) };
 			*off = 0;
 			*run = next;
 			return piece;
@@ -275,7 +296,8 @@ void heap_get(const struct heap *heap, uint32_t first, size_t off, void *buf, si
 
 const uint8_t *heap_look(const struct heap *heap, uint32_t first, size_t len)
 {
-	return len <= (size_t)run_len(heap, first) * GRANULE - HEAD ? regions_bytes(&heap->regions, first) + HEAD : NULL;
+	size_t head = head_of(first);
+	return len <= (size_t)run_len(heap, first) * GRANULE - head ? run_bytes(heap, first) + head : NULL;
 }
 
 void heap_trim(struct heap *heap)

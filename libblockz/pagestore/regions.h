@@ -29,8 +29,8 @@ enum {
 };
 
 #define NOWHERE UINT32_MAX
-/* So that no granule's number is NOWHERE. */
-#define REGIONS_MAX (UINT32_MAX / GRANULES)
+/* So that a granule's number leaves a bit free, and is never NOWHERE: 256 GiB. */
+#define REGIONS_MAX ((uint32_t)INT32_MAX / GRANULES)
 
 struct region_bits {
 	uint64_t free[WORDS];   /* and backed */
