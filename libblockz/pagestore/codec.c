@@ -8,14 +8,18 @@
 /* A frame is kept if it is this much shorter than the page; less would hardly be worth the time it takes to decode. */
 enum { PAYS = 16 };
 
+/* A context that was left over so often is freed: to make one anew takes the time of some pages. */
+enum { SPARED_MAX = 1000 };
+
 struct page_codec {
 	struct memory *memory;
 	uint32_t page_size;
 	int level; /* 0: does not encode */
 	unsigned made, made_max;
-	pthread_mutex_t lock; /* of made and idle */
+	pthread_mutex_t lock; /* of what changes */
 	pthread_cond_t given;
 	struct page_context *idle; /* the one used last first: its tables are still in the processor's caches */
+	unsigned spared; /* how often in a row one was taken and others were left */
 };
 
 /* ---- Contexts ---- */
@@ -32,8 +36,9 @@ static void context_free(const struct page_codec *codec, struct page_context *co
 }
 
 /*
- * Encoder and decoder with all their memory, which an encoder takes when it first encodes.  Checksums are for those who read
- * a saved file: to compare them here, in memory that nobody else writes, takes a tenth of the time of decoding.
+ * Encoder and decoder with all their memory, which an encoder takes when it first encodes.  Checksums are for those
+ * who read a saved file: to compare them here, in memory that nobody else writes, takes a tenth of the time of
+ * decoding.
  */
 static bool get_ready(const struct page_codec *codec, struct page_context *context)
 {
@@ -94,12 +99,26 @@ void page_codec_free(struct page_codec *codec)
 	memory_free(codec->memory, codec, sizeof(*codec));
 }
 
+/* The lock is held.  One that has not been needed for long, and is to be freed; or NULL. */
+static struct page_context *spare_one(struct page_codec *codec)
+{
+	struct page_context *spare = codec->idle;
+	codec->spared = spare != NULL ? codec->spared + 1 : 0;
+	if (codec->spared < SPARED_MAX)
+		return NULL;
+	codec->spared = 0;
+	codec->idle = spare->next;
+	codec->made--;
+	return spare;
+}
+
 struct page_context *page_codec_take(struct page_codec *codec)
 {
 	struct page_context *context = NULL;
 	pthread_mutex_lock(&codec->lock);
 	if (codec->idle == NULL && codec->made < codec->made_max) {
 		codec->made++;
+		codec->spared = 0;
 		pthread_mutex_unlock(&codec->lock);
 		context = context_new(codec);
 		if (context != NULL)
@@ -111,7 +130,9 @@ struct page_context *page_codec_take(struct page_codec *codec)
 		pthread_cond_wait(&codec->given, &codec->lock);
 	context = codec->idle;
 	codec->idle = context->next;
+	struct page_context *spare = spare_one(codec);
 	pthread_mutex_unlock(&codec->lock);
+	context_free(codec, spare);
 	return context;
 }
 

@@ -20,16 +20,16 @@ struct page_context {
 };
 
 /*
- * level 0: nothing is encoded, and a context is room for a page.  Contexts are made as they are needed, up to contexts_max.
- * Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED (no memory for one context).
+ * level 0: nothing is encoded, and a context is room for a page.  Contexts are made as they are needed, up to
+ * contexts_max. Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED (no memory for one context).
  */
 enum blockz_status page_codec_new(struct memory *memory, uint32_t page_size, int level, unsigned contexts_max,
 				  struct page_codec **codec_ret, struct blockz_fault *fault);
 void page_codec_free(struct page_codec *codec); /* NULL is fine; no context may be out */
 
 /*
- * Never fails: waits for a context where no more may be made, or memory for one more is missing.  So nobody who has one may
- * wait for somebody who waits here.
+ * Never fails: waits for a context where no more may be made, or memory for one more is missing.  So nobody who has
+ * one may wait for somebody who waits here.
  */
 struct page_context *page_codec_take(struct page_codec *codec);
 void page_codec_give(struct page_codec *codec, struct page_context *context);

@@ -134,8 +134,8 @@ static void drop(void *ctx, uint64_t local, struct page_entry entry)
 }
 
 /*
- * In steps of stored pages, between which readers get in: each costs about a microsecond.  What is zero already, or in the
- * base, costs next to nothing, however much it is.
+ * In steps of stored pages, between which readers get in: each costs about a microsecond.  What is zero already, or
+ * in the base, costs next to nothing, however much it is.
  */
 enum { DROP_STEP = 1024 };
 

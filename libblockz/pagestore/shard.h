@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A store is cut into shards: of n, page p of the image lies in shard p mod n, as its local page p / n.  A shard has all
- * that its pages need to itself, so that requests in different shards do not meet.
+ * A store is cut into shards: of n, page p of the image lies in shard p mod n, as its local page p / n.  A shard
+ * has all that its pages need to itself, so that requests in different shards do not meet.
  *
- * Who changes a shard has its turn, and does everything but the change itself with that alone: reads of the base, decoding,
- * encoding.  The lock is held for moments only, in which bytes are copied: shared to look, and alone, on top of the turn,
- * to change.  So who has the turn may look without the lock, and readers decode while others encode.
+ * Who changes a shard has its turn, and does everything but the change itself with that alone: reads of the base,
+ * decoding, encoding.  The lock is held for moments only, in which bytes are copied: shared to look, and alone, on
+ * top of the turn, to change.  So who has the turn may look without the lock, and readers decode while others
+ * encode.
  *
- * A thread that has a context of the codec waits for the lock, but for no turn, and not for the base; one that has the lock
- * waits for nothing.
- * No thread has two turns, but one that freezes all of the store, and takes them in order.
+ * A thread that has a context of the codec waits for the lock, but for no turn, and not for the base; one that has
+ * the lock waits for nothing. No thread has two turns, but one that freezes all of the store, and takes them in
+ * order.
  */
 #ifndef PAGESTORE_SHARD_H
 #define PAGESTORE_SHARD_H
@@ -103,7 +104,10 @@ void shard_leave(struct shard *shard);
 enum blockz_status shard_read(struct shard *shard, uint64_t page, size_t off, size_t len, uint8_t *buf,
 			      struct blockz_fault *fault);
 
-/* Writes a part of a page; bytes NULL: zeros.  Errors, with the page as it was: as above, BLOCKZ_LIMIT, BLOCKZ_FAILED. */
+/*
+ * Writes a part of a page; bytes NULL: zeros.  Errors, with the page as it was: as above, BLOCKZ_LIMIT,
+ * BLOCKZ_FAILED.
+ */
 enum blockz_status shard_write(struct shard *shard, uint64_t page, size_t off, size_t len, const uint8_t *bytes,
 			       struct blockz_fault *fault);
 

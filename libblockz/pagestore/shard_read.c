@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reading a part of a page.  Under the lock bytes are copied and nothing else: a look either fills the buffer, or says what
- * is missing to do so, whereupon that is got and another look follows, at which the page may have become something else;
- * or it takes along the frame, and puts what waits in its place, and the rest is decoded when the lock is free again.
+ * Reading a part of a page.  Under the lock bytes are copied and nothing else: a look either fills the buffer, or
+ * says what is missing to do so, whereupon that is got and another look follows, at which the page may have become
+ * something else; or it takes along the frame, and puts what waits in its place, and the rest is decoded when the
+ * lock is free again.
  */
 #include <string.h>
 

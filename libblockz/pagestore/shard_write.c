@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writing a part of a page.  In a page that is raw it goes where it belongs.  In any other it waits, as sectors, for more of
- * the page to come; where it cannot, since nothing may wait, or all of the page would, or there is no room and none to be
- * made, the page is made anew at once: what is stored of it, over that what waits, over that what is written.
+ * Writing a part of a page.  In a page that is raw it goes where it belongs.  In any other it waits, as sectors,
+ * for more of the page to come; where it cannot, since nothing may wait, or all of the page would, or there is no
+ * room and none to be made, the page is made anew at once: what is stored of it, over that what waits, over that
+ * what is written.
  */
 #include <string.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A radix tree of 512 words a node.  A word is of one of three kinds at any height: 0, everything below it is as it was at
- * first, in the base or zero; 1, everything below it is zero; else a node, or at the bottom an entry.  So what nobody has
- * touched takes no memory, and what was zeroed as a whole neither, though there be a base below it.  Nodes in which all
- * words have become alike, 0 or 1, are folded into the word above.
+ * A radix tree of 512 words a node.  A word is of one of three kinds at any height: 0, everything below it is as it
+ * was at first, in the base or zero; 1, everything below it is zero; else a node, or at the bottom an entry.  So
+ * what nobody has touched takes no memory, and what was zeroed as a whole neither, though there be a base below
+ * it.  Nodes in which all words have become alike, 0 or 1, are folded into the word above.
  *
- * For example, pages 512 to 2047 are zeroed in a table of 2^18 pages that are all in the base: the root gets a node, whose
- * words 1 to 3 become 1.
+ * For example, pages 512 to 2047 are zeroed in a table of 2^18 pages that are all in the base: the root gets a
+ * node, whose words 1 to 3 become 1.
  */
 #include "pagestore/table.h"
 
@@ -214,7 +214,10 @@ static void drop_below(const struct zeroing *self, uint64_t word, unsigned level
 	memory_free(self->table->memory, node, sizeof(*node));
 }
 
-/* Zeroes what is below a word, which stands for pages from start on, as far as it lies in the range.  false: no memory. */
+/*
+ * Zeroes what is below a word, which stands for pages from start on, as far as it lies in the range.  false: no
+ * memory.
+ */
 static bool zero_below(const struct zeroing *self, uint64_t *word, unsigned level, uint64_t start)
 {
 	uint64_t zero = zero_word(self->table, start), end = start + (UINT64_C(1) << (FAN_BITS * level));

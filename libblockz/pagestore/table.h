@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where the pages of a shard are.  Pages are those of the shard, counted from 0.  The functions that take a const pointer
- * may be called by several threads at once; any other by one, while none of these is under way.
+ * Where the pages of a shard are.  Pages are those of the shard, counted from 0.  The functions that take a const
+ * pointer may be called by several threads at once; any other by one, while none of these is under way.
  */
 #ifndef PAGESTORE_TABLE_H
 #define PAGESTORE_TABLE_H
