@@ -26,7 +26,7 @@ void statistics_say(struct blockz_pages *pages)
 {
 	struct blockz_pages_info info = blockz_pages_info(pages);
 	uint64_t held = info.compressed_pages + info.raw_pages, logical = held * info.page_size;
-	say("disk of %s: %s in pages that are not zero, stored in %s (%.2f : 1); memory %s, %s at most", size(info.size).of,
+	say("disk of %s: %s kept in %s (%.2f : 1); memory %s, %s at most", size(info.size).of,
 	    size(logical).of, size(info.stored_bytes).of, share(logical, info.stored_bytes, 1), size(info.memory_bytes).of,
 	    size(info.memory_peak_bytes).of);
 	say("pages of %s: %" PRIu64 " compressed, %" PRIu64 " raw; %s waiting; %" PRIu64 " read, %.0f %% at hand; %" PRIu64
