@@ -46,15 +46,15 @@ int watch_catch(void)
 static void *run(void *unused)
 {
 	(void)unused;
-	for (;;) {
+	for (bool end = false; !end;) {
 		while (sem_wait(&watch.wake) < 0)
 			;
-		if (atomic_load(&watch.end))
-			return NULL;
+		end = atomic_load(&watch.end); /* before what is wanted: a signal that came before the end is answered */
 		for (size_t i = 0; i < 2; i++)
 			if (atomic_exchange(&watch.wanted[i], false))
 				watch.calls[i]();
 	}
+	return NULL;
 }
 
 int watch_start(void (*first)(void), void (*second)(void))

@@ -17,7 +17,10 @@ int watch_catch(void);
  */
 int watch_start(void (*first)(void), void (*second)(void));
 
-/* Waits for a call that is under way, ends the thread and ignores both signals.  Fine where it was not started. */
+/*
+ * Waits for the calls that signals have asked for so far, ends the thread and ignores both signals.  Fine where it was not
+ * started.
+ */
 void watch_stop(void);
 
 #endif
