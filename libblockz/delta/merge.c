@@ -29,7 +29,8 @@ enum {
 	FLIGHT_MIN = 16 << 20,  /* memory of parts under way; more, */
 	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread; */
 	LONG_AT_ONCE = 2,      /* but however long parts of NEW and blocks of OLD are, so many threads have one */
-	KEEP = 8 << 20,        /* and of parts that are not: memory of longer ones than all can have is given back */
+	KEEP = 8 << 20,        /* and of parts that are not: memory of longer ones than all can have is given back; */
+	KEEP_ROOM = 2 * KEEP,  /* with the room for blocks to be encoded, which is as long as what is in them */
 };
 
 struct merge {
@@ -135,9 +136,19 @@ static bool enter_flight(struct merge *merge, struct job *job)
 	return enters;
 }
 
+/* Of all buffers: each part's are as long as the longest that was there before, whichever of the jobs that was. */
+static uint64_t room_of(const struct job *job)
+{
+	uint64_t room = 0;
+	for (size_t i = 0; i < FETCH_PARTS; i++)
+		room += job->parts[i].plain.room + job->parts[i].encoded.room;
+	return room;
+}
+
 static void leave_flight(struct merge *merge, struct job *job, bool good)
 {
-	if (job->cost > KEEP / pool_jobs_max(merge->threads))
+	size_t jobs = pool_jobs_max(merge->threads);
+	if (job->cost > KEEP / jobs || room_of(job) > KEEP_ROOM / jobs)
 		free_buffers(job);
 	pthread_mutex_lock(&merge->lock);
 	merge->in_flight -= job->cost;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Patches made by hand, applied. */
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -358,6 +359,40 @@ START_TEST(blocks_are_decoded_once_for_a_job)
 }
 END_TEST
 
+static size_t allocated(void)
+{
+	struct mallinfo2 info = mallinfo2();
+	return info.uordblks + info.hblkhd;
+}
+
+static bool note_memory(void *ctx, uint64_t image_done, uint64_t file_done)
+{
+	size_t *most = ctx, now = allocated();
+	(void)image_done, (void)file_done;
+	*most = *most > now ? *most : now;
+	return true;
+}
+
+/* Each job has one long part, and each time another of its parts is that. */
+START_TEST(long_parts_do_not_pile_up)
+{
+	enum { PARTS = 8, LONG = 5 * MIB / 2, MOST = 32 * MIB };
+	struct scene *scene = scene_of(3, MIB);
+	uint64_t middle = scene->head.old_size;
+	for (unsigned job = 0; job < PARTS; job++)
+		for (unsigned part = 0; part < PARTS; part++)
+			scene_block(scene, STORED, scene_op(scene, OP_COPY, middle, part == job ? LONG : 1000));
+	struct section section = cut_section(scene);
+	finish(scene, &section, 1);
+	size_t before = allocated(), most = 0;
+	struct blockz_source old = bytes_source(scene->old), patch = bytes_source(scene->patch);
+	struct blockz_merge_options options = { .work = { 1, note_memory, &most } };
+	ck_assert_int_eq(blockz_merge(&old, &patch, NULL, &options, NULL), BLOCKZ_OK);
+	ck_assert_uint_gt(most, 0);
+	ck_assert_uint_lt(most - before, MOST);
+}
+END_TEST
+
 START_TEST(nothing_from_nothing)
 {
 	struct scene *scene = scene_new(0);
@@ -603,6 +638,8 @@ int main(void)
 	tcase_add_test(tcase, long_ops);
 	tcase_add_test(tcase, ops_of_one_byte);
 	tcase_add_test(tcase, blocks_are_decoded_once_for_a_job);
+	if (!sanitized) /* whose memory is not the C library's */
+		tcase_add_test(tcase, long_parts_do_not_pile_up);
 	tcase_add_test(tcase, nothing_from_nothing);
 	tcase_add_test(tcase, to_nowhere);
 	tcase_add_test(tcase, another_old);
