@@ -26,6 +26,8 @@ static struct {
 	struct base base;
 	struct blockz_pages *pages; /* NULL before get_ready() */
 	struct saver saver;
+	uid_t user; /* who tried to save */
+	gid_t group;
 } server = { .settings = SETTINGS_INIT };
 
 static char help[SETTINGS_HELP_LEN];
@@ -101,10 +103,11 @@ static enum blockz_status open_pages(struct blockz_fault *fault)
 	return status;
 }
 
-static int get_ready_to_save(void)
+static int try_to_save(void)
 {
 	struct blockz_fault fault;
-	server.saver = (struct saver){ &server.settings, server.pages, base_store(&server.base), .failed = false };
+	server.user = geteuid();
+	server.group = getegid();
 	if (server.settings.save.path == NULL || saver_try(&server.saver, &fault) == BLOCKZ_OK)
 		return 0;
 	say_fault(server.settings.save.label, &fault);
@@ -126,7 +129,8 @@ static int get_ready(void)
 	int error = watch_catch();
 	if (error != 0)
 		nbdkit_error("signals: %s", strerror(error));
-	return error == 0 ? get_ready_to_save() : -1;
+	server.saver = (struct saver){ &server.settings, server.pages, base_store(&server.base), .failed = false };
+	return error == 0 ? try_to_save() : -1;
 }
 
 static void on_save(void)
@@ -142,11 +146,13 @@ static void on_statistics(void)
 	statistics_say(server.pages);
 }
 
-/* What a fork undoes. */
+/* What a fork undoes, and nbdkit's --user and --group, which come before it. */
 static int after_fork(void)
 {
 	struct blockz_fault fault;
 	say_after_fork();
+	if ((server.user != geteuid() || server.group != getegid()) && try_to_save() < 0)
+		return -1;
 	if (server.settings.lock && blockz_pages_lock(server.pages, &fault) != BLOCKZ_OK) {
 		say_fault("mlock=true", &fault);
 		return -1;
