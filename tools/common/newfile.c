@@ -40,6 +40,21 @@ static bool is_held(const struct newfile *newfile, const struct blockz_store *he
 	return a.inode == b.inode && a.birth_sec == b.birth_sec && a.birth_nsec == b.birth_nsec;
 }
 
+/* Who may not read the old file may not read the new one, whose owner and group may be others where only root can choose. */
+static enum blockz_status keep_mode(const struct newfile *newfile, const struct stat *old, struct blockz_fault *fault)
+{
+	struct stat now;
+	mode_t mode = old->st_mode & 0777;
+	if (fstat(newfile->fd, &now) < 0)
+		return tool_fault_errno(fault, errno, "stat");
+	bool other = old->st_uid != now.st_uid || old->st_gid != now.st_gid;
+	if (other && fchown(newfile->fd, old->st_uid, old->st_gid) < 0 && fchown(newfile->fd, (uid_t)-1, old->st_gid) < 0)
+		mode = (mode & 0707) | (mode & 07) << 3;
+	if (mode != (now.st_mode & 0777) && fchmod(newfile->fd, mode) < 0)
+		return tool_fault_errno(fault, errno, "mode of the file that it replaces");
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status check_existing(struct newfile *newfile, const struct blockz_store *held,
 					 struct blockz_fault *fault)
 {
@@ -50,13 +65,17 @@ static enum blockz_status check_existing(struct newfile *newfile, const struct b
 		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "exists and is no regular file");
 	if (!newfile->replace)
 		return tool_fault(fault, BLOCKZ_FAILED, "exists already; --force replaces it");
-	return is_held(newfile, held) ? BLOCKZ_OK : lock_existing(newfile, fault);
+	enum blockz_status status = is_held(newfile, held) ? BLOCKZ_OK : lock_existing(newfile, fault);
+	return status == BLOCKZ_OK ? keep_mode(newfile, &st, fault) : status;
 }
 
 static enum blockz_status create_temporary(struct newfile *newfile, struct blockz_fault *fault)
 {
 	enum { TRIES = 16 };
 	char *name = NULL;
+	struct stat st;
+	/* Beside an old file nobody may open it before it has that one's mode. */
+	mode_t mode = fstatat(newfile->dirfd, newfile->name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0600 : 0666;
 	int error = EEXIST;
 	for (int i = 0; i < TRIES && error == EEXIST; i++) {
 		uint32_t number;
@@ -65,7 +84,7 @@ static enum blockz_status create_temporary(struct newfile *newfile, struct block
 		if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number) ||
 		    asprintf(&name, ".%s.%08x.tmp", newfile->name, number) < 0)
 			return tool_fault_errno(fault, errno, "name of a temporary file");
-		newfile->fd = openat(newfile->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+		newfile->fd = openat(newfile->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 		error = newfile->fd < 0 ? errno : 0;
 	}
 	size_t len = strlen(name);

@@ -27,8 +27,9 @@ struct newfile {
 
 /*
  * Creates a temporary file beside path, its mode by umask.
- * replace: a regular file at path may be replaced.  It is locked until newfile_close(), unless held, which may be NULL, is
- * a store that the caller has open of this very file: then it cannot be another program's.
+ * replace: a regular file at path may be replaced, which hands down its mode and, as far as that can be, its owner and
+ * group.  It is locked until newfile_close(), unless held, which may be NULL, is a store that the caller has open of this
+ * very file: then it cannot be another program's.
  * Errors: BLOCKZ_FAILED (also: path exists, without replace), BLOCKZ_UNSUPPORTED (not a file that can be replaced, name
  * too long for a temporary one beside it), BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY (path has a journal).
  */
