@@ -175,6 +175,5 @@ enum blockz_status base_copy(struct base *base, struct blockz_pages *pages, stru
 		status = copy.status;
 		*fault = copy.fault;
 	}
-	base_close(base);
 	return status;
 }

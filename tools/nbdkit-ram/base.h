@@ -28,7 +28,7 @@ struct base {
 enum blockz_status base_open(struct base *base, const char *path, const char *label, uint64_t cache,
 			     struct blockz_fault *fault);
 
-/* Copies an image that cannot be read piece by piece to a store of at least its size, and closes the file. */
+/* Copies an image that cannot be read piece by piece to a store of at least its size.  The file stays locked. */
 enum blockz_status base_copy(struct base *base, struct blockz_pages *pages, struct blockz_fault *fault);
 
 /* The store that the lock is on, or NULL. */
