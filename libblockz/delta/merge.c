@@ -46,6 +46,7 @@ struct merge {
 	struct patch_step ahead; /* if is_ahead: the next one, which is in no job yet */
 	bool is_ahead;
 	uint64_t taken_len; /* bytes of NEW */
+	struct blockz_fault late; /* of what comes behind the job that was taken last */
 	/* Of who gives. */
 	EVP_MD_CTX *digest;
 	uint64_t given_len;
@@ -69,7 +70,7 @@ struct job {
 	size_t count;
 	uint64_t len, cost; /* of the parts, as they are made, and in memory */
 	struct fetch fetches[JOB_FETCHES_MAX];
-	size_t fetch_count;
+	size_t fetch_count, last_fetches; /* all that are to be done, and those before the last part's */
 };
 
 static void *job_new(void *ctx)
@@ -163,7 +164,7 @@ static enum blockz_status run_fetches(struct merge *merge, struct job *job, stru
 				      struct blockz_fault *fault)
 {
 	enum blockz_status status = fetch_all(job->fetches, job->fetch_count, merge->old, reader, fault);
-	job->fetch_count = 0;
+	job->fetch_count = job->last_fetches = 0;
 	return status;
 }
 
@@ -213,6 +214,7 @@ static enum blockz_status take_part(struct merge *merge, struct job *job, struct
 	struct part *part = &job->parts[job->count++];
 	part->step = merge->ahead;
 	merge->is_ahead = false;
+	job->last_fetches = job->fetch_count;
 	job->len += part->step.len;
 	if (!buffer_reserve(&part->plain, (size_t)part->step.len + DECODE_SLACK))
 		return fault_nomem(fault);
@@ -229,20 +231,41 @@ static bool may_join(const struct merge *merge, const struct job *job)
 	return merge->is_ahead && job->count < FETCH_PARTS && (job->count == 0 || job->len + merge->ahead.len <= FETCH_LEN);
 }
 
+/* Takes parts while there are more that may join; *good_ret: those that are whole. */
+static enum blockz_status take_parts(struct merge *merge, struct job *job, struct old_reader *reader, size_t *good_ret,
+				     struct blockz_fault *fault)
+{
+	enum blockz_status status = look_ahead(merge, fault);
+	while (status == BLOCKZ_OK && may_join(merge, job) && enter_flight(merge, job)) {
+		status = take_part(merge, job, reader, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		*good_ret = job->count;
+		job->last_fetches = job->fetch_count;
+		status = look_ahead(merge, fault);
+	}
+	return status;
+}
+
+/* What fails behind good parts has its turn after them: which failure is told does not depend on how parts join. */
 static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
 {
 	struct merge *merge = ctx;
 	struct job *job = memory;
+	size_t good = 0;
 	job->count = job->fetch_count = 0;
 	job->len = job->cost = 0;
-	enum blockz_status status = look_ahead(merge, fault);
-	while (status == BLOCKZ_OK && may_join(merge, job) && enter_flight(merge, job)) {
-		status = take_part(merge, job, thread, fault);
-		if (status == BLOCKZ_OK)
-			status = look_ahead(merge, fault);
+	if (merge->late.status == BLOCKZ_OK)
+		merge->late.status = take_parts(merge, job, thread, &good, &merge->late);
+	*done_ret = merge->late.status == BLOCKZ_OK && good == 0;
+	if (merge->late.status != BLOCKZ_OK && good == 0) {
+		if (fault != NULL)
+			*fault = merge->late;
+		return merge->late.status;
 	}
-	*done_ret = status == BLOCKZ_OK && job->count == 0;
-	return status;
+	job->count = good;
+	job->fetch_count = job->last_fetches;
+	return BLOCKZ_OK;
 }
 
 /* A block has to come out with the length it has in NEW; whether the bytes are right shows in NEW's digest. */

@@ -466,6 +466,22 @@ START_TEST(a_block_that_differs)
 }
 END_TEST
 
+/* The first failure is told, whether what fails behind it belongs to the same job or not. */
+START_TEST(two_failures)
+{
+	struct scene *scene = scene_new(4);
+	scene_block(scene, 1, scene_op(scene, OP_EXTRA, 0, 5000));
+	scene->section.blocks[0].file_len--;
+	scene->new.len--;
+	struct section sections[2] = { cut_section(scene) };
+	scene_verbatim(scene, scene_op(scene, OP_EXTRA, 0, 5000));
+	sections[1] = cut_section(scene);
+	finish(scene, sections, 2);
+	scene->patch.len -= 100;
+	assert_refused(scene, BLOCKZ_DAMAGED, "makes another block than NEW has", false);
+}
+END_TEST
+
 START_TEST(a_new_that_differs)
 {
 	struct scene *scene = scene_new(4);
@@ -645,6 +661,7 @@ int main(void)
 	tcase_add_test(tcase, another_old);
 	tcase_add_test(tcase, another_encoder);
 	tcase_add_test(tcase, a_block_that_differs);
+	tcase_add_test(tcase, two_failures);
 	tcase_add_test(tcase, a_new_that_differs);
 	tcase_add_test(tcase, a_block_of_old_that_does_not_decode);
 	tcase_add_test(tcase, a_sink_that_fails);
