@@ -18,6 +18,7 @@
 #include "common/rawlist.h"
 #include "common/report.h"
 #include "common/size.h"
+#include "common/suffix.h"
 
 enum {
 	KEY_RAW = CLI_FIRST_KEY,
@@ -156,19 +157,12 @@ static void add_name(struct job *job, const char *name)
 		cli_usage(&job->cli, "--raw-partition: %s", fault.text);
 }
 
-static bool ends_with(const char *text, const char *suffix)
+static const char *format_of_output(const struct job *job)
 {
-	size_t len = strlen(text), suffix_len = strlen(suffix);
-	return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
-}
-
-static const char *format_by_suffix(const struct job *job)
-{
-	const struct blockz_format *format;
-	for (size_t i = 0; (format = blockz_format_at(i)) != NULL; i++)
-		if (ends_with(job->output_path, format->suffix))
-			return format->name;
-	cli_usage(&job->cli, "no format has the suffix of %s; --format chooses one", job->output_path);
+	const struct blockz_format *format = format_by_suffix(job->output_path);
+	if (format == NULL)
+		cli_usage(&job->cli, "no format has the suffix of %s; --format chooses one", job->output_path);
+	return format->name;
 }
 
 static const char *format_argument(const struct job *job, const char *text)
@@ -274,7 +268,7 @@ static void read_options(struct job *job, int argc, char **argv)
 	add_offsets(job, job->cli.operands + 2, job->cli.operand_count - 2);
 	check_options(job);
 	if (job->pack.format == NULL)
-		job->pack.format = format_by_suffix(job);
+		job->pack.format = format_of_output(job);
 	job->pack.level = job->cli.level;
 	if (is_stream(job->output_path))
 		job->cli.json_out = stderr;

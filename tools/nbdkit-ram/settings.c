@@ -9,6 +9,7 @@
 
 #include "common/fault.h"
 #include "common/size.h"
+#include "common/suffix.h"
 
 /* ---- One parameter */
 
@@ -64,21 +65,14 @@ static int set_load(struct settings *settings, const char *value)
 	return take_file(&settings->load, value);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), end_len = strlen(end);
-	return len > end_len && strcmp(text + len - end_len, end) == 0;
-}
-
 /* Any name, but one that speaks of another format. */
 static int set_save(struct settings *settings, const char *value)
 {
-	const struct blockz_format *format;
-	for (size_t i = 0; (format = blockz_format_at(i)) != NULL; i++)
-		if (strcmp(format->name, "zstd") != 0 && ends_with(value, format->suffix)) {
-			nbdkit_error("save=%s: what is saved is a .zst", value);
-			return -1;
-		}
+	const struct blockz_format *format = format_by_suffix(value);
+	if (format != NULL && strcmp(format->name, "zstd") != 0) {
+		nbdkit_error("save=%s: what is saved is a .zst", value);
+		return -1;
+	}
 	return take_file(&settings->save, value);
 }
 
