@@ -70,7 +70,7 @@ struct job {
 	size_t count;
 	uint64_t len, cost; /* of the parts, as they are made, and in memory */
 	struct fetch fetches[JOB_FETCHES_MAX];
-	size_t fetch_count, last_fetches; /* all that are to be done, and those before the last part's */
+	size_t fetch_count, good_fetches; /* that are to be done: all, and those of parts that are whole */
 };
 
 static void *job_new(void *ctx)
@@ -164,7 +164,7 @@ static enum blockz_status run_fetches(struct merge *merge, struct job *job, stru
 				      struct blockz_fault *fault)
 {
 	enum blockz_status status = fetch_all(job->fetches, job->fetch_count, merge->old, reader, fault);
-	job->fetch_count = job->last_fetches = 0;
+	job->fetch_count = job->good_fetches = 0;
 	return status;
 }
 
@@ -214,7 +214,6 @@ static enum blockz_status take_part(struct merge *merge, struct job *job, struct
 	struct part *part = &job->parts[job->count++];
 	part->step = merge->ahead;
 	merge->is_ahead = false;
-	job->last_fetches = job->fetch_count;
 	job->len += part->step.len;
 	if (!buffer_reserve(&part->plain, (size_t)part->step.len + DECODE_SLACK))
 		return fault_nomem(fault);
@@ -241,7 +240,7 @@ static enum blockz_status take_parts(struct merge *merge, struct job *job, struc
 		if (status != BLOCKZ_OK)
 			return status;
 		*good_ret = job->count;
-		job->last_fetches = job->fetch_count;
+		job->good_fetches = job->fetch_count;
 		status = look_ahead(merge, fault);
 	}
 	return status;
@@ -253,7 +252,7 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 	struct merge *merge = ctx;
 	struct job *job = memory;
 	size_t good = 0;
-	job->count = job->fetch_count = 0;
+	job->count = job->fetch_count = job->good_fetches = 0;
 	job->len = job->cost = 0;
 	if (merge->late.status == BLOCKZ_OK)
 		merge->late.status = take_parts(merge, job, thread, &good, &merge->late);
@@ -264,7 +263,7 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 		return merge->late.status;
 	}
 	job->count = good;
-	job->fetch_count = job->last_fetches;
+	job->fetch_count = job->good_fetches;
 	return BLOCKZ_OK;
 }
 
