@@ -53,9 +53,8 @@ enum blockz_status place_take(struct place *place, uint64_t page, size_t len, ui
 	return status;
 }
 
-void place_give(struct place *place, uint64_t page, uint32_t first, size_t len)
+void place_give(struct place *place, uint64_t page, uint32_t first)
 {
-	(void)len;
 	if (place->heap != NULL)
 		heap_give(place->heap, first);
 	else

@@ -29,8 +29,8 @@ void place_free(struct place *place);
  */
 enum blockz_status place_take(struct place *place, uint64_t page, size_t len, uint32_t *first_ret,
 			      struct blockz_fault *fault);
-/* Gives it back: with the len that it was taken with. */
-void place_give(struct place *place, uint64_t page, uint32_t first, size_t len);
+/* Gives it back. */
+void place_give(struct place *place, uint64_t page, uint32_t first);
 
 /* Copies len bytes to or from byte off on of what was taken; put: bytes NULL writes zeros. */
 void place_put(struct place *place, uint64_t page, uint32_t first, size_t off, const void *bytes, size_t len);

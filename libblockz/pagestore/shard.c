@@ -127,7 +127,7 @@ static void drop(void *ctx, uint64_t local, struct page_entry entry)
 	if (entry.waits)
 		waiting_drop(shard->waiting, local, UINT64_MAX);
 	if (entry.len > 0)
-		place_give(shard->place, page, entry.first, entry.len);
+		place_give(shard->place, page, entry.first);
 	count_out(shard, entry);
 	view_forget(&shard->view, page);
 	shard->changes++;
@@ -181,14 +181,14 @@ static enum blockz_status replace(struct shard *shard, uint64_t page, struct pag
 		return status;
 	if (!table_set(shard->table, local, entry)) {
 		status = memory_fault(shard->memory, 0, fault);
-		place_give(shard->place, page, entry.first, entry.len);
+		place_give(shard->place, page, entry.first);
 		return status;
 	}
 	place_put(shard->place, page, entry.first, 0, bytes, entry.len);
 	if (old.waits)
 		waiting_drop(shard->waiting, local, UINT64_MAX);
 	if (old.len > 0 && !in_place)
-		place_give(shard->place, page, old.first, old.len);
+		place_give(shard->place, page, old.first);
 	count_out(shard, old);
 	count_in(shard, entry);
 	view_forget(&shard->view, page);

@@ -333,7 +333,7 @@ static void use_place(struct place *place, uint64_t page)
 	place_get(place, page, first, 0, found, sizeof(found));
 	ck_assert_mem_eq(found, bytes, sizeof(bytes));
 	ck_assert_mem_eq(place_look(place, page, first, sizeof(bytes)), bytes, sizeof(bytes));
-	place_give(place, page, first, sizeof(bytes));
+	place_give(place, page, first);
 	place_trim(place);
 }
 
