@@ -18,7 +18,6 @@ enum {
 	PROCESS = 8 * MIB,     /* libraries' data, stacks, buffers for files */
 	OF_BLOCK = 256,        /* bytes in all lists there are of blocks */
 	CONTEXTS = 2 * MIB,    /* of a thread: decoders, without what grows with blocks; an encoder for prices */
-	CACHE_MAX = 64 * MIB,
 	SECTION = PATCH_SECTION_DIFF_MAX + PATCH_SECTION_COST_MAX,
 	SECTION_LISTS = 4 * MIB, /* ops, and columns of numbers */
 	/* Of a byte of text that is matched, an eighth of a byte goes to lists of matches: there is one for some 400 bytes. */
@@ -172,7 +171,7 @@ struct budget_writing budget_writing(const struct budget *budget, size_t match_c
 			share = (struct budget_writing){ .threads = share.threads - 1, .sections = PATCH_SECTIONS_AT_ONCE };
 	}
 	uint64_t taken = writing(budget, match_count, share.threads, share.sections);
-	share.cache = taken < budget->limit ? min(budget->limit - taken, CACHE_MAX) : 0;
+	share.cache = taken < budget->limit ? budget->limit - taken : 0;
 	return share;
 }
 

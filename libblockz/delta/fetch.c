@@ -22,7 +22,8 @@ enum blockz_status fetch_all(struct fetch *fetches, size_t count, struct old *ol
 			     struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	qsort(fetches, count, sizeof(*fetches), compare);
+	if (count > 0)
+		qsort(fetches, count, sizeof(*fetches), compare);
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++)
 		if (old_is_at_hand(old, fetches[i].old_off, fetches[i].len))
 			status = run(&fetches[i], old, reader, fault);

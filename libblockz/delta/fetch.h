@@ -21,7 +21,7 @@ struct fetch {
 	bool adds, done;
 };
 
-/* Takes all of them, and changes their order.  Errors: see old_copy(). */
+/* Takes all of them, and changes their order; NULL is fine for none.  Errors: see old_copy(). */
 enum blockz_status fetch_all(struct fetch *fetches, size_t count, struct old *old, struct old_reader *reader,
 			     struct blockz_fault *fault);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
@@ -25,7 +26,8 @@
 
 enum {
 	PART_MAX = 256 << 10,  /* bytes between blocks that are one part */
-	JOB_FETCHES_MAX = 4096, /* parts that take more of OLD do those at once */
+	FETCHES_MIN = 4096,    /* what parts take of OLD waits for the other parts of the job: so many fetches, */
+	FETCH_BYTES = 256,     /* or one for so many bytes of a long part; then they are done */
 	FLIGHT_MIN = 16 << 20,  /* memory of parts under way; more, */
 	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread; */
 	LONG_AT_ONCE = 2,      /* but however long parts of NEW and blocks of OLD are, so many threads have one */
@@ -69,7 +71,7 @@ struct job {
 	struct part parts[FETCH_PARTS];
 	size_t count;
 	uint64_t len, cost; /* of the parts, as they are made, and in memory */
-	struct fetch fetches[JOB_FETCHES_MAX];
+	struct fetch *fetches;
 	size_t fetch_count, good_fetches; /* that are to be done: all, and those of parts that are whole */
 };
 
@@ -89,8 +91,10 @@ static void free_buffers(struct job *job)
 
 static void job_free(void *memory)
 {
-	free_buffers(memory);
-	free(memory);
+	struct job *job = memory;
+	free_buffers(job);
+	free(job->fetches);
+	free(job);
 }
 
 static void *thread_new(void *ctx)
@@ -168,6 +172,20 @@ static enum blockz_status run_fetches(struct merge *merge, struct job *job, stru
 	return status;
 }
 
+static enum blockz_status add_fetch(struct merge *merge, struct job *job, const struct op *op, uint8_t *out,
+				    struct old_reader *reader, struct blockz_fault *fault)
+{
+	struct fetch *fetches = array_room(job->fetches, job->fetch_count, sizeof(*fetches));
+	if (fetches == NULL)
+		return fault_nomem(fault);
+	job->fetches = fetches;
+	fetches[job->fetch_count++] = (struct fetch){
+		.old_off = op->old_off, .out = out, .len = (uint32_t)op->len, .adds = op->kind == OP_ADD,
+	};
+	bool waits = job->fetch_count < FETCHES_MIN || job->fetch_count < job->len / FETCH_BYTES;
+	return waits ? BLOCKZ_OK : run_fetches(merge, job, reader, fault);
+}
+
 /* Reads the ops of a part, and with them the patch's own bytes. */
 static enum blockz_status read_ops(struct merge *merge, struct job *job, struct part *part, struct old_reader *reader,
 				   struct blockz_fault *fault)
@@ -178,12 +196,8 @@ static enum blockz_status read_ops(struct merge *merge, struct job *job, struct 
 		uint8_t *out = part->plain.bytes + off;
 		status = patch_read_op(merge->reader, part->step.len - off, &op, out, fault);
 		if (status == BLOCKZ_OK && (op.kind == OP_COPY || op.kind == OP_ADD))
-			job->fetches[job->fetch_count++] = (struct fetch){
-				.old_off = op.old_off, .out = out, .len = (uint32_t)op.len, .adds = op.kind == OP_ADD,
-			};
+			status = add_fetch(merge, job, &op, out, reader, fault);
 		off += op.len;
-		if (status == BLOCKZ_OK && job->fetch_count == JOB_FETCHES_MAX)
-			status = run_fetches(merge, job, reader, fault);
 	}
 	return status;
 }

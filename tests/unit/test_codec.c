@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codecs.h"
+#include "delta/codec/kept.h"
 #include "delta/codec/probe.h"
 #include "delta/codec/xz_piece.h"
 
@@ -97,6 +98,39 @@ START_TEST(contexts_remember_nothing)
 		}
 	}
 	codec_contexts_free(&used);
+}
+END_TEST
+
+/* liblzma's memory: what an encoder gave back is there for the next, as long as that asks for the same. */
+START_TEST(memory_is_kept_for_the_same_lengths)
+{
+	enum { LONG = 1 << 20, SHORT = 1000 };
+	struct kept kept;
+	kept_init(&kept);
+	const lzma_allocator *a = &kept.allocator;
+	void *first = a->alloc(a->opaque, 1, LONG), *second = a->alloc(a->opaque, LONG, 2), *brief = a->alloc(a->opaque, 1, SHORT);
+	ck_assert(first != NULL && second != NULL && brief != NULL);
+	ck_assert_ptr_null(kept.chunks);
+	a->free(a->opaque, NULL);
+	a->free(a->opaque, brief);
+	ck_assert_ptr_null(kept.chunks);
+	a->free(a->opaque, first);
+	a->free(a->opaque, second);
+	brief = a->alloc(a->opaque, 1, SHORT);
+	ck_assert_ptr_eq(a->alloc(a->opaque, 1, LONG), first);
+	ck_assert_ptr_eq(a->alloc(a->opaque, 1, 2 * LONG), second);
+	ck_assert_ptr_null(kept.chunks);
+	a->free(a->opaque, first);
+	a->free(a->opaque, second);
+	void *third = a->alloc(a->opaque, 3, LONG);
+	ck_assert_ptr_nonnull(third);
+	ck_assert_ptr_null(kept.chunks);
+	ck_assert_ptr_null(a->alloc(a->opaque, SIZE_MAX / 2, 3));
+	ck_assert_ptr_null(a->alloc(a->opaque, 1, SIZE_MAX));
+	a->free(a->opaque, third);
+	a->free(a->opaque, brief);
+	kept_free(&kept);
+	ck_assert_ptr_null(kept.chunks);
 }
 END_TEST
 
@@ -287,6 +321,7 @@ int main(void)
 	tcase_add_loop_test(c, damage_is_borne, 0, SAMPLES);
 	tcase_add_test(c, room_may_be_short);
 	tcase_add_test(c, contexts_remember_nothing);
+	tcase_add_test(c, memory_is_kept_for_the_same_lengths);
 	tcase_add_test(c, other_values_are_refused);
 	tcase_add_test(c, what_is_not_there_is_said);
 	tcase_add_test(c, names_leave_out_what_is_free);

@@ -359,6 +359,21 @@ START_TEST(blocks_are_decoded_once_for_a_job)
 }
 END_TEST
 
+/* A part so long that more goes around OLD's blocks than waits in a job of short ones. */
+START_TEST(blocks_are_decoded_once_for_a_long_part)
+{
+	enum { LEN = 1 << 20, COUNT = CLIENT_CACHE / LEN + 4, FETCHES = 6000, FETCH = 400 };
+	struct scene *scene = scene_of(COUNT, LEN);
+	struct bytes made = { 0 };
+	for (unsigned i = 0; i < FETCHES; i++)
+		made = bytes_join(made, scene_op(scene, OP_COPY, block_place(scene, i % COUNT) + rnd_below(LEN / 2), FETCH));
+	scene_block(scene, STORED, made);
+	struct section section = cut_section(scene);
+	finish(scene, &section, 1);
+	ck_assert_uint_eq(count_decodes(scene), COUNT);
+}
+END_TEST
+
 static size_t allocated(void)
 {
 	struct mallinfo2 info = mallinfo2();
@@ -654,6 +669,7 @@ int main(void)
 	tcase_add_test(tcase, long_ops);
 	tcase_add_test(tcase, ops_of_one_byte);
 	tcase_add_test(tcase, blocks_are_decoded_once_for_a_job);
+	tcase_add_test(tcase, blocks_are_decoded_once_for_a_long_part);
 	if (!sanitized) /* whose memory is not the C library's */
 		tcase_add_test(tcase, long_parts_do_not_pile_up);
 	tcase_add_test(tcase, nothing_from_nothing);

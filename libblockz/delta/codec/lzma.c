@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "delta/codec/failures.h"
+#include "delta/codec/kept.h"
 #include "delta/codec/lzma.h"
 #include "format/xz/layout.h"
 
@@ -42,19 +43,31 @@ static bool are_valid(const uint32_t *values)
 	       values[LZMA_BCJ] < BCJ_COUNT;
 }
 
+/* A stream keeps its memory while it does one kind of work. */
+struct lzma_context {
+	lzma_stream encoder; /* of .lzma */
+	lzma_stream decoder;
+	struct kept kept; /* of the encoder of xz, which has no stream */
+};
+
 static void *context_new(const struct codec_env *env)
 {
 	(void)env;
-	lzma_stream *stream = malloc(sizeof(*stream));
-	if (stream != NULL)
-		*stream = (lzma_stream)LZMA_STREAM_INIT;
-	return stream;
+	struct lzma_context *context = malloc(sizeof(*context));
+	if (context == NULL)
+		return NULL;
+	context->encoder = context->decoder = (lzma_stream)LZMA_STREAM_INIT;
+	kept_init(&context->kept);
+	return context;
 }
 
-static void context_free(void *stream)
+static void context_free(void *memory)
 {
-	lzma_end(stream);
-	free(stream);
+	struct lzma_context *context = memory;
+	lzma_end(&context->encoder);
+	lzma_end(&context->decoder);
+	kept_free(&context->kept);
+	free(context);
 }
 
 static bool choose_options(const uint32_t *values, lzma_options_lzma *options)
@@ -107,10 +120,10 @@ static bool alone_may_make(const uint32_t *values, const uint8_t *bytes, size_t 
 	       load_le32(bytes + 1) >= values[LZMA_DICT] && load_le32(bytes + 1) / 2 < values[LZMA_DICT];
 }
 
-static enum blockz_status alone_encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+static enum blockz_status alone_encode(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
 				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
-	lzma_stream *stream = context;
+	lzma_stream *stream = &((struct lzma_context *)memory)->encoder;
 	lzma_options_lzma options;
 	if (!buffer_reserve(out, plain_len < ALONE_HEADER_LEN ? ALONE_HEADER_LEN : plain_len))
 		return fault_nomem(fault);
@@ -135,10 +148,10 @@ static enum blockz_status alone_encode(void *context, const uint32_t *values, co
  * Before 5.2.6 liblzma refused the mark where the size is known: it is told that it is not.  There may be no mark: then all
  * input is used up as the last byte comes out.
  */
-static enum blockz_status alone_decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status alone_decode(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				       struct blockz_fault *fault)
 {
-	lzma_stream *stream = context;
+	lzma_stream *stream = &((struct lzma_context *)memory)->decoder;
 	if (len < ALONE_HEADER_LEN || load_le64(bytes + ALONE_SIZE_OFF) != out_len)
 		return block_damaged(codec_lzma.name, fault);
 	uint8_t header[ALONE_HEADER_LEN];
@@ -216,10 +229,10 @@ static bool xz_may_make(const uint32_t *values, const uint8_t *bytes, size_t len
 	return may;
 }
 
-static enum blockz_status xz_encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+static enum blockz_status xz_encode(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
 				    struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
-	(void)context;
+	struct lzma_context *context = memory;
 	lzma_options_lzma options;
 	lzma_filter filters[3] = { { bcj_filters[values[LZMA_BCJ]], NULL } };
 	size_t i = values[LZMA_BCJ] != BCJ_NONE, len = 0;
@@ -230,7 +243,7 @@ static enum blockz_status xz_encode(void *context, const uint32_t *values, const
 	if (!buffer_reserve(out, plain_len))
 		return fault_nomem(fault);
 	lzma_ret result = choose_options(values, &options)
-				  ? lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC32, NULL, plain, plain_len,
+				  ? lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC32, &context->kept.allocator, plain, plain_len,
 							      out->bytes, &len, plain_len)
 				  : LZMA_OPTIONS_ERROR;
 	if (result == LZMA_MEM_ERROR)
@@ -241,10 +254,10 @@ static enum blockz_status xz_encode(void *context, const uint32_t *values, const
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status xz_decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status xz_decode(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				    struct blockz_fault *fault)
 {
-	lzma_stream *stream = context;
+	lzma_stream *stream = &((struct lzma_context *)memory)->decoder;
 	lzma_ret result = lzma_stream_decoder(stream, DECODER_MEMORY, 0);
 	if (result == LZMA_OK) {
 		stream->next_in = bytes;
