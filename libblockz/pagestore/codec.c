@@ -5,8 +5,11 @@
 
 #include "base/fault.h"
 
-/* A frame is kept if it is this much shorter than the page; less would hardly be worth the time it takes to decode. */
-enum { PAYS = 16 };
+/*
+ * A frame is kept if it is so much shorter than the page.  Files in an image that are packed already still give a hundredth or
+ * two.  A saved file, in which raw pages can be changed in place, asks for more (stream/pack.c).
+ */
+enum { PAYS = 64 };
 
 /* A context that was left over so often is freed: to make one anew takes the time of some pages. */
 enum { SPARED_MAX = 1000 };
