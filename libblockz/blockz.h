@@ -728,6 +728,10 @@ enum blockz_status blockz_squashdelta_squash(const struct blockz_source *expande
  * raw where compression does not pay; or it is still in the base, an image that the store started from and reads when it
  * has to.  Any number of threads may call everything but blockz_pages_new() and blockz_pages_free() at once; requests
  * that overlap are carried out page by page in some order.
+ *
+ * The pages of a request of 256 KiB or more, if they are compressed, are shared with threads that the store starts when it
+ * first has such a one: as many as there are CPUs, less one.  Signals to the process do not come to them.  A store
+ * that a process made before fork(2) may be used in the child if it had no such request before.
  */
 struct blockz_pages;
 

@@ -13,19 +13,61 @@ static enum blockz_status check_range(const struct blockz_pages *pages, uint64_t
 	return BLOCKZ_OK;
 }
 
-EXPORT enum blockz_status blockz_pages_read(struct blockz_pages *pages, void *buf, size_t len, uint64_t off,
-					    struct blockz_fault *fault)
+/* ---- Reads, and writes of bytes ---- */
+
+/* A request that encodes or decodes so much is shared with the crew, in parts of some pages. */
+enum { SHARED_MIN = 256 << 10, PART_LEN = 64 << 10 };
+
+struct request {
+	const struct blockz_pages *pages;
+	uint64_t off, end;
+	uint8_t *to;         /* of a read, */
+	const uint8_t *from; /* and of a write; the other is NULL */
+	uint64_t part_len;
+};
+
+static enum blockz_status do_range(const struct request *request, uint64_t off, uint64_t end, struct blockz_fault *fault)
 {
-	enum blockz_status status = check_range(pages, off, len, fault);
-	for (size_t done = 0; done < len && status == BLOCKZ_OK;) {
-		uint64_t page = (off + done) / pages->page_size;
-		size_t start = (size_t)((off + done) % pages->page_size);
-		size_t part = (size_t)min(len - done, pages->page_size - start);
-		status = shard_read(shard_of(pages, page), page, start, part, (uint8_t *)buf + done, fault);
-		done += part;
+	const struct blockz_pages *pages = request->pages;
+	enum blockz_status status = BLOCKZ_OK;
+	while (off < end && status == BLOCKZ_OK) {
+		uint64_t page = off / pages->page_size, done = off - request->off;
+		size_t start = (size_t)(off % pages->page_size), len = (size_t)min(end - off, pages->page_size - start);
+		struct shard *shard = shard_of(pages, page);
+		status = request->to != NULL ? shard_read(shard, page, start, len, request->to + done, fault)
+					     : shard_write(shard, page, start, len, request->from + done, fault);
+		off += len;
 	}
 	return status;
 }
+
+/* Parts meet where an offset is a multiple of their length. */
+static enum blockz_status do_part(void *ctx, size_t part, struct blockz_fault *fault)
+{
+	const struct request *request = ctx;
+	uint64_t start = (request->off / request->part_len + part) * request->part_len;
+	return do_range(request, start > request->off ? start : request->off, min(start + request->part_len, request->end),
+			fault);
+}
+
+static enum blockz_status carry_out(struct request *request, struct blockz_fault *fault)
+{
+	const struct blockz_pages *pages = request->pages;
+	if (pages->crew == NULL || request->end - request->off < SHARED_MIN)
+		return do_range(request, request->off, request->end, fault);
+	uint64_t len = request->part_len = pages->page_size > PART_LEN ? pages->page_size : PART_LEN;
+	return crew_run(pages->crew, (size_t)((request->end - 1) / len - request->off / len + 1), do_part, request, fault);
+}
+
+EXPORT enum blockz_status blockz_pages_read(struct blockz_pages *pages, void *buf, size_t len, uint64_t off,
+					    struct blockz_fault *fault)
+{
+	struct request request = { .pages = pages, .off = off, .end = off + len, .to = buf };
+	enum blockz_status status = check_range(pages, off, len, fault);
+	return status == BLOCKZ_OK ? carry_out(&request, fault) : status;
+}
+
+/* ---- Writes of zeros ---- */
 
 /* Pages [first, end), shard by shard. */
 static enum blockz_status zero_pages(struct blockz_pages *pages, uint64_t first, uint64_t end,
@@ -60,18 +102,14 @@ static enum blockz_status zero_range(struct blockz_pages *pages, uint64_t len, u
 	return status;
 }
 
+/* ---- Both kinds of writes ---- */
+
 EXPORT enum blockz_status blockz_pages_write(struct blockz_pages *pages, const void *buf, uint64_t len, uint64_t off,
 					     struct blockz_fault *fault)
 {
+	struct request request = { .pages = pages, .off = off, .end = off + len, .from = buf };
 	enum blockz_status status = check_range(pages, off, len, fault);
-	if (status == BLOCKZ_OK && buf == NULL)
-		return zero_range(pages, len, off, fault);
-	for (uint64_t done = 0; done < len && status == BLOCKZ_OK;) {
-		uint64_t page = (off + done) / pages->page_size;
-		size_t start = (size_t)((off + done) % pages->page_size);
-		size_t part = (size_t)min(len - done, pages->page_size - start);
-		status = shard_write(shard_of(pages, page), page, start, part, (const uint8_t *)buf + done, fault);
-		done += part;
-	}
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	return buf == NULL ? zero_range(pages, len, off, fault) : carry_out(&request, fault);
 }

@@ -22,6 +22,7 @@
 #include "pagestore/place.h"
 #include "pagestore/table.h"
 #include "pagestore/waiting.h"
+#include "parallel/crew.h"
 
 enum { SHARDS_MIN = 8, SHARDS_MAX = 256 };
 
@@ -57,6 +58,7 @@ struct blockz_pages {
 	size_t sectors_max; /* that may wait in a shard */
 	struct page_codec *codec;
 	struct direct *direct; /* or NULL */
+	struct crew *crew;     /* for long requests; NULL where there is nothing to encode and decode */
 	unsigned shard_bits, shard_count; /* 2 to the power of shard_bits */
 	struct shard **shards;
 };
