@@ -784,6 +784,12 @@ enum blockz_status blockz_pages_write(struct blockz_pages *pages, const void *bu
 				      struct blockz_fault *fault);
 
 /*
+ * Gives back memory that is of use to the next requests only, some hundreds of KiB for each CPU: for when there may be none for a
+ * while, as when a client has left.
+ */
+void blockz_pages_rest(struct blockz_pages *pages);
+
+/*
  * *len_ret: how many bytes from off on, at least 1 and at most len, are all known to be zeros or all may be data; in whole
  * pages but for the ends.  Errors: BLOCKZ_USAGE (beyond the image, len 0), BLOCKZ_FAILED (the base).
  */

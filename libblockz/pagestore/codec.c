@@ -11,9 +11,6 @@
  */
 enum { PAYS = 64 };
 
-/* A context that was left over so often is freed: to make one anew takes the time of some pages. */
-enum { SPARED_MAX = 1000 };
-
 struct page_codec {
 	struct memory *memory;
 	uint32_t page_size;
@@ -22,7 +19,6 @@ struct page_codec {
 	pthread_mutex_t lock; /* of what changes */
 	pthread_cond_t given;
 	struct page_context *idle; /* the one used last first: its tables are still in the processor's caches */
-	unsigned spared; /* how often in a row one was taken and others were left */
 };
 
 /* ---- Contexts ---- */
@@ -102,26 +98,12 @@ void page_codec_free(struct page_codec *codec)
 	memory_free(codec->memory, codec, sizeof(*codec));
 }
 
-/* The lock is held.  One that has not been needed for long, and is to be freed; or NULL. */
-static struct page_context *spare_one(struct page_codec *codec)
-{
-	struct page_context *spare = codec->idle;
-	codec->spared = spare != NULL ? codec->spared + 1 : 0;
-	if (codec->spared < SPARED_MAX)
-		return NULL;
-	codec->spared = 0;
-	codec->idle = spare->next;
-	codec->made--;
-	return spare;
-}
-
 struct page_context *page_codec_take(struct page_codec *codec)
 {
 	struct page_context *context = NULL;
 	pthread_mutex_lock(&codec->lock);
 	if (codec->idle == NULL && codec->made < codec->made_max) {
 		codec->made++;
-		codec->spared = 0;
 		pthread_mutex_unlock(&codec->lock);
 		context = context_new(codec);
 		if (context != NULL)
@@ -133,9 +115,7 @@ struct page_context *page_codec_take(struct page_codec *codec)
 		pthread_cond_wait(&codec->given, &codec->lock);
 	context = codec->idle;
 	codec->idle = context->next;
-	struct page_context *spare = spare_one(codec);
 	pthread_mutex_unlock(&codec->lock);
-	context_free(codec, spare);
 	return context;
 }
 
@@ -145,6 +125,18 @@ void page_codec_give(struct page_codec *codec, struct page_context *context)
 	context->next = codec->idle;
 	codec->idle = context;
 	pthread_cond_signal(&codec->given);
+	pthread_mutex_unlock(&codec->lock);
+}
+
+void page_codec_rest(struct page_codec *codec)
+{
+	pthread_mutex_lock(&codec->lock);
+	while (codec->made > 1 && codec->idle != NULL) {
+		struct page_context *context = codec->idle;
+		codec->idle = context->next;
+		codec->made--;
+		context_free(codec, context);
+	}
 	pthread_mutex_unlock(&codec->lock);
 }
 

@@ -34,6 +34,9 @@ void page_codec_free(struct page_codec *codec); /* NULL is fine; no context may 
 struct page_context *page_codec_take(struct page_codec *codec);
 void page_codec_give(struct page_codec *codec, struct page_context *context);
 
+/* Frees contexts that are not out, but for the last there is. */
+void page_codec_rest(struct page_codec *codec);
+
 /*
  * Encodes a page, or the last one's part within the image; returns the length of the frame, which then is in
  * context->frame; 0 if that does not pay (or the encoder has no memory), and the page is better kept as it is.

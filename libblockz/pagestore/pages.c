@@ -115,6 +115,11 @@ EXPORT enum blockz_status blockz_pages_lock(struct blockz_pages *pages, struct b
 	return status;
 }
 
+EXPORT void blockz_pages_rest(struct blockz_pages *pages)
+{
+	page_codec_rest(pages->codec);
+}
+
 static uint64_t counter(const _Atomic uint64_t *value)
 {
 	return atomic_load_explicit(value, memory_order_relaxed);

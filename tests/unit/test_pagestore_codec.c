@@ -126,16 +126,19 @@ START_TEST(threads_wait_for_contexts)
 }
 END_TEST
 
-START_TEST(a_context_of_no_use_is_given_back)
+START_TEST(one_context_rests)
 {
 	struct page_codec *codec = new_codec(4 * KIB, 1);
 	uint64_t one = memory.used;
 	struct page_context *first = page_codec_take(codec), *second = page_codec_take(codec);
-	page_codec_give(codec, first);
-	page_codec_give(codec, second);
 	ck_assert_uint_gt(memory.used, one);
-	for (int i = 0; i < 2000; i++)
-		page_codec_give(codec, page_codec_take(codec));
+	page_codec_rest(codec); /* both are out */
+	ck_assert_uint_gt(memory.used, one);
+	page_codec_give(codec, first);
+	page_codec_rest(codec); /* one is */
+	ck_assert_uint_eq(memory.used, one);
+	page_codec_give(codec, second);
+	page_codec_rest(codec);
 	ck_assert_uint_eq(memory.used, one);
 	first = page_codec_take(codec);
 	second = page_codec_take(codec); /* is made anew */
@@ -168,7 +171,7 @@ int main(void)
 	tcase_add_loop_test(c, what_does_not_pay_is_refused, 0, 3);
 	tcase_add_test(c, what_is_no_frame_of_the_page_is_refused);
 	tcase_add_loop_test(c, threads_wait_for_contexts, 0, 2);
-	tcase_add_test(c, a_context_of_no_use_is_given_back);
+	tcase_add_test(c, one_context_rests);
 	tcase_add_test(c, one_context_is_made_or_nothing);
 	return case_run("pagestore_codec", c);
 }

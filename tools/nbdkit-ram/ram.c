@@ -203,6 +203,12 @@ static void *open_disk(int readonly)
 	return NBDKIT_HANDLE_NOT_NEEDED;
 }
 
+static void close_disk(void *handle)
+{
+	(void)handle;
+	blockz_pages_rest(server.pages);
+}
+
 static int64_t get_size(void *handle)
 {
 	(void)handle;
@@ -304,6 +310,7 @@ static struct nbdkit_plugin plugin = {
 	.after_fork = after_fork,
 	.cleanup = cleanup,
 	.open = open_disk,
+	.close = close_disk,
 	.get_size = get_size,
 	.block_size = block_size,
 	.can_write = yes,
