@@ -573,7 +573,7 @@ struct blockz_delta_result {
 	uint64_t blocks_packed;    /* that the patch brings compressed, */
 	uint64_t blocks_unproved;  /* and of these, those of which no known encoder makes the same bytes */
 	uint64_t encode_ms;        /* CPU time of encoding them, as measured here */
-	unsigned windows;          /* in which OLD was searched */
+	unsigned windows;          /* in which OLD was searched, for short runs; for long ones in fewer, mostly in one */
 	uint64_t window_size;      /* bytes of OLD's content in each */
 	uint64_t memory;           /* the limit that was kept, and */
 	uint64_t memory_wanted;     /* the one with which windows would have been as few as can be, one for 2 GiB of content: */

@@ -38,18 +38,18 @@ static uint64_t longest_span(const struct text *text)
 	return len;
 }
 
-static uint64_t window_memory(uint64_t len)
+static uint64_t window_memory(enum differ_pass pass, uint64_t len)
 {
-	return len + differ_memory(len);
+	return len + differ_memory(pass, len);
 }
 
 /* The longest window of OLD in so much memory. */
-static uint64_t window_in(uint64_t memory, uint64_t len)
+static uint64_t window_in(enum differ_pass pass, uint64_t memory, uint64_t len)
 {
-	uint64_t low = 0, high = min(len, DIFFER_OLD_MAX);
+	uint64_t low = 0, high = min(len, differ_old_max(pass));
 	while (low < high) {
 		uint64_t middle = high - (high - low) / 2;
-		if (window_memory(middle) <= memory)
+		if (window_memory(pass, middle) <= memory)
 			low = middle;
 		else
 			high = middle - 1;
@@ -57,9 +57,20 @@ static uint64_t window_in(uint64_t memory, uint64_t len)
 	return low;
 }
 
+/* Of whichever pass takes more. */
+static uint64_t memory_for(uint64_t len)
+{
+	uint64_t most = 0;
+	for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST; pass++) {
+		uint64_t memory = window_memory(pass, min(len, differ_old_max(pass)));
+		most = memory > most ? memory : most;
+	}
+	return most;
+}
+
 uint64_t windows_least(uint64_t old_longest, uint64_t new_longest)
 {
-	return new_longest + window_memory(old_longest);
+	return new_longest + memory_for(old_longest);
 }
 
 /*
@@ -68,18 +79,18 @@ uint64_t windows_least(uint64_t old_longest, uint64_t new_longest)
  */
 static uint64_t chunk_in(uint64_t memory, const struct text *old, const struct text *new)
 {
-	uint64_t longest = longest_span(new), needed = window_memory(longest_span(old));
+	uint64_t longest = longest_span(new), needed = memory_for(longest_span(old));
 	uint64_t len = min(min(new->len, memory / 8), memory > needed ? memory - needed : 0);
 	return len > longest ? len : longest;
 }
 
-/* The least memory in which OLD, or as much of it as one window can hold, is one window. */
+/* The least memory in which OLD, or as much of it as one window can hold, is one window in each pass. */
 static uint64_t memory_of_one(const struct text *old, const struct text *new)
 {
-	uint64_t low = window_memory(min(old->len, DIFFER_OLD_MAX)), high = 2 * low + 8 * longest_span(new);
+	uint64_t needed = memory_for(old->len), low = needed, high = 2 * needed + 8 * longest_span(new);
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2, chunk = chunk_in(middle, old, new);
-		if (middle > chunk && window_in(middle - chunk, old->len) >= min(old->len, DIFFER_OLD_MAX))
+		if (middle > chunk && middle - chunk >= needed)
 			high = middle;
 		else
 			low = middle + 1;
@@ -94,40 +105,49 @@ struct matching {
 	struct part *chunks;
 	struct matches *chunk_matches;
 	unsigned chunk_count;
+	/* What was read last, and of which part of its text that is. */
 	uint8_t *old_bytes, *new_bytes;
-	uint64_t in_memory; /* the text offset of the chunk in new_bytes, or UINT64_MAX */
+	struct part window, chunk;
 };
 
+/* Reads a part of a text into bytes, which have room for it, unless it is there. */
+static enum blockz_status read_part(const struct matching *matching, const struct text *text, enum stage stage,
+				    const struct part *part, struct part *there, uint8_t *bytes, struct blockz_fault *fault)
+{
+	struct blockz_work quiet = { .threads = matching->stages->threads[stage] };
+	if (there->first == part->first && there->end == part->end)
+		return BLOCKZ_OK;
+	*there = (struct part){ 0 };
+	enum blockz_status status = text_read(text, part->first, part->end, matching->env, bytes, &quiet, fault);
+	if (status == BLOCKZ_OK)
+		*there = *part;
+	return status;
+}
+
 static enum blockz_status match_chunk(struct matching *matching, const struct differ *differ, enum differ_pass pass,
-				      uint64_t old_base, unsigned i, struct blockz_fault *fault)
+				      unsigned i, struct blockz_fault *fault)
 {
 	const struct part *chunk = &matching->chunks[i];
 	struct blockz_work work =
 		stages_next(matching->stages, pass == DIFFER_LONG_RUNS ? STAGE_RUNS : STAGE_MATCH, chunk->len);
-	enum blockz_status status = BLOCKZ_OK;
-	if (matching->in_memory != chunk->off) {
-		struct blockz_work quiet = { .threads = matching->stages->threads[STAGE_LOOK_NEW] };
-		status = text_read(matching->new, chunk->first, chunk->end, matching->env, matching->new_bytes, &quiet, fault);
-	}
-	matching->in_memory = status == BLOCKZ_OK ? chunk->off : UINT64_MAX;
+	enum blockz_status status = read_part(matching, matching->new, STAGE_LOOK_NEW, chunk, &matching->chunk,
+					      matching->new_bytes, fault);
 	if (status == BLOCKZ_OK)
-		status = differ_match(differ, pass, old_base, matching->new_bytes, (size_t)chunk->len, &work,
+		status = differ_match(differ, matching->window.off, matching->new_bytes, (size_t)chunk->len, &work,
 				      &matching->chunk_matches[i], fault);
 	return status;
 }
 
-static enum blockz_status match_window(struct matching *matching, const struct part *window, enum differ_pass first,
-				       enum differ_pass last, struct blockz_fault *fault)
+static enum blockz_status match_window(struct matching *matching, enum differ_pass pass, const struct part *window,
+				       struct blockz_fault *fault)
 {
 	struct differ *differ = NULL;
-	struct blockz_work quiet = { .threads = matching->stages->threads[STAGE_LOOK_OLD] };
-	enum blockz_status status = text_read(matching->old, window->first, window->end, matching->env,
-					      matching->old_bytes, &quiet, fault);
+	enum blockz_status status = read_part(matching, matching->old, STAGE_LOOK_OLD, window, &matching->window,
+					      matching->old_bytes, fault);
 	if (status == BLOCKZ_OK)
-		status = differ_new(matching->old_bytes, (size_t)window->len, &quiet, &differ, fault);
-	for (enum differ_pass pass = first; pass <= last; pass++)
-		for (unsigned i = 0; i < matching->chunk_count && status == BLOCKZ_OK; i++)
-			status = match_chunk(matching, differ, pass, window->off, i, fault);
+		status = differ_new(pass, matching->old_bytes, (size_t)window->len, &differ, fault);
+	for (unsigned i = 0; i < matching->chunk_count && status == BLOCKZ_OK; i++)
+		status = match_chunk(matching, differ, pass, i, fault);
 	differ_free(differ);
 	return status;
 }
@@ -151,31 +171,51 @@ static enum blockz_status join(const struct matching *matching, struct matches *
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status match_all(struct matching *matching, uint64_t window_max, uint64_t chunk_max,
-				    struct blockz_fault *fault)
+static enum blockz_status make_chunks(struct matching *matching, uint64_t chunk_max, struct blockz_fault *fault)
 {
+	size_t first = 0;
 	matching->chunk_count = count_parts(matching->new, chunk_max);
 	matching->chunks = calloc(matching->chunk_count + 1u, sizeof(*matching->chunks));
 	matching->chunk_matches = calloc(matching->chunk_count + 1u, sizeof(*matching->chunk_matches));
-	matching->old_bytes = malloc((size_t)window_max + 1);
 	matching->new_bytes = malloc((size_t)chunk_max + 1);
-	if (matching->chunks == NULL || matching->chunk_matches == NULL || matching->old_bytes == NULL ||
-	    matching->new_bytes == NULL)
+	if (matching->chunks == NULL || matching->chunk_matches == NULL || matching->new_bytes == NULL)
 		return fault_nomem(fault);
-	size_t first = 0;
 	for (unsigned i = 0; i < matching->chunk_count; i++) {
 		matching->chunks[i] = part_from(matching->new, first, chunk_max);
 		first = matching->chunks[i].end;
 	}
-	struct part window = part_from(matching->old, 0, window_max);
-	if (window.end == matching->old->count)
-		return match_window(matching, &window, DIFFER_LONG_RUNS, DIFFER_THE_REST, fault);
+	return BLOCKZ_OK;
+}
+
+/* Windows of about the same length, so that the last is no scrap. */
+static struct windows windows_in(enum differ_pass pass, const struct text *old, uint64_t memory)
+{
+	uint64_t len = window_in(pass, memory, old->len);
+	unsigned count = count_parts(old, len);
+	if (count > 1)
+		len = min(len, old->len / count + longest_span(old));
+	return (struct windows){ .count = count_parts(old, len), .len = len };
+}
+
+/* Memory for windows of another length than those before is taken in the place of theirs. */
+static enum blockz_status match_pass(struct matching *matching, enum differ_pass pass, uint64_t memory,
+				     struct windows *windows_ret, struct blockz_fault *fault)
+{
+	struct windows windows = windows_in(pass, matching->old, memory);
 	enum blockz_status status = BLOCKZ_OK;
-	for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST; pass++)
-		for (first = 0; first < matching->old->count && status == BLOCKZ_OK; first = window.end) {
-			window = part_from(matching->old, first, window_max);
-			status = match_window(matching, &window, pass, pass, fault);
-		}
+	if (matching->old_bytes == NULL || windows.len != windows_ret->len) {
+		free(matching->old_bytes);
+		matching->old_bytes = malloc((size_t)windows.len + 1);
+		matching->window = (struct part){ 0 };
+	}
+	*windows_ret = windows;
+	if (matching->old_bytes == NULL)
+		return fault_nomem(fault);
+	struct part window = { 0 };
+	while (window.end < matching->old->count && status == BLOCKZ_OK) {
+		window = part_from(matching->old, window.end, windows.len);
+		status = match_window(matching, pass, &window, fault);
+	}
 	return status;
 }
 
@@ -183,19 +223,19 @@ enum blockz_status windows_match(const struct text *old, const struct text *new,
 				 uint64_t memory, struct stages *stages, struct matches *matches_ret,
 				 struct windows *windows_ret, struct blockz_fault *fault)
 {
-	uint64_t longest = longest_span(old), least = windows_least(longest, longest_span(new));
+	uint64_t least = windows_least(longest_span(old), longest_span(new));
 	memory = memory > least ? memory : least;
-	uint64_t chunk_max = chunk_in(memory, old, new), window_max = window_in(memory - chunk_max, old->len);
-	/* Windows of about the same length, so that the last is no scrap. */
-	unsigned count = count_parts(old, window_max);
-	if (count > 1)
-		window_max = min(window_max, old->len / count + longest);
-	struct matching matching = { .old = old, .new = new, .env = env, .stages = stages, .in_memory = UINT64_MAX };
-	enum blockz_status status = match_all(&matching, window_max, chunk_max, fault);
+	uint64_t chunk_max = chunk_in(memory, old, new);
+	struct matching matching = { .old = old, .new = new, .env = env, .stages = stages };
+	struct windows windows = { 0 };
+	enum blockz_status status = make_chunks(&matching, chunk_max, fault);
+	for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST && status == BLOCKZ_OK; pass++)
+		status = match_pass(&matching, pass, memory - chunk_max, &windows, fault);
 	if (status == BLOCKZ_OK)
 		status = join(&matching, matches_ret, fault);
+	windows.memory_of_one = memory_of_one(old, new);
 	if (status == BLOCKZ_OK)
-		*windows_ret = (struct windows){ count_parts(old, window_max), window_max, memory_of_one(old, new) };
+		*windows_ret = windows;
 	for (unsigned i = 0; matching.chunk_matches != NULL && i < matching.chunk_count; i++)
 		matches_free(&matching.chunk_matches[i]);
 	free(matching.chunk_matches);

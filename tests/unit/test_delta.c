@@ -262,6 +262,24 @@ START_TEST(test_windows)
 }
 END_TEST
 
+/* What only resembles NEW is in another window than what it was made of, and before it: windows are for short runs alone. */
+START_TEST(test_windows_of_like_texts)
+{
+	enum { LEN = 3 * MIB, STEP = 200, FOREIGN = 40 };
+	struct bytes right = image_new(IMAGE_NOISE, LEN), like = bytes_copy(right), new = edited(right);
+	for (size_t off = 0; off + FOREIGN <= LEN; off += STEP)
+		rnd_fill(like.data + off, FOREIGN);
+	struct bytes old = bytes_join(like, right);
+	struct blockz_delta_options options = { 0 };
+	struct blockz_delta_result result;
+	struct bytes whole = make_patch(old, new, &options, &result);
+	options.memory = result.memory_wanted - 16 * MIB;
+	struct bytes patch = round_trip(old, new, options, &result);
+	ck_assert_uint_gt(result.windows, 1);
+	ck_assert_msg(patch.len < whole.len + 4 * KIB, "%zu bytes in %u windows, %zu in one", patch.len, result.windows, whole.len);
+}
+END_TEST
+
 /* The memory that a refusal asks for is enough, and one byte less is not. */
 START_TEST(test_least_memory)
 {
@@ -399,6 +417,7 @@ int main(void)
 	tcase_add_test(tcase, test_demoted);
 	tcase_add_test(tcase, test_plain);
 	tcase_add_test(tcase, test_windows);
+	tcase_add_test(tcase, test_windows_of_like_texts);
 	tcase_add_test(tcase, test_least_memory);
 	tcase_add_test(tcase, test_narrow);
 	tcase_add_test(tcase, test_failing);

@@ -34,11 +34,12 @@ static void match_with(struct bytes old, struct bytes new, uint64_t old_base, un
 {
 	const struct blockz_work work = { .threads = threads };
 	struct blockz_fault fault;
-	struct differ *differ = NULL;
-	ck_assert_int_eq(differ_new(old.data, old.len, &work, &differ, &fault), BLOCKZ_OK);
-	for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST; pass++)
-		ck_assert_int_eq(differ_match(differ, pass, old_base, new.data, new.len, &work, matches, &fault), BLOCKZ_OK);
-	differ_free(differ);
+	for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST; pass++) {
+		struct differ *differ = NULL;
+		ck_assert_int_eq(differ_new(pass, old.data, old.len, &differ, &fault), BLOCKZ_OK);
+		ck_assert_int_eq(differ_match(differ, old_base, new.data, new.len, &work, matches, &fault), BLOCKZ_OK);
+		differ_free(differ);
+	}
 }
 
 static void assert_in_order(const struct matches *matches, uint64_t old_base, size_t old_len, size_t new_len)
@@ -242,21 +243,22 @@ START_TEST(interrupted_at_each_call)
 			.threads = thread_counts[_i], .progress = count_down, .progress_ctx = &countdown
 		};
 		struct matches matches = { 0 };
-		struct differ *differ = NULL;
 		struct blockz_fault fault = { 0 };
-		status = differ_new(old.data, old.len, &work, &differ, &fault);
+		status = BLOCKZ_OK;
 		for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST && status == BLOCKZ_OK; pass++) {
 			size_t before = matches.count;
-			status = differ_match(differ, pass, 0, new.data, new.len, &work, &matches, &fault);
+			struct differ *differ = NULL;
+			ck_assert_int_eq(differ_new(pass, old.data, old.len, &differ, NULL), BLOCKZ_OK);
+			status = differ_match(differ, 0, new.data, new.len, &work, &matches, &fault);
 			if (status != BLOCKZ_OK)
 				ck_assert_uint_eq(matches.count, before);
+			differ_free(differ);
 		}
 		if (status != BLOCKZ_OK) {
 			ck_assert_int_eq(status, BLOCKZ_FAILED);
 			ck_assert_str_eq(fault.text, "interrupted");
 		}
 		matches_free(&matches);
-		differ_free(differ);
 	}
 	ck_assert_int_ge(n, 4);
 }

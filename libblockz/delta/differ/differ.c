@@ -27,25 +27,28 @@ struct parts {
 struct differ {
 	const uint8_t *old;
 	size_t old_len;
-	struct hash_index *hashes;
+	struct hash_index *hashes; /* of the first pass */
 };
 
-uint64_t differ_memory(uint64_t old_len)
+uint64_t differ_old_max(enum differ_pass pass)
 {
-	return hash_index_memory(old_len) + suffix_index_memory(old_len, 1);
+	return pass == DIFFER_LONG_RUNS ? HASH_OLD_MAX : SUFFIX_OLD_MAX;
 }
 
-enum blockz_status differ_new(const uint8_t *old, size_t old_len, const struct blockz_work *work,
-			      struct differ **differ_ret, struct blockz_fault *fault)
+uint64_t differ_memory(enum differ_pass pass, uint64_t old_len)
 {
-	(void)work;
+	return pass == DIFFER_LONG_RUNS ? hash_index_memory(old_len) : suffix_index_memory(old_len, 1);
+}
+
+enum blockz_status differ_new(enum differ_pass pass, const uint8_t *old, size_t old_len, struct differ **differ_ret,
+			      struct blockz_fault *fault)
+{
 	struct differ *differ = calloc(1, sizeof(*differ));
 	if (differ == NULL)
 		return fault_nomem(fault);
 	differ->old = old;
 	differ->old_len = old_len;
-	differ->hashes = hash_index_new(old, old_len);
-	if (differ->hashes == NULL) {
+	if (pass == DIFFER_LONG_RUNS && (differ->hashes = hash_index_new(old, old_len)) == NULL) {
 		differ_free(differ);
 		return fault_nomem(fault);
 	}
@@ -114,19 +117,24 @@ static enum blockz_status match_suffixes(const struct differ *differ, const stru
 	return status;
 }
 
-enum blockz_status differ_match(const struct differ *differ, enum differ_pass pass, uint64_t old_base, const uint8_t *new,
-				size_t new_len, const struct blockz_work *work, struct matches *matches,
-				struct blockz_fault *fault)
+static enum blockz_status match_runs(const struct differ *differ, const struct texts *texts, const struct blockz_work *work,
+				     struct matches *matches, struct blockz_fault *fault)
+{
+	const struct finder finder = hash_index_finder(differ->hashes);
+	return sweep(texts, &finder, work, matches, fault);
+}
+
+enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
+				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault)
 {
 	const struct texts texts = { .old = differ->old, .old_len = differ->old_len, .new = new, .new_len = new_len };
-	const struct finder finder = hash_index_finder(differ->hashes);
 	struct matches mine = { 0 };
 	if (!matches_copy(matches, &mine))
 		return fault_nomem(fault);
 	for (size_t i = 0; i < mine.count; i++)
 		mine.items[i].old_off -= old_base;
-	enum blockz_status status = pass == DIFFER_LONG_RUNS ? sweep(&texts, &finder, work, &mine, fault)
-							     : match_suffixes(differ, &texts, work, &mine, fault);
+	enum blockz_status status = differ->hashes != NULL ? match_runs(differ, &texts, work, &mine, fault)
+							   : match_suffixes(differ, &texts, work, &mine, fault);
 	if (status != BLOCKZ_OK) {
 		matches_free(&mine);
 		return status;

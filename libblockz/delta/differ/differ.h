@@ -19,23 +19,22 @@ struct matches {
 
 void matches_free(struct matches *matches);
 
-/* Bytes of memory that a differ needs for an old text of this length, the text itself not counted. */
-uint64_t differ_memory(uint64_t old_len);
-
-enum { DIFFER_OLD_MAX = 0x7ffffff0 }; /* longer old texts are taken in windows */
-
-struct differ;
-
-/* Indexes an old text, which must live as long.  Errors: BLOCKZ_FAILED (no memory, interrupted). */
-enum blockz_status differ_new(const uint8_t *old, size_t old_len, const struct blockz_work *work,
-			      struct differ **differ_ret, struct blockz_fault *fault);
-void differ_free(struct differ *differ);
-
 /* Where a text is looked for in several, the first pass is done with all of them before the second. */
 enum differ_pass {
 	DIFFER_LONG_RUNS, /* what long equal runs lead to */
 	DIFFER_THE_REST,
 };
+
+/* Of a pass: the longest old text there may be, and bytes of memory that one takes, the text itself not counted. */
+uint64_t differ_old_max(enum differ_pass pass);
+uint64_t differ_memory(enum differ_pass pass, uint64_t old_len);
+
+struct differ;
+
+/* Of an old text, which must live as long.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status differ_new(enum differ_pass pass, const uint8_t *old, size_t old_len, struct differ **differ_ret,
+			      struct blockz_fault *fault);
+void differ_free(struct differ *differ);
 
 /*
  * Adds matches for those parts of a new text that have none yet (matches is empty at first; those of other old texts,
@@ -43,8 +42,7 @@ enum differ_pass {
  * result depends on the texts and the matches alone, not on threads.
  * Errors: BLOCKZ_FAILED (no memory, interrupted); then matches is as it was.
  */
-enum blockz_status differ_match(const struct differ *differ, enum differ_pass pass, uint64_t old_base, const uint8_t *new,
-				size_t new_len, const struct blockz_work *work, struct matches *matches,
-				struct blockz_fault *fault);
+enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
+				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault);
 
 #endif

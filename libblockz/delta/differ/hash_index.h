@@ -10,6 +10,9 @@ enum {
 	HASH_STEP = 8,    /* from one block to the next: runs of HASH_BLOCK + HASH_STEP - 1 bytes are always seen */
 };
 
+/* Blocks are counted in 32 bits. */
+#define HASH_OLD_MAX ((uint64_t)(UINT32_MAX - 1) * HASH_STEP)
+
 struct hash_index;
 
 /* NULL: no memory. */

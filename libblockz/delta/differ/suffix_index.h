@@ -5,6 +5,9 @@
 
 #include "delta/differ/finder.h"
 
+/* divsufsort() counts in int32_t. */
+enum { SUFFIX_OLD_MAX = 0x7ffffff0 };
+
 struct suffix_index;
 
 /* A part of the old text; parts are in ascending order. */
