@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "delta/differ/differ.h"
+#include "delta/differ/match.h"
 #include "memory.h"
 #include "random.h"
 
@@ -220,6 +221,35 @@ START_TEST(two_old_texts_with_bases)
 }
 END_TEST
 
+/* What the first pass found in all of the old text outlives the second in any part of it, wherever that begins and ends. */
+START_TEST(short_runs_in_parts)
+{
+	enum { PARTS = 12, LEN = 5000, WINDOW = 20000, STEP = 37 };
+	struct bytes old = random_bytes(PARTS * LEN), new = random_bytes(40);
+	for (unsigned i = 0; i < PARTS; i++)
+		new = bytes_join(new, bytes_join(part(old, i * 7 % PARTS * LEN, LEN), random_bytes(30)));
+	const struct blockz_work work = { .threads = 1 };
+	struct matches runs = { 0 };
+	struct differ *differ = NULL;
+	ck_assert_int_eq(differ_new(DIFFER_LONG_RUNS, old.data, old.len, &differ, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(differ_match(differ, 0, new.data, new.len, &work, &runs, NULL), BLOCKZ_OK);
+	differ_free(differ);
+	size_t equal = equal_bytes(old, new, &runs);
+	ck_assert_uint_ge(equal, PARTS * (LEN - EDGE));
+	for (size_t base = 0; base + WINDOW <= old.len; base += STEP) {
+		struct matches matches = { 0 };
+		ck_assert(matches_copy(&runs, &matches));
+		ck_assert_int_eq(differ_new(DIFFER_THE_REST, old.data + base, WINDOW, &differ, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(differ_match(differ, base, new.data, new.len, &work, &matches, NULL), BLOCKZ_OK);
+		assert_in_order(&matches, 0, old.len, new.len);
+		ck_assert_uint_ge(equal_bytes(old, new, &matches), equal);
+		matches_free(&matches);
+		differ_free(differ);
+	}
+	matches_free(&runs);
+}
+END_TEST
+
 struct countdown {
 	int calls, fail_at;
 };
@@ -276,6 +306,7 @@ int main(void)
 	tcase_add_loop_test(c, zeros_and_periods, 0, 8);
 	tcase_add_test(c, sparse_texts);
 	tcase_add_test(c, two_old_texts_with_bases);
+	tcase_add_test(c, short_runs_in_parts);
 	tcase_add_loop_test(c, interrupted_at_each_call, 0, THREAD_COUNTS);
 	return case_run("differ", c);
 }

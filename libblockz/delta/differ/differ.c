@@ -70,9 +70,21 @@ static int compare_old(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The old text without the insides of matches, which are sorted by old_off for this. */
+/* Those that begin before the old text begin with it: their offsets are below zero. */
+static void cut_at_begin(struct matches *matches)
+{
+	for (size_t i = 0; i < matches->count; i++) {
+		struct match *match = &matches->items[i];
+		uint64_t end = match->old_off + match->len;
+		if (end < match->old_off)
+			*match = (struct match){ match->new_off, 0, end };
+	}
+}
+
+/* The old text without the insides of matches, which are cut and sorted by old_off for this. */
 static bool remaining_parts(const struct differ *differ, struct matches *matches, struct parts *parts)
 {
+	cut_at_begin(matches);
 	if (matches->count > 0)
 		qsort(matches->items, matches->count, sizeof(*matches->items), compare_old);
 	size_t pos = 0;

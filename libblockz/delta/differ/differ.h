@@ -19,7 +19,10 @@ struct matches {
 
 void matches_free(struct matches *matches);
 
-/* Where a text is looked for in several, the first pass is done with all of them before the second. */
+/*
+ * Where a text is looked for in several, which may be parts of one, the first pass is done with all of them before the second,
+ * for which they may be shorter ones.
+ */
 enum differ_pass {
 	DIFFER_LONG_RUNS, /* what long equal runs lead to */
 	DIFFER_THE_REST,

@@ -275,9 +275,10 @@ static enum blockz_status give(void *ctx, void *memory, void *thread, struct blo
 
 /* ---- Joining ---- */
 
+/* What is in another old text, or goes on in one, was found there. */
 static bool is_worth_it(const struct texts *texts, const struct match *match)
 {
-	if (match->old_off >= texts->old_len)
+	if (match->old_off >= texts->old_len || match->len > texts->old_len - match->old_off)
 		return true;
 	size_t len = (size_t)min(match->len, 4 * GAIN_LEAST);
 	return 2 * match_cheap(texts, (size_t)match->new_off, match_diagonal(match), len) >= len + GAIN_LEAST;
