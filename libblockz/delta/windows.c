@@ -133,22 +133,8 @@ static enum blockz_status match_chunk(struct matching *matching, const struct di
 	enum blockz_status status = read_part(matching, matching->new, STAGE_LOOK_NEW, chunk, &matching->chunk,
 					      matching->new_bytes, fault);
 	if (status == BLOCKZ_OK)
-		status = differ_match(differ, matching->window.off, matching->new_bytes, (size_t)chunk->len, &work,
-				      &matching->chunk_matches[i], fault);
-	return status;
-}
-
-static enum blockz_status match_window(struct matching *matching, enum differ_pass pass, const struct part *window,
-				       struct blockz_fault *fault)
-{
-	struct differ *differ = NULL;
-	enum blockz_status status = read_part(matching, matching->old, STAGE_LOOK_OLD, window, &matching->window,
-					      matching->old_bytes, fault);
-	if (status == BLOCKZ_OK)
-		status = differ_new(pass, matching->old_bytes, (size_t)window->len, &differ, fault);
-	for (unsigned i = 0; i < matching->chunk_count && status == BLOCKZ_OK; i++)
-		status = match_chunk(matching, differ, pass, i, fault);
-	differ_free(differ);
+		status = differ_match(differ, matching->new_bytes, (size_t)chunk->len, &work, &matching->chunk_matches[i],
+				      fault);
 	return status;
 }
 
@@ -169,6 +155,24 @@ static enum blockz_status join(const struct matching *matching, struct matches *
 		}
 	*matches_ret = all;
 	return BLOCKZ_OK;
+}
+
+static enum blockz_status match_window(struct matching *matching, enum differ_pass pass, const struct part *window,
+				       struct blockz_fault *fault)
+{
+	struct differ *differ = NULL;
+	struct matches used = { 0 };
+	enum blockz_status status = read_part(matching, matching->old, STAGE_LOOK_OLD, window, &matching->window,
+					      matching->old_bytes, fault);
+	if (status == BLOCKZ_OK)
+		status = join(matching, &used, fault);
+	if (status == BLOCKZ_OK)
+		status = differ_new(pass, matching->old_bytes, (size_t)window->len, window->off, &used, &differ, fault);
+	matches_free(&used);
+	for (unsigned i = 0; i < matching->chunk_count && status == BLOCKZ_OK; i++)
+		status = match_chunk(matching, differ, pass, i, fault);
+	differ_free(differ);
+	return status;
 }
 
 static enum blockz_status make_chunks(struct matching *matching, uint64_t chunk_max, struct blockz_fault *fault)

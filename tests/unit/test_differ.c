@@ -37,8 +37,8 @@ static void match_with(struct bytes old, struct bytes new, uint64_t old_base, un
 	struct blockz_fault fault;
 	for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST; pass++) {
 		struct differ *differ = NULL;
-		ck_assert_int_eq(differ_new(pass, old.data, old.len, &differ, &fault), BLOCKZ_OK);
-		ck_assert_int_eq(differ_match(differ, old_base, new.data, new.len, &work, matches, &fault), BLOCKZ_OK);
+		ck_assert_int_eq(differ_new(pass, old.data, old.len, old_base, matches, &differ, &fault), BLOCKZ_OK);
+		ck_assert_int_eq(differ_match(differ, new.data, new.len, &work, matches, &fault), BLOCKZ_OK);
 		differ_free(differ);
 	}
 }
@@ -231,16 +231,16 @@ START_TEST(short_runs_in_parts)
 	const struct blockz_work work = { .threads = 1 };
 	struct matches runs = { 0 };
 	struct differ *differ = NULL;
-	ck_assert_int_eq(differ_new(DIFFER_LONG_RUNS, old.data, old.len, &differ, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(differ_match(differ, 0, new.data, new.len, &work, &runs, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(differ_new(DIFFER_LONG_RUNS, old.data, old.len, 0, &runs, &differ, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(differ_match(differ, new.data, new.len, &work, &runs, NULL), BLOCKZ_OK);
 	differ_free(differ);
 	size_t equal = equal_bytes(old, new, &runs);
 	ck_assert_uint_ge(equal, PARTS * (LEN - EDGE));
 	for (size_t base = 0; base + WINDOW <= old.len; base += STEP) {
 		struct matches matches = { 0 };
 		ck_assert(matches_copy(&runs, &matches));
-		ck_assert_int_eq(differ_new(DIFFER_THE_REST, old.data + base, WINDOW, &differ, NULL), BLOCKZ_OK);
-		ck_assert_int_eq(differ_match(differ, base, new.data, new.len, &work, &matches, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(differ_new(DIFFER_THE_REST, old.data + base, WINDOW, base, &runs, &differ, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(differ_match(differ, new.data, new.len, &work, &matches, NULL), BLOCKZ_OK);
 		assert_in_order(&matches, 0, old.len, new.len);
 		ck_assert_uint_ge(equal_bytes(old, new, &matches), equal);
 		matches_free(&matches);
@@ -278,8 +278,8 @@ START_TEST(interrupted_at_each_call)
 		for (enum differ_pass pass = DIFFER_LONG_RUNS; pass <= DIFFER_THE_REST && status == BLOCKZ_OK; pass++) {
 			size_t before = matches.count;
 			struct differ *differ = NULL;
-			ck_assert_int_eq(differ_new(pass, old.data, old.len, &differ, NULL), BLOCKZ_OK);
-			status = differ_match(differ, 0, new.data, new.len, &work, &matches, &fault);
+			ck_assert_int_eq(differ_new(pass, old.data, old.len, 0, &matches, &differ, NULL), BLOCKZ_OK);
+			status = differ_match(differ, new.data, new.len, &work, &matches, &fault);
 			if (status != BLOCKZ_OK)
 				ck_assert_uint_eq(matches.count, before);
 			differ_free(differ);

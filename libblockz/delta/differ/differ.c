@@ -27,7 +27,10 @@ struct parts {
 struct differ {
 	const uint8_t *old;
 	size_t old_len;
-	struct hash_index *hashes; /* of the first pass */
+	uint64_t old_base;
+	/* One of them. */
+	struct hash_index *hashes;
+	struct suffix_index *suffixes;
 };
 
 uint64_t differ_old_max(enum differ_pass pass)
@@ -40,28 +43,16 @@ uint64_t differ_memory(enum differ_pass pass, uint64_t old_len)
 	return pass == DIFFER_LONG_RUNS ? hash_index_memory(old_len) : suffix_index_memory(old_len, 1);
 }
 
-enum blockz_status differ_new(enum differ_pass pass, const uint8_t *old, size_t old_len, struct differ **differ_ret,
-			      struct blockz_fault *fault)
-{
-	struct differ *differ = calloc(1, sizeof(*differ));
-	if (differ == NULL)
-		return fault_nomem(fault);
-	differ->old = old;
-	differ->old_len = old_len;
-	if (pass == DIFFER_LONG_RUNS && (differ->hashes = hash_index_new(old, old_len)) == NULL) {
-		differ_free(differ);
-		return fault_nomem(fault);
-	}
-	*differ_ret = differ;
-	return BLOCKZ_OK;
-}
+/* ---- What matches have not used ---- */
 
-void differ_free(struct differ *differ)
+/* Old offsets are larger by so much, modulo 2^64; false: no memory. */
+static bool copy_ahead(const struct matches *matches, uint64_t by, struct matches *copy_ret)
 {
-	if (differ == NULL)
-		return;
-	hash_index_free(differ->hashes);
-	free(differ);
+	if (!matches_copy(matches, copy_ret))
+		return false;
+	for (size_t i = 0; i < copy_ret->count; i++)
+		copy_ret->items[i].old_off += by;
+	return true;
 }
 
 static int compare_old(const void *a, const void *b)
@@ -70,21 +61,23 @@ static int compare_old(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Those that begin before the old text begin with it: their offsets are below zero. */
-static void cut_at_begin(struct matches *matches)
+/* To what of them is within the old text: offsets of those that begin before it are below zero. */
+static void cut(struct matches *matches, uint64_t old_len)
 {
 	for (size_t i = 0; i < matches->count; i++) {
 		struct match *match = &matches->items[i];
 		uint64_t end = match->old_off + match->len;
 		if (end < match->old_off)
 			*match = (struct match){ match->new_off, 0, end };
+		if (match->old_off < old_len)
+			match->len = min(match->len, old_len - match->old_off);
 	}
 }
 
 /* The old text without the insides of matches, which are cut and sorted by old_off for this. */
 static bool remaining_parts(const struct differ *differ, struct matches *matches, struct parts *parts)
 {
-	cut_at_begin(matches);
+	cut(matches, differ->old_len);
 	if (matches->count > 0)
 		qsort(matches->items, matches->count, sizeof(*matches->items), compare_old);
 	size_t pos = 0;
@@ -109,50 +102,61 @@ static bool remaining_parts(const struct differ *differ, struct matches *matches
 	return true;
 }
 
-/* Looks in what no match has used for what has none. */
-static enum blockz_status match_suffixes(const struct differ *differ, const struct texts *texts,
-					 const struct blockz_work *work, struct matches *matches,
-					 struct blockz_fault *fault)
+static bool index_the_rest(struct differ *differ, const struct matches *used)
 {
 	struct matches by_old = { 0 };
 	struct parts parts = { 0 };
-	struct suffix_index *suffixes = NULL;
-	if (matches_copy(matches, &by_old) && remaining_parts(differ, &by_old, &parts))
-		suffixes = suffix_index_new(differ->old, parts.items, parts.count);
+	if (copy_ahead(used, -differ->old_base, &by_old) && remaining_parts(differ, &by_old, &parts))
+		differ->suffixes = suffix_index_new(differ->old, parts.items, parts.count);
 	matches_free(&by_old);
 	free(parts.items);
-	if (suffixes == NULL)
-		return fault_nomem(fault);
-	struct finder finder = suffix_index_finder(suffixes);
-	enum blockz_status status = sweep(texts, &finder, work, matches, fault);
-	suffix_index_free(suffixes);
-	return status;
+	return differ->suffixes != NULL;
 }
 
-static enum blockz_status match_runs(const struct differ *differ, const struct texts *texts, const struct blockz_work *work,
-				     struct matches *matches, struct blockz_fault *fault)
+/* ---- The whole ---- */
+
+enum blockz_status differ_new(enum differ_pass pass, const uint8_t *old, size_t old_len, uint64_t old_base,
+			      const struct matches *used, struct differ **differ_ret, struct blockz_fault *fault)
 {
-	const struct finder finder = hash_index_finder(differ->hashes);
-	return sweep(texts, &finder, work, matches, fault);
+	struct differ *differ = calloc(1, sizeof(*differ));
+	if (differ == NULL)
+		return fault_nomem(fault);
+	*differ = (struct differ){ .old = old, .old_len = old_len, .old_base = old_base };
+	bool made = pass == DIFFER_LONG_RUNS ? (differ->hashes = hash_index_new(old, old_len)) != NULL
+					     : index_the_rest(differ, used);
+	if (!made) {
+		differ_free(differ);
+		return fault_nomem(fault);
+	}
+	*differ_ret = differ;
+	return BLOCKZ_OK;
 }
 
-enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
+void differ_free(struct differ *differ)
+{
+	if (differ == NULL)
+		return;
+	hash_index_free(differ->hashes);
+	suffix_index_free(differ->suffixes);
+	free(differ);
+}
+
+enum blockz_status differ_match(const struct differ *differ, const uint8_t *new, size_t new_len,
 				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault)
 {
 	const struct texts texts = { .old = differ->old, .old_len = differ->old_len, .new = new, .new_len = new_len };
+	const struct finder finder = differ->hashes != NULL ? hash_index_finder(differ->hashes)
+							    : suffix_index_finder(differ->suffixes);
 	struct matches mine = { 0 };
-	if (!matches_copy(matches, &mine))
+	if (!copy_ahead(matches, -differ->old_base, &mine))
 		return fault_nomem(fault);
-	for (size_t i = 0; i < mine.count; i++)
-		mine.items[i].old_off -= old_base;
-	enum blockz_status status = differ->hashes != NULL ? match_runs(differ, &texts, work, &mine, fault)
-							   : match_suffixes(differ, &texts, work, &mine, fault);
+	enum blockz_status status = sweep(&texts, &finder, work, &mine, fault);
 	if (status != BLOCKZ_OK) {
 		matches_free(&mine);
 		return status;
 	}
 	for (size_t i = 0; i < mine.count; i++)
-		mine.items[i].old_off += old_base;
+		mine.items[i].old_off += differ->old_base;
 	matches_free(matches);
 	*matches = mine;
 	return BLOCKZ_OK;

@@ -34,9 +34,12 @@ uint64_t differ_memory(enum differ_pass pass, uint64_t old_len);
 
 struct differ;
 
-/* Of an old text, which must live as long.  Errors: BLOCKZ_FAILED (no memory). */
-enum blockz_status differ_new(enum differ_pass pass, const uint8_t *old, size_t old_len, struct differ **differ_ret,
-			      struct blockz_fault *fault);
+/*
+ * Indexes an old text, which must live as long; for the second pass only what matches have not used of it, whose old_off are
+ * ahead of the text by old_base.  Errors: BLOCKZ_FAILED (no memory).
+ */
+enum blockz_status differ_new(enum differ_pass pass, const uint8_t *old, size_t old_len, uint64_t old_base,
+			      const struct matches *used, struct differ **differ_ret, struct blockz_fault *fault);
 void differ_free(struct differ *differ);
 
 /*
@@ -45,7 +48,7 @@ void differ_free(struct differ *differ);
  * result depends on the texts and the matches alone, not on threads.
  * Errors: BLOCKZ_FAILED (no memory, interrupted); then matches is as it was.
  */
-enum blockz_status differ_match(const struct differ *differ, uint64_t old_base, const uint8_t *new, size_t new_len,
+enum blockz_status differ_match(const struct differ *differ, const uint8_t *new, size_t new_len,
 				const struct blockz_work *work, struct matches *matches, struct blockz_fault *fault);
 
 #endif
