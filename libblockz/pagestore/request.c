@@ -23,8 +23,12 @@ struct request {
 	uint64_t off, end;
 	uint8_t *to;         /* of a read, */
 	const uint8_t *from; /* and of a write; the other is NULL */
-	uint64_t part_len;
 };
+
+static uint64_t part_len(const struct blockz_pages *pages)
+{
+	return pages->page_size > PART_LEN ? pages->page_size : PART_LEN;
+}
 
 static enum blockz_status do_range(const struct request *request, uint64_t off, uint64_t end, struct blockz_fault *fault)
 {
@@ -45,9 +49,8 @@ static enum blockz_status do_range(const struct request *request, uint64_t off, 
 static enum blockz_status do_part(void *ctx, size_t part, struct blockz_fault *fault)
 {
 	const struct request *request = ctx;
-	uint64_t start = (request->off / request->part_len + part) * request->part_len;
-	return do_range(request, start > request->off ? start : request->off, min(start + request->part_len, request->end),
-			fault);
+	uint64_t len = part_len(request->pages), start = (request->off / len + part) * len;
+	return do_range(request, start > request->off ? start : request->off, min(start + len, request->end), fault);
 }
 
 static enum blockz_status carry_out(struct request *request, struct blockz_fault *fault)
@@ -55,7 +58,7 @@ static enum blockz_status carry_out(struct request *request, struct blockz_fault
 	const struct blockz_pages *pages = request->pages;
 	if (pages->crew == NULL || request->end - request->off < SHARED_MIN)
 		return do_range(request, request->off, request->end, fault);
-	uint64_t len = request->part_len = pages->page_size > PART_LEN ? pages->page_size : PART_LEN;
+	uint64_t len = part_len(pages);
 	return crew_run(pages->crew, (size_t)((request->end - 1) / len - request->off / len + 1), do_part, request, fault);
 }
 

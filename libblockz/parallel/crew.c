@@ -14,8 +14,9 @@ struct task {
 	size_t count, next; /* parts; the first that nobody has begun */
 	unsigned helpers;   /* at work on it */
 	pthread_cond_t left; /* by the last of them */
-	/* The first part that failed, count if none has, and what it said. */
+	/* The first part that failed, count if none has, and what it returned and said. */
 	size_t failed;
+	enum blockz_status status;
 	struct blockz_fault fault;
 	struct task *older, *newer; /* among those with parts to begin */
 };
@@ -53,7 +54,7 @@ static void withdraw(struct crew *crew, struct task *task)
 /* There is one to begin; the lock is released while it is done. */
 static void do_part(struct crew *crew, struct task *task)
 {
-	struct blockz_fault fault;
+	struct blockz_fault fault = { 0 };
 	size_t part = task->next;
 	if (part + 1 == task->count)
 		withdraw(crew, task);
@@ -67,6 +68,7 @@ static void do_part(struct crew *crew, struct task *task)
 	withdraw(crew, task);
 	if (part < task->failed) {
 		task->failed = part;
+		task->status = status;
 		task->fault = fault;
 	}
 }
@@ -167,9 +169,7 @@ enum blockz_status crew_run(struct crew *crew, size_t count,
 		pthread_cond_wait(&task.left, &crew->lock);
 	pthread_mutex_unlock(&crew->lock);
 	pthread_cond_destroy(&task.left);
-	if (task.failed == count)
-		return BLOCKZ_OK;
-	if (fault != NULL)
+	if (task.status != BLOCKZ_OK && fault != NULL)
 		*fault = task.fault;
-	return task.fault.status;
+	return task.status;
 }
