@@ -21,7 +21,7 @@
 #:    CC, CFLAGS, CPPFLAGS, LDFLAGS are yours; they come last.
 
 VERSION  := $(shell sed -n 's/^.define BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)
-SOVERSION := 0
+SOVERSION := 1
 PREFIX   ?= /usr/local
 BINDIR    = $(PREFIX)/bin
 LIBDIR    = $(PREFIX)/lib

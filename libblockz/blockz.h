@@ -37,7 +37,7 @@
 extern "C" {
 #endif
 
-#define BLOCKZ_VERSION "0.1.0"
+#define BLOCKZ_VERSION "0.2.0"
 
 /* No such offset, or a size that is not known in advance. */
 #define BLOCKZ_UNKNOWN UINT64_MAX
@@ -69,7 +69,7 @@ struct blockz_fault {
 	enum blockz_status status;
 	enum blockz_state state;
 	uint64_t offset; /* file offset that the text speaks of; BLOCKZ_UNKNOWN if it speaks of none */
-	char text[256];  /* one line, UTF-8, no newline: what was wrong, what was expected, what was found */
+	char text[1024]; /* one line, UTF-8, no newline: what was wrong, what was expected, what was found */
 };
 
 /* ---- Ranges ------------------------------------------------------------------------------------------------ */

@@ -13,12 +13,12 @@ verdict() {
 
 declared=$(grep -oE '\bblockz_[a-z_]+\(' libblockz/blockz.h | tr -d '(' | sort -u)
 mapped=$(grep -oE '\bblockz_[a-z_]+;' libblockz/libblockz.map | tr -d ';' | sort -u)
-exported=$(nm -D --defined-only "$BLOCKZ_BIN/libblockz.so.0" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' | sort -u)
+exported=$(nm -D --defined-only "$BLOCKZ_BIN/libblockz.so.1" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' | sort -u)
 [ "$declared" = "$mapped" ]
 verdict $? symbol-map "blockz.h and libblockz.map differ"
 [ "$exported" = "$mapped" ]
 verdict $? exported-symbols "the library and libblockz.map differ: $(diff <(echo "$exported") <(echo "$mapped") | tr '\n' ' ')"
-nm -D --defined-only "$BLOCKZ_BIN/libblockz.so.0" | awk '$2 ~ /[BD]/' | grep -q . && state=1 || state=0
+nm -D --defined-only "$BLOCKZ_BIN/libblockz.so.1" | awk '$2 ~ /[BD]/' | grep -q . && state=1 || state=0
 verdict "$state" no-global-state "the library exports data"
 
 failed=''
