@@ -65,9 +65,21 @@ enum blockz_state {
 	BLOCKZ_IMAGE_TORN,           /* written in part, and there was no journal by which to undo it */
 };
 
+/* What blockz_recover() is to do about the journal of an interrupted edit. */
+enum blockz_remedy {
+	BLOCKZ_REMEDY_RECOVER, /* finish or undo the edit, where the file shows that the journal is its own */
+	BLOCKZ_REMEDY_UNDO,    /* write the old content back, although the file may be another one */
+	BLOCKZ_REMEDY_DROP,    /* keep the file as it is, and remove the journal, whatever it is */
+};
+
 struct blockz_fault {
 	enum blockz_status status;
 	enum blockz_state state;
+	/*
+	 * With BLOCKZ_IMAGE_NEEDS_RECOVERY, what will help: BLOCKZ_REMEDY_UNDO means that or BLOCKZ_REMEDY_DROP, and only
+	 * somebody who knows what happened to the file can choose.
+	 */
+	enum blockz_remedy remedy;
 	uint64_t offset; /* file offset that the text speaks of; BLOCKZ_UNKNOWN if it speaks of none */
 	char text[1024]; /* one line, UTF-8, no newline: what was wrong, what was expected, what was found */
 };
@@ -170,8 +182,9 @@ struct blockz_store_ops {
 	 * publish: its content and then its final name become durable.  It can be written to from then on, too; sync
 	 * makes that durable, and is never called again after it failed.  discard: drops an unpublished one.
 	 * find: *len_ret is the length of a published one, which can be read from then on; ENOENT: there is none;
-	 * EPERM: there is something under its name that is not to be trusted.  remove: drops the published one,
-	 * durably.  NULL in all: the store has no journal, and a crash in the middle of an edit loses it.
+	 * EPERM: somebody else has put something under its name; EINVAL: what is there may be the file's own, and is not
+	 * to be trusted.  remove: drops what is there, durably.  NULL in all: the store has no journal, and a crash in the
+	 * middle of an edit loses it.
 	 */
 	int (*journal_create)(void *ctx, uint64_t len);
 	int (*journal_write)(void *ctx, const void *buf, size_t len, uint64_t off);
@@ -188,18 +201,23 @@ struct blockz_store {
 	void *ctx;
 	uint64_t size;
 	struct blockz_identity identity;
+	const char *note; /* one line that somebody should be told; NULL: nothing.  As long as the store is open */
 };
 
 enum blockz_store_mode {
-	BLOCKZ_STORE_READ,               /* shared lock; refused while a journal is there (BLOCKZ_NEEDS_RECOVERY) */
+	BLOCKZ_STORE_READ,               /* shared lock; refused while its journal is there (BLOCKZ_NEEDS_RECOVERY) */
 	BLOCKZ_STORE_WRITE,              /* exclusive lock, journal beside the file */
 	BLOCKZ_STORE_WRITE_UNJOURNALLED, /* exclusive lock; a crash in the middle of an edit destroys the file */
+	/* The same two, where the file system need not know locks: then other programs are not kept out. */
+	BLOCKZ_STORE_WRITE_UNLOCKED,
+	BLOCKZ_STORE_WRITE_UNLOCKED_UNJOURNALLED,
 };
 
 /*
- * Opens the regular file `name` (not a symbolic link, one hard link when it is to be written) in the directory
- * dirfd, which must stay open as long as the store.  Locks it as the mode says.
- * Errors: BLOCKZ_FAILED, BLOCKZ_UNSUPPORTED (not a regular file, several links, directory not writable),
+ * Opens the regular file `name` (not a symbolic link, one hard link when it is to be written; for reading also a block
+ * device) in the directory dirfd, which must stay open as long as the store.  Locks it as the mode says; where locks are
+ * not known, it is read without one.  What cannot be promised here is said in store_ret->note.
+ * Errors: BLOCKZ_FAILED, BLOCKZ_UNSUPPORTED (not a regular file, several links, directory not writable, no locks),
  * BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY.
  */
 enum blockz_status blockz_store_open(int dirfd, const char *name, enum blockz_store_mode mode,
@@ -419,16 +437,18 @@ enum blockz_recovery {
 	BLOCKZ_RECOVERY_NONE,     /* there was no journal */
 	BLOCKZ_RECOVERY_FINISHED, /* the edit had been complete; or that of a disk now is, as far as it was written */
 	BLOCKZ_RECOVERY_UNDONE,   /* the image is as before the edit */
+	BLOCKZ_RECOVERY_DROPPED,  /* the journal is gone, and the image as it was */
 };
 
 /*
- * Finishes or undoes an interrupted edit by the store's journal.  May be interrupted and run again.  What a disk left
- * behind is always finished; in a copy of the file, only where each check is as the last commit left it, or right.
- * Errors: BLOCKZ_NEEDS_RECOVERY (the journal is not this file's, is damaged or not to be trusted: nothing is
- * touched), BLOCKZ_FAILED.
+ * Deals with an interrupted edit by the store's journal.  May be interrupted and run again.  What a disk left behind is
+ * always finished.  With BLOCKZ_REMEDY_RECOVER nothing is written unless the file's size, its ends outside of what was
+ * edited, and each edited sector (of a disk: each check) show that the journal is the file's own.
+ * Errors: BLOCKZ_NEEDS_RECOVERY (they do not, or the journal is damaged or not to be trusted: nothing is touched, and
+ * fault->remedy tells what can be said explicitly), BLOCKZ_FAILED.
  */
-enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_recovery *recovery_ret,
-				  struct blockz_fault *fault);
+enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_remedy remedy,
+				  enum blockz_recovery *recovery_ret, struct blockz_fault *fault);
 
 /* ---- Disk: serve the image, and write its raw ranges ------------------------------------------------------- */
 

@@ -103,6 +103,8 @@ static enum blockz_status run(struct job *job)
 	const struct blockz_work work = { .threads = job->threads };
 	enum blockz_status status = compressed_open(&job->file, job->path, BLOCKZ_STORE_READ, &job->fault);
 	if (status == BLOCKZ_OK)
+		cli_note(&job->cli, job->path, &job->file.store);
+	if (status == BLOCKZ_OK)
 		status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = choose_range(job, &range);

@@ -191,16 +191,19 @@ static void read_options(struct job *job, int argc, char **argv)
 
 /* ---- The patch */
 
+static enum blockz_status open_image(struct job *job, struct input *input, const char *path)
+{
+	job->file = path;
+	enum blockz_status status = input_open_image(input, path, false, &job->fault);
+	if (status == BLOCKZ_OK)
+		cli_note(&job->cli, path, &input->file.store);
+	return status;
+}
+
 static enum blockz_status open_images(struct job *job)
 {
-	enum blockz_status status = BLOCKZ_OK;
-	job->file = job->old_path;
-	if (!job->expand)
-		status = input_open_image(&job->old, job->old_path, false, &job->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	job->file = job->new_path;
-	return input_open_image(&job->new, job->new_path, false, &job->fault);
+	enum blockz_status status = job->expand ? BLOCKZ_OK : open_image(job, &job->old, job->old_path);
+	return status == BLOCKZ_OK ? open_image(job, &job->new, job->new_path) : status;
 }
 
 /* The library's texts begin with the file that they, and the offset, speak of. */

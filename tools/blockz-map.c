@@ -457,6 +457,8 @@ static enum blockz_status run(struct view *view, struct blockz_fault *fault)
 {
 	enum blockz_status status = compressed_open(&view->file, view->path, BLOCKZ_STORE_READ, fault);
 	if (status == BLOCKZ_OK)
+		cli_note(&view->cli, view->path, &view->file.store);
+	if (status == BLOCKZ_OK)
 		status = blockz_map_read(&view->file.source, &view->cli.map, &view->map, fault);
 	if (status == BLOCKZ_OK)
 		read_partitions(view);

@@ -227,6 +227,7 @@ static enum blockz_status check_patch(struct job *job)
 	status = input_open_image(&job->old, job->old_path, false, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	cli_note(&job->cli, job->old_path, &job->old.file.store);
 	struct blockz_merge_options options = {
 		.lzo = job->lzo, .work = cli_work(&job->cli, "check", info.old_size, job->threads),
 	};
@@ -278,6 +279,8 @@ static enum blockz_status open_inputs(struct job *job)
 	job->file = job->old_path;
 	enum blockz_status status = input_open_image(&job->old, job->old_path, input_is_same(job->old_path, job->new_path),
 						     &job->fault);
+	if (status == BLOCKZ_OK)
+		cli_note(&job->cli, job->old_path, &job->old.file.store);
 	job->patches = calloc(job->patch_count + 1, sizeof(*job->patches));
 	job->heads = calloc(job->patch_count + 1, sizeof(*job->heads));
 	if (status == BLOCKZ_OK && (job->patches == NULL || job->heads == NULL))

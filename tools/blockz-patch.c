@@ -156,12 +156,14 @@ static const char *const recovery_names[] = {
 	[BLOCKZ_RECOVERY_NONE] = "none",
 	[BLOCKZ_RECOVERY_FINISHED] = "finished",
 	[BLOCKZ_RECOVERY_UNDONE] = "undone",
+	[BLOCKZ_RECOVERY_DROPPED] = "dropped",
 };
 
 static const char *const recovery_texts[] = {
 	[BLOCKZ_RECOVERY_NONE] = "no interrupted edit, image unchanged",
 	[BLOCKZ_RECOVERY_FINISHED] = "an interrupted edit had been complete, image updated",
 	[BLOCKZ_RECOVERY_UNDONE] = "an interrupted edit was undone, image as before",
+	[BLOCKZ_RECOVERY_DROPPED] = "the journal was removed, image unchanged",
 };
 
 static void say_done(const struct job *job, FILE *out, const char *path, const char *what)
@@ -277,10 +279,18 @@ static enum blockz_status print_plan(struct job *job)
 	return BLOCKZ_OK;
 }
 
+/* Opens FILE, and warns of what cannot be promised about it. */
+static enum blockz_status open_file(struct job *job, enum blockz_store_mode mode)
+{
+	enum blockz_status status = compressed_open(&job->file, job->options.file, mode, &job->fault);
+	if (status == BLOCKZ_OK)
+		cli_note(&job->cli, job->options.file, &job->file.store);
+	return status;
+}
+
 static enum blockz_status run_dry(struct job *job)
 {
-	enum blockz_status status =
-		compressed_open(&job->file, job->options.file, BLOCKZ_STORE_READ, &job->fault);
+	enum blockz_status status = open_file(job, BLOCKZ_STORE_READ);
 	if (status == BLOCKZ_OK)
 		status = make_plan(job);
 	return status == BLOCKZ_OK ? print_plan(job) : status;
@@ -291,11 +301,13 @@ static enum blockz_status run_dry(struct job *job)
 /* Opens FILE for writing, and sees to an interrupted edit of it first. */
 static enum blockz_status open_to_write(struct job *job)
 {
-	enum blockz_store_mode mode =
-		job->options.no_journal ? BLOCKZ_STORE_WRITE_UNJOURNALLED : BLOCKZ_STORE_WRITE;
-	enum blockz_status status = compressed_open(&job->file, job->options.file, mode, &job->fault);
+	static const enum blockz_store_mode modes[2][2] = {
+		{ BLOCKZ_STORE_WRITE, BLOCKZ_STORE_WRITE_UNLOCKED },
+		{ BLOCKZ_STORE_WRITE_UNJOURNALLED, BLOCKZ_STORE_WRITE_UNLOCKED_UNJOURNALLED },
+	};
+	enum blockz_status status = open_file(job, modes[job->options.no_journal][job->options.no_lock]);
 	if (status == BLOCKZ_OK)
-		status = blockz_recover(&job->file.store, &job->recovery, &job->fault);
+		status = blockz_recover(&job->file.store, job->options.remedy, &job->recovery, &job->fault);
 	return status;
 }
 
@@ -401,8 +413,7 @@ static enum blockz_status run_output(struct job *job)
 {
 	struct output output = { 0 };
 	bool to_stdout = strcmp(job->options.output, "-") == 0;
-	enum blockz_status status =
-		compressed_open(&job->file, job->options.file, BLOCKZ_STORE_READ, &job->fault);
+	enum blockz_status status = open_file(job, BLOCKZ_STORE_READ);
 	if (status == BLOCKZ_OK && !to_stdout && is_same_file(job))
 		return tool_fault(&job->fault, BLOCKZ_USAGE, "--output is the file itself");
 	if (status == BLOCKZ_OK)

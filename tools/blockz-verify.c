@@ -144,6 +144,8 @@ static enum blockz_status run(struct job *job)
 {
 	enum blockz_status status = compressed_open(&job->file, job->path, BLOCKZ_STORE_READ, &job->fault);
 	if (status == BLOCKZ_OK)
+		cli_note(&job->cli, job->path, &job->file.store);
+	if (status == BLOCKZ_OK)
 		status = job->against != NULL ? verify_against(job) : verify(job, NULL);
 	if (status == BLOCKZ_OK && job->cli.json)
 		status = print_report(job);

@@ -13,6 +13,7 @@ enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status stat
 		return status;
 	fault->status = status;
 	fault->state = BLOCKZ_IMAGE_UNCHANGED;
+	fault->remedy = BLOCKZ_REMEDY_RECOVER;
 	fault->offset = offset;
 	va_list args;
 	va_start(args, format);
@@ -37,4 +38,11 @@ enum blockz_status fault_state(struct blockz_fault *fault, enum blockz_status st
 	if (fault != NULL)
 		fault->state = state;
 	return status;
+}
+
+enum blockz_status fault_remedy(struct blockz_fault *fault, enum blockz_remedy remedy)
+{
+	if (fault != NULL)
+		fault->remedy = remedy;
+	return fault_state(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 }

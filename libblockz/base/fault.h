@@ -7,7 +7,7 @@
 
 /*
  * Describes a failure in *fault, unless fault is NULL, and returns status.  offset: the file offset the text speaks
- * of, or BLOCKZ_UNKNOWN.  The state is set to BLOCKZ_IMAGE_UNCHANGED.
+ * of, or BLOCKZ_UNKNOWN.  The state is set to BLOCKZ_IMAGE_UNCHANGED, the remedy to BLOCKZ_REMEDY_RECOVER.
  */
 enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status status, uint64_t offset,
 			     const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -17,6 +17,9 @@ enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t o
 
 /* BLOCKZ_FAILED for a failed allocation. */
 enum blockz_status fault_nomem(struct blockz_fault *fault);
+
+/* BLOCKZ_NEEDS_RECOVERY, and what blockz_recover() has to be told. */
+enum blockz_status fault_remedy(struct blockz_fault *fault, enum blockz_remedy remedy);
 
 /* Says what a failure has left behind, and returns status. */
 enum blockz_status fault_state(struct blockz_fault *fault, enum blockz_status status, enum blockz_state state);

@@ -111,4 +111,8 @@ void intent_committed(struct intent *intent);
 enum blockz_status intent_recover(const struct blockz_store *store, uint64_t len, enum blockz_recovery *recovery_ret,
 				  struct blockz_fault *fault);
 
+/* Tells whether the store's journal of len bytes is another file's, by the same signs, and writes nothing.  Errors: as above. */
+enum blockz_status intent_look(const struct blockz_store *store, uint64_t len, bool *foreign_ret,
+			       struct blockz_fault *fault);
+
 #endif

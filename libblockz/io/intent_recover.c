@@ -21,6 +21,7 @@ struct recovery {
 	struct intent_unit *units;
 	size_t unit_count;
 	uint64_t units_len; /* of all of them */
+	bool foreign;       /* another file's */
 	struct blockz_fault *fault;
 };
 
@@ -210,22 +211,6 @@ static enum blockz_status match_units(struct recovery *self)
 
 /* ---- Recovery ---- */
 
-static enum blockz_status foreign(struct recovery *self)
-{
-	return fault_set(self->fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
-			 "the journal beside this file belongs to another one, or the file was changed since: who wants "
-			 "the file as it is removes the journal; nothing was touched");
-}
-
-/* True if each byte is one of two: a field can be cut by the edge of a sector. */
-static bool is_mixture(const uint8_t *found, const uint8_t *a, const uint8_t *b, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (found[i] != a[i] && found[i] != b[i])
-			return false;
-	return true;
-}
-
 /*
  * Each field is as the last commit left it, or as it would become: fields are written when what they cover is durable.
  * Else this is another file, which may have been copied over the one that the journal was made for.
@@ -241,8 +226,8 @@ static enum blockz_status check_fields(struct recovery *self)
 		uint8_t found[CHECK_LEN_MAX];
 		struct blockz_source file = blockz_store_source(self->store);
 		status = read_file(&file, found, len, check->check.field_off, self->fault);
-		if (status == BLOCKZ_OK && !is_mixture(found, check->field, check->now, len))
-			status = foreign(self);
+		if (status == BLOCKZ_OK && !journal_is_mixture(found, check->field, check->now, len))
+			self->foreign = true;
 	}
 	return status;
 }
@@ -262,9 +247,8 @@ static enum blockz_status survey(struct recovery *self)
 		status = match_units(self);
 	if (status == BLOCKZ_OK)
 		status = intent_ends(&self->intent, self->store, &ends, self->fault);
-	if (status == BLOCKZ_OK && ends != self->intent.ends)
-		status = foreign(self);
-	return status == BLOCKZ_OK ? check_fields(self) : status;
+	self->foreign = status == BLOCKZ_OK && ends != self->intent.ends;
+	return status == BLOCKZ_OK && !self->foreign ? check_fields(self) : status;
 }
 
 /*
@@ -286,15 +270,33 @@ static enum blockz_status settle(struct recovery *self)
 	return journal_drop(self->store, BLOCKZ_IMAGE_UPDATED, self->fault);
 }
 
+static void recovery_free(struct recovery *self)
+{
+	intent_free(&self->intent);
+	free(self->units);
+}
+
 enum blockz_status intent_recover(const struct blockz_store *store, uint64_t len, enum blockz_recovery *recovery_ret,
 				  struct blockz_fault *fault)
 {
 	struct recovery self = { .store = store, .len = len, .fault = fault };
 	enum blockz_status status = survey(&self);
+	if (status == BLOCKZ_OK && self.foreign)
+		status = journal_damaged(fault, "belongs to another file, or this one was changed since");
 	status = status == BLOCKZ_OK ? settle(&self) : fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	intent_free(&self.intent);
-	free(self.units);
+	recovery_free(&self);
 	if (status == BLOCKZ_OK)
 		*recovery_ret = BLOCKZ_RECOVERY_FINISHED;
+	return status;
+}
+
+enum blockz_status intent_look(const struct blockz_store *store, uint64_t len, bool *foreign_ret,
+			       struct blockz_fault *fault)
+{
+	struct recovery self = { .store = store, .len = len, .fault = fault };
+	enum blockz_status status = survey(&self);
+	if (status == BLOCKZ_OK)
+		*foreign_ret = self.foreign;
+	recovery_free(&self);
 	return status;
 }

@@ -9,8 +9,10 @@
 #include "base/fault.h"
 
 enum {
-	VERSION = 1,
-	BUFFER_RECORDS = 2048, /* about 1 MiB */
+	PATCH_VERSION = 2,
+	INTENT_VERSION = 1,
+	FLAG_UNCHECKED = 1,
+	BUFFER_RECORDS = 1024, /* about 1 MiB */
 };
 
 static const char magic[8] = { 'b', 'l', 'o', 'c', 'k', 'z', 'J', '1' };
@@ -30,25 +32,50 @@ size_t journal_sector_len(uint64_t file_off, uint64_t file_size)
 	return file_size - file_off < JOURNAL_SECTOR ? (size_t)(file_size - file_off) : JOURNAL_SECTOR;
 }
 
+bool journal_is_mixture(const uint8_t *found, const uint8_t *a, const uint8_t *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (found[i] != a[i] && found[i] != b[i])
+			return false;
+	return true;
+}
+
+enum journal_sector journal_compare(const struct journal_record *record, const uint8_t *sector, size_t len)
+{
+	bool is_old = memcmp(sector, record->old, len) == 0;
+	bool is_new = record->new != NULL ? memcmp(sector, record->new, len) == 0
+					  : journal_digest(sector, len) == record->new_digest;
+	if (is_old && is_new)
+		return JOURNAL_SECTOR_SAME;
+	if (is_old)
+		return JOURNAL_SECTOR_OLD;
+	if (is_new)
+		return JOURNAL_SECTOR_NEW;
+	bool is_torn = record->new != NULL && journal_is_mixture(sector, record->old, record->new, len);
+	return is_torn ? JOURNAL_SECTOR_MIXED : JOURNAL_SECTOR_UNKNOWN;
+}
+
 /* ---- Of both kinds ---- */
 
 void journal_header_store(uint8_t *p, enum journal_kind kind, const struct journal_header *header)
 {
 	memset(p, 0, JOURNAL_HEADER_LEN);
 	memcpy(p, magic, sizeof(magic));
-	store_le32(p + 8, VERSION);
+	store_le32(p + 8, kind == JOURNAL_PATCH ? PATCH_VERSION : INTENT_VERSION);
 	store_le32(p + 12, kind);
 	store_le64(p + 16, header->file_size);
 	store_le64(p + 24, header->identity.inode);
 	store_le64(p + 32, (uint64_t)header->identity.birth_sec);
 	store_le32(p + 40, header->identity.birth_nsec);
+	store_le32(p + 44, header->unchecked ? FLAG_UNCHECKED : 0);
 	store_le64(p + 48, header->count);
 	store_le64(p + 56, header->ends);
 }
 
 enum blockz_status journal_damaged(struct blockz_fault *fault, const char *what)
 {
-	return fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "journal: %s; it is left as it is", what);
+	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "journal: %s; it is left as it is", what);
+	return fault_remedy(fault, BLOCKZ_REMEDY_DROP);
 }
 
 enum blockz_status journal_read_part(const struct blockz_store *store, void *buf, size_t len, uint64_t off,
@@ -59,6 +86,13 @@ enum blockz_status journal_read_part(const struct blockz_store *store, void *buf
 	if (error != 0)
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "reading the journal");
 	return got < len ? journal_damaged(fault, "ends early") : BLOCKZ_OK;
+}
+
+static bool is_known(uint32_t version, uint32_t kind, uint32_t flags)
+{
+	if (version == PATCH_VERSION)
+		return kind == JOURNAL_PATCH && (flags & ~(uint32_t)FLAG_UNCHECKED) == 0;
+	return version == INTENT_VERSION && (kind == JOURNAL_PATCH || kind == JOURNAL_INTENT);
 }
 
 enum blockz_status journal_read_header(const struct blockz_store *store, uint64_t len, enum journal_kind *kind_ret,
@@ -72,18 +106,18 @@ enum blockz_status journal_read_header(const struct blockz_store *store, uint64_
 		return status;
 	if (memcmp(p, magic, sizeof(magic)) != 0)
 		return journal_damaged(fault, "not a journal of blockz");
-	uint32_t kind = load_le32(p + 12);
-	if (load_le32(p + 8) != VERSION || (kind != JOURNAL_PATCH && kind != JOURNAL_INTENT))
+	uint32_t version = load_le32(p + 8), kind = load_le32(p + 12), flags = load_le32(p + 44);
+	if (!is_known(version, kind, flags))
 		return journal_damaged(fault, "of a version or kind that this program does not know");
 	*kind_ret = (enum journal_kind)kind;
 	*header_ret = (struct journal_header){
+		.version = version,
 		.file_size = load_le64(p + 16),
 		.identity = { load_le64(p + 24), (int64_t)load_le64(p + 32), load_le32(p + 40) },
+		.unchecked = (flags & FLAG_UNCHECKED) != 0,
 		.count = load_le64(p + 48),
 		.ends = load_le64(p + 56),
 	};
-	if (header_ret->file_size != store->size)
-		return journal_damaged(fault, "made for a file of another size");
 	return BLOCKZ_OK;
 }
 
@@ -99,7 +133,7 @@ enum blockz_status journal_refuse(const struct blockz_store *store, struct block
 	int error = store->ops->journal_find(store->ctx, &len);
 	if (error == ENOENT)
 		return BLOCKZ_OK;
-	if (error != 0 && error != EPERM)
+	if (error != 0 && error != EPERM && error != EINVAL)
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "looking for a journal");
 	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "the journal of an interrupted edit is there");
 	return fault_state(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_IMAGE_NEEDS_RECOVERY);
@@ -175,9 +209,8 @@ enum blockz_status journal_put(struct journal_writer *writer, const struct journ
 	}
 	uint8_t *p = writer->buffer + writer->len;
 	store_le64(p, record->file_off);
-	store_le64(p + 8, record->old_digest);
-	store_le64(p + 16, record->new_digest);
-	memcpy(p + 24, record->content, JOURNAL_SECTOR);
+	memcpy(p + 8, record->old, JOURNAL_SECTOR);
+	memcpy(p + 8 + JOURNAL_SECTOR, record->new, JOURNAL_SECTOR);
 	XXH64_update(writer->sum, p, JOURNAL_RECORD_LEN);
 	writer->len += JOURNAL_RECORD_LEN;
 	return BLOCKZ_OK;
@@ -197,53 +230,83 @@ enum blockz_status journal_finish(struct journal_writer *writer, struct blockz_f
 
 /* ---- Reading ---- */
 
-/* Shows the records in bytes to visit; *next is the least offset that the first of them may have. */
-static enum blockz_status visit_records(const uint8_t *bytes, uint64_t count, uint64_t file_size, uint64_t *next,
-					journal_visit visit, void *ctx, struct blockz_fault *fault)
+struct reading {
+	const struct blockz_store *store;
+	journal_visit visit;
+	void *ctx;
+	size_t record_len;
+	uint64_t next; /* the least offset that the next record may have */
+	XXH64_state_t *sum;
+	uint8_t *buffer;
+};
+
+static struct journal_record load_record(const struct reading *self, const uint8_t *p)
 {
+	if (self->record_len == JOURNAL_RECORD_LEN_1)
+		return (struct journal_record){ .file_off = load_le64(p), .old = p + 24, .new_digest = load_le64(p + 16) };
+	return (struct journal_record){ .file_off = load_le64(p), .old = p + 8, .new = p + 8 + JOURNAL_SECTOR };
+}
+
+/* In version 1 the digest of the old content is kept as well, and has to speak of what is kept. */
+static bool digest_lies(const struct reading *self, const uint8_t *p, size_t len)
+{
+	return self->record_len == JOURNAL_RECORD_LEN_1 && journal_digest(p + 24, len) != load_le64(p + 8);
+}
+
+static enum blockz_status visit_records(struct reading *self, uint64_t count, struct blockz_fault *fault)
+{
+	uint64_t file_size = self->store->size;
 	enum blockz_status status = BLOCKZ_OK;
 	for (uint64_t i = 0; i < count && status == BLOCKZ_OK; i++) {
-		const uint8_t *p = bytes + i * JOURNAL_RECORD_LEN;
-		struct journal_record record = { load_le64(p), load_le64(p + 8), load_le64(p + 16), p + 24 };
-		if (record.file_off < *next || record.file_off % JOURNAL_SECTOR != 0 || record.file_off >= file_size)
+		const uint8_t *p = self->buffer + i * self->record_len;
+		struct journal_record record = load_record(self, p);
+		if (record.file_off < self->next || record.file_off % JOURNAL_SECTOR != 0 || record.file_off >= file_size)
 			return journal_damaged(fault, "a record does not lie in the file, or not behind the one before");
-		/* What tells a sector of a copy from a stranger's is its digest, so that has to speak of what is kept. */
-		if (journal_digest(record.content, journal_sector_len(record.file_off, file_size)) != record.old_digest)
+		if (digest_lies(self, p, journal_sector_len(record.file_off, file_size)))
 			return journal_damaged(fault, "a record's content is not what its digest says");
-		*next = record.file_off + JOURNAL_SECTOR;
-		status = visit(ctx, &record, fault);
+		self->next = record.file_off + JOURNAL_SECTOR;
+		status = self->visit(self->ctx, &record, fault);
 	}
 	return status;
 }
 
-static enum blockz_status read_all(const struct blockz_store *store, uint64_t len, uint8_t *buffer,
-				   XXH64_state_t *sum, struct journal_header *header, journal_visit visit, void *ctx,
+/* Reads len bytes of the journal into the buffer, and sums them. */
+static enum blockz_status read_summed(struct reading *self, size_t len, uint64_t off, struct blockz_fault *fault)
+{
+	enum blockz_status status = journal_read_part(self->store, self->buffer, len, off, fault);
+	if (status == BLOCKZ_OK)
+		XXH64_update(self->sum, self->buffer, len);
+	return status;
+}
+
+static bool count_fits(const struct reading *self, uint64_t count, uint64_t len)
+{
+	uint64_t records = len - JOURNAL_HEADER_LEN - JOURNAL_SUM_LEN;
+	return records % self->record_len == 0 && records / self->record_len == count;
+}
+
+static enum blockz_status read_all(struct reading *self, uint64_t len, struct journal_header *header,
 				   struct blockz_fault *fault)
 {
 	enum journal_kind kind;
-	enum blockz_status status = journal_read_header(store, len, &kind, header, fault);
-	if (status == BLOCKZ_OK && (kind != JOURNAL_PATCH || header->count > UINT64_MAX / JOURNAL_RECORD_LEN / 2 ||
-				    journal_len(header->count) != len))
+	enum blockz_status status = journal_read_header(self->store, len, &kind, header, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	self->record_len = header->version == PATCH_VERSION ? JOURNAL_RECORD_LEN : JOURNAL_RECORD_LEN_1;
+	if (kind != JOURNAL_PATCH || !count_fits(self, header->count, len))
 		return journal_damaged(fault, "its length does not fit its count of records");
-	if (status == BLOCKZ_OK)
-		status = journal_read_part(store, buffer, JOURNAL_HEADER_LEN, 0, fault);
-	XXH64_reset(sum, 0);
-	if (status == BLOCKZ_OK)
-		XXH64_update(sum, buffer, JOURNAL_HEADER_LEN);
-	uint64_t off = JOURNAL_HEADER_LEN, next = 0;
-	for (uint64_t left = header->count; left > 0 && status == BLOCKZ_OK;) {
-		uint64_t part = left < BUFFER_RECORDS ? left : BUFFER_RECORDS;
-		status = journal_read_part(store, buffer, (size_t)part * JOURNAL_RECORD_LEN, off, fault);
-		if (status != BLOCKZ_OK)
-			break;
-		XXH64_update(sum, buffer, (size_t)part * JOURNAL_RECORD_LEN);
-		status = visit_records(buffer, part, store->size, &next, visit, ctx, fault);
-		left -= part;
-		off += part * JOURNAL_RECORD_LEN;
+	status = read_summed(self, JOURNAL_HEADER_LEN, 0, fault);
+	uint64_t off = JOURNAL_HEADER_LEN;
+	for (uint64_t left = header->count, part; left > 0 && status == BLOCKZ_OK; left -= part) {
+		part = left < BUFFER_RECORDS ? left : BUFFER_RECORDS;
+		status = read_summed(self, (size_t)part * self->record_len, off, fault);
+		if (status == BLOCKZ_OK)
+			status = visit_records(self, part, fault);
+		off += part * self->record_len;
 	}
 	if (status == BLOCKZ_OK)
-		status = journal_read_part(store, buffer, JOURNAL_SUM_LEN, off, fault);
-	if (status == BLOCKZ_OK && load_le64(buffer) != XXH64_digest(sum))
+		status = journal_read_part(self->store, self->buffer, JOURNAL_SUM_LEN, off, fault);
+	if (status == BLOCKZ_OK && load_le64(self->buffer) != XXH64_digest(self->sum))
 		return journal_damaged(fault, "its checksum does not match");
 	return status;
 }
@@ -252,13 +315,17 @@ enum blockz_status journal_read(const struct blockz_store *store, uint64_t len, 
 				journal_visit visit, void *ctx, struct blockz_fault *fault)
 {
 	struct journal_header header = { 0 };
-	uint8_t *buffer = malloc((size_t)BUFFER_RECORDS * JOURNAL_RECORD_LEN);
-	XXH64_state_t *sum = XXH64_createState();
-	enum blockz_status status = buffer == NULL || sum == NULL
-					    ? fault_nomem(fault)
-					    : read_all(store, len, buffer, sum, &header, visit, ctx, fault);
-	XXH64_freeState(sum);
-	free(buffer);
+	struct reading self = {
+		.store = store, .visit = visit, .ctx = ctx,
+		.sum = XXH64_createState(), .buffer = malloc((size_t)BUFFER_RECORDS * JOURNAL_RECORD_LEN),
+	};
+	enum blockz_status status = self.buffer == NULL || self.sum == NULL ? fault_nomem(fault) : BLOCKZ_OK;
+	if (status == BLOCKZ_OK) {
+		XXH64_reset(self.sum, 0);
+		status = read_all(&self, len, &header, fault);
+	}
+	XXH64_freeState(self.sum);
+	free(self.buffer);
 	if (status == BLOCKZ_OK)
 		*header_ret = header;
 	return status;

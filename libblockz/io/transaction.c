@@ -3,8 +3,8 @@
  * How an edit in place survives a crash.
  *
  * Bytes are overwritten, and a power failure may come between any two of them; worse, what was written since the last
- * sync may reach the disk in any order, or in part.  So the old content of each 512-byte sector that will change goes to
- * a journal first, and three barriers order what matters:
+ * sync may reach the disk in any order, or in part.  So the old and the new content of each 512-byte sector that will
+ * change go to a journal first, and three barriers order what matters:
  *
  *   1  the journal's content is durable before its name says that it is one        (A, B: journal_publish)
  *   2  the journal is durable before the first byte of the file is changed         (A, B)
@@ -15,11 +15,7 @@
  * compares: sector 90 is new, 7 is old.  It writes the old content of both, syncs, and removes the journal: the file is
  * as before the edit.  Had both been new, the edit would have been complete, and only the journal would go.  Had the
  * failure come before barrier B, there would be no journal and no changed byte; after the removal, no journal and all
- * new bytes.
- *
- * A journal is only believed where it fits: the file's size, the digest of its ends outside the changed sectors, and
- * either its inode and birth time, or in a copy each sector's digest, old or new.  Twenty variants of one image are
- * alike in size and in every byte that no edit touched, and the journal of one must never be written into another.
+ * new bytes.  io/recovery.c has the rule by which a journal is believed.
  */
 #include "io/transaction.h"
 
@@ -29,8 +25,8 @@
 
 #include "base/fault.h"
 #include "io/access.h"
-#include "io/intent.h"
 #include "io/journal.h"
+#include "io/recovery.h"
 
 enum { REGION_MAX = 1 << 20 };
 
@@ -80,7 +76,7 @@ static bool next_region(struct regions *regions)
 
 struct scratch {
 	struct journal_ends ends;
-	uint8_t old[REGION_MAX], new[REGION_MAX];
+	uint8_t old[REGION_MAX], new[REGION_MAX]; /* whole sectors */
 	uint8_t write[TRANSACTION_WRITE_MAX];
 };
 
@@ -118,13 +114,9 @@ static enum blockz_status journal_region(const struct regions *regions, const st
 		uint64_t off = regions->start + pos;
 		size_t sector = journal_sector_len(off, store->size);
 		/* Only the file's last sector can be short. */
-		uint8_t content[JOURNAL_SECTOR] = { 0 };
-		memcpy(content, scratch->old + pos, sector);
-		struct journal_record record = {
-			.file_off = off, .content = content,
-			.old_digest = journal_digest(scratch->old + pos, sector),
-			.new_digest = journal_digest(scratch->new + pos, sector),
-		};
+		memset(scratch->old + pos + sector, 0, JOURNAL_SECTOR - sector);
+		memset(scratch->new + pos + sector, 0, JOURNAL_SECTOR - sector);
+		struct journal_record record = { .file_off = off, .old = scratch->old + pos, .new = scratch->new + pos };
 		status = journal_put(writer, &record, fault);
 	}
 	return status;
@@ -149,7 +141,9 @@ static enum blockz_status write_records(const struct transaction *transaction, c
 static enum blockz_status make_journal(const struct transaction *transaction, const struct blockz_store *store,
 				       struct scratch *scratch, struct blockz_fault *fault)
 {
-	struct journal_header header = { .file_size = store->size, .identity = store->identity };
+	struct journal_header header = {
+		.file_size = store->size, .identity = store->identity, .unchecked = transaction->unchecked,
+	};
 	struct regions regions = { .transaction = transaction, .file_size = store->size };
 	enum blockz_status status = journal_ends_read(&scratch->ends, store, fault);
 	if (status != BLOCKZ_OK)
@@ -174,23 +168,7 @@ static enum blockz_status make_journal(const struct transaction *transaction, co
 	return status;
 }
 
-/* ---- Undoing ---- */
-
-static enum blockz_status undo_sector(void *ctx, const struct journal_record *record, struct blockz_fault *fault)
-{
-	const struct blockz_store *store = ctx;
-	size_t len = journal_sector_len(record->file_off, store->size);
-	int error = store->ops->write(store->ctx, record->content, len, record->file_off);
-	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, record->file_off, "writing old content back");
-}
-
-static enum blockz_status rewrite(const struct blockz_store *store, uint64_t len, journal_visit visit,
-				  struct blockz_fault *fault)
-{
-	struct journal_header header;
-	enum blockz_status status = journal_read(store, len, &header, visit, (void *)(uintptr_t)store, fault);
-	return status == BLOCKZ_OK ? sync_store(store, fault) : status;
-}
+/* ---- The transaction ---- */
 
 /* Step R: *fault says why, and gets the state that is left. */
 static enum blockz_status roll_back(const struct blockz_store *store, enum blockz_status status,
@@ -198,13 +176,11 @@ static enum blockz_status roll_back(const struct blockz_store *store, enum block
 {
 	uint64_t len = 0;
 	struct blockz_fault left = { .state = BLOCKZ_IMAGE_ROLLED_BACK };
-	if (store->ops->journal_find(store->ctx, &len) != 0 || rewrite(store, len, undo_sector, NULL) != BLOCKZ_OK)
+	if (store->ops->journal_find(store->ctx, &len) != 0 || recovery_undo(store, len, NULL) != BLOCKZ_OK)
 		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 	journal_drop(store, left.state, &left);
 	return fault_state(fault, status, left.state);
 }
-
-/* ---- The transaction ---- */
 
 /* Step 9. */
 static enum blockz_status write_new(const struct transaction *transaction, const struct blockz_store *store,
@@ -266,124 +242,5 @@ enum blockz_status transaction_run(const struct transaction *transaction, const 
 					    ? run_journalled(transaction, store, scratch, fault)
 					    : run_plain(transaction, store, scratch, fault);
 	free(scratch);
-	return status;
-}
-
-/* ---- Recovery ---- */
-
-/* What the sectors of the file are, by the digests of its journal. */
-struct survey {
-	const struct blockz_store *store;
-	struct journal_ends ends;
-	bool all_new, all_known;
-};
-
-static enum blockz_status survey_sector(void *ctx, const struct journal_record *record, struct blockz_fault *fault)
-{
-	struct survey *survey = ctx;
-	uint8_t sector[JOURNAL_SECTOR];
-	size_t len = journal_sector_len(record->file_off, survey->store->size), got = 0;
-	int error = survey->store->ops->read(survey->store->ctx, sector, len, record->file_off, &got);
-	if (error != 0 || got < len)
-		return fault_errno(fault, error != 0 ? error : EIO, record->file_off, "read");
-	uint64_t digest = journal_digest(sector, len);
-	if (digest != record->new_digest)
-		survey->all_new = false;
-	if (digest != record->new_digest && digest != record->old_digest)
-		survey->all_known = false;
-	journal_ends_blank(&survey->ends, record->file_off, record->file_off + len);
-	return BLOCKZ_OK;
-}
-
-/*
- * Sectors found new are written once more before the journal goes: after a failed sync they may be new in memory only, and
- * a sync of pages that the kernel holds for clean does nothing.
- */
-static enum blockz_status renew_sector(void *ctx, const struct journal_record *record, struct blockz_fault *fault)
-{
-	const struct blockz_store *store = ctx;
-	uint8_t sector[JOURNAL_SECTOR];
-	size_t len = journal_sector_len(record->file_off, store->size), got = 0;
-	int error = store->ops->read(store->ctx, sector, len, record->file_off, &got);
-	if (error == 0)
-		error = got < len || journal_digest(sector, len) != record->new_digest
-				? EIO
-				: store->ops->write(store->ctx, sector, len, record->file_off);
-	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, record->file_off, "writing new content again");
-}
-
-/* Finds out, without writing, whether the journal is this file's, and what is left to do. */
-static enum blockz_status survey_file(struct survey *survey, uint64_t len, struct blockz_fault *fault)
-{
-	struct journal_header header;
-	enum blockz_status status = journal_ends_read(&survey->ends, survey->store, fault);
-	if (status == BLOCKZ_OK)
-		status = journal_read(survey->store, len, &header, survey_sector, survey, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (journal_ends_digest(&survey->ends) != header.ends ||
-	    (!survey->all_known && !journal_is_of(&header, survey->store)))
-		return fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
-				 "the journal beside this file belongs to another one, or the file was changed since: who "
-				 "wants the file as it is removes the journal; nothing was touched");
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status settle(const struct survey *survey, uint64_t len, enum blockz_recovery *recovery,
-				 struct blockz_fault *fault)
-{
-	*recovery = survey->all_new ? BLOCKZ_RECOVERY_FINISHED : BLOCKZ_RECOVERY_UNDONE;
-	enum blockz_state state = survey->all_new ? BLOCKZ_IMAGE_UPDATED : BLOCKZ_IMAGE_ROLLED_BACK;
-	enum blockz_status status =
-		rewrite(survey->store, len, survey->all_new ? renew_sector : undo_sector, fault);
-	if (status != BLOCKZ_OK)
-		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	return journal_drop(survey->store, state, fault);
-}
-
-static enum blockz_status recover_patch(const struct blockz_store *store, uint64_t len,
-					enum blockz_recovery *recovery, struct blockz_fault *fault)
-{
-	struct survey *survey = calloc(1, sizeof(*survey));
-	if (survey == NULL)
-		return fault_state(fault, fault_nomem(fault), BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	*survey = (struct survey){ .store = store, .all_new = true, .all_known = true };
-	enum blockz_status status = survey_file(survey, len, fault);
-	if (status != BLOCKZ_OK)
-		fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	else
-		status = settle(survey, len, recovery, fault);
-	free(survey);
-	return status;
-}
-
-enum blockz_status transaction_recover(const struct blockz_store *store, enum blockz_recovery *recovery_ret,
-				       struct blockz_fault *fault)
-{
-	uint64_t len = 0;
-	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
-	int error = store->ops->journal_find == NULL ? ENOENT : store->ops->journal_find(store->ctx, &len);
-	if (error == ENOENT) {
-		*recovery_ret = recovery;
-		return BLOCKZ_OK;
-	}
-	if (error == EPERM) {
-		fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
-			  "the journal is not a regular file of the image's owner, root, or you; nothing was touched");
-		return fault_state(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	}
-	if (error != 0) {
-		fault_errno(fault, error, BLOCKZ_UNKNOWN, "opening the journal");
-		return fault_state(fault, BLOCKZ_FAILED, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	}
-	enum journal_kind kind;
-	struct journal_header header;
-	enum blockz_status status = journal_read_header(store, len, &kind, &header, fault);
-	if (status != BLOCKZ_OK)
-		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	status = kind == JOURNAL_INTENT ? intent_recover(store, len, &recovery, fault)
-					: recover_patch(store, len, &recovery, fault);
-	if (status == BLOCKZ_OK)
-		*recovery_ret = recovery;
 	return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* All-or-nothing changes of a store through its journal, and recovery of interrupted ones. */
+/* All-or-nothing changes of a store through its journal; io/recovery.h has what is done about interrupted ones. */
 #ifndef IO_TRANSACTION_H
 #define IO_TRANSACTION_H
 
@@ -16,22 +16,19 @@ enum { TRANSACTION_WRITE_MAX = 128 * 1024 };
 struct transaction {
 	void *ctx;
 	uint64_t count;
+	bool unchecked; /* some of the new bytes are payload that no check in the file covers */
 	struct transaction_write (*at)(void *ctx, uint64_t index);
 	/* The new bytes of one write into buf.  Asked for more than once; fails if they are no longer the same. */
 	enum blockz_status (*fetch)(void *ctx, uint64_t index, void *buf, struct blockz_fault *fault);
 };
 
 /*
- * Steps 5 to 12 and R of the transactional patch: writes the old content of every 512-byte sector that changes to
- * the journal, publishes it, writes the new bytes in ascending order, syncs, removes the journal.  Without a journal
+ * Steps 5 to 12 and R of the transactional patch: writes the old and the new content of every 512-byte sector that
+ * changes to the journal, publishes it, writes the new bytes in ascending order, syncs, removes the journal.  Without a journal
  * in the store: fetch everything, write and sync.  Nothing is written where count is 0.  Memory: a few buffers, whatever the count.
  * Errors: of fetch, before the first byte is written, or rolled back; BLOCKZ_FAILED.  fault->state says what is left.
  */
 enum blockz_status transaction_run(const struct transaction *transaction, const struct blockz_store *store,
 				   struct blockz_fault *fault);
-
-/* What blockz_recover() does. */
-enum blockz_status transaction_recover(const struct blockz_store *store, enum blockz_recovery *recovery_ret,
-				       struct blockz_fault *fault);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "check/crc.h"
 #include "io/access.h"
+#include "io/recovery.h"
 #include "io/transaction.h"
 #include "range/plan.h"
 
@@ -48,15 +49,16 @@ EXPORT enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, cons
 	if (store->size != plan->file_size)
 		return other_size(fault);
 	struct transaction transaction = {
-		.ctx = (void *)(uintptr_t)plan, .count = plan->write_count, .at = write_at, .fetch = fetch,
+		.ctx = (void *)(uintptr_t)plan, .count = plan->write_count, .unchecked = plan->unchecked > 0,
+		.at = write_at, .fetch = fetch,
 	};
 	return transaction_run(&transaction, store, fault);
 }
 
-EXPORT enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_recovery *recovery_ret,
-					 struct blockz_fault *fault)
+EXPORT enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_remedy remedy,
+					 enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
 {
-	return transaction_recover(store, recovery_ret, fault);
+	return recovery_run(store, remedy, recovery_ret, fault);
 }
 
 /* Puts what the plan writes into [pos, pos + len) over bytes; *next is the first write that ends behind pos. */

@@ -284,13 +284,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
 	struct blockz_fault fault = { 0 };
-	enum blockz_status status = blockz_recover(&store, &recovery, &fault);
+	enum blockz_status status = blockz_recover(&store, BLOCKZ_REMEDY_RECOVER, &recovery, &fault);
 	if (status == BLOCKZ_FAILED) {
 		/* Only the failing write can be the reason, and the next try succeeds. */
 		assert(data[3] < 128 && fault.state == BLOCKZ_IMAGE_NEEDS_RECOVERY && memory.published);
 		memory.fail_at = UINT64_MAX;
 		memcpy(old.data, memory.file.data, old.len);
-		status = blockz_recover(&store, &recovery, &fault);
+		status = blockz_recover(&store, BLOCKZ_REMEDY_RECOVER, &recovery, &fault);
 		assert(status == BLOCKZ_OK);
 	}
 	assert(bytes_equal(&memory.journal, &journal));

@@ -286,8 +286,8 @@ static int journal_find(void *ctx, uint64_t *len_ret)
 		return answer(self, fate);
 	if (name_of(self) != JOURNAL_PUBLISHED)
 		return ENOENT;
-	if (self->untrusted)
-		return EPERM;
+	if (self->untrusted != 0)
+		return self->untrusted;
 	*len_ret = self->journal.size;
 	return 0;
 }
@@ -310,7 +310,8 @@ static int journal_remove(void *ctx)
 void memory_store_rewind(struct memory_store *self)
 {
 	self->step_count = self->fail_at = self->fail_again_at = self->cut_at = 0;
-	self->fail_from_then_on = self->dead = self->untrusted = false;
+	self->fail_from_then_on = self->dead = false;
+	self->untrusted = 0;
 	self->ignored = 0;
 	self->error = EIO;
 }
@@ -347,7 +348,7 @@ struct blockz_store memory_store(struct memory_store *self)
 		.journal_sync = journal_sync, .journal_discard = journal_discard, .journal_find = journal_find, .journal_read = journal_read,
 		.journal_remove = journal_remove,
 	};
-	return (struct blockz_store){ &ops, self, self->file.size, self->identity };
+	return (struct blockz_store){ .ops = &ops, .ctx = self, .size = self->file.size, .identity = self->identity };
 }
 
 void memory_store_cut(struct memory_store *self, enum store_cut cut)

@@ -68,7 +68,7 @@ struct memory_store {
 	int error;        /* what failing operations answer; 0: reads come back with half their bytes, others say EIO */
 	size_t cut_at;    /* the operation during which the power goes; what follows does nothing and fails */
 	unsigned ignored; /* set of 1 << op: does nothing, successfully */
-	bool untrusted;   /* the journal is somebody else's */
+	int untrusted;    /* what looking for the journal answers, as it is not to be believed; 0: it is */
 };
 
 void memory_store_init(struct memory_store *self, const uint8_t *bytes, size_t len);

@@ -566,7 +566,7 @@ START_TEST(threads_meet_a_store_that_fails)
 		struct thread threads[4];
 		memory_store_init(&locked.memory, file.data, file.len);
 		locked.inner = memory_store(&locked.memory);
-		struct blockz_store store = { &ops, &locked, locked.inner.size, locked.inner.identity };
+		struct blockz_store store = { &ops, &locked, locked.inner.size, locked.inner.identity, NULL };
 		ck_assert_int_eq(blockz_disk_open(&store, &options, &served.disk, NULL), BLOCKZ_OK);
 		locked.memory.fail_at = locked.memory.step_count + n;
 		locked.memory.fail_from_then_on = true;
@@ -587,7 +587,7 @@ START_TEST(threads_meet_a_store_that_fails)
 		memory_store_cut(&locked.memory, STORE_CUT_RANDOM);
 		memory_store_reopen(&locked.memory);
 		enum blockz_recovery recovery;
-		ck_assert_int_eq(blockz_recover(&locked.inner, &recovery, &served.fault), BLOCKZ_OK);
+		ck_assert_int_eq(blockz_recover(&locked.inner, BLOCKZ_REMEDY_RECOVER, &recovery, &served.fault), BLOCKZ_OK);
 		struct bytes found = { locked.memory.file.seen, locked.memory.file.size };
 		ck_assert(judge(served.format, found, room, &len) && len == LEN);
 		memory_store_free(&locked.memory);

@@ -195,7 +195,7 @@ static enum blockz_status recover(void)
 {
 	enum blockz_recovery recovery;
 	struct blockz_store table = memory_store(&store);
-	return blockz_recover(&table, &recovery, NULL);
+	return blockz_recover(&table, BLOCKZ_REMEDY_RECOVER, &recovery, NULL);
 }
 
 /* Recovers, and looks at the file now and after one more power failure. */

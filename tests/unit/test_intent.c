@@ -55,7 +55,7 @@ static void put(struct bytes bytes, struct bytes record)
 static enum blockz_status recover(enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
 {
 	struct blockz_store table = memory_store(&store);
-	return blockz_recover(&table, recovery_ret, fault);
+	return blockz_recover(&table, BLOCKZ_REMEDY_RECOVER, recovery_ret, fault);
 }
 
 static void assert_refused(const char *what, size_t where)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Journals that are not to be believed: of another file, of a sibling, damaged, made to deceive. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static struct sample sample;
 static struct memory_store store;
 /* The journal of an edit that was interrupted, and the file as that left it. */
 static uint8_t *journal, *torn;
-static size_t len;
+static size_t len, record_len;
 
 static void setup(void)
 {
@@ -23,6 +24,7 @@ static void setup(void)
 	memory_store_init(&store, sample.old, sample.len);
 	sample_interrupt(&sample, &store, WRITES_DONE);
 	len = store.journal.size;
+	record_len = JOURNAL_RECORD_LEN;
 	journal = malloc(len);
 	torn = malloc(sample.len);
 	memcpy(journal, store.journal.seen, len);
@@ -40,16 +42,16 @@ static void teardown(void)
 }
 
 /* A store with this content and this journal. */
-static void put(const uint8_t *bytes, size_t bytes_len, const uint8_t *record, size_t record_len)
+static void put(const uint8_t *bytes, size_t bytes_len, const uint8_t *left, size_t left_len)
 {
 	memory_store_reset(&store, bytes, bytes_len);
-	memory_store_put_journal(&store, record, record_len);
+	memory_store_put_journal(&store, left, left_len);
 }
 
 static enum blockz_status recover(enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
 {
 	struct blockz_store table = memory_store(&store);
-	return transaction_recover(&table, recovery_ret, fault);
+	return recovery_run(&table, BLOCKZ_REMEDY_RECOVER, recovery_ret, fault);
 }
 
 static bool nothing_was_touched(void)
@@ -70,10 +72,38 @@ static void assert_refused(const char *what, size_t where)
 	ck_assert_uint_gt(strlen(fault.text), 0);
 }
 
+/* Where a record has the old content, and what version 1 has in front of it. */
+static size_t old_content(void)
+{
+	return record_len == JOURNAL_RECORD_LEN ? 8 : 24;
+}
+
 /* Makes the checksum right again. */
 static void reseal(uint8_t *bytes, size_t bytes_len)
 {
 	store_le64(bytes + bytes_len - JOURNAL_SUM_LEN, journal_digest(bytes, bytes_len - JOURNAL_SUM_LEN));
+}
+
+/* Makes the journal one that release 0.1.0 would have left. */
+static void use_version(int version)
+{
+	size_t count = (len - JOURNAL_HEADER_LEN - JOURNAL_SUM_LEN) / JOURNAL_RECORD_LEN;
+	if (version == 2)
+		return;
+	uint8_t *from = journal + JOURNAL_HEADER_LEN, *to = from;
+	for (size_t i = 0; i < count; i++, from += JOURNAL_RECORD_LEN, to += JOURNAL_RECORD_LEN_1) {
+		uint8_t record[JOURNAL_RECORD_LEN];
+		memcpy(record, from, sizeof(record));
+		size_t sector = journal_sector_len(load_le64(record), sample.len);
+		store_le64(to, load_le64(record));
+		store_le64(to + 8, journal_digest(record + 8, sector));
+		store_le64(to + 16, journal_digest(record + 8 + JOURNAL_SECTOR, sector));
+		memcpy(to + 24, record + 8, JOURNAL_SECTOR);
+	}
+	store_le32(journal + 8, 1);
+	record_len = JOURNAL_RECORD_LEN_1;
+	len = JOURNAL_HEADER_LEN + count * record_len + JOURNAL_SUM_LEN;
+	reseal(journal, len);
 }
 
 /* ---- Whose journal it is ---- */
@@ -81,6 +111,7 @@ static void reseal(uint8_t *bytes, size_t bytes_len)
 START_TEST(the_files_own_journal_is_believed)
 {
 	enum blockz_recovery recovery;
+	use_version(_i);
 	for (int round = 0; round < 2; round++) {
 		put(torn, sample.len, journal, len);
 		store.identity.inode += (uint64_t)round; /* a copy of it */
@@ -100,6 +131,7 @@ END_TEST
 START_TEST(another_files_journal_is_refused)
 {
 	uint8_t *other = malloc(sample.len);
+	use_version(_i);
 	rnd_fill(other, sample.len);
 	put(other, sample.len, journal, len);
 	assert_refused("another file", 0);
@@ -113,6 +145,7 @@ END_TEST
 /* One byte of either end that the edit does not touch tells files apart, whatever their inodes say. */
 START_TEST(a_file_with_other_ends_is_refused)
 {
+	use_version(_i);
 	static const size_t offs[] = { 2000, 30000, 65535, 150123 - 65536, 130000, 149000 };
 	for (size_t i = 0; i < sizeof(offs) / sizeof(offs[0]); i++) {
 		torn[offs[i]] ^= 1;
@@ -125,6 +158,7 @@ END_TEST
 
 START_TEST(a_journal_of_another_size_is_refused)
 {
+	use_version(_i);
 	static const int64_t offs[] = { -1, 1, -512, 512, -100000 };
 	for (size_t i = 0; i < sizeof(offs) / sizeof(offs[0]); i++) {
 		size_t other = (size_t)((int64_t)sample.len + offs[i]);
@@ -143,6 +177,7 @@ END_TEST
  */
 START_TEST(a_siblings_journal_is_refused)
 {
+	use_version(_i);
 	for (size_t i = 0; i < sample.count; i++) {
 		memcpy(torn, i % 2 == 0 ? sample.old : sample.new, sample.len);
 		torn[sample.writes[i].file_off] = (uint8_t)~sample.new[sample.writes[i].file_off];
@@ -161,6 +196,7 @@ END_TEST
 START_TEST(a_sibling_that_was_not_edited_stays_as_it_is)
 {
 	enum blockz_recovery recovery;
+	use_version(_i);
 	put(sample.old, sample.len, journal, len);
 	store.identity.inode++;
 	ck_assert_int_eq(recover(&recovery, NULL), BLOCKZ_OK);
@@ -172,7 +208,7 @@ END_TEST
 START_TEST(a_journal_of_somebody_else_is_not_even_read)
 {
 	put(torn, sample.len, journal, len);
-	store.untrusted = true;
+	store.untrusted = EPERM;
 	assert_refused("somebody else's", 0);
 	ck_assert_uint_eq(memory_store_count(&store, STORE_JOURNAL_READ), 0);
 }
@@ -182,6 +218,7 @@ END_TEST
 
 START_TEST(damage_at_every_byte_is_found)
 {
+	use_version(_i);
 	for (size_t i = 0; i < len; i += sanitized ? 1 + (size_t)rnd_below(20) : 1) {
 		uint8_t bit = (uint8_t)(1U << rnd_below(8));
 		journal[i] ^= bit;
@@ -194,6 +231,7 @@ END_TEST
 
 START_TEST(every_other_length_is_refused)
 {
+	use_version(_i);
 	for (size_t i = 0; i < len; i += sanitized ? 1 + (size_t)rnd_below(20) : 1) {
 		put(torn, sample.len, journal, i);
 		assert_refused("length", i);
@@ -217,7 +255,7 @@ static void renew_ends(uint8_t *bytes)
 	memory_store_reset(&store, torn, sample.len);
 	struct blockz_store table = memory_store(&store);
 	ck_assert_int_eq(journal_ends_read(ends, &table, NULL), BLOCKZ_OK);
-	for (size_t record = JOURNAL_HEADER_LEN; record < len - JOURNAL_SUM_LEN; record += JOURNAL_RECORD_LEN) {
+	for (size_t record = JOURNAL_HEADER_LEN; record < len - JOURNAL_SUM_LEN; record += record_len) {
 		uint64_t off = load_le64(bytes + record);
 		if (off < sample.len)
 			journal_ends_blank(ends, off, off + journal_sector_len(off, sample.len));
@@ -234,23 +272,28 @@ struct lie {
 
 START_TEST(lies_are_refused)
 {
-	size_t first = JOURNAL_HEADER_LEN, second = first + JOURNAL_RECORD_LEN;
-	size_t last = len - JOURNAL_SUM_LEN - JOURNAL_RECORD_LEN, lonely = last - JOURNAL_RECORD_LEN;
+	use_version(_i);
+	size_t first = JOURNAL_HEADER_LEN, second = first + record_len;
+	size_t last = len - JOURNAL_SUM_LEN - record_len, lonely = last - record_len;
 	const struct lie lies[] = {
 		{ "magic", 0, 0 },
-		{ "version and kind", 8, 2 | (uint64_t)1 << 32 },
+		{ "version and kind", 8, 3 | (uint64_t)1 << 32 },
+		{ "no version", 8, (uint64_t)1 << 32 },
+		{ "the other version", 8, (3 - load_le32(journal + 8)) | (uint64_t)1 << 32 },
 		{ "kind", 8, 1 | (uint64_t)2 << 32 },
+		{ "kind of another version", 8, 2 | (uint64_t)2 << 32 },
+		{ "unknown kind", 8, 1 | (uint64_t)3 << 32 },
 		{ "file size", 16, sample.len + 1 },
 		{ "more records", 48, load_le64(journal + 48) + 1 },
 		{ "fewer records", 48, load_le64(journal + 48) - 1 },
 		{ "no records", 48, 0 },
 		{ "records without end", 48, UINT64_MAX },
-		{ "a count that overflows", 48, UINT64_MAX / JOURNAL_RECORD_LEN + 2 },
+		{ "a count that overflows", 48, UINT64_MAX / record_len + 2 },
 		{ "ends", 56, 1 },
 		{ "a record that is not aligned", lonely, load_le64(journal + lonely) + 1 },
 		{ "a record behind the next", first, 1 << 20 },
 		{ "the same record again", second, load_le64(journal + first) },
-		{ "content that is not the old one", first + 24, 0 },
+		{ "content that is neither what is there nor new", lonely + old_content() + 140000 % JOURNAL_SECTOR, 0 },
 		{ "a record beyond the file", last, (sample.len / 512 + 1) * 512 },
 		{ "a record far beyond the file", last, UINT64_C(0xfffffffffffffe00) },
 	};
@@ -274,7 +317,7 @@ static size_t strange_bytes(const uint8_t *record)
 	size_t count = 0;
 	for (size_t i = 0; i < sample.len; i++)
 		count += store.file.seen[i] != torn[i];
-	for (; record < journal + len - JOURNAL_SUM_LEN; record += JOURNAL_RECORD_LEN) {
+	for (; record < journal + len - JOURNAL_SUM_LEN; record += record_len) {
 		uint64_t off = load_le64(record);
 		for (size_t i = 0; i < JOURNAL_SECTOR && off < sample.len && i < sample.len - off; i++)
 			count -= store.file.seen[off + i] != torn[off + i];
@@ -284,14 +327,15 @@ static size_t strange_bytes(const uint8_t *record)
 
 START_TEST(random_lies_do_no_more_than_a_journal_may)
 {
+	use_version(_i);
 	uint8_t *truth = malloc(len);
-	size_t count = (len - JOURNAL_HEADER_LEN) / JOURNAL_RECORD_LEN;
+	size_t count = (len - JOURNAL_HEADER_LEN) / record_len;
 	memcpy(truth, journal, len);
 	for (int round = 0; round < (sanitized ? 300 : 1500); round++) {
 		enum blockz_recovery recovery;
 		memcpy(journal, truth, len);
 		for (uint64_t i = 1 + rnd_below(3); i > 0; i--) {
-			size_t record = JOURNAL_HEADER_LEN + (size_t)rnd_below(count) * JOURNAL_RECORD_LEN;
+			size_t record = JOURNAL_HEADER_LEN + (size_t)rnd_below(count) * record_len;
 			bool header = rnd_below(3) == 0;
 			journal[header ? rnd_below(JOURNAL_HEADER_LEN) : record + rnd_below(24)] = (uint8_t)rnd();
 		}
@@ -309,16 +353,16 @@ int main(void)
 {
 	TCase *c = case_new("journal");
 	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_add_test(c, the_files_own_journal_is_believed);
-	tcase_add_test(c, another_files_journal_is_refused);
-	tcase_add_test(c, a_file_with_other_ends_is_refused);
-	tcase_add_test(c, a_journal_of_another_size_is_refused);
-	tcase_add_test(c, a_siblings_journal_is_refused);
-	tcase_add_test(c, a_sibling_that_was_not_edited_stays_as_it_is);
+	tcase_add_loop_test(c, the_files_own_journal_is_believed, 1, 3);
+	tcase_add_loop_test(c, another_files_journal_is_refused, 1, 3);
+	tcase_add_loop_test(c, a_file_with_other_ends_is_refused, 1, 3);
+	tcase_add_loop_test(c, a_journal_of_another_size_is_refused, 1, 3);
+	tcase_add_loop_test(c, a_siblings_journal_is_refused, 1, 3);
+	tcase_add_loop_test(c, a_sibling_that_was_not_edited_stays_as_it_is, 1, 3);
 	tcase_add_test(c, a_journal_of_somebody_else_is_not_even_read);
-	tcase_add_test(c, damage_at_every_byte_is_found);
-	tcase_add_test(c, every_other_length_is_refused);
-	tcase_add_test(c, lies_are_refused);
-	tcase_add_test(c, random_lies_do_no_more_than_a_journal_may);
+	tcase_add_loop_test(c, damage_at_every_byte_is_found, 1, 3);
+	tcase_add_loop_test(c, every_other_length_is_refused, 1, 3);
+	tcase_add_loop_test(c, lies_are_refused, 1, 3);
+	tcase_add_loop_test(c, random_lies_do_no_more_than_a_journal_may, 1, 3);
 	return case_run("journal", c);
 }

@@ -192,7 +192,7 @@ static bool store_is_old(void)
 	struct blockz_store table = memory_store(&store);
 	enum blockz_recovery recovery;
 	memory_store_reopen(&store);
-	return blockz_recover(&table, &recovery, NULL) == BLOCKZ_OK && store_holds(file);
+	return blockz_recover(&table, BLOCKZ_REMEDY_RECOVER, &recovery, NULL) == BLOCKZ_OK && store_holds(file);
 }
 
 static enum blockz_status run_copy(struct blockz_fault *fault)
@@ -222,7 +222,7 @@ static enum blockz_status run_recover(struct blockz_fault *fault)
 {
 	struct blockz_store table = memory_store(&store);
 	enum blockz_recovery recovery;
-	return blockz_recover(&table, &recovery, fault);
+	return blockz_recover(&table, BLOCKZ_REMEDY_RECOVER, &recovery, fault);
 }
 
 static bool sample_is_whole(void)
@@ -271,7 +271,7 @@ static bool disk_is_whole(void)
 	enum blockz_recovery recovery;
 	size_t len = 0;
 	memory_store_reopen(&store);
-	if (blockz_recover(&table, &recovery, NULL) != BLOCKZ_OK ||
+	if (blockz_recover(&table, BLOCKZ_REMEDY_RECOVER, &recovery, NULL) != BLOCKZ_OK ||
 	    !judge(format->name, (struct bytes){ store.file.seen, store.file.size }, sink.room, &len) || len != LEN)
 		return false;
 	for (size_t i = 0; i < LEN; i++)

@@ -35,7 +35,7 @@ static enum blockz_status run(struct blockz_fault *fault)
 static enum blockz_status recover(enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
 {
 	struct blockz_store table = memory_store(&store);
-	return transaction_recover(&table, recovery_ret, fault);
+	return recovery_run(&table, BLOCKZ_REMEDY_RECOVER, recovery_ret, fault);
 }
 
 /* ---- What is written, and when ---- */
@@ -344,7 +344,7 @@ START_TEST(a_store_without_a_journal_is_written_and_synced)
 		ck_assert_int_eq(fault.state, n <= sample.count ? BLOCKZ_IMAGE_UNCHANGED : BLOCKZ_IMAGE_TORN);
 		ck_assert_int_eq(memory_store_count(&store, STORE_WRITE) > 0, n > sample.count + 1);
 	}
-	ck_assert_int_eq(transaction_recover(&table, &recovery, &fault), BLOCKZ_OK);
+	ck_assert_int_eq(recovery_run(&table, BLOCKZ_REMEDY_RECOVER, &recovery, &fault), BLOCKZ_OK);
 	ck_assert_int_eq(recovery, BLOCKZ_RECOVERY_NONE);
 }
 END_TEST

@@ -88,7 +88,7 @@ static enum blockz_status fetch(void *ctx, uint64_t index, void *buf, struct blo
 
 struct transaction sample_transaction(struct sample *sample)
 {
-	return (struct transaction){ sample, sample->count, at, fetch };
+	return (struct transaction){ sample, sample->count, sample->unchecked, at, fetch };
 }
 
 enum blockz_status sample_run(struct sample *sample, struct memory_store *store, struct blockz_fault *fault)

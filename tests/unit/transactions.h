@@ -3,6 +3,7 @@
 #ifndef UNIT_TRANSACTIONS_H
 #define UNIT_TRANSACTIONS_H
 
+#include "io/recovery.h"
 #include "io/transaction.h"
 #include "stores.h"
 
@@ -13,6 +14,7 @@ struct sample {
 	size_t len;
 	struct transaction_write writes[SAMPLE_WRITES_MAX];
 	size_t count;
+	bool unchecked;
 	size_t fetches, fail_fetch_at; /* how often new bytes were asked for, and when that fails; 0: never */
 };
 

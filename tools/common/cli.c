@@ -244,24 +244,15 @@ static const char *const state_names[] = {
 	[BLOCKZ_IMAGE_TORN] = "torn",
 };
 
-static void print_sentence(enum blockz_state state, const char *file)
-{
-	fputs(state_sentence(state), stderr);
-	if (state == BLOCKZ_IMAGE_NEEDS_RECOVERY && file != NULL) {
-		fputc(' ', stderr);
-		put_escaped(stderr, file);
-	}
-	fputc('\n', stderr);
-}
-
 enum blockz_status cli_fail(const struct cli *cli, const char *file, const struct blockz_fault *fault)
 {
 	print_head(cli, file);
 	if (fault->offset != BLOCKZ_UNKNOWN)
 		fprintf(stderr, "offset %" PRIu64 ": ", fault->offset);
 	put_escaped(stderr, fault->text);
-	fputc('\n', stderr);
-	print_sentence(fault->state, file);
+	char *sentence = state_sentence(fault, file);
+	fprintf(stderr, "\n%s\n", sentence != NULL ? sentence : "?");
+	free(sentence);
 	if (cli->json)
 		cli_print_json(cli, json_pack("{s:{s:i,s:o,s:s,s:o,s:o}}", "error", "status", (int)fault->status,
 					      "offset", json_bytes(fault->offset), "state", state_names[fault->state],
@@ -282,6 +273,12 @@ void cli_warn(const struct cli *cli, const char *file, const char *format, ...)
 	print_head(cli, file);
 	put_escaped(stderr, text);
 	fputc('\n', stderr);
+}
+
+void cli_note(const struct cli *cli, const char *file, const struct blockz_store *store)
+{
+	if (store->note != NULL)
+		cli_warn(cli, file, "%s", store->note);
 }
 
 void cli_say(const struct cli *cli, FILE *out, const char *file, const char *format, ...)

@@ -121,6 +121,9 @@ enum blockz_status cli_fail(const struct cli *cli, const char *file, const struc
 void cli_warn(const struct cli *cli, const char *file, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Warns of what blockz_store_open() noted, if anything. */
+void cli_note(const struct cli *cli, const char *file, const struct blockz_store *store);
+
 /* What was done, as "FILE: text" on out (stdout or stderr); nothing with -q or --json. */
 void cli_say(const struct cli *cli, FILE *out, const char *file, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

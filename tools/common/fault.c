@@ -84,16 +84,35 @@ char *fault_line(const struct blockz_fault *fault)
 	return escape(line);
 }
 
-const char *state_sentence(enum blockz_state state)
+static char *recovery_sentence(enum blockz_remedy remedy, const char *file)
+{
+	char *text = NULL, *name = escape(file != NULL ? file : "FILE");
+	int len = -1;
+	if (name != NULL && remedy == BLOCKZ_REMEDY_RECOVER)
+		len = asprintf(&text, "image needs recovery: run blockz-patch --recover %s", name);
+	else if (name != NULL && remedy == BLOCKZ_REMEDY_UNDO)
+		len = asprintf(&text,
+			       "image needs recovery: if another file was copied here, blockz-patch --recover=drop %s keeps it; if "
+			       "not, blockz-patch --recover=undo %s brings back what was there before the edit", name, name);
+	else if (name != NULL)
+		len = asprintf(&text,
+			       "image needs recovery, or the journal is not its own: blockz-patch --recover=drop %s keeps the "
+			       "image as it is and removes the journal", name);
+	free(name);
+	return len < 0 ? NULL : text;
+}
+
+char *state_sentence(const struct blockz_fault *fault, const char *file)
 {
 	static const char *const sentences[] = {
 		[BLOCKZ_IMAGE_UNCHANGED] = "image unchanged",
 		[BLOCKZ_IMAGE_ROLLED_BACK] = "rolled back, image as before",
 		[BLOCKZ_IMAGE_UPDATED] = "image updated",
-		[BLOCKZ_IMAGE_NEEDS_RECOVERY] = "image needs recovery: run blockz-patch --recover",
 		[BLOCKZ_IMAGE_TORN] = "image updated in part, without a journal to undo it: restore it from a backup",
 	};
-	return sentences[state];
+	if (fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY)
+		return recovery_sentence(fault->remedy, file);
+	return strdup(sentences[fault->state]);
 }
 
 void put_escaped(FILE *out, const char *text)

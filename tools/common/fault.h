@@ -24,8 +24,11 @@ char *escape(const char *text);
 /* "offset N: text", escaped, without the offset where the fault speaks of none.  The caller frees it; NULL: no memory. */
 char *fault_line(const struct blockz_fault *fault);
 
-/* What a fault's state means, in a sentence: "image unchanged"; behind that of a needed recovery the file's name follows. */
-const char *state_sentence(enum blockz_state state);
+/*
+ * What a fault's state means, in a sentence: "image unchanged"; of a needed recovery with the commands, for which file is
+ * escaped (NULL: "FILE").  The caller frees it; NULL: no memory.
+ */
+char *state_sentence(const struct blockz_fault *fault, const char *file);
 
 /* Prints the escaped text; "?" where memory is short. */
 void put_escaped(FILE *out, const char *text);

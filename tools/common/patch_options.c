@@ -18,6 +18,7 @@ enum {
 	KEY_DRY_RUN,
 	KEY_RECOVER,
 	KEY_NO_JOURNAL,
+	KEY_NO_LOCK,
 	KEY_IMAGE_DIGEST,
 };
 
@@ -32,8 +33,11 @@ static const struct cli_option option_rows[] = {
 	{ "force", KEY_FORCE, NULL, "let --output replace an existing file" },
 	{ "bmap", KEY_BMAP, "BMAP", "keep this block map of the image true: it will be that of the patched one" },
 	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing" },
-	{ "recover", KEY_RECOVER, NULL, "finish or undo an interrupted edit, nothing else" },
+	{ "recover", KEY_RECOVER, "[=HOW]",
+	  "finish or undo an interrupted edit, nothing else; HOW where that cannot be\n"
+	  "decided here: undo (as before the edit) or drop (keep FILE, remove the journal)" },
 	{ "no-journal", KEY_NO_JOURNAL, NULL, "write without a journal: a crash in the middle destroys FILE" },
+	{ "no-lock", KEY_NO_LOCK, NULL, "write where the file system knows no locks: nothing keeps other programs out" },
 	CLI_SCAN,
 	CLI_WINDOW_MAX,
 	CLI_JSON,
@@ -50,7 +54,7 @@ static const struct cli_tool tool = {
 	"[OPTION]... --partition NAME --input DATA FILE\n"
 	"[OPTION]... --set OFF=DATA... FILE\n"
 	"[OPTION]... --from EDITED [--base ORIGINAL] FILE\n"
-	"[OPTION]... --recover FILE",
+	"[OPTION]... --recover[=HOW] FILE",
 	"Change raw ranges of the disk image inside the compressed FILE, all edits or none.",
 	option_rows,
 	NULL,
@@ -93,12 +97,21 @@ static void check_options(const struct patch_options *options, const struct cli 
 		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from or --recover is missing");
 	if (options->force && options->output == NULL)
 		cli_usage(cli, "--force needs --output");
-	if (options->no_journal && options->output != NULL)
-		cli_usage(cli, "--output needs no journal");
+	if ((options->no_journal || options->no_lock) && options->output != NULL)
+		cli_usage(cli, "--output needs no %s", options->no_journal ? "journal" : "lock to write");
 	if (options->image_digest && (!cli->json || to_stdout))
 		cli_usage(cli, "--image-digest needs --json%s", to_stdout ? ", and a file to read back" : "");
 	if (to_stdout && !options->dry_run && isatty(STDOUT_FILENO))
 		cli_usage(cli, "--output -: compressed data is not written to a terminal");
+}
+
+static enum blockz_remedy read_remedy(const struct cli *cli, const char *how)
+{
+	if (how == NULL)
+		return BLOCKZ_REMEDY_RECOVER;
+	if (strcmp(how, "undo") != 0 && strcmp(how, "drop") != 0)
+		cli_usage(cli, "--recover=%s: expected undo or drop", how);
+	return strcmp(how, "undo") == 0 ? BLOCKZ_REMEDY_UNDO : BLOCKZ_REMEDY_DROP;
 }
 
 void patch_options_read(struct patch_options *options, struct cli *cli, int argc, char **argv)
@@ -142,9 +155,13 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 			break;
 		case KEY_RECOVER:
 			options->recover = true;
+			options->remedy = read_remedy(cli, argument);
 			break;
 		case KEY_NO_JOURNAL:
 			options->no_journal = true;
+			break;
+		case KEY_NO_LOCK:
+			options->no_lock = true;
 			break;
 		case KEY_IMAGE_DIGEST:
 			options->image_digest = true;

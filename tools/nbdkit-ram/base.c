@@ -114,6 +114,8 @@ enum blockz_status base_open(struct base *base, const char *path, const char *la
 {
 	*base = (struct base){ .label = label };
 	enum blockz_status status = input_open_image(&base->file, path, false, fault);
+	if (status == BLOCKZ_OK && base->file.file.store.note != NULL)
+		say("%s: warning: %s", label, base->file.file.store.note);
 	if (status == BLOCKZ_OK)
 		status = open_by_content(base, path, cache, fault);
 	if (status != BLOCKZ_OK)

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <nbdkit-plugin.h>
+#include <stdlib.h>
 
 #include "common/fault.h"
 #include "common/newfile.h"
@@ -120,9 +121,9 @@ static void say_failed(const struct saver *saver, const struct blockz_fault *fau
 {
 	const char *label = label_of(saver);
 	say_fault(label, fault);
-	nbdkit_error("%s: %s%s%s", label, state_sentence(fault->state),
-		     fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY ? " " : "",
-		     fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY ? label : "");
+	char *sentence = state_sentence(fault, label);
+	nbdkit_error("%s: %s", label, sentence != NULL ? sentence : "?");
+	free(sentence);
 }
 
 /*

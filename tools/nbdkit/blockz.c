@@ -33,9 +33,12 @@ static void report(const struct blockz_fault *fault)
 {
 	char *text = fault_line(fault);
 	nbdkit_error("%s: %s", server.settings.label, text != NULL ? text : "?");
-	if (fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY)
-		nbdkit_error("%s %s", state_sentence(fault->state), server.settings.label);
 	free(text);
+	if (fault->state != BLOCKZ_IMAGE_NEEDS_RECOVERY)
+		return;
+	char *sentence = state_sentence(fault, server.settings.path);
+	nbdkit_error("%s", sentence != NULL ? sentence : "?");
+	free(sentence);
 }
 
 /* Reports why a request failed, and sets what the client gets to see.  Returns -1. */
@@ -74,10 +77,14 @@ static void dump_plugin(void)
 static enum blockz_status open_file(struct blockz_fault *fault)
 {
 	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
-	enum blockz_store_mode mode = server.settings.readonly ? BLOCKZ_STORE_READ : BLOCKZ_STORE_WRITE;
+	enum blockz_store_mode mode = server.settings.readonly ? BLOCKZ_STORE_READ
+				      : server.settings.no_lock ? BLOCKZ_STORE_WRITE_UNLOCKED
+								: BLOCKZ_STORE_WRITE;
 	enum blockz_status status = compressed_open(&server.file, server.settings.path, mode, fault);
+	if (status == BLOCKZ_OK && server.file.store.note != NULL)
+		nbdkit_error("%s: warning: %s", server.settings.label, server.file.store.note);
 	if (status == BLOCKZ_OK && !server.settings.readonly)
-		status = blockz_recover(&server.file.store, &recovery, fault);
+		status = blockz_recover(&server.file.store, BLOCKZ_REMEDY_RECOVER, &recovery, fault);
 	if (status == BLOCKZ_OK && recovery != BLOCKZ_RECOVERY_NONE)
 		nbdkit_debug("%s: an interrupted edit was %s", server.settings.label,
 			     recovery == BLOCKZ_RECOVERY_FINISHED ? "finished" : "undone");

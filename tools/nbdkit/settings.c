@@ -28,11 +28,21 @@ static int set_cache(struct settings *settings, const char *value)
 	return 0;
 }
 
+static int set_bool(bool *to, const char *value)
+{
+	int parsed = nbdkit_parse_bool(value);
+	*to = parsed == 1;
+	return parsed < 0 ? -1 : 0;
+}
+
 static int set_readonly(struct settings *settings, const char *value)
 {
-	int readonly = nbdkit_parse_bool(value);
-	settings->readonly = readonly == 1;
-	return readonly < 0 ? -1 : 0;
+	return set_bool(&settings->readonly, value);
+}
+
+static int set_no_lock(struct settings *settings, const char *value)
+{
+	return set_bool(&settings->no_lock, value);
 }
 
 static int set_commit(struct settings *settings, const char *value)
@@ -61,6 +71,7 @@ int settings_take(struct settings *settings, const char *key, const char *value)
 		{ "file", set_file },
 		{ "range", set_range },
 		{ "readonly", set_readonly },
+		{ "no-lock", set_no_lock },
 		{ "cache", set_cache },
 		{ "commit", set_commit },
 	};

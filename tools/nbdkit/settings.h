@@ -12,7 +12,7 @@ struct settings {
 	char *path;        /* absolute; NULL before file= */
 	char *label;       /* the path, fit to be printed */
 	const char *range; /* NULL: not given */
-	bool readonly;
+	bool readonly, no_lock;
 	struct blockz_disk_options options;
 };
 
@@ -29,6 +29,7 @@ void settings_free(struct settings *settings);
 	"[file=]FILE            (required) The compressed image: .gz, .xz or .zst.\n" \
 	"range=N|NAME           Serve this raw range or partition as the whole disk.\n" \
 	"readonly=true|false    Do not write to the file (default: false).\n" \
+	"no-lock=true|false     Write where the file system knows no locks (default: false).\n" \
 	"cache=SIZE             Decoded pieces to keep (default: " SETTINGS_TEXT(SETTINGS_CACHE_MIB) "M).\n" \
 	"commit=close|flush     When the file is made valid (default: close)."
 
