@@ -6,7 +6,6 @@
 
 #include "base/array.h"
 #include "base/bytes.h"
-#include "base/checked.h"
 #include "base/fault.h"
 #include "io/access.h"
 #include "io/intent_layout.h"
@@ -107,16 +106,16 @@ static enum blockz_status read_head(struct recovery *self)
 
 /* ---- Records ---- */
 
+/* A unit of 32 MiB with a header of 64 KiB for each byte is 2 TiB, so its length is no overflow. */
 static bool span_lies_in_file(const struct span *span, uint64_t file_size)
 {
-	uint64_t len = span->end - span->start, headers = 0, file_len = 0;
+	uint64_t len = span->end - span->start, headers = 0;
 	if (span->start >= span->end || span->end > INT64_MAX || len > INTENT_UNIT_MAX ||
 	    (span->stride != 0 && span->stride <= span->header_len))
 		return false;
 	if (span->stride != 0)
 		headers = (span->end - 1) / span->stride - span->start / span->stride + 1;
-	return checked_mul(headers, span->header_len, &file_len) && checked_grow(&file_len, len) &&
-	       checked_grow(&file_len, span->file_off) && file_len <= file_size;
+	return span->file_off <= file_size && headers * span->header_len + len <= file_size - span->file_off;
 }
 
 static enum blockz_status add_unit(struct recovery *self, const uint8_t *p)

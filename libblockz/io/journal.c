@@ -202,7 +202,8 @@ void journal_writer_free(struct journal_writer *writer)
 enum blockz_status journal_put(struct journal_writer *writer, const struct journal_record *record,
 			       struct blockz_fault *fault)
 {
-	if (writer->len + JOURNAL_RECORD_LEN > sizeof(writer->buffer)) {
+	/* There is always room for the checksum. */
+	if (writer->len + JOURNAL_RECORD_LEN + JOURNAL_SUM_LEN > sizeof(writer->buffer)) {
 		enum blockz_status status = flush(writer, fault);
 		if (status != BLOCKZ_OK)
 			return status;
@@ -218,11 +219,6 @@ enum blockz_status journal_put(struct journal_writer *writer, const struct journ
 
 enum blockz_status journal_finish(struct journal_writer *writer, struct blockz_fault *fault)
 {
-	if (writer->len + JOURNAL_SUM_LEN > sizeof(writer->buffer)) {
-		enum blockz_status status = flush(writer, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-	}
 	store_le64(writer->buffer + writer->len, XXH64_digest(writer->sum));
 	writer->len += JOURNAL_SUM_LEN;
 	return flush(writer, fault);

@@ -158,9 +158,7 @@ static enum blockz_status renew_sector(void *ctx, const struct journal_record *r
 	enum blockz_status status = read_sector(store, record, sector, &len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	enum journal_sector found = journal_compare(record, sector, len);
-	bool is_new = found == JOURNAL_SECTOR_NEW || found == JOURNAL_SECTOR_SAME;
-	int error = is_new ? store->ops->write(store->ctx, sector, len, record->file_off) : EIO;
+	int error = store->ops->write(store->ctx, sector, len, record->file_off);
 	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, record->file_off, "writing new content again");
 }
 

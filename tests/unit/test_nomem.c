@@ -31,6 +31,7 @@ static struct sample sample;
 /* What an operation has made. */
 static struct blockz_map *made_map;
 static struct blockz_plan *made_plan;
+static enum recovery_journal found_journal;
 
 /* One piece, too long for memory, and not zeros. */
 static void compress_long(void)
@@ -225,6 +226,25 @@ static enum blockz_status run_recover(struct blockz_fault *fault)
 	return blockz_recover(&table, BLOCKZ_REMEDY_RECOVER, &recovery, fault);
 }
 
+/* Another file of the same size, beside the journal. */
+static void strangers_store(void)
+{
+	sample_interrupt(&sample, &store, 3);
+	store.file.seen[30000] ^= 1;
+}
+
+static enum blockz_status run_look(struct blockz_fault *fault)
+{
+	struct blockz_store table = memory_store(&store);
+	found_journal = RECOVERY_NO_JOURNAL;
+	return recovery_look(&table, &found_journal, fault);
+}
+
+static bool journal_is_another_files(void)
+{
+	return found_journal == RECOVERY_OF_OTHER_FILE && memory_store_has_journal(&store);
+}
+
 static bool sample_is_whole(void)
 {
 	return sample_is_old(&sample, &store) && !memory_store_has_journal(&store);
@@ -366,6 +386,7 @@ static const struct operation operations[] = {
 	{ .name = "patched copy", .prepare = fresh_plan, .run = run_copy, .is_right = sink_has_the_edited_file },
 	{ .name = "recover", .prepare = interrupted_store, .run = run_recover, .is_right = sample_is_whole,
 	  .is_clean = sample_can_be_recovered },
+	{ .name = "look", .prepare = strangers_store, .run = run_look, .is_right = journal_is_another_files },
 	{ .name = "disk", .prepare = fresh_store, .run = run_disk, .is_right = disk_is_new,
 	  .is_clean = disk_is_whole, .may_succeed = true },
 	{ .name = "recover a disk", .prepare = interrupted_disk, .run = run_recover, .is_right = disk_is_new,

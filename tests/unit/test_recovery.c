@@ -282,6 +282,78 @@ START_TEST(a_file_of_another_size_is_read)
 }
 END_TEST
 
+/* A sector whose old and new content are the same says nothing of either. */
+START_TEST(a_sector_that_does_not_change_is_no_evidence)
+{
+	uint8_t *file = malloc(LEN);
+	setup_edit(true);
+	memory_store_reset(&store, sample.old, LEN);
+	sample.count = 0;
+	sample.writes[sample.count++] = (struct transaction_write){ places[0], PAYLOAD - places[0] };
+	sample_interrupt(&sample, &store, 0);
+	struct blockz_store table = memory_store(&store);
+	enum recovery_journal found = RECOVERY_NO_JOURNAL;
+	for (int value = OLD; value <= OTHER; value++) {
+		memcpy(store.file.seen, sample.old, LEN);
+		for (size_t i = 0; i < PLACES; i++)
+			store.file.seen[places[i]] = byte_of(places[i], (enum value)value);
+		enum blockz_status status = recovery_look(&table, &found, NULL);
+		ck_assert_int_eq(status, value == OTHER ? BLOCKZ_OK : BLOCKZ_NEEDS_RECOVERY);
+	}
+	memcpy(store.file.seen, sample.new, LEN);
+	ck_assert_int_eq(run(BLOCKZ_REMEDY_RECOVER, NULL), BLOCKZ_NEEDS_RECOVERY); /* its check is not the journal's */
+	free(file);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_store_without_a_journal_has_none_to_drop)
+{
+	enum blockz_recovery recovery = BLOCKZ_RECOVERY_UNDONE;
+	enum recovery_journal found = RECOVERY_OF_OTHER_FILE;
+	setup_edit(true);
+	memory_store_reset(&store, sample.old, LEN);
+	struct blockz_store table = memory_store(&store);
+	ck_assert_int_eq(recovery_look(&table, &found, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(found, RECOVERY_NO_JOURNAL);
+	struct blockz_store_ops plain = { .read = table.ops->read, .write = table.ops->write, .sync = table.ops->sync };
+	table.ops = &plain;
+	ck_assert_int_eq(recovery_run(&table, BLOCKZ_REMEDY_DROP, &recovery, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(recovery, BLOCKZ_RECOVERY_NONE);
+	teardown();
+}
+END_TEST
+
+/* No edit begins beside a journal, whatever it is. */
+START_TEST(an_edit_beside_a_journal_is_refused)
+{
+	static const int found[] = { 0, EPERM, EINVAL };
+	struct blockz_fault fault;
+	setup_edit(true);
+	put(sample.old, false);
+	store.untrusted = found[_i];
+	ck_assert_int_eq(sample_run(&sample, &store, &fault), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert_int_eq(fault.state, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	ck_assert(is_untouched(sample.old));
+	teardown();
+}
+END_TEST
+
+/* A journal that somebody else keeps to himself. */
+START_TEST(a_journal_that_may_not_be_read_is_there)
+{
+	struct blockz_fault fault;
+	enum recovery_journal found;
+	setup_edit(true);
+	put(sample.old, false);
+	store.untrusted = EACCES;
+	struct blockz_store table = memory_store(&store);
+	ck_assert_int_eq(recovery_look(&table, &found, &fault), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert_int_eq(fault.remedy, BLOCKZ_REMEDY_RECOVER);
+	teardown();
+}
+END_TEST
+
 /* ---- Calls that fail */
 
 /* Whatever fails, a file that needs recovery is not said to be unchanged, and nobody is told that it can be read. */
@@ -325,6 +397,10 @@ int main(void)
 	tcase_add_test(c, a_file_with_other_ends_is_never_undone);
 	tcase_add_test(c, what_can_only_be_dropped_is_said_to_be);
 	tcase_add_test(c, a_file_of_another_size_is_read);
+	tcase_add_test(c, a_sector_that_does_not_change_is_no_evidence);
+	tcase_add_test(c, a_store_without_a_journal_has_none_to_drop);
+	tcase_add_loop_test(c, an_edit_beside_a_journal_is_refused, 0, 3);
+	tcase_add_test(c, a_journal_that_may_not_be_read_is_there);
 	tcase_add_test(c, each_call_fails);
 	return case_run("recovery", c);
 }

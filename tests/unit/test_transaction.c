@@ -315,6 +315,48 @@ START_TEST(each_call_of_a_recovery_fails)
 }
 END_TEST
 
+/* A journal longer than its buffer: each of its writes fails. */
+START_TEST(each_part_of_a_long_journal_fails)
+{
+	sample_free(&sample);
+	sample_init_large(&sample);
+	memory_store_reset(&store, sample.old, sample.len);
+	ck_assert_int_eq(run(NULL), BLOCKZ_OK);
+	size_t parts = memory_store_count(&store, STORE_JOURNAL_WRITE), failed = 0;
+	ck_assert_uint_gt(parts, 2);
+	size_t steps = store.step_count;
+	struct store_step *record = malloc(steps * sizeof(*record));
+	memcpy(record, store.steps, steps * sizeof(*record));
+	for (size_t n = 0; n < steps; n++) {
+		struct blockz_fault fault;
+		if (record[n].op != STORE_JOURNAL_WRITE)
+			continue;
+		memory_store_reset(&store, sample.old, sample.len);
+		store.fail_at = n + 1;
+		ck_assert_int_eq(run(&fault), BLOCKZ_FAILED);
+		assert_truth(&fault);
+		failed++;
+	}
+	ck_assert_uint_eq(failed, parts);
+	free(record);
+}
+END_TEST
+
+/* What is read as the journal of an edit is one. */
+START_TEST(a_served_disks_journal_is_not_that_of_an_edit)
+{
+	struct journal_header header = { .file_size = sample.len, .count = 1 };
+	uint8_t bytes[JOURNAL_HEADER_LEN + JOURNAL_RECORD_LEN + JOURNAL_SUM_LEN] = { 0 };
+	uint64_t len = 0;
+	journal_header_store(bytes, JOURNAL_INTENT, &header);
+	memory_store_put_journal(&store, bytes, sizeof(bytes));
+	struct blockz_store table = memory_store(&store);
+	ck_assert_int_eq(table.ops->journal_find(table.ctx, &len), 0);
+	ck_assert_int_eq(recovery_undo(&table, len, NULL), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert(sample_is_old(&sample, &store));
+}
+END_TEST
+
 /* ---- Stores without a journal ---- */
 
 START_TEST(a_store_without_a_journal_is_written_and_synced)
@@ -366,6 +408,8 @@ int main(void)
 	tcase_add_test(c, new_bytes_that_cannot_be_had_change_nothing);
 	tcase_add_test(c, messages_name_what_failed_and_why);
 	tcase_add_loop_test(c, each_call_of_a_recovery_fails, 0, kinds);
+	tcase_add_test(c, each_part_of_a_long_journal_fails);
+	tcase_add_test(c, a_served_disks_journal_is_not_that_of_an_edit);
 	tcase_add_test(c, a_store_without_a_journal_is_written_and_synced);
 	return case_run("transaction", c);
 }
