@@ -127,6 +127,13 @@ class Server:
         self.stop()
 
 
+def ends_by(server, number):
+    """A signal ends the server while its clients stay."""
+    os.kill(server.pid, number)
+    status = server.process.wait(timeout=60)
+    assert status == 0, f"status {status}: {server.log()}"
+
+
 def refused(*args, says):
     """The server does not start, and says why."""
     done = run("nbdkit", "-U", "-", *args, "--run", "true")

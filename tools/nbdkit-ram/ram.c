@@ -12,6 +12,7 @@
 #include "base.h"
 #include "blockz.h"
 #include "common/fault.h"
+#include "common/hangup.h"
 #include "say.h"
 #include "saver.h"
 #include "settings.h"
@@ -158,6 +159,8 @@ static int after_fork(void)
 		return -1;
 	}
 	int error = watch_start(on_save, on_statistics);
+	if (error == 0)
+		error = hangup_start();
 	if (error != 0)
 		nbdkit_error("a thread for signals: %s", strerror(error));
 	return error == 0 ? 0 : -1;
@@ -175,6 +178,7 @@ static void exit_failed(void)
 /* Behind the last request. */
 static void cleanup(void)
 {
+	hangup_stop();
 	saver_stop(&server.saver, true);
 	watch_stop();
 	saver_stop(&server.saver, false);

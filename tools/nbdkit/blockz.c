@@ -10,6 +10,7 @@
 #include "blockz.h"
 #include "common/compressed.h"
 #include "common/fault.h"
+#include "common/hangup.h"
 #include "exports.h"
 #include "settings.h"
 
@@ -137,9 +138,18 @@ static int get_ready(void)
 	return status == BLOCKZ_OK ? 0 : -1;
 }
 
+static int after_fork(void)
+{
+	int error = hangup_start();
+	if (error != 0)
+		nbdkit_error("a thread for the end: %s", strerror(error));
+	return error == 0 ? 0 : -1;
+}
+
 static void cleanup(void)
 {
 	struct blockz_fault fault;
+	hangup_stop();
 	if (blockz_disk_close(server.disk, &fault) != BLOCKZ_OK)
 		report(&fault);
 	server.disk = NULL;
@@ -314,6 +324,7 @@ static struct nbdkit_plugin plugin = {
 	.config_help = SETTINGS_HELP,
 	.magic_config_key = "file",
 	.get_ready = get_ready,
+	.after_fork = after_fork,
 	.cleanup = cleanup,
 	.list_exports = list_exports,
 	.default_export = default_export,
