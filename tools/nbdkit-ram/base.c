@@ -102,7 +102,8 @@ static enum blockz_status open_by_content(struct base *base, const char *path, u
 	int error = file->ops->read(file->ctx, head, sizeof(head), 0, &len);
 	if (error != 0)
 		return tool_fault_errno(fault, error, "read");
-	if (blockz_format_by_magic(head, len) == NULL)
+	base->format = blockz_format_by_magic(head, len);
+	if (base->format == NULL)
 		return open_plain(base, path, fault);
 	if (base->file.file.store.ops == NULL)
 		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "is a device that holds a compressed file");

@@ -12,6 +12,7 @@
 /* Must not be moved while it is open. */
 struct base {
 	struct blockz_source source; /* the image; reports itself why it cannot be read.  ops NULL: is for base_copy() */
+	const struct blockz_format *format; /* NULL: not compressed */
 	uint64_t cache;              /* bytes for what was decoded; 0: none */
 	/* Private. */
 	const char *label;

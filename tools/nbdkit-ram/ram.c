@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -104,6 +105,29 @@ static enum blockz_status open_pages(struct blockz_fault *fault)
 	return status;
 }
 
+/* Whether the file to be saved holds what the disk starts with, as it would be saved. */
+static bool is_as_loaded(const struct stat *saved)
+{
+	const struct settings *settings = &server.settings;
+	struct stat loaded;
+	return stat(settings->load.path, &loaded) == 0 && loaded.st_dev == saved->st_dev && loaded.st_ino == saved->st_ino &&
+	       server.base.format != NULL && strcmp(server.base.format->name, SAVED_FORMAT) == 0 &&
+	       settings->pages.size == server.base.source.size && settings->raw.count == 0 &&
+	       !rawchoice_looks(&settings->choice);
+}
+
+/* A disk that starts empty does not replace a file before somebody writes to it. */
+static bool is_due_from_the_start(void)
+{
+	const struct settings *settings = &server.settings;
+	struct stat saved;
+	if (settings->save.path == NULL)
+		return false;
+	if (stat(settings->save.path, &saved) < 0)
+		return true;
+	return settings->load.path != NULL && !is_as_loaded(&saved);
+}
+
 static int try_to_save(void)
 {
 	struct blockz_fault fault;
@@ -131,6 +155,8 @@ static int get_ready(void)
 	if (error != 0)
 		nbdkit_error("signals: %s", strerror(error));
 	server.saver = (struct saver){ &server.settings, server.pages, base_store(&server.base), .failed = false };
+	if (is_due_from_the_start())
+		saver_note(&server.saver);
 	return error == 0 ? try_to_save() : -1;
 }
 
@@ -185,8 +211,7 @@ static void cleanup(void)
 	statistics_say(server.pages);
 	if (server.settings.save.path == NULL)
 		return;
-	if (saver_is_due(&server.saver))
-		saver_save(&server.saver);
+	saver_end(&server.saver);
 	/* The plugin stays in memory to the end of the process: it is linked with -z nodelete. */
 	if (saver_has_failed(&server.saver) && atexit(exit_failed) != 0)
 		nbdkit_error("no memory for the exit status");

@@ -150,6 +150,7 @@ void saver_save(struct saver *saver)
 	rawlist_free(&raw);
 	saver->failed = status != BLOCKZ_OK || found != BLOCKZ_OK;
 	if (status == BLOCKZ_OK) {
+		saver->saved = true;
 		say_saved(saver, &result);
 		return;
 	}
@@ -166,9 +167,12 @@ void saver_note(struct saver *saver)
 		atomic_store(&saver->changed, true);
 }
 
-bool saver_is_due(const struct saver *saver)
+void saver_end(struct saver *saver)
 {
-	return atomic_load(&saver->changed);
+	if (atomic_load(&saver->changed))
+		saver_save(saver);
+	else
+		say("%s: nothing to save: the disk was not written to%s", label_of(saver), saver->saved ? " since" : "");
 }
 
 void saver_stop(struct saver *saver, bool stop)

@@ -14,9 +14,9 @@ struct saver {
 	struct blockz_pages *pages;
 	const struct blockz_store *held; /* of the file that was loaded; NULL: none is locked */
 	/* Private. */
-	atomic_bool changed; /* something was written that is not in the file */
+	atomic_bool changed; /* the file lacks something */
 	atomic_bool stop;
-	bool failed;
+	bool failed, saved; /* the last save; any */
 };
 
 /*
@@ -25,17 +25,20 @@ struct saver {
  */
 enum blockz_status saver_try(const struct saver *saver, struct blockz_fault *fault);
 
-/* To be called behind each write, whatever came of it.  Any thread may call it. */
+/*
+ * The file lacks something: to be called behind each write, whatever came of it, and at the start where the file is not yet
+ * what was asked for.  Any thread may call it.
+ */
 void saver_note(struct saver *saver);
-
-/* Whether the file lacks something. */
-bool saver_is_due(const struct saver *saver);
 
 /*
  * Saves to a temporary file, which takes the place of the old one when it is complete and durable.  Tells the user what
  * came of it.  One at a time.
  */
 void saver_save(struct saver *saver);
+
+/* Saves once more if the file lacks something, or tells the user that it does not. */
+void saver_end(struct saver *saver);
 
 /* Ends a save that is under way, soon and without a word; a later one is not affected once it is false again. */
 void saver_stop(struct saver *saver, bool stop);

@@ -69,7 +69,7 @@ static int set_load(struct settings *settings, const char *value)
 static int set_save(struct settings *settings, const char *value)
 {
 	const struct blockz_format *format = format_by_suffix(value);
-	if (format != NULL && strcmp(format->name, "zstd") != 0) {
+	if (format != NULL && strcmp(format->name, SAVED_FORMAT) != 0) {
 		nbdkit_error("save=%s: what is saved is a .zst", value);
 		return -1;
 	}

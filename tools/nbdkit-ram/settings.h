@@ -7,6 +7,8 @@
 #include "common/rawchoice.h"
 #include "common/rawlist.h"
 
+#define SAVED_FORMAT "zstd"
+
 /* A path as it was given: absolute, since a server in the background stands elsewhere. */
 struct named_file {
 	char *path;  /* NULL: not given */
