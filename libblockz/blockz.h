@@ -80,6 +80,7 @@ struct blockz_fault {
 	 * somebody who knows what happened to the file can choose.
 	 */
 	enum blockz_remedy remedy;
+	int error;       /* the errno value behind BLOCKZ_FAILED; 0: none */
 	uint64_t offset; /* file offset that the text speaks of; BLOCKZ_UNKNOWN if it speaks of none */
 	char text[1024]; /* one line, UTF-8, no newline: what was wrong, what was expected, what was found */
 };

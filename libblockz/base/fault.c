@@ -14,6 +14,7 @@ enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status stat
 	fault->status = status;
 	fault->state = BLOCKZ_IMAGE_UNCHANGED;
 	fault->remedy = BLOCKZ_REMEDY_RECOVER;
+	fault->error = 0;
 	fault->offset = offset;
 	va_list args;
 	va_start(args, format);
@@ -25,7 +26,10 @@ enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status stat
 enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t offset, const char *what)
 {
 	/* Thread-safe in musl, and in glibc since 2.32; of strerror_r there are two that do not go together. */
-	return fault_set(fault, BLOCKZ_FAILED, offset, "%s: %s", what, strerror(error));
+	fault_set(fault, BLOCKZ_FAILED, offset, "%s: %s", what, strerror(error));
+	if (fault != NULL)
+		fault->error = error;
+	return BLOCKZ_FAILED;
 }
 
 enum blockz_status fault_nomem(struct blockz_fault *fault)

@@ -7,12 +7,13 @@
 
 /*
  * Describes a failure in *fault, unless fault is NULL, and returns status.  offset: the file offset the text speaks
- * of, or BLOCKZ_UNKNOWN.  The state is set to BLOCKZ_IMAGE_UNCHANGED, the remedy to BLOCKZ_REMEDY_RECOVER.
+ * of, or BLOCKZ_UNKNOWN.  The state is set to BLOCKZ_IMAGE_UNCHANGED, the remedy to BLOCKZ_REMEDY_RECOVER, the error to
+ * none.
  */
 enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status status, uint64_t offset,
 			     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* BLOCKZ_FAILED with "what: strerror(error)". */
+/* BLOCKZ_FAILED with this error and "what: strerror(error)". */
 enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t offset, const char *what);
 
 /* BLOCKZ_FAILED for a failed allocation. */

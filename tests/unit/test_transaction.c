@@ -188,6 +188,8 @@ static size_t run_failing(size_t n, size_t again, int error, bool from_then_on)
 	}
 	ck_assert_int_eq(status, BLOCKZ_FAILED);
 	ck_assert_int_eq(fault.status, BLOCKZ_FAILED);
+	if (error != 0)
+		ck_assert_int_eq(fault.error, error);
 	assert_truth(&fault);
 	return calls;
 }

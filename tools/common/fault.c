@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fault.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,11 +30,27 @@ enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const
 	va_start(args, format);
 	if (fault != NULL) {
 		fill(fault, BLOCKZ_FAILED, format, args);
+		fault->error = error;
 		size_t len = strlen(fault->text);
 		snprintf(fault->text + len, sizeof(fault->text) - len, ": %s", strerror(error));
 	}
 	va_end(args);
 	return BLOCKZ_FAILED;
+}
+
+int fault_nbd_errno(const struct blockz_fault *fault)
+{
+	switch (fault->error) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return ENOSPC;
+	case EROFS:
+	case ENOMEM:
+		return fault->error;
+	default:
+		return EIO;
+	}
 }
 
 /*

@@ -11,9 +11,12 @@
 enum blockz_status tool_fault(struct blockz_fault *fault, enum blockz_status status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same with ": strerror(error)" behind the text, and BLOCKZ_FAILED. */
+/* The same with the error, ": strerror(error)" behind the text, and BLOCKZ_FAILED. */
 enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The errno value by which an NBD client learns of a fault: what is behind it if the protocol has a word for that, or EIO. */
+int fault_nbd_errno(const struct blockz_fault *fault);
 
 /*
  * Text with everything that is no printable UTF-8 as \xNN (of each byte).  A text that is printable comes out as it

@@ -57,6 +57,5 @@ int fault_errno(const struct blockz_fault *fault)
 		return ENOSPC;
 	if (fault->status == BLOCKZ_USAGE)
 		return EINVAL;
-	/* Of no place in the image: memory. */
-	return fault->status == BLOCKZ_FAILED && fault->offset == BLOCKZ_UNKNOWN ? ENOMEM : EIO;
+	return fault_nbd_errno(fault);
 }

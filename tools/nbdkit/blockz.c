@@ -257,7 +257,7 @@ static int read_image(void *handle, void *buf, uint32_t count, uint64_t offset, 
 	struct blockz_fault fault;
 	(void)flags;
 	if (blockz_disk_read(server.disk, buf, count, export->range.start + offset, &fault) != BLOCKZ_OK)
-		return fail(&fault, EIO);
+		return fail(&fault, fault_nbd_errno(&fault));
 	return 0;
 }
 
@@ -266,7 +266,7 @@ static int flush_disk(void *handle, uint32_t flags)
 	struct blockz_fault fault;
 	(void)handle;
 	(void)flags;
-	return blockz_disk_flush(server.disk, &fault) == BLOCKZ_OK ? 0 : fail(&fault, EIO);
+	return blockz_disk_flush(server.disk, &fault) == BLOCKZ_OK ? 0 : fail(&fault, fault_nbd_errno(&fault));
 }
 
 static int write_disk(const void *buf, size_t len, uint64_t off)
@@ -276,7 +276,7 @@ static int write_disk(const void *buf, size_t len, uint64_t off)
 	enum blockz_status status = blockz_disk_write(server.disk, buf, len, off, &fault);
 	if (status == BLOCKZ_OK)
 		return 0;
-	return fail(&fault, !writable ? EROFS : status == BLOCKZ_UNSUPPORTED ? EPERM : EIO);
+	return fail(&fault, !writable ? EROFS : status == BLOCKZ_UNSUPPORTED ? EPERM : fault_nbd_errno(&fault));
 }
 
 static int write_image(void *handle, const void *buf, uint32_t count, uint64_t offset, uint32_t flags)
@@ -302,7 +302,7 @@ static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t 
 		uint64_t len;
 		if (blockz_disk_extent(server.disk, export->range.start + offset, end - offset, &zeros, &len, &fault) !=
 		    BLOCKZ_OK)
-			return fail(&fault, EIO);
+			return fail(&fault, fault_nbd_errno(&fault));
 		if (nbdkit_add_extent(extents, offset, len, zeros ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) != 0)
 			return -1;
 		if (one)
