@@ -70,6 +70,20 @@ static int catch_signals(void)
 	return 0;
 }
 
+static void do_nothing(int number)
+{
+	(void)number;
+}
+
+/* A file that may not grow fails the write, and does not kill a disk in memory.  Children do not inherit a handler. */
+static int outlive_file_limit(void)
+{
+	struct sigaction before, action = { .sa_handler = do_nothing, .sa_flags = SA_RESTART };
+	if (sigaction(SIGXFSZ, NULL, &before) < 0)
+		return errno;
+	return before.sa_handler == SIG_DFL && sigaction(SIGXFSZ, &action, NULL) < 0 ? errno : 0;
+}
+
 static void release_signals(void)
 {
 	for (size_t i = 0; i < NUMBERS; i++)
@@ -136,7 +150,9 @@ int hangup_start(void)
 	hangup.started = error == 0;
 	if (error != 0)
 		close_all();
-	return error == 0 ? catch_signals() : error;
+	if (error == 0)
+		error = catch_signals();
+	return error == 0 ? outlive_file_limit() : error;
 }
 
 void hangup_stop(void)

@@ -11,7 +11,7 @@
 /*
  * From now on SIGTERM, SIGINT, SIGHUP and SIGQUIT go to who catches them already, and a thread ends all connections:
  * what a client has asked for is still done and answered, within some seconds, and then it has gone.  To be called behind
- * the fork.  0, or an errno value.
+ * the fork.  SIGXFSZ does not end the server any more: what would grow a file too far fails.  0, or an errno value.
  */
 int hangup_start(void);
 
