@@ -142,7 +142,8 @@ $(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(LIB_OBJ
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
 
 $(BUILD)/unit/test_lzo $(BUILD)/unit/test_squashfs_codecs: $(BUILD)/tools/common/lzo.o | $(LZO_BIN)
-$(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_squashfs_codecs.o: PKG_CFLAGS += -Itools
+$(BUILD)/unit/test_allowance: $(BUILD)/tools/common/allowance.o
+$(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_squashfs_codecs.o $(BUILD)/tests/unit/test_allowance.o: PKG_CFLAGS += -Itools
 
 # Here the program stands between the library and what allocates.
 NOMEM_BIN := $(BUILD)/unit/test_nomem $(BUILD)/unit/test_nomem_delta $(BUILD)/unit/test_nomem_pages

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/allowance.h"
 #include "common/cli.h"
 #include "common/comparison.h"
 #include "common/digest.h"
@@ -23,12 +24,15 @@
 
 enum { KEY_PORTABLE = CLI_FIRST_KEY, KEY_CLIENT, KEY_APPLY_BUDGET, KEY_MEMORY, KEY_INFO, KEY_FORMAT, KEY_EXPAND };
 
+enum { MEMORY_SHARE = 2 }; /* of what may be taken, one part is by default */
+
 static const struct cli_option option_rows[] = {
 	{ "portable", KEY_PORTABLE, NULL, "have the client compress nothing: the patch is larger, and needs no encoder" },
 	{ "client", KEY_CLIENT, "FILE", "use only encoders that stand in FILE, printed on the client by\n"
 					"blockz-merge --capabilities; may be repeated: what all of them share" },
 	{ "apply-budget", KEY_APPLY_BUDGET, "SECONDS", "have the client compress for so many CPU seconds, as measured here" },
-	{ "memory", KEY_MEMORY, "N", "take at most N bytes, and search OLD in windows if need be (default: half of the RAM)" },
+	{ "memory", KEY_MEMORY, "N", "take at most N bytes, and search OLD in windows if need be\n"
+			       "(default: half of what the machine, limits and control groups allow)" },
 	{ "format", KEY_FORMAT, "FORMAT", "blockz, the default, or squashdelta, for clients of that program" },
 	{ "expand", KEY_EXPAND, NULL, "write the expanded file of IMAGE, as of SquashDelta" },
 	{ "info", KEY_INFO, NULL, "print what PATCH is for and what it needs" },
@@ -364,6 +368,8 @@ static enum blockz_status make(struct job *job)
 	enum blockz_status status = encoders_list(job->shared, &job->encoders, &job->delta.encoder_count, &job->fault);
 	job->delta.restricted = job->shared != NULL;
 	job->delta.encoders = job->encoders;
+	if (job->delta.memory == 0)
+		job->delta.memory = allowance_memory("") / MEMORY_SHARE;
 	if (status == BLOCKZ_OK)
 		status = make_patch(job);
 	return status == BLOCKZ_OK ? prove_patch(job) : status;
