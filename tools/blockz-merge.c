@@ -20,12 +20,13 @@
 #include "common/size.h"
 #include "common/squashdelta.h"
 
-enum { KEY_CHECK = CLI_FIRST_KEY, KEY_CAPABILITIES, KEY_SQUASH };
+enum { KEY_CHECK = CLI_FIRST_KEY, KEY_CAPABILITIES, KEY_SQUASH, KEY_MAX_SIZE };
 
 static const struct cli_option option_rows[] = {
 	{ "check", KEY_CHECK, NULL, "only find out whether PATCH can be applied to OLD here;\nreads the first 4 KiB of PATCH" },
 	{ "capabilities", KEY_CAPABILITIES, NULL, "print the encoders there are here as JSON, for blockz-delta --client" },
 	{ "squash", KEY_SQUASH, NULL, "make the image of its expanded file, by blockz-delta --expand or SquashDelta" },
+	{ "max-size", KEY_MAX_SIZE, "N", "refuse to make an image of more than N bytes" },
 	{ "force", 'f', NULL, "replace NEW if it exists" },
 	{ "threads", 'T', "N", "threads (default: all)" },
 	CLI_JSON,
@@ -49,6 +50,7 @@ struct job {
 	struct cli cli;
 	bool check, capabilities, squash, force;
 	unsigned threads;
+	uint64_t max_size; /* BLOCKZ_UNKNOWN: no limit */
 	const char *file; /* that the fault speaks of */
 	const char *old_path, *new_path;
 	char **patch_paths;
@@ -127,6 +129,9 @@ static void read_options(struct job *job, int argc, char **argv)
 		case KEY_SQUASH:
 			job->squash = true;
 			break;
+		case KEY_MAX_SIZE:
+			job->max_size = cli_size(&job->cli, "--max-size", job->cli.argument);
+			break;
 		case 'f':
 			job->force = true;
 			break;
@@ -175,18 +180,44 @@ static enum blockz_status print_capabilities(struct job *job)
 	return status;
 }
 
+/* ---- --max-size */
+
+static enum blockz_status check_size(struct job *job, uint64_t new_size)
+{
+	if (job->max_size == BLOCKZ_UNKNOWN || new_size <= job->max_size)
+		return BLOCKZ_OK;
+	return tool_fault(&job->fault, BLOCKZ_LIMIT, "makes an image of %" PRIu64 " bytes, more than --max-size %" PRIu64,
+			  new_size, job->max_size);
+}
+
+/* What patches say that they make, those that are streams too.  SquashDelta's do not say it. */
+static enum blockz_status check_sizes(struct job *job)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < job->patch_count && job->max_size != BLOCKZ_UNKNOWN && status == BLOCKZ_OK; i++) {
+		struct blockz_memory memory = { job->heads[i].head, job->heads[i].head_len };
+		const struct blockz_source head = blockz_source_memory(&memory);
+		struct blockz_patch_info info;
+		job->file = job->patch_paths[i];
+		if (job->heads[i].yes)
+			continue;
+		status = blockz_patch_info(&head, &info, &job->fault);
+		if (status == BLOCKZ_OK)
+			status = check_size(job, info.new_size);
+	}
+	return status;
+}
+
 /* ---- --check */
 
-enum { HEAD_LEN = 4096 };
-
 /* As much of a patch as tells whether it can be applied: of a stream no more needs to come. */
-static enum blockz_status read_head(struct job *job, uint8_t head[HEAD_LEN], size_t *len_ret)
+static enum blockz_status read_head(struct job *job, uint8_t head[PATCH_HEAD_LEN], size_t *len_ret)
 {
 	struct input patch;
 	enum blockz_status status = input_open(&patch, job->file, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	int error = patch.source.ops->read(patch.source.ctx, head, HEAD_LEN, 0, len_ret);
+	int error = patch.source.ops->read(patch.source.ctx, head, PATCH_HEAD_LEN, 0, len_ret);
 	input_close(&patch);
 	return error == 0 ? BLOCKZ_OK : tool_fault_errno(&job->fault, error, "read");
 }
@@ -207,7 +238,7 @@ static enum blockz_status say_applicable(const struct job *job, uint64_t new_siz
 
 static enum blockz_status check_patch(struct job *job)
 {
-	uint8_t head[HEAD_LEN];
+	uint8_t head[PATCH_HEAD_LEN];
 	struct blockz_memory memory = { .bytes = head };
 	struct blockz_patch_info info;
 	job->file = job->patch_paths[0];
@@ -221,6 +252,8 @@ static enum blockz_status check_patch(struct job *job)
 				  "a patch of SquashDelta does not say what it is for: only applying it shows");
 	if (status == BLOCKZ_OK)
 		status = blockz_patch_info(&patch, &info, &job->fault);
+	if (status == BLOCKZ_OK)
+		status = check_size(job, info.new_size);
 	if (status != BLOCKZ_OK)
 		return status;
 	job->file = job->old_path;
@@ -291,16 +324,28 @@ static enum blockz_status open_inputs(struct job *job)
 		if (status == BLOCKZ_OK)
 			status = squashdelta_recognise(&job->heads[i], &job->patches[i].source, &job->fault);
 	}
-	return status == BLOCKZ_OK ? check_chain(job) : status;
+	if (status == BLOCKZ_OK)
+		status = check_chain(job);
+	return status == BLOCKZ_OK ? check_sizes(job) : status;
 }
 
 /* ---- A sink that makes holes of zeros, and knows whether it was what failed */
 
 struct holes {
 	const struct blockz_sink *inner;
-	uint64_t len; /* appended so far */
+	uint64_t len; /* appended so far, */
+	uint64_t max; /* and at most */
+	bool is_full; /* the error is that there would be more */
 	int error;
 };
+
+static bool has_room(struct holes *self, uint64_t len)
+{
+	self->is_full = len > self->max - self->len;
+	if (self->is_full)
+		self->error = EFBIG;
+	return !self->is_full;
+}
 
 /* The length of the run at the start of buf that is all zeros, or has none, counted in pages of the output. */
 static size_t run_of(const uint8_t *buf, size_t len, uint64_t off, bool *zeros_ret)
@@ -324,7 +369,7 @@ static int append(void *ctx, const void *buf, size_t len)
 	struct holes *self = ctx;
 	const struct blockz_sink *inner = self->inner;
 	const uint8_t *bytes = buf;
-	while (len > 0 && self->error == 0) {
+	while (len > 0 && self->error == 0 && has_room(self, len)) {
 		bool zeros = false;
 		size_t run = run_of(bytes, len, self->len, &zeros);
 		self->error = zeros ? inner->ops->zeros(inner->ctx, run) : inner->ops->write(inner->ctx, bytes, run);
@@ -338,7 +383,8 @@ static int append(void *ctx, const void *buf, size_t len)
 static int append_zeros(void *ctx, uint64_t len)
 {
 	struct holes *self = ctx;
-	self->error = self->inner->ops->zeros(self->inner->ctx, len);
+	if (has_room(self, len))
+		self->error = self->inner->ops->zeros(self->inner->ctx, len);
 	self->len += len;
 	return self->error;
 }
@@ -382,13 +428,16 @@ static enum blockz_status apply(struct job *job, const struct blockz_source *old
 	static const struct blockz_sink_ops ops = { .write = append, .zeros = append_zeros };
 	struct blockz_fd_sink memory;
 	struct blockz_sink inner = blockz_sink_fd(&memory, fd);
-	struct holes holes = { .inner = &inner };
+	struct holes holes = { .inner = &inner, .max = job->max_size };
 	const struct blockz_sink sink = { &ops, &holes };
 	enum blockz_status status = make(job, old, index, &sink);
 	job->new_size = holes.len;
 	/* A helper program may have ended of the signal first. */
 	if (status == BLOCKZ_FAILED && cli_signal() != 0)
 		return tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted");
+	if (status == BLOCKZ_FAILED && holes.is_full)
+		return tool_fault(&job->fault, BLOCKZ_LIMIT, "makes an image of more than --max-size %" PRIu64 " bytes",
+				  job->max_size);
 	if (status == BLOCKZ_FAILED && holes.error != 0) {
 		job->file = job->new_path;
 		return tool_fault_errno(&job->fault, holes.error, "write");
@@ -478,7 +527,7 @@ static enum blockz_status merge(struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .output = OUTPUT_INIT };
+	struct job job = { .output = OUTPUT_INIT, .max_size = BLOCKZ_UNKNOWN };
 	heap_give_back();
 	read_options(&job, argc, argv);
 	job.helpers = lzo_helpers_new(NULL);

@@ -63,6 +63,7 @@ static void print_head(const struct blockz_patch_info *head)
 		put_escaped(stdout, head->encoders[i].name);
 		putchar('\n');
 	}
+	fflush(stdout);
 }
 
 static void print_ops(const char *label, const char *name, const struct blockz_patch_ops *ops)
@@ -118,17 +119,22 @@ static void add_summary(json_t *object, const struct blockz_patch_summary *summa
 	json_object_set_new(object, "streams", streams);
 }
 
-/* Of a stream only the head can be looked at: it is not there for a second time. */
+/*
+ * Of a stream only the head can be looked at: it is not there for a second time.  The head comes first, since a small patch
+ * may be one of very much, which takes long to read.
+ */
 static enum blockz_status print_native(const struct cli *cli, const char *path, const struct blockz_source *patch,
 				       struct blockz_fault *fault)
 {
 	struct blockz_patch_info head;
 	struct blockz_patch_summary summary;
-	bool has_summary = patch->size != BLOCKZ_UNKNOWN;
+	bool has_summary = patch->size != BLOCKZ_UNKNOWN, has_text = !cli->quiet && !cli->json;
 	enum blockz_status status = blockz_patch_info(patch, &head, fault);
+	if (status == BLOCKZ_OK && has_text)
+		print_head(&head);
 	if (status == BLOCKZ_OK && has_summary)
 		status = blockz_patch_summary(patch, &summary, fault);
-	if (status != BLOCKZ_OK || (cli->quiet && !cli->json))
+	if (status != BLOCKZ_OK)
 		return status;
 	if (cli->json) {
 		json_t *object = patch_report_json(path, patch->size, &head);
@@ -136,8 +142,7 @@ static enum blockz_status print_native(const struct cli *cli, const char *path, 
 			add_summary(object, &summary);
 		return cli_print_json(cli, object, fault);
 	}
-	print_head(&head);
-	if (has_summary)
+	if (has_text && has_summary)
 		print_summary(&summary);
 	return BLOCKZ_OK;
 }

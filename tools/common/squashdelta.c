@@ -40,8 +40,8 @@ enum blockz_status squashdelta_recognise(struct squashdelta_patch *self, struct 
 	int error = patch->ops->read(patch->ctx, self->head, sizeof(self->head), 0, &self->head_len);
 	if (error != 0)
 		return tool_fault_errno(fault, error, "read");
-	self->yes = self->head_len == sizeof(self->head) &&
-		    memcmp(self->head, BLOCKZ_SQUASHDELTA_MAGIC, sizeof(self->head)) == 0;
+	self->yes = self->head_len >= BLOCKZ_SQUASHDELTA_MAGIC_LEN &&
+		    memcmp(self->head, BLOCKZ_SQUASHDELTA_MAGIC, BLOCKZ_SQUASHDELTA_MAGIC_LEN) == 0;
 	if (patch->size == BLOCKZ_UNKNOWN)
 		*patch = (struct blockz_source){ &ops, self, BLOCKZ_UNKNOWN };
 	return BLOCKZ_OK;

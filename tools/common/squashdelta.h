@@ -20,10 +20,12 @@ struct squashdelta_result {
 	struct blockz_squashdelta_info old, new; /* the blocks that are decoded; old: zeros for a single image */
 };
 
+enum { PATCH_HEAD_LEN = 4096 }; /* what a patch says of itself stands in so many bytes */
+
 /* A patch of which the first bytes were looked at. */
 struct squashdelta_patch {
 	struct blockz_source inner;
-	uint8_t head[BLOCKZ_SQUASHDELTA_MAGIC_LEN];
+	uint8_t head[PATCH_HEAD_LEN];
 	size_t head_len;
 	bool yes; /* it is SquashDelta's */
 };
