@@ -91,8 +91,8 @@ static void put_range(const struct writer *writer, const struct bmap_range *rang
 static void put_all(const struct writer *writer, const struct bmap *bmap, const char *checksum)
 {
 	uint64_t mapped = 0;
-	for (const struct bmap_range *range = bmap->items; range < bmap->items + bmap->count; range++)
-		mapped += range->end - range->first;
+	for (size_t i = 0; i < bmap->count; i++)
+		mapped += bmap->items[i].end - bmap->items[i].first;
 	put(writer, "<?xml version=\"1.0\" ?>\n");
 	put(writer, "<!-- The blocks of a disk image that have to be written to a medium; see bmaptool(1). -->\n\n");
 	put(writer, "<bmap version=\"2.0\">\n");
@@ -106,8 +106,8 @@ static void put_all(const struct writer *writer, const struct bmap *bmap, const 
 	put(writer, "    <!-- Of this file with zeros in its place -->\n");
 	put(writer, "    <BmapFileChecksum> %s </BmapFileChecksum>\n\n", checksum);
 	put(writer, "    <BlockMap>\n");
-	for (const struct bmap_range *range = bmap->items; range < bmap->items + bmap->count; range++)
-		put_range(writer, range);
+	for (size_t i = 0; i < bmap->count; i++)
+		put_range(writer, &bmap->items[i]);
 	put(writer, "    </BlockMap>\n");
 	put(writer, "</bmap>\n");
 }
