@@ -9,6 +9,9 @@
 #include <string.h>
 
 static void fill(struct blockz_fault *fault, enum blockz_status status, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
+static void fill(struct blockz_fault *fault, enum blockz_status status, const char *format, va_list args)
 {
 	*fault = (struct blockz_fault){ .status = status, .offset = BLOCKZ_UNKNOWN };
 	vsnprintf(fault->text, sizeof(fault->text), format, args);
