@@ -193,7 +193,7 @@ bench-ram:
 
 FUZZ_SECONDS ?= 20
 fuzz: all
-	@LIB_LIBS="$(LIB_LIBS)" tests/fuzz/run "$(abspath $(BUILD))" "$(FUZZ_SECONDS)"
+	@LIB_LIBS="$(LIB_LIBS) $(TOOL_LIBS)" tests/fuzz/run "$(abspath $(BUILD))" "$(FUZZ_SECONDS)"
 
 INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
 	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \

@@ -6,10 +6,10 @@
 #include "base/bytes.h"
 #include "fuzz.h"
 
-enum { PREFIX_LEN = 16, IMAGE_MAX = 1 << 20 };
+enum { PREFIX_LEN = 16, IMAGE_MAX = 136 << 10 }; /* a few pieces: a run must not take long */
 
-/* Ranges of gzip fill an index; to begin a piece costs xz and zstd more. */
-enum { RAW_MAX = 20000, RAW_MAX_OTHERS = 64 };
+/* So many ranges of gzip do not fit in an index; to begin a piece costs xz and zstd more. */
+enum { RAW_MAX = 2200, RAW_MAX_OTHERS = 12 };
 
 enum flags { NO_INDEX = 1, STREAM = 2, MANY_RAW = 4, LITERAL = 8, HOLES = 16 };
 

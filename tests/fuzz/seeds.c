@@ -249,6 +249,24 @@ static void seed_foreign(void)
 	seed("foreign", &(uint8_t){ 2 }, 1, &rest);
 }
 
+/* As bmaptool writes them, and as we do; the target makes their checksums right. */
+static void seed_bmap(void)
+{
+#define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	static char texts[][900] = {
+		"<?xml version=\"1.0\" ?>\n<bmap version=\"2.0\">\n<ImageSize> 300000 </ImageSize>\n<BlockSize> 4096 </BlockSize>\n"
+		"<BlocksCount> 74 </BlocksCount>\n<MappedBlocksCount> 13 </MappedBlocksCount>\n<ChecksumType> sha256 </ChecksumType>\n"
+		"<BmapFileChecksum> " SHA256 " </BmapFileChecksum>\n<BlockMap>\n<Range chksum=\"" SHA256 "\"> 0-9 </Range>\n"
+		"<Range chksum=\"" SHA256 "\"> 12 </Range>\n<Range> 72-73 </Range>\n</BlockMap>\n</bmap>\n",
+		"<bmap version='1.4'><!-- - --><ImageSize>1</ImageSize><BlockSize>512</BlockSize><BlocksCount>1</BlocksCount>"
+		"<ChecksumType>sha256</ChecksumType><BmapFileChecksum>" SHA256 "</BmapFileChecksum><BlockMap></BlockMap></bmap>",
+	};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct bytes text = { (uint8_t *)texts[i], strlen(texts[i]), 0 };
+		seed("bmap", NULL, 0, &text);
+	}
+}
+
 /* ---- Patches ---- */
 
 static const struct codec_env no_env = { .lzo = NULL };
@@ -346,6 +364,7 @@ int main(int argc, char **argv)
 	seed_pack();
 	seed_journal();
 	seed_foreign();
+	seed_bmap();
 	seed_merge(&(struct codec_params){ .codec = CODEC_STORED });
 	seed_merge(&(struct codec_params){ CODEC_ZLIB, { [ZLIB_LEVEL] = 1, [ZLIB_WINDOW] = 15 } });
 	seed_merge(&(struct codec_params){ CODEC_ZSTD, { [ZSTD_LEVEL] = 1 } });
