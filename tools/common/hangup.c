@@ -9,13 +9,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* Who comes in while the server ends is found by looking again. */
-enum { LOOK_MS = 100, ANSWER_MS = 10000 };
+enum { LOOK_MS = 100, ANSWER_MS = 3000 };
 
 static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
@@ -23,6 +24,7 @@ enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
 /* A handler reaches nothing but globals. */
 static struct {
 	struct sigaction before[NUMBERS];
+	int (*leave)(void);
 	int wake;
 	DIR *descriptors; /* opened early: at a limit of descriptors there may be none left for it */
 	atomic_bool end;
@@ -103,31 +105,40 @@ static bool is_connection(int fd)
 	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0;
 }
 
-static void hang_up(int how)
+/* Only nothing more is read, so that answers are still sent: nbdkit 1.32 aborts where several of them cannot be. */
+static void hang_up(void)
 {
 	const struct dirent *entry;
 	rewinddir(hangup.descriptors);
 	while ((entry = readdir(hangup.descriptors)) != NULL) {
 		int fd = atoi(entry->d_name);
 		if (is_connection(fd))
-			shutdown(fd, how);
+			shutdown(fd, SHUT_RD);
 	}
 }
 
-/* First only nothing more is read, so that answers are still sent; a client that does not take them is left in the end. */
+static void leave(void)
+{
+	int status = hangup.leave();
+	fflush(NULL);
+	_exit(status);
+}
+
 static void *run(void *unused)
 {
 	struct pollfd told = { .fd = hangup.wake, .events = POLLIN };
 	(void)unused;
 	while (poll(&told, 1, -1) < 0)
 		;
-	for (int waited = 0; !atomic_load(&hangup.end); waited += LOOK_MS) {
+	for (int waited = 0; !atomic_load(&hangup.end) && waited < ANSWER_MS; waited += LOOK_MS) {
 		uint64_t count;
 		ssize_t got = read(hangup.wake, &count, sizeof(count));
 		(void)got; /* there may be nothing to read */
-		hang_up(waited < ANSWER_MS ? SHUT_RD : SHUT_RDWR);
+		hang_up();
 		poll(&told, 1, LOOK_MS);
 	}
+	if (!atomic_load(&hangup.end))
+		leave();
 	return NULL;
 }
 
@@ -140,8 +151,9 @@ static void close_all(void)
 	close(hangup.wake);
 }
 
-int hangup_start(void)
+int hangup_start(int (*leave_with)(void))
 {
+	hangup.leave = leave_with;
 	hangup.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (hangup.wake < 0)
 		return errno;

@@ -10,10 +10,13 @@
 
 /*
  * From now on SIGTERM, SIGINT, SIGHUP and SIGQUIT go to who catches them already, and a thread ends all connections:
- * what a client has asked for is still done and answered, within some seconds, and then it has gone.  To be called behind
- * the fork.  SIGXFSZ does not end the server any more: what would grow a file too far fails.  0, or an errno value.
+ * what a client has asked for is still done and answered, and then it has gone.  Where one does not take its answers within
+ * some seconds, or cannot be hung up on as it is on a pipe, leave() has to do what usually follows hangup_stop(); then the
+ * process ends with the exit status that it returns.
+ * SIGXFSZ does not end the server any more: what would grow a file too far fails.
+ * To be called behind the fork.  0, or an errno value.
  */
-int hangup_start(void);
+int hangup_start(int (*leave)(void));
 
 /* Ends the thread; to be called when there are no connections any more.  Fine where it was not started. */
 void hangup_stop(void);

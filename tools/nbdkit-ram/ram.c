@@ -173,6 +173,18 @@ static void on_statistics(void)
 	statistics_say(server.pages);
 }
 
+/* Behind the last request.  Returns the exit status. */
+static int finish(void)
+{
+	saver_stop(&server.saver, true);
+	watch_stop();
+	saver_stop(&server.saver, false);
+	statistics_say(server.pages);
+	if (server.settings.save.path != NULL)
+		saver_end(&server.saver);
+	return saver_has_failed(&server.saver) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 /* What a fork undoes, and nbdkit's --user and --group, which come before it. */
 static int after_fork(void)
 {
@@ -186,7 +198,7 @@ static int after_fork(void)
 	}
 	int error = watch_start(on_save, on_statistics);
 	if (error == 0)
-		error = hangup_start();
+		error = hangup_start(finish);
 	if (error != 0)
 		nbdkit_error("a thread for signals: %s", strerror(error));
 	return error == 0 ? 0 : -1;
@@ -201,19 +213,11 @@ static void exit_failed(void)
 	_exit(EXIT_FAILURE);
 }
 
-/* Behind the last request. */
 static void cleanup(void)
 {
 	hangup_stop();
-	saver_stop(&server.saver, true);
-	watch_stop();
-	saver_stop(&server.saver, false);
-	statistics_say(server.pages);
-	if (server.settings.save.path == NULL)
-		return;
-	saver_end(&server.saver);
 	/* The plugin stays in memory to the end of the process: it is linked with -z nodelete. */
-	if (saver_has_failed(&server.saver) && atexit(exit_failed) != 0)
+	if (finish() != EXIT_SUCCESS && atexit(exit_failed) != 0)
 		nbdkit_error("no memory for the exit status");
 }
 

@@ -138,9 +138,20 @@ static int get_ready(void)
 	return status == BLOCKZ_OK ? 0 : -1;
 }
 
+/* Behind the last request.  Returns the exit status. */
+static int finish(void)
+{
+	struct blockz_fault fault;
+	enum blockz_status status = blockz_disk_close(server.disk, &fault);
+	if (status != BLOCKZ_OK)
+		report(&fault);
+	server.disk = NULL;
+	return (int)status;
+}
+
 static int after_fork(void)
 {
-	int error = hangup_start();
+	int error = hangup_start(finish);
 	if (error != 0)
 		nbdkit_error("a thread for the end: %s", strerror(error));
 	return error == 0 ? 0 : -1;
@@ -148,11 +159,8 @@ static int after_fork(void)
 
 static void cleanup(void)
 {
-	struct blockz_fault fault;
 	hangup_stop();
-	if (blockz_disk_close(server.disk, &fault) != BLOCKZ_OK)
-		report(&fault);
-	server.disk = NULL;
+	finish();
 }
 
 static void unload(void)
