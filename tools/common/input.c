@@ -35,12 +35,12 @@ enum blockz_status input_open_image(struct input *input, const char *path, bool 
 	*input = (struct input){ 0 };
 	if (stat(path, &st) < 0)
 		return tool_fault_errno(fault, errno, "open");
-	if (S_ISREG(st.st_mode) && !replaced) {
+	if (S_ISBLK(st.st_mode) || (S_ISREG(st.st_mode) && !replaced)) {
 		enum blockz_status status = compressed_open(&input->file, path, BLOCKZ_STORE_READ, fault);
 		input->source = input->file.source;
 		return status;
 	}
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+	if (!S_ISREG(st.st_mode))
 		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "is no regular file or block device; an image is read at many offsets");
 	return input_open(input, path, fault);
 }

@@ -10,14 +10,14 @@
 struct input {
 	struct blockz_source source;
 	/* Private. */
-	struct compressed file; /* a regular file with a lock */
+	struct compressed file; /* a file or device with a lock */
 	int fd;                 /* anything else, if is_open */
 	bool is_open;
 };
 
 /*
- * Opens an image, which has to be of known size: a regular file, locked and refused as by compressed_open(), or a block
- * device.  replaced: it is to be replaced by an output, which takes the lock itself.
+ * Opens an image, which has to be of known size: a regular file or a block device, locked and refused as by
+ * compressed_open().  replaced: it is to be replaced by an output, which takes the lock itself.
  * Errors: those of blockz_store_open(), BLOCKZ_UNSUPPORTED (a stream).
  */
 enum blockz_status input_open_image(struct input *input, const char *path, bool replaced, struct blockz_fault *fault);

@@ -105,8 +105,6 @@ static enum blockz_status open_by_content(struct base *base, const char *path, u
 	base->format = blockz_format_by_magic(head, len);
 	if (base->format == NULL)
 		return open_plain(base, path, fault);
-	if (base->file.file.store.ops == NULL)
-		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "is a device that holds a compressed file");
 	return open_compressed(base, cache, fault);
 }
 
