@@ -5,7 +5,7 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
-#include "stream/zeros.h"
+#include "base/zeros.h"
 
 /* ---- The whole ---- */
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/zeros.h"
 #include "pagestore/shard.h"
-#include "stream/zeros.h"
 
 enum {
 	SECTOR = WAITING_SECTOR_SIZE,

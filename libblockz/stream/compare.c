@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "stream/zeros.h"
+#include "base/zeros.h"
 
 enum { PART = 1 << 20 };
 

@@ -6,9 +6,9 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/zeros.h"
 #include "io/access.h"
 #include "parallel/pool.h"
-#include "stream/zeros.h"
 
 enum {
 	ZERO_BATCH = 1024 * 1024, /* bytes of equal zero pieces that are written at once */

@@ -7,8 +7,8 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
+#include "base/zeros.h"
 #include "io/access.h"
-#include "stream/zeros.h"
 
 bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *file, const struct blockz_map *map)
 {

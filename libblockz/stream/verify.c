@@ -11,10 +11,10 @@
 #include "base/bytes.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/zeros.h"
 #include "io/access.h"
 #include "parallel/pool.h"
 #include "stream/piece.h"
-#include "stream/zeros.h"
 
 enum { ZERO_UNITS_A_JOB = 256 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef STREAM_ZEROS_H
-#define STREAM_ZEROS_H
+#ifndef BASE_ZEROS_H
+#define BASE_ZEROS_H
 
 #include <stdbool.h>
 #include <stddef.h>
