@@ -458,6 +458,68 @@ START_TEST(lies_that_add_up)
 }
 END_TEST
 
+/* ---- Subfields of others */
+
+/* A file of stored blocks by zlib, with this in a subfield of the name that an index has. */
+static struct bytes with_subfield(struct bytes image, struct bytes content)
+{
+	struct zlib_file *file = zlib_begin(0, Z_DEFAULT_STRATEGY, image.len + content.len);
+	struct bytes extra = bytes_new(GZIP_SUBFIELD_LEN + content.len);
+	gz_header header = { .extra = extra.data, .extra_len = (uInt)extra.len, .os = 255 };
+	memcpy(extra.data, "BZ", 2);
+	extra.data[2] = (uint8_t)content.len;
+	extra.data[3] = (uint8_t)(content.len >> 8);
+	memcpy(extra.data + GZIP_SUBFIELD_LEN, content.data, content.len);
+	ck_assert_int_eq(deflateSetHeader(&file->z, &header), Z_OK);
+	zlib_put(file, image.data, image.len, Z_NO_FLUSH);
+	return zlib_end(file);
+}
+
+START_TEST(a_subfield_of_others_is_no_index)
+{
+	static const size_t lengths[] = { 0, 1, 28, INDEX_LEN_MIN - 1, INDEX_LEN_MIN, 600, INDEX_LEN_MAX, INDEX_LEN_MAX + 1, 60000 };
+	struct bytes image = image_new(IMAGE_TEXT, 20000), edited = bytes_copy(image);
+	complement(edited, (struct blockz_range){ 5000, 9000 });
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		for (int kind = 0; kind < IMAGE_DISK; kind++) {
+			struct bytes content = image_new((enum image_kind)kind, lengths[i]), empty = { NULL, 0 };
+			if (content.len > 0 && kind == IMAGE_NOISE)
+				content.data[INDEX_VERSION_OFF] = INDEX_VERSION;
+			struct bytes file = with_subfield(image, content);
+			assert_reads(format_named("gzip"), file, image);
+			ck_assert(!index_is_used(file));
+			for (int scan = 0; scan < 2; scan++)
+				patch_range(file, scan, edited, (struct blockz_range){ 5000, 9000 });
+			assert_reads(format_named("gzip"), file, edited);
+			ck_assert_mem_eq(index_of(file).data, content.data, content.len);
+			assert_reads(format_named("gzip"), with_subfield(empty, content), empty);
+		}
+	}
+}
+END_TEST
+
+/* Damaged so that nothing tells it from one of others; should the damage be undone, it is not taken for the truth. */
+START_TEST(an_index_that_was_passed_over_is_never_believed_again)
+{
+	struct blockz_range raw = { 70000, 80000 };
+	struct blockz_pack_options options = { .piece_size = 65536, .raw = &raw, .raw_count = 1 };
+	struct bytes image = image_new(IMAGE_TEXT, 200000), edited = bytes_copy(image);
+	struct bytes file = pack_image(format_named("gzip"), image, options, NULL), index = index_of(file);
+	complement(edited, raw);
+	ck_assert(index_is_used(file));
+	index.data[INDEX_FILE_SIZE_OFF] ^= 1;
+	ck_assert_int_eq(verified(file, NULL), BLOCKZ_DAMAGED);
+	index.data[INDEX_TRAILER_OFF] ^= 1;
+	assert_reads(format_named("gzip"), file, image);
+	patch_range(file, false, edited, raw);
+	assert_reads(format_named("gzip"), file, edited);
+	index.data[INDEX_FILE_SIZE_OFF] ^= 1;
+	index.data[INDEX_TRAILER_OFF] ^= 1;
+	ck_assert(!index_is_used(file));
+	ck_assert_int_eq(verified(file, NULL), BLOCKZ_DAMAGED);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = case_new("index");
@@ -470,5 +532,7 @@ int main(void)
 	tcase_add_loop_test(c, symbols_that_do_not_exist, 0, 5);
 	tcase_add_test(c, every_bit_of_an_index);
 	tcase_add_test(c, lies_that_add_up);
+	tcase_add_test(c, a_subfield_of_others_is_no_index);
+	tcase_add_test(c, an_index_that_was_passed_over_is_never_believed_again);
 	return case_run("index", c);
 }

@@ -41,6 +41,12 @@ enum blockz_status index_write(struct index_builder *builder, const struct index
 			       size_t len, uint64_t *piece_size_ret, struct blockz_fault *fault);
 
 /*
+ * Whether a subfield of len bytes, of a length that an index can have, is an index, whole or damaged (see layout.h).
+ * trailer: the last bytes of the file.
+ */
+bool index_is_own(const uint8_t *bytes, size_t len, uint64_t file_size, const uint8_t trailer[GZIP_TRAILER_LEN]);
+
+/*
  * Fills an empty map from the index in bytes, which stand at file offset index_off; the pieces begin at body_off.
  * trailer: the last bytes of the file.  Errors: BLOCKZ_DAMAGED for every disagreement with itself or the file's size
  * and trailer, BLOCKZ_UNSUPPORTED for another version, BLOCKZ_LIMIT, BLOCKZ_FAILED.

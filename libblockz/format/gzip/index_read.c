@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/checked.h"
@@ -201,6 +202,16 @@ static enum blockz_status add_checks(struct input *in, size_t len)
 	if (status == BLOCKZ_OK)
 		status = map_add_check(in->map, &self, in->fault);
 	return status;
+}
+
+bool index_is_own(const uint8_t *bytes, size_t len, uint64_t file_size, const uint8_t trailer[GZIP_TRAILER_LEN])
+{
+	static const uint8_t empty[GZIP_TRAILER_LEN]; /* an image of no bytes, whose trailer others may have by chance */
+	const uint8_t *copy = bytes + INDEX_TRAILER_OFF;
+	if (crc32_update(0, bytes, len - INDEX_CRC_LEN) == load_le32(bytes + len - INDEX_CRC_LEN))
+		return bytes[INDEX_VERSION_OFF] != INDEX_VERSION_NONE;
+	return load_le64(bytes + INDEX_FILE_SIZE_OFF) == file_size ||
+	       (memcmp(copy, trailer, GZIP_TRAILER_LEN) == 0 && memcmp(copy, empty, sizeof(empty)) != 0);
 }
 
 enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_off, uint64_t body_off,

@@ -50,6 +50,11 @@ enum {
  *         where the flag says so, in the order of the image
  *       zeros
  *   -4  CRC-32 u32 of all that stands before it in the subfield's data
+ *
+ * Another program may use the same two letters.  A subfield is an index if its CRC-32 is right; it is a damaged one if
+ * it is not, but the file size or the copy of the trailer, 8 bytes each, is that of the file: no damage in one place
+ * changes both, and no other program has either.  Any other subfield is none of ours: it is passed over, and stays as it
+ * is when the file is edited, without ever coming to look right.
  */
 enum {
 	INDEX_SI1 = 'B',

@@ -259,15 +259,18 @@ static enum blockz_status add_index_checks(const struct blockz_source *file, con
 	return status;
 }
 
-/* Forgets a place for an index that none was written to. */
-static enum blockz_status drop_empty_index(const struct blockz_source *file, struct gzip_head *head,
-					   struct blockz_fault *fault)
+/* Forgets a subfield that only has the name of an index, and a place for one that none was written to. */
+static enum blockz_status drop_foreign(const struct blockz_source *file, struct gzip_head *head, uint64_t file_size,
+				       struct blockz_fault *fault)
 {
-	uint8_t version = 0;
+	uint8_t trailer[GZIP_TRAILER_LEN], bytes[INDEX_LEN_MAX];
+	bool own = head->index_len >= INDEX_LEN_MIN && head->index_len <= INDEX_LEN_MAX;
 	enum blockz_status status = BLOCKZ_OK;
-	if (head->index_len > INDEX_VERSION_OFF)
-		status = read_file(file, &version, sizeof(version), head->index_off + INDEX_VERSION_OFF, fault);
-	if (version == INDEX_VERSION_NONE)
+	if (own)
+		status = read_file(file, bytes, head->index_len, head->index_off, fault);
+	if (own && status == BLOCKZ_OK)
+		status = read_file(file, trailer, sizeof(trailer), file_size - sizeof(trailer), fault);
+	if (status == BLOCKZ_OK && (!own || !index_is_own(bytes, head->index_len, file_size, trailer)))
 		head->index_off = 0;
 	return status;
 }
@@ -282,7 +285,7 @@ enum blockz_status gzip_map(const struct blockz_source *file, bool scan, struct 
 	if (head.body_off + END_LEN + GZIP_TRAILER_LEN > map->file_size)
 		return fault_set(fault, BLOCKZ_DAMAGED, map->file_size, "file ends within a gzip member");
 	if (head.index_off != 0)
-		status = drop_empty_index(file, &head, fault);
+		status = drop_foreign(file, &head, map->file_size, fault);
 	if (status == BLOCKZ_OK && head.index_off != 0 && !scan) {
 		status = try_index(file, &head, map, map, fault);
 		if (status != BLOCKZ_OK || map->index != BLOCKZ_INDEX_NONE)
