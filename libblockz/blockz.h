@@ -313,6 +313,11 @@ struct blockz_map_info {
 	uint64_t file_size, image_size;
 	enum blockz_index index;
 	uint64_t pieces;
+	/*
+	 * The last so many bytes of the file stand behind a gzip stream and are no part of it: metadata that somebody appended.
+	 * They are not looked at, and edits leave them as they are.  Zeros alone are padding and do not count.
+	 */
+	uint64_t appended_bytes;
 };
 
 enum blockz_kind { BLOCKZ_COMPRESSED, BLOCKZ_RAW, BLOCKZ_ZERO };

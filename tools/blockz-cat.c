@@ -8,6 +8,7 @@
 #include "common/compressed.h"
 #include "common/fault.h"
 #include "common/partition.h"
+#include "common/reading.h"
 
 enum { KEY_OFFSET = CLI_FIRST_KEY, KEY_LENGTH, KEY_PARTITION };
 
@@ -37,6 +38,7 @@ struct job {
 	const char *path, *partition;
 	uint64_t offset, length; /* BLOCKZ_UNKNOWN: not given */
 	unsigned threads;
+	bool appended;
 	struct compressed file;
 	struct blockz_map *map;
 	struct blockz_fault fault;
@@ -95,6 +97,16 @@ static enum blockz_status choose_range(struct job *job, struct blockz_range *ran
 	return BLOCKZ_OK;
 }
 
+static enum blockz_status read_map(struct job *job)
+{
+	enum blockz_status status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	const struct blockz_map_info info = blockz_map_info(job->map);
+	job->appended = reading_warn(&job->cli, job->path, &info);
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status run(struct job *job)
 {
 	struct blockz_range range = { 0 };
@@ -105,7 +117,7 @@ static enum blockz_status run(struct job *job)
 	if (status == BLOCKZ_OK)
 		cli_note(&job->cli, job->path, &job->file.store);
 	if (status == BLOCKZ_OK)
-		status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
+		status = read_map(job);
 	if (status == BLOCKZ_OK)
 		status = choose_range(job, &range);
 	if (status == BLOCKZ_OK)
@@ -122,5 +134,5 @@ int main(int argc, char **argv)
 		cli_fail(&job.cli, job.path, &job.fault);
 	blockz_map_free(job.map);
 	compressed_close(&job.file);
-	return cli_finish(&job.cli, status);
+	return reading_finish(&job.cli, status, job.appended);
 }

@@ -16,6 +16,7 @@
 #include "common/json.h"
 #include "common/output.h"
 #include "common/partition.h"
+#include "common/reading.h"
 #include "common/size.h"
 #include "common/svg.h"
 
@@ -45,7 +46,7 @@ static const struct cli_tool tool = {
 struct view {
 	struct cli cli;
 	const char *path, *svg, *bmap;
-	bool extents;
+	bool extents, appended;
 	struct compressed file;
 	struct blockz_map *map;
 	struct partition_table table;
@@ -295,7 +296,7 @@ static void print_text(const struct view *view)
 	printf(": image of %s in %s of %s", image, file, info.format);
 	if (info.image_size > 0)
 		printf(" (%.1f %%)", 100.0 * (double)info.file_size / (double)info.image_size);
-	printf(", %" PRIu64 " pieces, %s\n\n", info.pieces,
+	printf(", %" PRIu64 " piece%s, %s\n\n", info.pieces, plural(info.pieces),
 	       info.index != BLOCKZ_INDEX_NONE ? "map from its index" : "map from a scan");
 	if (columns > 0) {
 		bar_print(stdout, view->map, &view->table, columns, bar_colours());
@@ -327,9 +328,10 @@ static void print_json_extents(FILE *out, const struct blockz_map *map, const st
 static bool print_json_head(FILE *out, const struct blockz_map *map)
 {
 	struct blockz_map_info info = blockz_map_info(map);
-	json_t *head = json_pack("{s:s, s:o, s:o, s:o, s:o}", "format", info.format, "file_size",
+	json_t *head = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "format", info.format, "file_size",
 				 json_bytes(info.file_size), "image_size", json_bytes(info.image_size), "index",
-				 json_index(info.index), "pieces", json_bytes(info.pieces));
+				 json_index(info.index), "pieces", json_bytes(info.pieces), "appended_bytes",
+				 json_bytes(info.appended_bytes));
 	bool done = head != NULL && fputc('{', out) != EOF && json_dumpf(head, out, JSON_EMBED) == 0;
 	json_decref(head);
 	return done;
@@ -453,15 +455,24 @@ static void read_partitions(struct view *view)
 		cli_warn(&view->cli, view->path, "partitions cannot be read: %s", why.text);
 }
 
+static enum blockz_status read_map(struct view *view, struct blockz_fault *fault)
+{
+	enum blockz_status status = blockz_map_read(&view->file.source, &view->cli.map, &view->map, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	const struct blockz_map_info info = blockz_map_info(view->map);
+	view->appended = reading_warn(&view->cli, view->path, &info);
+	read_partitions(view);
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status run(struct view *view, struct blockz_fault *fault)
 {
 	enum blockz_status status = compressed_open(&view->file, view->path, BLOCKZ_STORE_READ, fault);
 	if (status == BLOCKZ_OK)
 		cli_note(&view->cli, view->path, &view->file.store);
 	if (status == BLOCKZ_OK)
-		status = blockz_map_read(&view->file.source, &view->cli.map, &view->map, fault);
-	if (status == BLOCKZ_OK)
-		read_partitions(view);
+		status = read_map(view, fault);
 	if (status == BLOCKZ_OK && view->svg != NULL)
 		status = write_svg(view, fault);
 	if (status == BLOCKZ_OK && view->bmap != NULL)
@@ -484,5 +495,5 @@ int main(int argc, char **argv)
 	partition_table_free(&view.table);
 	blockz_map_free(view.map);
 	compressed_close(&view.file);
-	return cli_finish(&view.cli, status);
+	return reading_finish(&view.cli, status, view.appended);
 }

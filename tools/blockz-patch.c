@@ -14,6 +14,7 @@
 #include "common/output.h"
 #include "common/partition.h"
 #include "common/patch_options.h"
+#include "common/reading.h"
 #include "common/renewal.h"
 #include "common/report.h"
 
@@ -130,12 +131,21 @@ static enum blockz_status add_edits(struct job *job)
 	return status;
 }
 
+/* They stay as they are, in the file and in a copy. */
+static void warn_appended(const struct job *job)
+{
+	const struct blockz_map_info info = blockz_map_info(job->map);
+	reading_warn(&job->cli, job->options.file, &info);
+}
+
 /* The block map is locked before the image is read, and made anew before the image is changed. */
 static enum blockz_status make_plan(struct job *job)
 {
 	enum blockz_status status = open_bmap(job);
 	if (status == BLOCKZ_OK)
 		status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
+	if (status == BLOCKZ_OK)
+		warn_appended(job);
 	if (status == BLOCKZ_OK)
 		status = add_edits(job);
 	if (status != BLOCKZ_OK)

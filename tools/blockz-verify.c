@@ -10,6 +10,7 @@
 #include "common/compressed.h"
 #include "common/fault.h"
 #include "common/json.h"
+#include "common/reading.h"
 #include "common/report.h"
 #include "common/size.h"
 
@@ -42,7 +43,7 @@ struct job {
 	struct cli cli;
 	const char *path, *against;
 	unsigned threads;
-	bool quick, image_digest;
+	bool quick, image_digest, appended;
 	struct compressed file;
 	struct blockz_verify_result result;
 	struct blockz_fault fault;
@@ -125,6 +126,7 @@ static enum blockz_status print_report(struct job *job)
 	json_object_set_new(object, "raw_bytes", json_bytes(job->result.raw_bytes));
 	json_object_set_new(object, "patchable_bytes", json_bytes(job->result.patchable_bytes));
 	json_object_set_new(object, "zero_bytes", json_bytes(job->result.zero_bytes));
+	json_object_set_new(object, "appended_bytes", json_bytes(info->appended_bytes));
 	json_object_set_new(object, "quick", json_boolean(job->quick));
 	return cli_print_json(&job->cli, object, &job->fault);
 }
@@ -135,8 +137,8 @@ static void say_good(const struct job *job)
 	char image[32], raw[32];
 	size_human(image, sizeof(image), info->image_size);
 	size_human(raw, sizeof(raw), job->result.patchable_bytes);
-	cli_say(&job->cli, stdout, job->path, "%s: %s, image of %s in %" PRIu64 " pieces, %s of it patchable, %s",
-		job->quick ? "no damage found (quick)" : "good", info->format, image, info->pieces, raw,
+	cli_say(&job->cli, stdout, job->path, "%s: %s, image of %s in %" PRIu64 " piece%s, %s of it patchable, %s",
+		job->quick ? "no damage found (quick)" : "good", info->format, image, info->pieces, plural(info->pieces), raw,
 		info->index != BLOCKZ_INDEX_NONE ? "index" : "no index");
 }
 
@@ -147,6 +149,8 @@ static enum blockz_status run(struct job *job)
 		cli_note(&job->cli, job->path, &job->file.store);
 	if (status == BLOCKZ_OK)
 		status = job->against != NULL ? verify_against(job) : verify(job, NULL);
+	if (status == BLOCKZ_OK)
+		job->appended = reading_warn(&job->cli, job->path, &job->result.map);
 	if (status == BLOCKZ_OK && job->cli.json)
 		status = print_report(job);
 	if (status == BLOCKZ_OK)
@@ -162,5 +166,5 @@ int main(int argc, char **argv)
 	if (status != BLOCKZ_OK)
 		cli_fail(&job.cli, job.path, &job.fault);
 	compressed_close(&job.file);
-	return cli_finish(&job.cli, status);
+	return reading_finish(&job.cli, status, job.appended);
 }

@@ -13,7 +13,7 @@ struct blockz_map *map_new(const struct format *format, uint64_t file_size)
 	struct blockz_map *map = calloc(1, sizeof(*map));
 	if (map != NULL) {
 		map->format = format;
-		map->file_size = file_size;
+		map->file_size = map->end_off = file_size;
 	}
 	return map;
 }
@@ -35,6 +35,8 @@ void map_clear(struct blockz_map *map)
 	map->spans = NULL;
 	map->checks = NULL;
 	map->piece_count = map->span_count = map->check_count = 0;
+	map->end_off = map->file_size;
+	map->appended_bytes = 0;
 }
 
 /* Room for one more item, in an array that its owner then points to. */

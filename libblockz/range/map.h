@@ -60,6 +60,8 @@ struct format;
 struct blockz_map {
 	const struct format *format;
 	uint64_t file_size, image_size;
+	uint64_t end_off;        /* file offset behind the stream: file_size, unless the format has found another */
+	uint64_t appended_bytes; /* from there on; 0: nothing, or padding */
 	uint64_t window_max; /* what a decoder may keep of bytes before; for format->decoder_new() */
 	enum blockz_index index;
 	struct blockz_fault index_fault; /* why an index that is there was not used; status BLOCKZ_OK: no such thing */

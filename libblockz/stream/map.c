@@ -40,6 +40,7 @@ EXPORT struct blockz_map_info blockz_map_info(const struct blockz_map *map)
 		.file_size = map->file_size,
 		.image_size = map->image_size,
 		.index = map->index,
+		.appended_bytes = map->appended_bytes,
 	};
 	for (size_t i = 0; i < map->piece_count; i++)
 		info.pieces += map->pieces[i].units;

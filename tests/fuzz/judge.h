@@ -54,7 +54,7 @@ enum verdict { REJECTED, ACCEPTED, TOO_LARGE }; /* of image, or in what decoding
 
 enum { JUDGE_PART = 65536, JUDGE_MEMORY = 140 << 20 };
 
-/* One or several members, with no more than zeros behind them. */
+/* One or several members, with anything behind them that begins no further one. */
 static inline enum verdict judge_gzip(const uint8_t *file, size_t len, size_t image_max, struct bytes *image)
 {
 	z_stream z = { .next_in = (uint8_t *)(uintptr_t)file, .avail_in = (uInt)len };
@@ -74,10 +74,8 @@ static inline enum verdict judge_gzip(const uint8_t *file, size_t len, size_t im
 			break;
 		if (error == Z_OK)
 			continue;
-		if (z.avail_in < 2 || z.next_in[0] != 0x1f || z.next_in[1] != 0x8b) {
-			while (z.avail_in > 0 && *z.next_in == 0)
-				z.next_in++, z.avail_in--;
-			verdict = z.avail_in == 0 ? ACCEPTED : REJECTED;
+		if (z.avail_in == 0 || memcmp(z.next_in, "\x1f\x8b", z.avail_in < 2 ? 1 : 2) != 0) {
+			verdict = ACCEPTED;
 			break;
 		}
 		inflateReset(&z);

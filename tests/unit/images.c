@@ -219,7 +219,7 @@ bool called_good(const struct blockz_format *format, struct bytes file, struct b
 			assert_bytes(image, (struct bytes){ room.data, *len_ret });
 		}
 		ck_assert_int_eq(verify_file(file, true, &result, &fault), BLOCKZ_OK);
-		return true;
+		return result.map.appended_bytes == 0;
 	}
 	if ((status != BLOCKZ_DAMAGED && status != BLOCKZ_UNSUPPORTED && status != BLOCKZ_LIMIT) ||
 	    status != fault.status || fault.text[0] == 0 ||

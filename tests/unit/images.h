@@ -60,8 +60,8 @@ bool extracts(struct bytes file, bool scan, struct bytes *image_ret);
 void assert_reads(const struct blockz_format *format, struct bytes file, struct bytes image);
 
 /*
- * Verifies a file that may be anything; true if it is called good, which then it has to be: for the judge, and to the same
- * bytes, which are left in room.data, *len_ret of them.
+ * Verifies a file that may be anything; true if it is called good, with nothing appended, which then it has to be: for the
+ * judge, and to the same bytes, which are left in room.data, *len_ret of them.  With something appended it has to be, too.
  */
 bool called_good(const struct blockz_format *format, struct bytes file, struct bytes room, size_t *len_ret);
 

@@ -44,10 +44,7 @@ bool judge_gzip_members(struct bytes file, struct bytes room, size_t *len_ret)
 		*len_ret += len;
 		file = (struct bytes){ file.data + used, file.len - used };
 		room = (struct bytes){ room.data + len, room.len - len };
-	} while (file.len >= 2 && file.data[0] == 0x1f && file.data[1] == 0x8b);
-	for (size_t i = 0; i < file.len; i++)
-		if (file.data[i] != 0)
-			return false;
+	} while (file.len > 0 && memcmp(file.data, "\x1f\x8b", file.len < 2 ? 1 : 2) == 0);
 	return true;
 }
 
@@ -94,7 +91,7 @@ struct judge {
 	const char *format;
 	bool (*decode)(struct bytes file, struct bytes room, size_t *len_ret);
 	bool own_index;
-	/* Of whatever is valid: several members or Streams, padding. */
+	/* Of whatever can be read: several members or Streams, padding, and what was appended to gzip members. */
 	bool (*decode_any)(struct bytes file, struct bytes room, size_t *len_ret);
 };
 

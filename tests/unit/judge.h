@@ -16,7 +16,7 @@ bool judge(const char *format, struct bytes file, struct bytes room, size_t *len
 bool judge_says(const char *format, struct bytes file, struct bytes image);
 void assert_decodes(const char *format, struct bytes file, struct bytes image);
 
-/* The same for all that is valid: several members, Streams or frames, and padding. */
+/* The same for all that can be read: several members, Streams or frames, padding, what was appended to gzip members. */
 bool judge_any(const char *format, struct bytes file, struct bytes room, size_t *len_ret);
 
 /* The same for any number of gzip members, with zeros behind the last one, as gzip has it. */

@@ -91,3 +91,8 @@ void size_human(char *buf, size_t len, uint64_t bytes)
 	bool whole = value == (double)(uint64_t)value || value >= 99.95;
 	snprintf(buf, len, "%.*f %s", whole ? 0 : 1, value, units[i]);
 }
+
+const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}

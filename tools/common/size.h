@@ -17,4 +17,7 @@ enum blockz_status size_parse_range(const char *text, struct blockz_range *range
 /* Writes "512 B", "1.5 MiB", "3 GiB" and the like: four digits at most. */
 void size_human(char *buf, size_t len, uint64_t bytes);
 
+/* What stands behind a noun that is counted: "piece%s". */
+const char *plural(uint64_t count);
+
 #endif

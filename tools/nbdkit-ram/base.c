@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/appended.h"
 #include "common/fault.h"
 #include "say.h"
 
@@ -45,6 +46,14 @@ static int next_data(void *ctx, uint64_t off, uint64_t *start_ret, uint64_t *end
 	return 0;
 }
 
+static void warn_appended(const struct base *base, const struct blockz_map *map)
+{
+	const struct blockz_map_info info = blockz_map_info(map);
+	char text[APPENDED_TEXT];
+	if (appended_text(text, &info))
+		say("%s: %s", base->label, text);
+}
+
 /* Without an index there may be one check for all, which reading parts does not look at. */
 static enum blockz_status verify(const struct base *base, const struct blockz_map *map, struct blockz_fault *fault)
 {
@@ -63,6 +72,7 @@ static enum blockz_status open_whole(struct base *base, struct blockz_fault *fau
 	if (status != BLOCKZ_OK)
 		return status;
 	base->source.size = blockz_map_info(map).image_size;
+	warn_appended(base, map);
 	status = verify(base, map, fault);
 	blockz_map_free(map);
 	return status;
@@ -80,6 +90,7 @@ static enum blockz_status open_compressed(struct base *base, uint64_t cache, str
 	const struct blockz_map *map = blockz_disk_map(base->disk);
 	base->source = (struct blockz_source){ &ops, base, blockz_map_info(map).image_size };
 	base->cache = cache;
+	warn_appended(base, map);
 	return verify(base, map, fault);
 }
 

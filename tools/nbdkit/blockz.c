@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "blockz.h"
+#include "common/appended.h"
 #include "common/compressed.h"
 #include "common/fault.h"
 #include "common/hangup.h"
@@ -111,6 +112,15 @@ static void advise(void)
 	blockz_map_free(map);
 }
 
+/* nbdkit has no function for what is no error; stderr is still that of who starts the server. */
+static void warn_appended(void)
+{
+	const struct blockz_map_info info = blockz_map_info(blockz_disk_map(server.disk));
+	char text[APPENDED_TEXT];
+	if (appended_text(text, &info))
+		fprintf(stderr, "nbdkit: blockz: %s: %s\n", server.settings.label, text);
+}
+
 /* Before the fork, so that who starts the server sees what is wrong. */
 static int get_ready(void)
 {
@@ -130,6 +140,7 @@ static int get_ready(void)
 			advise();
 		return -1;
 	}
+	warn_appended();
 	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk));
 	if (server.settings.range != NULL)
 		status = exports_find(&server.exports, server.settings.range, &range, &fault);

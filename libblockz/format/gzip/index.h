@@ -48,8 +48,8 @@ bool index_is_own(const uint8_t *bytes, size_t len, uint64_t file_size, const ui
 
 /*
  * Fills an empty map from the index in bytes, which stand at file offset index_off; the pieces begin at body_off.
- * trailer: the last bytes of the file.  Errors: BLOCKZ_DAMAGED for every disagreement with itself or the file's size
- * and trailer, BLOCKZ_UNSUPPORTED for another version, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ * trailer: the last bytes before map->end_off.  Errors: BLOCKZ_DAMAGED for every disagreement with itself, map->end_off
+ * and the trailer, BLOCKZ_UNSUPPORTED for another version, BLOCKZ_LIMIT, BLOCKZ_FAILED.
  */
 enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_off, uint64_t body_off,
 			      const uint8_t *trailer, struct blockz_map *map, struct blockz_fault *fault);

@@ -128,7 +128,7 @@ static enum blockz_status read_entry(struct input *in)
 	if (type == INDEX_RAW ? unit_len != stored_len(in->image_pos, in->image_pos + image_len)
 			      : unit_len < FLUSH_MARK_LEN || unit_len > unit_image_len + unit_image_len / 8 + 1024)
 		return damaged(in, "a piece's length cannot be right");
-	if (!checked_mul(unit_len, units, &file_len) || file_len > in->map->file_size - in->file_pos)
+	if (!checked_mul(unit_len, units, &file_len) || file_len > in->map->end_off - in->file_pos)
 		return damaged(in, "pieces lie beyond the end of the file");
 	switch (type) {
 	case INDEX_RAW:
@@ -171,7 +171,7 @@ static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t
 		return fault_set(in->fault, BLOCKZ_UNSUPPORTED, in->index_off, "index: version %u, flags %02x",
 				 bytes[INDEX_VERSION_OFF], bytes[INDEX_FLAGS_OFF]);
 	uint64_t file_size = load_le64(bytes + INDEX_FILE_SIZE_OFF);
-	if (file_size != in->map->file_size)
+	if (file_size != in->map->end_off)
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_FILE_SIZE_OFF,
 				 "index: made for a file of %" PRIu64 " bytes, this one has %" PRIu64, file_size,
 				 in->map->file_size);
@@ -192,7 +192,7 @@ static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t
 /* The checks that a patch has to keep beside those of pieces, in the order in which they are computed. */
 static enum blockz_status add_checks(struct input *in, size_t len)
 {
-	uint64_t trailer_off = in->map->file_size - GZIP_TRAILER_LEN, end = in->index_off + len - INDEX_CRC_LEN;
+	uint64_t trailer_off = in->map->end_off - GZIP_TRAILER_LEN, end = in->index_off + len - INDEX_CRC_LEN;
 	struct check trailer = { 0, in->image_size, trailer_off, CHECK_CRC32, false };
 	struct check copy = { 0, in->image_size, in->index_off + INDEX_TRAILER_OFF, CHECK_CRC32, false };
 	struct check self = { in->index_off, end, end, CHECK_CRC32, true };
@@ -233,7 +233,7 @@ enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_o
 		return status;
 	if (in.image_pos != in.image_size)
 		return damaged(&in, "pieces do not add up to the image");
-	if (in.file_pos + END_LEN + GZIP_TRAILER_LEN != map->file_size)
+	if (in.file_pos + END_LEN + GZIP_TRAILER_LEN != map->end_off)
 		return damaged(&in, "pieces do not add up to the file");
 	status = read_crcs(&in, bytes[INDEX_FLAGS_OFF] & INDEX_FLAG_DATA_CRCS);
 	while (status == BLOCKZ_OK && in.pos < in.end)

@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "check/crc.h"
+#include "format/gzip/behind.h"
 #include "format/gzip/head.h"
 #include "format/gzip/index.h"
 #include "format/gzip/stored.h"
@@ -128,39 +128,6 @@ static enum blockz_status scan_member(struct scan *scan, uint64_t *end_ret, stru
 	return status;
 }
 
-/* Zeros behind the last member are padding, as gzip has it; anything else is not. */
-static enum blockz_status check_padding(const struct scan *scan, uint64_t off, struct blockz_fault *fault)
-{
-	uint8_t bytes[4096];
-	uint64_t start = off;
-	while (off < scan->map->file_size) {
-		uint64_t left = scan->map->file_size - off;
-		size_t part = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
-		enum blockz_status status = read_file(scan->file, bytes, part, off, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-		for (size_t i = 0; i < part; i++)
-			if (bytes[i] != 0)
-				return fault_set(fault, BLOCKZ_DAMAGED, start,
-						 "%" PRIu64 " bytes behind the trailer are no gzip member",
-						 scan->map->file_size - start);
-		off += part;
-	}
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status starts_member(const struct scan *scan, uint64_t off, bool *yes_ret,
-					struct blockz_fault *fault)
-{
-	uint8_t id[2];
-	*yes_ret = false;
-	if (scan->map->file_size - off < sizeof(id))
-		return BLOCKZ_OK;
-	enum blockz_status status = read_file(scan->file, id, sizeof(id), off, fault);
-	*yes_ret = status == BLOCKZ_OK && id[0] == GZIP_ID1 && id[1] == GZIP_ID2;
-	return status;
-}
-
 static enum blockz_status scan_file(struct scan *scan, const struct gzip_head *first, struct blockz_fault *fault)
 {
 	struct gzip_head head = *first;
@@ -170,14 +137,11 @@ static enum blockz_status scan_file(struct scan *scan, const struct gzip_head *f
 		scan->member_off = head.body_off;
 		enum blockz_status status = scan_member(scan, &end, fault);
 		if (status == BLOCKZ_OK)
-			status = starts_member(scan, end, &more, fault);
-		if (status == BLOCKZ_OK && !more) {
-			scan->map->image_size = scan->member_image;
-			return check_padding(scan, end, fault);
-		}
-		if (status == BLOCKZ_OK)
+			status = gzip_look_behind(scan->file, end, scan->map, &more, fault);
+		scan->map->image_size = scan->member_image;
+		if (status == BLOCKZ_OK && more)
 			status = gzip_head_read(scan->file, end, &head, fault);
-		if (status != BLOCKZ_OK)
+		if (status != BLOCKZ_OK || !more)
 			return status;
 	}
 }
@@ -201,19 +165,30 @@ static enum blockz_status map_by_scan(const struct blockz_source *file, const st
 	return status;
 }
 
+/* Where the stream ends that an index was made for: something may have been appended to it since. */
+static enum blockz_status find_end(const struct blockz_source *file, const struct gzip_head *head, const uint8_t *index,
+				   struct blockz_map *map, struct blockz_fault *fault)
+{
+	uint64_t end = load_le64(index + INDEX_FILE_SIZE_OFF);
+	bool member;
+	if (end < head->body_off + END_LEN + GZIP_TRAILER_LEN || end >= map->file_size)
+		return BLOCKZ_OK;
+	return gzip_look_behind(file, end, map, &member, fault);
+}
+
 static enum blockz_status map_by_index(const struct blockz_source *file, const struct gzip_head *head,
 				       struct blockz_map *map, struct blockz_fault *fault)
 {
 	uint8_t trailer[END_LEN + GZIP_TRAILER_LEN], bytes[INDEX_LEN_MAX];
-	if (head->index_len > sizeof(bytes))
-		return fault_set(fault, BLOCKZ_DAMAGED, head->index_off, "index: %" PRIu32 " bytes long", head->index_len);
 	enum blockz_status status = read_file(file, bytes, head->index_len, head->index_off, fault);
 	if (status == BLOCKZ_OK)
-		status = read_file(file, trailer, sizeof(trailer), map->file_size - sizeof(trailer), fault);
+		status = find_end(file, head, bytes, map, fault);
+	if (status == BLOCKZ_OK)
+		status = read_file(file, trailer, sizeof(trailer), map->end_off - sizeof(trailer), fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (trailer[0] != 0x03 || trailer[1] != 0x00)
-		return fault_set(fault, BLOCKZ_DAMAGED, map->file_size - sizeof(trailer),
+		return fault_set(fault, BLOCKZ_DAMAGED, map->end_off - sizeof(trailer),
 				 "index: the stream does not end in an empty block");
 	status = index_read(bytes, head->index_len, head->index_off, head->body_off, trailer + END_LEN, map, fault);
 	if (status == BLOCKZ_OK)
@@ -251,7 +226,7 @@ static enum blockz_status add_index_checks(const struct blockz_source *file, con
 	if (index == NULL)
 		return fault_nomem(fault);
 	enum blockz_status status = try_index(file, head, index, map, fault);
-	if (status == BLOCKZ_OK && index->image_size == map->image_size)
+	if (status == BLOCKZ_OK && index->image_size == map->image_size && index->end_off == map->end_off)
 		for (size_t i = 0; i < index->check_count && status == BLOCKZ_OK; i++)
 			if (index->checks[i].field_off < head->body_off)
 				status = map_add_check(map, &index->checks[i], fault);

@@ -13,7 +13,12 @@
 #include "format/xz/block.h"
 #include "io/access.h"
 
-enum { PART = 4096, STREAMS_MAX = 1 << 16, UNPADDED_MIN = 5 };
+enum {
+	PART = 4096,
+	STREAMS_MAX = 1 << 16,
+	UNPADDED_MIN = 5,
+	BEHIND_MAX = 16384, /* how much behind the last Stream is looked at, to tell what is wrong */
+};
 
 /* ---- One Index, byte by byte */
 
@@ -208,13 +213,14 @@ static enum blockz_status find_stream(const struct blockz_source *file, uint64_t
 	return check_header(file, stream, &footer, fault);
 }
 
-enum blockz_status xz_find_streams(const struct blockz_source *file, struct xz_stream **streams_ret, size_t *count_ret,
-				   struct blockz_fault *fault)
+/* Those of the file's first `end` bytes. */
+static enum blockz_status find_streams(const struct blockz_source *file, uint64_t end, struct xz_stream **streams_ret,
+				       size_t *count_ret, struct blockz_fault *fault)
 {
 	struct xz_stream *streams = NULL;
 	size_t count = 0;
 	enum blockz_status status = BLOCKZ_OK;
-	for (uint64_t end = file->size; end > 0 && status == BLOCKZ_OK;) {
+	while (end > 0 && status == BLOCKZ_OK) {
 		struct xz_stream *room = array_room(streams, count, sizeof(*room));
 		if (room == NULL) {
 			status = fault_nomem(fault);
@@ -237,4 +243,39 @@ enum blockz_status xz_find_streams(const struct blockz_source *file, struct xz_s
 	*streams_ret = streams;
 	*count_ret = count;
 	return BLOCKZ_OK;
+}
+
+/* Where the last bytes that look like a Stream Footer end, not far from the end of the file; 0: none do. */
+static uint64_t find_footer(const struct blockz_source *file)
+{
+	uint8_t bytes[BEHIND_MAX];
+	lzma_stream_flags flags;
+	size_t len = (size_t)min(sizeof(bytes), file->size);
+	uint64_t start = file->size - len;
+	if (read_file(file, bytes, len, start, NULL) != BLOCKZ_OK)
+		return 0;
+	for (size_t end = len; end >= STREAM_HEADER_LEN; end--)
+		if ((start + end) % ALIGNMENT == 0 &&
+		    lzma_stream_footer_decode(&flags, bytes + end - STREAM_HEADER_LEN) == LZMA_OK)
+			return start + end;
+	return 0;
+}
+
+enum blockz_status xz_find_streams(const struct blockz_source *file, struct xz_stream **streams_ret, size_t *count_ret,
+				   struct blockz_fault *fault)
+{
+	struct blockz_fault why;
+	struct xz_stream *streams = NULL;
+	size_t count = 0;
+	enum blockz_status status = find_streams(file, file->size, streams_ret, count_ret, &why);
+	if (status == BLOCKZ_OK)
+		return BLOCKZ_OK;
+	uint64_t end = status == BLOCKZ_DAMAGED ? find_footer(file) : 0;
+	if (end > 0 && find_streams(file, end, &streams, &count, NULL) == BLOCKZ_OK)
+		fault_set(&why, BLOCKZ_DAMAGED, end,
+			  "%" PRIu64 " bytes from here on are no complete xz Stream, those before are", file->size - end);
+	free(streams);
+	if (fault != NULL)
+		*fault = why;
+	return status;
 }

@@ -287,6 +287,10 @@ static enum blockz_status scan_next(struct scan *scan, struct blockz_fault *faul
 	if (status != BLOCKZ_OK)
 		return status;
 	uint32_t magic = len >= MAGIC_LEN ? load_le32(bytes) : 0;
+	if (scan->pos > 0 && magic != FRAME_MAGIC && (magic & ~UINT32_C(15)) != SKIPPABLE_MAGIC)
+		return fault_set(fault, BLOCKZ_DAMAGED, scan->pos,
+				 "%" PRIu64 " bytes from here on are no zstd frame, those before are complete",
+				 scan->map->file_size - scan->pos);
 	if ((magic & ~UINT32_C(15)) != SKIPPABLE_MAGIC || len < SKIPPABLE_HEAD_LEN)
 		return scan_frame(scan, bytes, len, fault);
 	uint64_t skip = SKIPPABLE_HEAD_LEN + (uint64_t)load_le32(bytes + 4);
