@@ -139,4 +139,7 @@ enum blockz_status format_choose_check(const struct blockz_format *public, const
 /* The format of a file that begins with head, or NULL. */
 const struct format *format_by_magic(const uint8_t *head, size_t len);
 
+/* BLOCKZ_UNSUPPORTED for a file of none, which says what it is where that is known; see others.h. */
+enum blockz_status format_refuse(const uint8_t *head, size_t len, struct blockz_fault *fault);
+
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/export.h"
 #include "base/fault.h"
 #include "format/format.h"
+#include "format/others.h"
 
 static const struct format *const formats[] = { &format_gzip, &format_xz, &format_zstd };
 
@@ -55,4 +57,23 @@ const struct format *format_by_magic(const uint8_t *head, size_t len)
 		if (formats[i]->matches(head, len))
 			return formats[i];
 	return NULL;
+}
+
+/* "gzip, xz or zstd" */
+static void list_names(char *text, size_t room)
+{
+	size_t len = 0;
+	for (size_t i = 0; i < FORMAT_COUNT; i++)
+		len += (size_t)snprintf(text + len, room - len, "%s%s", i == 0 ? "" : i + 1 < FORMAT_COUNT ? ", " : " or ",
+					formats[i]->public.name);
+}
+
+enum blockz_status format_refuse(const uint8_t *head, size_t len, struct blockz_fault *fault)
+{
+	char names[64];
+	const char *other = other_by_magic(head, len);
+	list_names(names, sizeof(names));
+	if (other != NULL)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "is %s, expected %s", other, names);
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, 0, "not a compressed file of a known format, expected %s", names);
 }

@@ -2,14 +2,13 @@
 #include "base/export.h"
 #include "base/fault.h"
 #include "format/format.h"
-
-enum { MAGIC_LEN = 64 };
+#include "format/others.h"
 
 EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file,
 					  const struct blockz_map_options *options, struct blockz_map **map_ret,
 					  struct blockz_fault *fault)
 {
-	uint8_t head[MAGIC_LEN];
+	uint8_t head[OTHERS_HEAD_LEN];
 	size_t len = 0;
 	if (file->size == BLOCKZ_UNKNOWN)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "a map needs a file that can be read anywhere");
@@ -18,7 +17,7 @@ EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file,
 		return fault_errno(fault, error, 0, "read");
 	const struct format *format = format_by_magic(head, len);
 	if (format == NULL)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, 0, "not a compressed file of a known format");
+		return format_refuse(head, len, fault);
 	struct blockz_map *map = map_new(format, file->size);
 	if (map == NULL)
 		return fault_nomem(fault);
