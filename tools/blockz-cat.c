@@ -9,6 +9,7 @@
 #include "common/fault.h"
 #include "common/partition.h"
 #include "common/reading.h"
+#include "common/size.h"
 
 enum { KEY_OFFSET = CLI_FIRST_KEY, KEY_LENGTH, KEY_PARTITION };
 
@@ -92,7 +93,8 @@ static enum blockz_status choose_range(struct job *job, struct blockz_range *ran
 	uint64_t start = job->offset == BLOCKZ_UNKNOWN ? 0 : job->offset;
 	if (start > size || (job->length != BLOCKZ_UNKNOWN && job->length > size - start))
 		return tool_fault(&job->fault, BLOCKZ_USAGE,
-				  "the range from %" PRIu64 " on does not lie in the image of %" PRIu64 " bytes", start, size);
+				  "the range from %" PRIu64 " on does not lie in the image of %" PRIu64 " byte%s", start, size,
+				  plural(size));
 	*range_ret = (struct blockz_range){ start, job->length == BLOCKZ_UNKNOWN ? size : start + job->length };
 	return BLOCKZ_OK;
 }

@@ -178,11 +178,11 @@ static void read_options(struct job *job, int argc, char **argv)
 	char **operands = job->cli.operands;
 	check_options(job);
 	if (job->info && count != 1)
-		cli_usage(&job->cli, "--info: expected one PATCH, found %d operands", count);
+		cli_usage(&job->cli, "--info: expected one PATCH, found %d operand%s", count, plural((uint64_t)count));
 	if (job->expand && count != 2)
-		cli_usage(&job->cli, "--expand: expected IMAGE and EXPANDED, found %d operands", count);
+		cli_usage(&job->cli, "--expand: expected IMAGE and EXPANDED, found %d operand%s", count, plural((uint64_t)count));
 	if (!job->info && !job->expand && count != 3)
-		cli_usage(&job->cli, "expected OLD, NEW and PATCH, found %d operands", count);
+		cli_usage(&job->cli, "expected OLD, NEW and PATCH, found %d operand%s", count, plural((uint64_t)count));
 	job->patch_path = job->file = operands[count - 1];
 	if (job->info)
 		return;
@@ -304,8 +304,9 @@ static void describe_blocks(const struct blockz_delta_result *result, char *text
 	}
 	if (result->blocks_stored > 0)
 		snprintf(stored, sizeof(stored), "%" PRIu64 " not compressed, ", result->blocks_stored);
-	snprintf(text, room, "%" PRIu64 " blocks equal, %" PRIu64 " encoded again (%.1f CPU seconds at the client), %s%" PRIu64
-		 " packed", result->blocks_equal, result->blocks_encoded, (double)result->encode_ms / 1000, stored,
+	snprintf(text, room, "%" PRIu64 " block%s equal, %" PRIu64 " encoded again (%.1f CPU seconds at the client), %s%" PRIu64
+		 " packed", result->blocks_equal, plural(result->blocks_equal), result->blocks_encoded,
+		 (double)result->encode_ms / 1000, stored,
 		 result->blocks_packed);
 }
 

@@ -98,11 +98,11 @@ static void take_operands(struct job *job)
 	if (job->capabilities && count != 0)
 		cli_usage(&job->cli, "--capabilities: expected no operands, found %d", count);
 	if (job->check && count != 2)
-		cli_usage(&job->cli, "--check: expected PATCH and OLD, found %d operands", count);
+		cli_usage(&job->cli, "--check: expected PATCH and OLD, found %d operand%s", count, plural((uint64_t)count));
 	if (job->squash && count != 2)
-		cli_usage(&job->cli, "--squash: expected EXPANDED and IMAGE, found %d operands", count);
+		cli_usage(&job->cli, "--squash: expected EXPANDED and IMAGE, found %d operand%s", count, plural((uint64_t)count));
 	if (!job->capabilities && !job->check && !job->squash && count < 3)
-		cli_usage(&job->cli, "expected OLD, PATCH and NEW, found %d operands", count);
+		cli_usage(&job->cli, "expected OLD, PATCH and NEW, found %d operand%s", count, plural((uint64_t)count));
 	if (job->capabilities)
 		return;
 	job->old_path = operands[job->check ? 1 : 0];

@@ -17,6 +17,7 @@
 #include "common/reading.h"
 #include "common/renewal.h"
 #include "common/report.h"
+#include "common/size.h"
 
 /* Everything one call holds; job_close() frees it, whatever was opened. */
 struct job {
@@ -183,8 +184,9 @@ static void say_done(const struct job *job, FILE *out, const char *path, const c
 		cli_say(&job->cli, out, path, "nothing to change%s", job->options.output != NULL ? ", copied" : "");
 	else
 		cli_say(&job->cli, out, path,
-			"%s: %" PRIu64 " bytes of image and %" PRIu64 " bytes of checks changed in %" PRIu64 " places", what,
-			info.payload_bytes, info.check_bytes, info.writes);
+			"%s: %" PRIu64 " byte%s of image and %" PRIu64 " byte%s of checks changed in %" PRIu64 " place%s", what,
+			info.payload_bytes, plural(info.payload_bytes), info.check_bytes, plural(info.check_bytes), info.writes,
+			plural(info.writes));
 }
 
 static void warn_unchecked(const struct job *job, const char *path)
@@ -208,8 +210,9 @@ static void say_bmap(const struct job *job, FILE *out)
 {
 	const struct renewal *bmap = &job->bmap;
 	if (bmap->changed)
-		cli_say(&job->cli, out, bmap->path, "%s: %" PRIu64 " blocks more, %" PRIu64 " new checksums",
-			job->options.dry_run ? "would be renewed" : "renewed", bmap->added_blocks, bmap->renewed_ranges);
+		cli_say(&job->cli, out, bmap->path, "%s: %" PRIu64 " block%s more, %" PRIu64 " new checksum%s",
+			job->options.dry_run ? "would be renewed" : "renewed", bmap->added_blocks,
+			plural(bmap->added_blocks), bmap->renewed_ranges, plural(bmap->renewed_ranges));
 }
 
 static void add_plan_info(json_t *object, const struct job *job)

@@ -262,7 +262,8 @@ static void read_options(struct job *job, int argc, char **argv)
 	while ((key = cli_next(&job->cli)) != CLI_END)
 		take_option(job, key, job->cli.argument);
 	if (job->cli.operand_count < 2)
-		cli_usage(&job->cli, "expected INPUT and OUTPUT, found %d operands", job->cli.operand_count);
+		cli_usage(&job->cli, "expected INPUT and OUTPUT, found %d operand%s", job->cli.operand_count,
+			  plural((uint64_t)job->cli.operand_count));
 	job->input = job->cli.operands[0];
 	job->output_path = job->cli.operands[1];
 	add_offsets(job, job->cli.operands + 2, job->cli.operand_count - 2);

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "delta/squashdelta.h"
 #include "format/format.h"
 #include "io/access.h"
@@ -150,8 +151,9 @@ static enum blockz_status encode(const struct walk *walk, struct walk_job *job, 
 		status = codec_encode(contexts, &walk->list->params, job->in.bytes, plain_len, &job->out, &len, fault);
 	if (status == BLOCKZ_OK && len != part->len)
 		status = fault_set(fault, BLOCKZ_DAMAGED, part->block->file_off,
-				   "the encoder makes a block of %zu bytes, expected %" PRIu32
-				   ": damaged, or compressed by another version of the encoder", len, part->len);
+				   "the encoder makes a block of %zu byte%s, expected %" PRIu32
+				   ": damaged, or compressed by another version of the encoder", len, plural(len),
+				   part->len);
 	return at_block(part, status, fault);
 }
 

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "delta/squashdelta.h"
 #include "io/access.h"
 
@@ -138,7 +139,8 @@ enum blockz_status squashdelta_fit(const struct blockz_squashdelta *list, uint64
 	uint64_t end = list->count > 0 ? end_of(&list->items[list->count - 1]) : 0;
 	if (end > image_size)
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
-				 "the image has %" PRIu64 " bytes, its last block is listed as ending at %" PRIu64, image_size,
+				 "the image has %" PRIu64 " byte%s, its last block is listed as ending at %" PRIu64, image_size,
+				 plural(image_size),
 				 end);
 	return BLOCKZ_OK;
 }

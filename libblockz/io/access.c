@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/fault.h"
+#include "base/plural.h"
 
 enum blockz_status read_file(const struct blockz_source *file, void *buf, size_t len, uint64_t off,
 			     struct blockz_fault *fault)
@@ -13,7 +14,8 @@ enum blockz_status read_file(const struct blockz_source *file, void *buf, size_t
 	if (error != 0)
 		return fault_errno(fault, error, off, "read");
 	if (got < len)
-		return fault_set(fault, BLOCKZ_DAMAGED, off + got, "file ends, %zu more bytes expected", len - got);
+		return fault_set(fault, BLOCKZ_DAMAGED, off + got, "file ends, %zu more byte%s expected", len - got,
+				 plural(len - got));
 	return BLOCKZ_OK;
 }
 
@@ -26,8 +28,8 @@ enum blockz_status read_data(const struct blockz_source *data, void *buf, size_t
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, what);
 	if (got < len)
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN,
-				 "%s ends at byte %" PRIu64 ", expected %" PRIu64 " bytes: it shrank while being read",
-				 what, off + got, data->size);
+				 "%s ends at byte %" PRIu64 ", expected %" PRIu64 " byte%s: it shrank while being read",
+				 what, off + got, data->size, plural(data->size));
 	return BLOCKZ_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "io/peek.h"
 
 #include "base/fault.h"
+#include "base/plural.h"
 
 enum { PEEK_MIN = 64, PEEK_GROWTH = 4 };
 
@@ -32,6 +33,7 @@ enum blockz_status peek_all(struct peek *peek, uint64_t off, size_t len, const u
 	size_t got = 0;
 	enum blockz_status status = peek_some(peek, off, len, bytes_ret, &got, fault);
 	if (status == BLOCKZ_OK && got < len)
-		return fault_set(fault, BLOCKZ_DAMAGED, off + got, "file ends, %zu more bytes expected", len - got);
+		return fault_set(fault, BLOCKZ_DAMAGED, off + got, "file ends, %zu more byte%s expected", len - got,
+				 plural(len - got));
 	return status;
 }

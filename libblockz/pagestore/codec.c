@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/fault.h"
+#include "base/plural.h"
 
 /*
  * A frame is kept if it is so much shorter than the page.  Files in an image that are packed already still give a hundredth or
@@ -158,6 +159,7 @@ enum blockz_status page_codec_decode(struct page_context *context, const uint8_t
 	if (ZSTD_isError(got))
 		return fault_set(fault, BLOCKZ_DAMAGED, image_off, "page in memory: %s", ZSTD_getErrorName(got));
 	if (got != len)
-		return fault_set(fault, BLOCKZ_DAMAGED, image_off, "page in memory: %zu bytes, expected %zu", got, len);
+		return fault_set(fault, BLOCKZ_DAMAGED, image_off, "page in memory: %zu byte%s, expected %zu", got,
+				 plural(got), len);
 	return BLOCKZ_OK;
 }

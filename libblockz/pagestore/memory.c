@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/plural.h"
 
 static void raise_peak(struct memory *memory, uint64_t used)
 {
@@ -133,6 +134,6 @@ enum blockz_status memory_fault(const struct memory *memory, uint64_t len, struc
 	uint64_t used = atomic_load_explicit(&memory->used, memory_order_relaxed);
 	if (max != 0 && (errno == EDQUOT || len > max - min(used, max)))
 		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,
-				 "the limit of %" PRIu64 " bytes of memory does not leave room", max);
+				 "the limit of %" PRIu64 " byte%s of memory does not leave room", max, plural(max));
 	return fault_nomem(fault);
 }

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "io/access.h"
 #include "stream/ahead.h"
 #include "stream/cache.h"
@@ -332,7 +333,7 @@ static enum blockz_status check_range(const struct blockz_disk *disk, uint64_t o
 	if (off <= size && len <= size - off)
 		return BLOCKZ_OK;
 	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-			 "%" PRIu64 " bytes at %" PRIu64 " do not lie in the image of %" PRIu64 " bytes", len, off, size);
+			 "a request for %" PRIu64 " byte%s at %" PRIu64 ", the image has %" PRIu64, len, plural(len), off, size);
 }
 
 EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,

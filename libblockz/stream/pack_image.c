@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "io/access.h"
 #include "stream/pack_options.h"
 
@@ -101,8 +102,8 @@ static enum blockz_status check_end(const struct input *input, struct blockz_fau
 	if (least <= input->pos)
 		return BLOCKZ_OK;
 	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-			 "raw range up to %" PRIu64 " lies beyond the image, which has %" PRIu64 " bytes", least,
-			 input->pos);
+			 "raw range up to %" PRIu64 " lies beyond the image, which has %" PRIu64 " byte%s", least,
+			 input->pos, plural(input->pos));
 }
 
 static enum blockz_status next(void *ctx, struct pack_piece *piece, uint8_t *bytes, struct blockz_fault *fault)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/plural.h"
 #include "parallel/pool.h"
 
 static enum blockz_status check_level(const struct blockz_pack_options *options, struct pack_task *task,
@@ -40,8 +41,8 @@ static enum blockz_status check_raw(const struct blockz_range *raw, size_t count
 		uint64_t end = raw[i].end == BLOCKZ_UNKNOWN ? image_size : raw[i].end;
 		if (raw[i].start > end || (image_size != BLOCKZ_UNKNOWN && end > image_size))
 			return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-					 "raw range %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " bytes",
-					 raw[i].start, raw[i].end, image_size);
+					 "raw range %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " byte%s",
+					 raw[i].start, raw[i].end, image_size, plural(image_size));
 	}
 	return BLOCKZ_OK;
 }

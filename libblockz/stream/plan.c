@@ -14,6 +14,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "check/crc.h"
 #include "io/access.h"
 #include "range/overlay.h"
@@ -345,8 +346,9 @@ static enum blockz_status check_edits(const struct planner *planner, size_t coun
 		const struct blockz_edit *edit = &planner->edits[i];
 		if (edit->range.start > edit->range.end || edit->range.end > planner->map->image_size)
 			return fault_set(planner->fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-					 "edit %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " bytes",
-					 edit->range.start, edit->range.end, planner->map->image_size);
+					 "edit %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " byte%s",
+					 edit->range.start, edit->range.end, planner->map->image_size,
+					 plural(planner->map->image_size));
 		if (edit->data.size == BLOCKZ_UNKNOWN || edit->data_off > edit->data.size ||
 		    edit->data.size - edit->data_off < edit->range.end - edit->range.start)
 			return fault_set(planner->fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,

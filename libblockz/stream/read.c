@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "io/access.h"
 #include "parallel/pool.h"
 #include "stream/piece.h"
@@ -193,8 +194,8 @@ static enum blockz_status check_range(const struct blockz_map *map, uint64_t sta
 {
 	if (start > end || end > map->image_size)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-				 "range %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " bytes", start, end,
-				 map->image_size);
+				 "range %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " byte%s", start, end,
+				 map->image_size, plural(map->image_size));
 	return BLOCKZ_OK;
 }
 

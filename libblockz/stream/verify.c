@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "base/zeros.h"
 #include "io/access.h"
 #include "parallel/pool.h"
@@ -300,8 +301,8 @@ static enum blockz_status check_sizes(const struct verify *verify, struct blockz
 				 "to compare images, the other must be of known size, and this one is decoded");
 	if (against != NULL && against->size != verify->map->image_size)
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
-				 "image has %" PRIu64 " bytes, the image to compare with %" PRIu64,
-				 verify->map->image_size, against->size);
+				 "image has %" PRIu64 " byte%s, the image to compare with %" PRIu64,
+				 verify->map->image_size, plural(verify->map->image_size), against->size);
 	return BLOCKZ_OK;
 }
 

@@ -132,10 +132,11 @@ static void assert_told(struct bytes file, size_t end)
 	struct blockz_verify_result result;
 	struct blockz_fault fault;
 	char text[64];
-	snprintf(text, sizeof(text), "%zu bytes from here on are no ", file.len - end);
+	size_t left = file.len - end;
+	snprintf(text, sizeof(text), "found %zu byte%s; all before is complete", left, left == 1 ? "" : "s");
 	ck_assert_int_eq(verify_file(file, false, &result, &fault), BLOCKZ_DAMAGED);
 	ck_assert_uint_eq(fault.offset, end);
-	ck_assert_msg(strncmp(fault.text, text, strlen(text)) == 0, "%s", fault.text);
+	ck_assert_msg(strstr(fault.text, text) != NULL, "%s", fault.text);
 }
 
 START_TEST(others_say_where_the_good_part_ends)
@@ -159,7 +160,7 @@ START_TEST(what_is_damaged_itself_is_not_said_to_be_good)
 	file.data[7] ^= 1; /* Stream Flags */
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(verify_file(i == 0 ? file : bytes_join(file, tail(0)), false, &result, &fault), BLOCKZ_DAMAGED);
-		ck_assert(strstr(fault.text, "those before") == NULL);
+		ck_assert(strstr(fault.text, "all before") == NULL);
 	}
 }
 END_TEST

@@ -17,6 +17,7 @@
 
 #include "bmap.h"
 #include "fault.h"
+#include "size.h"
 
 /* The elements, each under the one that it stands in. */
 enum element {
@@ -132,8 +133,8 @@ static void take_range(struct reading *self)
 	range.end = last + 1;
 	memcpy(range.sha256, self->chksum, sizeof(range.sha256));
 	if (range.end > bmap_blocks(bmap))
-		refuse(self, BLOCKZ_DAMAGED, "block %" PRIu64 " lies beyond the image of %" PRIu64 " blocks", last,
-		       bmap_blocks(bmap));
+		refuse(self, BLOCKZ_DAMAGED, "block %" PRIu64 " lies beyond the image of %" PRIu64 " block%s", last,
+		       bmap_blocks(bmap), plural(bmap_blocks(bmap)));
 	else if (bmap->count > 0 && range.first < bmap->items[bmap->count - 1].end)
 		refuse(self, BLOCKZ_DAMAGED, "block %" PRIu64 " does not stand behind the range before it", range.first);
 	if (self->status != BLOCKZ_OK)
@@ -160,7 +161,8 @@ static void take_head(struct reading *self)
 	if (bmap->block_size < BLOCK_SIZE_MIN || bmap->block_size > BLOCK_SIZE_MAX ||
 	    (bmap->block_size & (bmap->block_size - 1)) != 0)
 		refuse(self, BLOCKZ_UNSUPPORTED,
-		       "blocks of %" PRIu64 " bytes, expected a power of two from %d to %d", bmap->block_size,
+		       "blocks of %" PRIu64 " byte%s, expected a power of two from %d to %d", bmap->block_size,
+		       plural(bmap->block_size),
 		       BLOCK_SIZE_MIN, BLOCK_SIZE_MAX);
 	else if (self->numbers[BLOCKS_COUNT] != bmap_blocks(bmap))
 		refuse(self, BLOCKZ_DAMAGED, "%s: expected %" PRIu64 " by the sizes, found %" PRIu64,
@@ -313,7 +315,8 @@ static void parse(struct reading *self, const char *bytes, size_t len)
 	if (self->status == BLOCKZ_OK && !self->seen[BLOCK_MAP])
 		refuse(self, BLOCKZ_DAMAGED, "there is no block map in it");
 	if (self->status == BLOCKZ_OK && self->seen[MAPPED_COUNT] && self->numbers[MAPPED_COUNT] != self->mapped)
-		refuse(self, BLOCKZ_DAMAGED, "%" PRIu64 " blocks are mapped, expected %" PRIu64, self->mapped,
+		refuse(self, BLOCKZ_DAMAGED, "%" PRIu64 " block%s mapped, expected %" PRIu64, self->mapped,
+		       plural(self->mapped),
 		       self->numbers[MAPPED_COUNT]);
 	xmlFreeParserCtxt(self->xml);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "fault.h"
+#include "size.h"
 
 enum {
 	CHUNK = 256 * 1024, /* two of them stay in a second-level cache */
@@ -254,8 +255,8 @@ enum blockz_status diff_files(int edited_fd, int base_fd, struct blockz_range **
 	if (a.source.size == BLOCKZ_UNKNOWN || b.source.size == BLOCKZ_UNKNOWN)
 		return tool_fault(fault, BLOCKZ_USAGE, "images to compare must be files, not streams");
 	if (a.source.size != b.source.size)
-		return tool_fault(fault, BLOCKZ_USAGE, "images differ in size: edited %" PRIu64 " bytes, base %" PRIu64,
-			    a.source.size, b.source.size);
+		return tool_fault(fault, BLOCKZ_USAGE, "images differ in size: edited %" PRIu64 " byte%s, base %" PRIu64,
+			    a.source.size, plural(a.source.size), b.source.size);
 	if (same_file_system(edited_fd, base_fd)) {
 		a.extents = extents_open(edited_fd);
 		b.extents = extents_open(base_fd);

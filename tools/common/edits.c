@@ -12,12 +12,13 @@
 
 #include "diff.h"
 #include "fault.h"
+#include "size.h"
 
 static enum blockz_status add_edit(struct edits *edits, const struct blockz_edit *edit, struct blockz_fault *fault)
 {
 	struct blockz_edit *items = reallocarray(edits->items, edits->count + 1, sizeof(*items));
 	if (items == NULL)
-		return tool_fault(fault, BLOCKZ_FAILED, "no memory for %zu edits", edits->count + 1);
+		return tool_fault(fault, BLOCKZ_FAILED, "no memory for %zu edit%s", edits->count + 1, plural(edits->count + 1));
 	items[edits->count] = *edit;
 	edits->items = items;
 	edits->count++;
@@ -114,8 +115,8 @@ enum blockz_status edits_add_input(struct edits *edits, const char *path, struct
 {
 	struct blockz_edit edit = { .same_elsewhere = same_elsewhere };
 	if (place.start >= place.end)
-		return tool_fault(fault, BLOCKZ_USAGE, "image offset %" PRIu64 " is beyond the image of %" PRIu64 " bytes",
-				  place.start, place.end);
+		return tool_fault(fault, BLOCKZ_USAGE, "image offset %" PRIu64 " is beyond the image of %" PRIu64 " byte%s",
+				  place.start, place.end, plural(place.end));
 	uint64_t room = place.end - place.start;
 	enum blockz_status status = open_input(edits, path, room, &edit.data, fault);
 	if (status != BLOCKZ_OK)
@@ -124,8 +125,8 @@ enum blockz_status edits_add_input(struct edits *edits, const char *path, struct
 		return tool_fault(fault, BLOCKZ_USAGE, "%s is empty, expected the bytes to write", path);
 	if (edit.data.size > room)
 		return tool_fault(fault, BLOCKZ_USAGE,
-				  "%s is too large: from image offset %" PRIu64 " there is room for %" PRIu64 " bytes",
-				  path, place.start, room);
+				  "%s is too large: from image offset %" PRIu64 " there is room for %" PRIu64 " byte%s",
+				  path, place.start, room, plural(room));
 	edit.range = (struct blockz_range){ place.start, place.start + edit.data.size };
 	return add_edit(edits, &edit, fault);
 }
@@ -139,8 +140,8 @@ static enum blockz_status open_image(struct edits *edits, const char *path, uint
 		return status;
 	if (source.size != image_size)
 		return tool_fault(fault, BLOCKZ_USAGE,
-				  "%s has %" PRIu64 " bytes%s, expected %" PRIu64 " as the image has", path, source.size,
-				  source.size > image_size ? " or more" : "", image_size);
+				  "%s has %" PRIu64 " byte%s%s, expected %" PRIu64 " as the image has", path, source.size,
+				  plural(source.size), source.size > image_size ? " or more" : "", image_size);
 	*source_ret = source;
 	return BLOCKZ_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "size.h"
 
 static int by_start(const void *a, const void *b)
 {
@@ -20,7 +21,7 @@ enum blockz_status overlay_start(struct overlay *overlay, const struct edits *ed
 	overlay->active = calloc(edits->count + 1, sizeof(*overlay->active));
 	if (overlay->sorted == NULL || overlay->active == NULL) {
 		overlay_free(overlay);
-		return tool_fault_errno(fault, ENOMEM, "%zu edits", edits->count);
+		return tool_fault_errno(fault, ENOMEM, "%zu edit%s", edits->count, plural(edits->count));
 	}
 	for (size_t i = 0; i < edits->count; i++)
 		overlay->sorted[i] = &edits->items[i];

@@ -37,7 +37,7 @@ static void print_image(const char *label, uint64_t size, const uint8_t sha256[3
 {
 	char human[32];
 	size_human(human, sizeof(human), size);
-	printf("%-8s %" PRIu64 " bytes (%s), ", label, size, human);
+	printf("%-8s %" PRIu64 " byte%s (%s), ", label, size, plural(size), human);
 	put_escaped(stdout, container);
 	printf("\n%-8s SHA-256 ", "");
 	for (size_t i = 0; i < 32; i++)
@@ -70,7 +70,7 @@ static void print_ops(const char *label, const char *name, const struct blockz_p
 {
 	char bytes[32];
 	size_human(bytes, sizeof(bytes), ops->bytes);
-	printf("%-8s %-8s %10" PRIu64 " times %12s\n", label, name, ops->count, bytes);
+	printf("%-8s %-8s %10" PRIu64 " time%-1s %12s\n", label, name, ops->count, plural(ops->count), bytes);
 }
 
 /* What the patch consists of. */

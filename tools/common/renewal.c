@@ -10,6 +10,7 @@
 #include "fault.h"
 #include "json.h"
 #include "overlay.h"
+#include "size.h"
 
 enum { CHUNK = 64 * 1024 };
 
@@ -281,7 +282,8 @@ enum blockz_status renewal_make(struct renewal *renewal, const struct renewal_ed
 	uint64_t size = blockz_map_info(edit->map).image_size;
 	if (renewal->before.image_size != size)
 		return tool_fault(fault, BLOCKZ_DAMAGED,
-				  "it is of an image of %" PRIu64 " bytes, expected %" PRIu64, renewal->before.image_size, size);
+				  "it is of an image of %" PRIu64 " byte%s, expected %" PRIu64, renewal->before.image_size,
+				  plural(renewal->before.image_size), size);
 	renewal->changed = blockz_plan_info(edit->plan).writes > 0;
 	renewal->after.image_size = size;
 	renewal->after.block_size = renewal->before.block_size;

@@ -43,11 +43,11 @@ static void say(const struct squashdelta *self, const char *path, uint64_t made,
 	FILE *out = strcmp(path, "-") == 0 ? stderr : stdout;
 	size_human(size, sizeof(size), made);
 	if (result->old.list_len > 0)
-		cli_say(self->cli, out, path, "%s: %" PRIu64 " blocks of OLD and %" PRIu64 " of NEW decoded (%s)", size,
-			result->old.blocks, result->new.blocks, result->new.encoder);
+		cli_say(self->cli, out, path, "%s: %" PRIu64 " block%s of OLD and %" PRIu64 " of NEW decoded (%s)", size,
+			result->old.blocks, plural(result->old.blocks), result->new.blocks, result->new.encoder);
 	else
-		cli_say(self->cli, out, path, "%s: %" PRIu64 " blocks decoded (%s)", size, result->new.blocks,
-			result->new.encoder);
+		cli_say(self->cli, out, path, "%s: %" PRIu64 " block%s decoded (%s)", size, result->new.blocks,
+			plural(result->new.blocks), result->new.encoder);
 }
 
 enum blockz_status squashdelta_report(const struct squashdelta *self, const char *path, int fd,
@@ -78,7 +78,8 @@ enum blockz_status squashdelta_print(const struct cli *cli, const char *path, co
 						     "size", json_bytes(patch->size), "encoder", info.encoder, "old",
 						     list_json(&info)), fault);
 	if (!cli->quiet)
-		printf("format   SquashDelta 0.1\nencoder  %s\nOLD      %" PRIu64 " blocks decoded, %" PRIu64 " bytes of %" PRIu64
-		       "\n", info.encoder, info.blocks, info.plain_bytes, info.packed_bytes);
+		printf("format   SquashDelta 0.1\nencoder  %s\nOLD      %" PRIu64 " block%s decoded, %" PRIu64 " byte%s of %" PRIu64
+		       "\n", info.encoder, info.blocks, plural(info.blocks), info.plain_bytes, plural(info.plain_bytes),
+		       info.packed_bytes);
 	return BLOCKZ_OK;
 }

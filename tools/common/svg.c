@@ -188,9 +188,10 @@ static void put_title(struct drawing *drawing)
 	if (drawing->info.image_size > 0)
 		fprintf(out, ": <tspan font-weight=\"bold\">%.1f %%</tspan>",
 			100.0 * (double)drawing->info.file_size / (double)drawing->info.image_size);
-	fprintf(out, "</text>\n<text class=\"tick\" x=\"%d\" y=\"96\">%" PRIu64 " bytes of image, %" PRIu64
-		" bytes of file, %" PRIu64 " pieces, map from %s</text>\n",
-		MARGIN, drawing->info.image_size, drawing->info.file_size, drawing->info.pieces,
+	fprintf(out, "</text>\n<text class=\"tick\" x=\"%d\" y=\"96\">%" PRIu64 " byte%s of image, %" PRIu64
+		" byte%s of file, %" PRIu64 " piece%s, map from %s</text>\n",
+		MARGIN, drawing->info.image_size, plural(drawing->info.image_size), drawing->info.file_size,
+		plural(drawing->info.file_size), drawing->info.pieces, plural(drawing->info.pieces),
 		drawing->info.index != BLOCKZ_INDEX_NONE ? "the index in the file" : "a scan of the file");
 }
 

@@ -14,6 +14,7 @@
 #include "blockz.h"
 #include "common/fault.h"
 #include "common/hangup.h"
+#include "common/size.h"
 #include "say.h"
 #include "saver.h"
 #include "settings.h"
@@ -86,7 +87,7 @@ static enum blockz_status open_base(struct blockz_fault *fault)
 		settings->pages.size = size;
 	if (settings->pages.size < size)
 		return tool_fault(fault, BLOCKZ_USAGE,
-				  "the image has %" PRIu64 " bytes, and does not fit into size=%" PRIu64, size,
+				  "the image has %" PRIu64 " byte%s, and does not fit into size=%" PRIu64, size, plural(size),
 				  settings->pages.size);
 	if (memory_max > 0)
 		settings->pages.memory_max -= server.base.cache;

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "check/crc.h"
 #include "delta/patch/layout.h"
 #include "delta/patch/patch.h"
@@ -65,7 +66,7 @@ static enum blockz_status read_exactly(struct input *input, uint8_t *buf, size_t
 			return status;
 		if (got == 0)
 			return fault_set(fault, BLOCKZ_DAMAGED, input->off,
-					 "PATCH ends, %zu more bytes expected: it is truncated", len);
+					 "PATCH ends, %zu more byte%s expected: it is truncated", len, plural(len));
 		buf += got;
 		len -= got;
 	}

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "delta/patch/reader.h"
 #include "delta/patch/varint.h"
 
@@ -118,7 +119,7 @@ enum blockz_status patch_read_old_blocks(struct patch_reader *reader, struct pat
 	if (status == BLOCKZ_OK)
 		status = record_load(reader, &record, old_names, OLD_STREAM_COUNT, fault);
 	if (status == BLOCKZ_OK && reader->lens[OLD_CODECS].plain_len != count)
-		return patch_damaged(reader, fault, "it has %" PRIu64 " blocks, and codecs of %" PRIu64, count,
+		return patch_damaged(reader, fault, "it has %" PRIu64 " block%s, and codecs of %" PRIu64, count, plural(count),
 				     reader->lens[OLD_CODECS].plain_len);
 	if (status != BLOCKZ_OK)
 		return status;
@@ -185,8 +186,8 @@ static enum blockz_status read_end(struct patch_reader *reader, struct record *r
 	if (status == BLOCKZ_OK)
 		status = record_finish(reader, record, fault);
 	if (status == BLOCKZ_OK && reader->new_len != reader->head.new_size)
-		return patch_damaged(reader, fault, "the patch makes %" PRIu64 " bytes of NEW, expected %" PRIu64,
-				     reader->new_len, reader->head.new_size);
+		return patch_damaged(reader, fault, "the patch makes %" PRIu64 " byte%s of NEW, expected %" PRIu64,
+				     reader->new_len, plural(reader->new_len), reader->head.new_size);
 	return status == BLOCKZ_OK ? input_end(&reader->input, fault) : status;
 }
 
@@ -293,8 +294,9 @@ static enum blockz_status read_place(struct patch_reader *reader, struct op *op,
 	op->old_off = reader->old_end + unzigzag(seek);
 	uint64_t end = op->old_off < file_end ? file_end : reader->old_space;
 	if (op->old_off > end || op->len > end - op->old_off)
-		return patch_damaged(reader, fault, "an op takes %" PRIu64 " bytes at %" PRIu64 " of OLD's space, which has %"
-				     PRIu64 " + %" PRIu64, op->len, op->old_off, file_end, reader->old_space - file_end);
+		return patch_damaged(reader, fault, "an op takes %" PRIu64 " byte%s at %" PRIu64 " of OLD's space, which has %"
+				     PRIu64 " + %" PRIu64, op->len, plural(op->len), op->old_off, file_end,
+				     reader->old_space - file_end);
 	reader->old_end = op->old_off + op->len;
 	return BLOCKZ_OK;
 }
@@ -310,7 +312,8 @@ static enum blockz_status read_op(struct patch_reader *reader, struct blockz_fau
 	if (status != BLOCKZ_OK)
 		return status;
 	if (op.kind >= OP_COUNT || op.len == 0)
-		return patch_damaged(reader, fault, "an op of kind %u takes %" PRIu64 " bytes", op.kind, op.len);
+		return patch_damaged(reader, fault, "an op of kind %u takes %" PRIu64 " byte%s", op.kind, op.len,
+				     plural(op.len));
 	if (op.kind == OP_COPY || op.kind == OP_ADD)
 		status = read_place(reader, &op, fault);
 	reader->op = op;

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "check/crc.h"
 #include "format/gzip/index.h"
 
@@ -173,8 +174,8 @@ static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t
 	uint64_t file_size = load_le64(bytes + INDEX_FILE_SIZE_OFF);
 	if (file_size != in->map->end_off)
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_FILE_SIZE_OFF,
-				 "index: made for a file of %" PRIu64 " bytes, this one has %" PRIu64, file_size,
-				 in->map->file_size);
+				 "index: made for a file of %" PRIu64 " byte%s, this one has %" PRIu64, file_size,
+				 plural(file_size), in->map->file_size);
 	if (memcmp(bytes + INDEX_TRAILER_OFF, trailer, GZIP_TRAILER_LEN) != 0)
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_TRAILER_OFF,
 				 "index: its copy of the trailer differs from the trailer");
@@ -218,7 +219,7 @@ enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_o
 			      const uint8_t *trailer, struct blockz_map *map, struct blockz_fault *fault)
 {
 	if (len < INDEX_LEN_MIN || len > INDEX_LEN_MAX)
-		return fault_set(fault, BLOCKZ_DAMAGED, index_off, "index: %zu bytes long", len);
+		return fault_set(fault, BLOCKZ_DAMAGED, index_off, "index: %zu byte%s long", len, plural(len));
 	struct input in = {
 		.bytes = bytes, .pos = INDEX_COUNT_OFF, .end = len - INDEX_CRC_LEN, .index_off = index_off,
 		.file_pos = body_off, .map = map, .fault = fault,

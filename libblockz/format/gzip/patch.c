@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "format/gzip/layout.h"
 #include "io/access.h"
 
@@ -19,8 +20,8 @@ enum blockz_status gzip_layout(const struct blockz_map *map, size_t piece, const
 		const uint8_t *header = bytes + (header_off - file_off);
 		if (header[0] != 0 || load_le16(header + 1) != len || load_le16(header + 3) != (uint16_t)~len)
 			return fault_set(fault, BLOCKZ_DAMAGED, header_off,
-					 "expected the header of a stored block of %zu bytes, found %02x %02x %02x %02x %02x",
-					 len, header[0], header[1], header[2], header[3], header[4]);
+					 "expected the header of a stored block of %zu byte%s, found %02x %02x %02x %02x %02x",
+					 len, plural(len), header[0], header[1], header[2], header[3], header[4]);
 		start += len;
 	}
 	return BLOCKZ_OK;

@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "format/gzip/deflate.h"
 #include "format/gzip/walk.h"
 #include "io/access.h"
@@ -93,7 +94,8 @@ static enum blockz_status walk_unit(struct walker *walker, const struct unit *un
 				 "a piece does not end at a block boundary");
 	if (block.out_end != out_len)
 		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off,
-				 "a piece decodes to %" PRIu64 " bytes, expected %zu", block.out_end, out_len);
+				 "a piece decodes to %" PRIu64 " byte%s, expected %zu", block.out_end, plural(block.out_end),
+				 out_len);
 	return BLOCKZ_OK;
 }
 

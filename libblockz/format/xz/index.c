@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "check/crc.h"
 #include "format/xz/block.h"
 #include "io/access.h"
@@ -273,7 +274,8 @@ enum blockz_status xz_find_streams(const struct blockz_source *file, struct xz_s
 	uint64_t end = status == BLOCKZ_DAMAGED ? find_footer(file) : 0;
 	if (end > 0 && find_streams(file, end, &streams, &count, NULL) == BLOCKZ_OK)
 		fault_set(&why, BLOCKZ_DAMAGED, end,
-			  "%" PRIu64 " bytes from here on are no complete xz Stream, those before are", file->size - end);
+			  "expected an xz Stream or the end, found %" PRIu64 " byte%s; all before is complete", file->size - end,
+			  plural(file->size - end));
 	free(streams);
 	if (fault != NULL)
 		*fault = why;

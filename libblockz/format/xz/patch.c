@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/plural.h"
 #include "format/xz/scan.h"
 
 enum blockz_status xz_layout(const struct blockz_map *map, size_t index, const uint8_t *bytes,
@@ -19,7 +20,8 @@ enum blockz_status xz_layout(const struct blockz_map *map, size_t index, const u
 		bool raw = header[0] == CHUNK_RAW_RESET || (header[0] == CHUNK_RAW && pos > start);
 		if (!raw || header[1] != (uint8_t)((len - 1) >> 8) || header[2] != (uint8_t)(len - 1))
 			return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off + off,
-					 "expected the header of a raw LZMA2 chunk of %zu bytes, found %02x %02x %02x", len,
+					 "expected the header of a raw LZMA2 chunk of %zu byte%s, found %02x %02x %02x", len,
+					 plural(len),
 					 header[0], header[1], header[2]);
 		off += CHUNK_RAW_HEADER_LEN + len;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/plural.h"
 #include "format/zstd/frame.h"
 
 enum blockz_status zstd_layout(const struct blockz_map *map, size_t index, const uint8_t *bytes,

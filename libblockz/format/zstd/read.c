@@ -11,6 +11,7 @@
 #include <zstd_errors.h>
 
 #include "base/fault.h"
+#include "base/plural.h"
 #include "format/zstd/codec.h"
 #include "format/zstd/frame.h"
 #include "io/access.h"
@@ -101,7 +102,8 @@ enum blockz_status zstd_decode(void *memory, const struct unit *unit, uint8_t *o
 	if (ZSTD_isError(result))
 		return refuse(result, unit->file_off, fault);
 	if (result != out_len)
-		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a frame decodes to %zu bytes, expected %zu", result,
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a frame decodes to %zu byte%s, expected %zu", result,
+				 plural(result),
 				 out_len);
 	return BLOCKZ_OK;
 }

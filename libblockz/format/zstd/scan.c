@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/fault.h"
+#include "base/plural.h"
 #include "format/zstd/codec.h"
 #include "format/zstd/frame.h"
 #include "io/access.h"
@@ -165,7 +166,8 @@ enum blockz_status zstd_check_empty(const struct blockz_source *file, uint64_t o
 	}
 	enum blockz_status status = decode_size(file, off, file_len, window_max, decoder, &size, fault);
 	if (status == BLOCKZ_OK && size != 0)
-		return fault_set(fault, BLOCKZ_DAMAGED, off, "a frame decodes to %" PRIu64 " bytes, expected none", size);
+		return fault_set(fault, BLOCKZ_DAMAGED, off, "a frame decodes to %" PRIu64 " byte%s, expected none", size,
+				 plural(size));
 	return status;
 }
 
@@ -178,7 +180,8 @@ static enum blockz_status content_size(struct scan *scan, uint64_t *size_ret, st
 				   &scan->decoder, size_ret, fault);
 	if (said != BLOCKZ_UNKNOWN && (scan->compressed ? scan->tail_len > said : scan->tail_len != said))
 		return fault_set(fault, BLOCKZ_DAMAGED, scan->frame_off,
-				 "a frame's blocks hold other than the %" PRIu64 " bytes that its header says", said);
+				 "a frame's blocks hold other than the %" PRIu64 " byte%s that its header says", said,
+				 plural(said));
 	*size_ret = said != BLOCKZ_UNKNOWN ? said : scan->tail_len;
 	return BLOCKZ_OK;
 }
@@ -289,8 +292,8 @@ static enum blockz_status scan_next(struct scan *scan, struct blockz_fault *faul
 	uint32_t magic = len >= MAGIC_LEN ? load_le32(bytes) : 0;
 	if (scan->pos > 0 && magic != FRAME_MAGIC && (magic & ~UINT32_C(15)) != SKIPPABLE_MAGIC)
 		return fault_set(fault, BLOCKZ_DAMAGED, scan->pos,
-				 "%" PRIu64 " bytes from here on are no zstd frame, those before are complete",
-				 scan->map->file_size - scan->pos);
+				 "expected a zstd frame or the end, found %" PRIu64 " byte%s; all before is complete",
+				 scan->map->file_size - scan->pos, plural(scan->map->file_size - scan->pos));
 	if ((magic & ~UINT32_C(15)) != SKIPPABLE_MAGIC || len < SKIPPABLE_HEAD_LEN)
 		return scan_frame(scan, bytes, len, fault);
 	uint64_t skip = SKIPPABLE_HEAD_LEN + (uint64_t)load_le32(bytes + 4);
