@@ -51,11 +51,14 @@ static int zeros(void *ctx, uint64_t len)
 	struct blockz_fd_sink *self = ctx;
 	static const uint8_t block[65536];
 	struct stat st;
+	if (fstat(self->fd, &st) < 0)
+		return errno;
 	off_t pos = lseek(self->fd, 0, SEEK_CUR);
-	if (pos < 0 || fstat(self->fd, &st) < 0)
+	if (pos < 0)
 		return errno;
 	if (pos >= st.st_size) {
-		if (ftruncate(self->fd, pos + (off_t)len) < 0 || lseek(self->fd, (off_t)len, SEEK_CUR) < 0)
+		off_t end = lseek(self->fd, (off_t)len, SEEK_CUR);
+		if (end < 0 || ftruncate(self->fd, end) < 0)
 			return errno;
 		self->len += len;
 		return 0;
@@ -73,10 +76,10 @@ EXPORT struct blockz_sink blockz_sink_fd(struct blockz_fd_sink *self, int fd)
 {
 	static const struct blockz_sink_ops file = { .write = append_to_file, .rewrite = rewrite, .zeros = zeros };
 	static const struct blockz_sink_ops stream = { .write = append };
-	struct stat st;
+	struct stat st = { 0 };
+	fstat(fd, &st); /* what is no descriptor at all fails when it is written to */
 	off_t base = lseek(fd, 0, SEEK_CUR);
-	int flags = fcntl(fd, F_GETFL);
-	bool anywhere = base >= 0 && flags >= 0 && (flags & O_APPEND) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	bool anywhere = base >= 0 && S_ISREG(st.st_mode) && (fcntl(fd, F_GETFL) & O_APPEND) == 0;
 	*self = (struct blockz_fd_sink){ .fd = fd, .base = anywhere ? (uint64_t)base : 0 };
 	return (struct blockz_sink){ anywhere ? &file : &stream, self };
 }
