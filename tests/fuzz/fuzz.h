@@ -144,7 +144,7 @@ static inline struct blockz_store memory_store(struct memory_store *self)
 		.journal_sync = journal_sync, .journal_discard = journal_discard, .journal_find = journal_find, .journal_read = journal_fetch,
 		.journal_remove = journal_remove,
 	};
-	return (struct blockz_store){ &ops, self, self->file.len, { 1, 2, 3 } };
+	return (struct blockz_store){ &ops, self, self->file.len, { 1, 2, 3 }, NULL };
 }
 
 static inline void memory_store_free(struct memory_store *self)

@@ -224,12 +224,13 @@ static void seed_pack(void)
 
 static void seed_journal(void)
 {
-	struct bytes rest = make_image(1500, 64 + 3 * 536 + 8, 0); /* enough for an intent journal as well */
+	struct bytes rest = make_image(1500, 64 + 3 * 1032 + 8, 0); /* enough for an intent journal as well */
 	/* The file's length, what to mend (enum mend in journal.c), and which write fails. */
 	static const uint8_t prefixes[][4] = {
 		{ 0xdc, 5, 63, 255 }, { 0xdc, 5, 55, 255 }, { 0xdc, 5, 63, 1 },
 		{ 0xdc, 5, 7, 255 },  { 0xdc, 5, 3, 255 },  { 0xdc, 5, 0, 255 },
 		{ 0xdc, 5, 127, 255 }, { 0xdc, 5, 119, 255 }, { 0xdc, 5, 127, 3 },
+		{ 0xdc, 5, 191, 255 }, { 0xdc, 5, 183, 255 }, { 0xdc, 5, 191, 1 },
 	};
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		seed("journal", prefixes[i], sizeof(prefixes[i]), &rest);
