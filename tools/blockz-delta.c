@@ -271,7 +271,7 @@ static enum blockz_status prove_patch(struct job *job)
 	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
 		return blame(job, status);
 	struct blockz_fault why = job->fault;
-	return tool_fault(&job->fault, BLOCKZ_FAILED, "it was applied and does not make NEW: %.200s", why.text);
+	return tool_fault(&job->fault, BLOCKZ_FAILED, "it was applied and does not make NEW: %s", why.text);
 }
 
 /* ---- What is said at the end */

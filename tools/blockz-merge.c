@@ -300,7 +300,7 @@ static enum blockz_status check_chain(struct job *job)
 		if (status != BLOCKZ_OK)
 			return status;
 		if (known && is_for_another(this, before))
-			return tool_fault(&job->fault, BLOCKZ_DAMAGED, "is not for the image that %.100s makes",
+			return tool_fault(&job->fault, BLOCKZ_DAMAGED, "is not for the image that %s makes",
 					  job->patch_paths[i - 1]);
 		known = true;
 	}

@@ -285,7 +285,7 @@ static enum blockz_status add_list(struct job *job)
 	struct blockz_fault why;
 	enum blockz_status status = rawlist_read(&job->raw, in, &why);
 	if (status != BLOCKZ_OK)
-		tool_fault(&job->fault, status, "--raw-list %s: %.200s", job->list, why.text);
+		tool_fault(&job->fault, status, "--raw-list %s: %s", job->list, why.text);
 	if (in != stdin)
 		fclose(in);
 	return status;

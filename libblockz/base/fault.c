@@ -6,6 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Behind a whole character of UTF-8. */
+static void mark_cut(char *text, size_t room)
+{
+	static const char dots[] = "...";
+	size_t len = room > sizeof(dots) ? room - sizeof(dots) : 0;
+	while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	snprintf(text + len, room - len, "%s", dots);
+}
+
+static void fill(char *text, size_t room, const char *format, va_list args)
+{
+	int len = vsnprintf(text, room, format, args);
+	if (len > 0 && (size_t)len >= room)
+		mark_cut(text, room);
+}
+
 enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status status, uint64_t offset,
 			     const char *format, ...)
 {
@@ -18,9 +35,18 @@ enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status stat
 	fault->offset = offset;
 	va_list args;
 	va_start(args, format);
-	vsnprintf(fault->text, sizeof(fault->text), format, args);
+	fill(fault->text, sizeof(fault->text), format, args);
 	va_end(args);
 	return status;
+}
+
+void fault_append(char *text, size_t room, const char *format, ...)
+{
+	size_t len = strlen(text);
+	va_list args;
+	va_start(args, format);
+	fill(text + len, room - len, format, args);
+	va_end(args);
 }
 
 enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t offset, const char *what)

@@ -13,6 +13,9 @@
 enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status status, uint64_t offset,
 			     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Appends to a text in room bytes, its NUL included.  What does not fit, here and in fault_set(), ends in "...". */
+void fault_append(char *text, size_t room, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* BLOCKZ_FAILED with this error and "what: strerror(error)". */
 enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t offset, const char *what);
 

@@ -101,7 +101,7 @@ static enum blockz_status say_which(const struct image *image, enum blockz_statu
 	if (fault == NULL)
 		return status;
 	const struct blockz_fault inner = *fault;
-	return fault_set(fault, status, inner.offset, "%s: %.240s", image->name, inner.text);
+	return fault_set(fault, status, inner.offset, "%s: %s", image->name, inner.text);
 }
 
 static enum blockz_status image_read(struct image *image, bool is_new, const struct codec_env *env,

@@ -182,7 +182,7 @@ static enum blockz_status decode(const struct old *old, struct old_reader *reade
 	if (status == BLOCKZ_OK)
 		return BLOCKZ_OK;
 	return fault_set(fault, status, block->file_off,
-			 "OLD's block of %" PRIu32 " bytes at %" PRIu64 " of OLD, which PATCH says is %s: %.150s",
+			 "OLD's block of %" PRIu32 " bytes at %" PRIu64 " of OLD, which PATCH says is %s: %s",
 			 block->file_len, block->file_off, codec_at(block->codec)->name, why.text);
 }
 

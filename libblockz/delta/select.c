@@ -36,14 +36,14 @@ void selection_demote(struct selection *selection, size_t block)
 void selection_note(const struct selection *selection, const struct blocks *new,
 		    const struct blockz_delta_options *options, char *note, size_t room)
 {
-	size_t unproved = 0, compressed = 0, len = strlen(note);
+	size_t unproved = 0, compressed = 0;
 	for (size_t i = 0; i < new->count; i++) {
 		unproved += selection->blocks[i].unproved;
 		compressed += new->items[i].codec != CODEC_STORED;
 	}
 	if (unproved > 0)
-		snprintf(note + len, room - len, "%s%s makes %zu of %zu blocks, which stay packed", len > 0 ? "; " : "",
-			 options->restricted ? "no encoder of the client" : "no known encoder", unproved, compressed);
+		fault_append(note, room, "%s%s makes %zu of %zu blocks, which stay packed", note[0] != '\0' ? "; " : "",
+			     options->restricted ? "no encoder of the client" : "no known encoder", unproved, compressed);
 }
 
 /* Equal blocks; the others are open for now.  What OLD has beside them is where changed blocks come from. */

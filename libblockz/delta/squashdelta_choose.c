@@ -44,7 +44,7 @@ static enum blockz_status refuse(const struct side *side, struct blockz_fault *f
 	const struct blocks *blocks = &side->blocks;
 	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
 			 "%s is %s, and SquashDelta has only SquashFS with LZO (lzo1x_999) or LZ4; blockz-delta's own format has "
-			 "all%s%.80s", side->name, blocks->container, blocks->note[0] != '\0' ? "; " : "", blocks->note);
+			 "all%s%s", side->name, blocks->container, blocks->note[0] != '\0' ? "; " : "", blocks->note);
 }
 
 /* Drops the candidates that the format cannot express, and blocks of another codec, which are stored. */

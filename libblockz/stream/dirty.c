@@ -69,7 +69,7 @@ static enum blockz_status refuse_failed(const struct dirty *dirty, struct blockz
 		state = BLOCKZ_IMAGE_NEEDS_RECOVERY;
 	else if (state == BLOCKZ_IMAGE_NEEDS_RECOVERY)
 		state = BLOCKZ_IMAGE_UNCHANGED;
-	fault_set(fault, BLOCKZ_FAILED, dirty->failure.offset, "read-only since an error: %.200s", dirty->failure.text);
+	fault_set(fault, BLOCKZ_FAILED, dirty->failure.offset, "read-only since an error: %s", dirty->failure.text);
 	return fault_state(fault, BLOCKZ_FAILED, state);
 }
 

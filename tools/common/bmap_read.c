@@ -73,7 +73,7 @@ static void refuse(struct reading *self, enum blockz_status status, const char *
 /* The first fault counts; it ends the parsing. */
 static void refuse(struct reading *self, enum blockz_status status, const char *format, ...)
 {
-	char text[192];
+	char text[sizeof(((struct blockz_fault *)0)->text)];
 	va_list args;
 	if (self->status != BLOCKZ_OK)
 		return;
@@ -109,7 +109,7 @@ static void take_number(struct reading *self)
 {
 	const char *text = self->text;
 	if (!parse_number(&text, &self->numbers[self->open]) || *text != '\0')
-		refuse(self, BLOCKZ_DAMAGED, "%s: expected a number below 2^63, found '%.40s'",
+		refuse(self, BLOCKZ_DAMAGED, "%s: expected a number below 2^63, found '%s'",
 		       elements[self->open].name, self->text);
 }
 
@@ -127,7 +127,7 @@ static void take_range(struct reading *self)
 		good = parse_number(&text, &last);
 	}
 	if (!good || *text != '\0' || last < range.first) {
-		refuse(self, BLOCKZ_DAMAGED, "expected a range of blocks, found '%.40s'", self->text);
+		refuse(self, BLOCKZ_DAMAGED, "expected a range of blocks, found '%s'", self->text);
 		return;
 	}
 	range.end = last + 1;
@@ -180,11 +180,11 @@ static void take_element(struct reading *self)
 		break;
 	case CHECKSUM_TYPE:
 		if (strcmp(self->text, "sha256") != 0)
-			refuse(self, BLOCKZ_UNSUPPORTED, "checksums are %.40s, expected sha256", self->text);
+			refuse(self, BLOCKZ_UNSUPPORTED, "checksums are %s, expected sha256", self->text);
 		break;
 	case FILE_CHECKSUM:
 		if (!is_sha256(self->text))
-			refuse(self, BLOCKZ_DAMAGED, "expected a SHA-256, found '%.70s'", self->text);
+			refuse(self, BLOCKZ_DAMAGED, "expected a SHA-256, found '%s'", self->text);
 		else
 			memcpy(self->file_checksum, self->text, DIGEST_HEX);
 		break;
@@ -208,7 +208,7 @@ static void on_document_type(void *ctx, const xmlChar *name, const xmlChar *publ
 static void on_instruction(void *ctx, const xmlChar *target, const xmlChar *data)
 {
 	(void)data;
-	refuse(ctx, BLOCKZ_DAMAGED, "an instruction '%.20s', which a block map does not have", (const char *)target);
+	refuse(ctx, BLOCKZ_DAMAGED, "an instruction '%s', which a block map does not have", (const char *)target);
 }
 
 /* Of each attribute the parser tells name, prefix, namespace, start and end of its value. */
@@ -224,13 +224,13 @@ static void take_attributes(struct reading *self, int count, const xmlChar **att
 		else if (self->open == RANGE && strcmp(name, "chksum") == 0 && is_sha256(value))
 			memcpy(self->chksum, value, DIGEST_HEX);
 		else
-			refuse(self, BLOCKZ_DAMAGED, "%s: attribute %.20s='%.70s' is not expected",
+			refuse(self, BLOCKZ_DAMAGED, "%s: attribute %s='%s' is not expected",
 			       elements[self->open].name, name, value);
 	}
 	if (self->open != BMAP || self->status != BLOCKZ_OK)
 		return;
 	if (strcmp(version, "2.0") != 0 && strcmp(version, "1.4") != 0)
-		refuse(self, BLOCKZ_UNSUPPORTED, "version %.20s, expected 2.0", version);
+		refuse(self, BLOCKZ_UNSUPPORTED, "version %s, expected 2.0", version);
 }
 
 static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int namespace_count,
@@ -245,7 +245,7 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, cons
 		if (elements[each].parent == self->open && strcmp(elements[each].name, (const char *)name) == 0)
 			found = each;
 	if (found == NONE || (self->seen[found] && found != RANGE)) {
-		refuse(self, BLOCKZ_DAMAGED, "element %.40s is not expected here", (const char *)name);
+		refuse(self, BLOCKZ_DAMAGED, "element %s is not expected here", (const char *)name);
 		return;
 	}
 	self->open = found;

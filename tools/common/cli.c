@@ -261,18 +261,25 @@ enum blockz_status cli_fail(const struct cli *cli, const char *file, const struc
 	return fault->status;
 }
 
+/* The caller frees it; NULL: no memory. */
+static char *format_text(const char *format, va_list args)
+{
+	char *text = NULL;
+	return vasprintf(&text, format, args) >= 0 ? text : NULL;
+}
+
 void cli_warn(const struct cli *cli, const char *file, const char *format, ...)
 {
-	char text[512];
 	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
 	if (cli->quiet)
 		return;
+	va_start(args, format);
+	char *text = format_text(format, args);
+	va_end(args);
 	print_head(cli, file);
-	put_escaped(stderr, text);
+	put_escaped(stderr, text != NULL ? text : "?");
 	fputc('\n', stderr);
+	free(text);
 }
 
 void cli_note(const struct cli *cli, const char *file, const struct blockz_store *store)
@@ -283,28 +290,28 @@ void cli_note(const struct cli *cli, const char *file, const struct blockz_store
 
 void cli_say(const struct cli *cli, FILE *out, const char *file, const char *format, ...)
 {
-	char text[512];
 	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
 	if (cli->quiet || cli->json)
 		return;
+	va_start(args, format);
+	char *text = format_text(format, args);
+	va_end(args);
 	put_escaped(out, file);
 	fputs(": ", out);
-	put_escaped(out, text);
+	put_escaped(out, text != NULL ? text : "?");
 	fputc('\n', out);
+	free(text);
 }
 
 void cli_usage(const struct cli *cli, const char *format, ...)
 {
-	struct blockz_fault fault = { .status = BLOCKZ_USAGE, .offset = BLOCKZ_UNKNOWN };
+	struct blockz_fault fault;
 	va_list args;
 	va_start(args, format);
-	int len = vsnprintf(fault.text, sizeof(fault.text), format, args);
+	char *text = format_text(format, args);
 	va_end(args);
-	if (len > 0 && (size_t)len < sizeof(fault.text))
-		snprintf(fault.text + len, sizeof(fault.text) - (size_t)len, " (see --help)");
+	tool_fault(&fault, BLOCKZ_USAGE, "%s (see --help)", text != NULL ? text : "?");
+	free(text);
 	exit((int)cli_fail(cli, NULL, &fault));
 }
 

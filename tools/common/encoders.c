@@ -63,7 +63,7 @@ static enum blockz_status load(const char *path, json_t **root_ret, struct block
 		status = tool_fault(fault, BLOCKZ_LIMIT, "is larger than 1 MiB");
 	json_t *root = status == BLOCKZ_OK ? json_loadb(text, len, JSON_REJECT_DUPLICATES, &why) : NULL;
 	if (status == BLOCKZ_OK && root == NULL)
-		status = tool_fault(fault, BLOCKZ_DAMAGED, "line %d: %.160s", why.line, why.text);
+		status = tool_fault(fault, BLOCKZ_DAMAGED, "line %d: %s", why.line, why.text);
 	free(text);
 	fclose(in);
 	if (status == BLOCKZ_OK)
@@ -80,7 +80,7 @@ static enum blockz_status check(json_t *listed, struct blockz_fault *fault)
 		return tool_fault(fault, BLOCKZ_DAMAGED, "is not what blockz-merge --capabilities prints");
 	json_object_foreach(listed, name, value)
 		if (!parse(name, value, &encoder))
-			return tool_fault(fault, BLOCKZ_DAMAGED, "'%.64s' is no encoder with a fingerprint", name);
+			return tool_fault(fault, BLOCKZ_DAMAGED, "'%s' is no encoder with a fingerprint", name);
 	return BLOCKZ_OK;
 }
 

@@ -8,13 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fill(struct blockz_fault *fault, enum blockz_status status, const char *format, va_list args)
-	__attribute__((format(printf, 3, 0)));
-
-static void fill(struct blockz_fault *fault, enum blockz_status status, const char *format, va_list args)
+/* A text that did not fit ends in "...", behind a whole character of UTF-8. */
+static void mark_cut(char *text, size_t room)
 {
+	static const char dots[] = "...";
+	size_t len = room - sizeof(dots);
+	while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	memcpy(text + len, dots, sizeof(dots));
+}
+
+static void fill(struct blockz_fault *fault, enum blockz_status status, size_t reserved, const char *format, va_list args)
+	__attribute__((format(printf, 4, 0)));
+
+/* Leaves behind the text so many bytes of room as are reserved. */
+static void fill(struct blockz_fault *fault, enum blockz_status status, size_t reserved, const char *format, va_list args)
+{
+	size_t room = sizeof(fault->text) - reserved;
 	*fault = (struct blockz_fault){ .status = status, .offset = BLOCKZ_UNKNOWN };
-	vsnprintf(fault->text, sizeof(fault->text), format, args);
+	if (vsnprintf(fault->text, room, format, args) >= (int)room)
+		mark_cut(fault->text, room);
 }
 
 enum blockz_status tool_fault(struct blockz_fault *fault, enum blockz_status status, const char *format, ...)
@@ -22,7 +35,7 @@ enum blockz_status tool_fault(struct blockz_fault *fault, enum blockz_status sta
 	va_list args;
 	va_start(args, format);
 	if (fault != NULL)
-		fill(fault, status, format, args);
+		fill(fault, status, 0, format, args);
 	va_end(args);
 	return status;
 }
@@ -32,10 +45,10 @@ enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const
 	va_list args;
 	va_start(args, format);
 	if (fault != NULL) {
-		fill(fault, BLOCKZ_FAILED, format, args);
+		const char *reason = strerror(error);
+		fill(fault, BLOCKZ_FAILED, strlen(reason) + 2, format, args);
 		fault->error = error;
-		size_t len = strlen(fault->text);
-		snprintf(fault->text + len, sizeof(fault->text) - len, ": %s", strerror(error));
+		stpcpy(stpcpy(fault->text + strlen(fault->text), ": "), reason);
 	}
 	va_end(args);
 	return BLOCKZ_FAILED;

@@ -76,7 +76,7 @@ enum blockz_status rawlist_read(struct rawlist *list, FILE *in, struct blockz_fa
 			return tool_fault(fault, BLOCKZ_USAGE, "line %lu is too long, or no text", number);
 		status = add_line(list, line, &why);
 		if (status != BLOCKZ_OK)
-			tool_fault(fault, status, "line %lu: %.200s", number, why.text);
+			tool_fault(fault, status, "line %lu: %s", number, why.text);
 	}
 	if (status == BLOCKZ_OK && ferror(in))
 		return tool_fault_errno(fault, errno, "read");

@@ -139,7 +139,7 @@ static enum blockz_status decode_vcdiff(const struct squashdelta *self, int sour
 static enum blockz_status blame_old(struct blockz_fault *fault)
 {
 	const struct blockz_fault why = *fault;
-	tool_fault(fault, why.status, "OLD is damaged, or not the image that the patch is for: %.180s", why.text);
+	tool_fault(fault, why.status, "OLD is damaged, or not the image that the patch is for: %s", why.text);
 	fault->offset = why.offset;
 	return why.status;
 }
@@ -190,7 +190,7 @@ static enum blockz_status prove(const struct squashdelta *self, const struct blo
 	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
 		return status;
 	const struct blockz_fault why = *fault;
-	return tool_fault(fault, BLOCKZ_FAILED, "it was applied and does not make NEW: %.200s", why.text);
+	return tool_fault(fault, BLOCKZ_FAILED, "it was applied and does not make NEW: %s", why.text);
 }
 
 static enum blockz_status encode(const struct squashdelta *self, const struct blockz_squashdelta *list, int source,

@@ -2,7 +2,6 @@
 #include "delta/container/container.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/fault.h"
 
@@ -16,11 +15,11 @@ static void become_plain(struct blocks *blocks, uint64_t size)
 
 static void note_fault(struct blocks *blocks, const char *container, const struct blockz_fault *fault)
 {
-	int len = snprintf(blocks->note, sizeof(blocks->note), "%s: ", container);
+	blocks->note[0] = '\0';
+	fault_append(blocks->note, sizeof(blocks->note), "%s: ", container);
 	if (fault->offset != BLOCKZ_UNKNOWN)
-		len += snprintf(blocks->note + len, sizeof(blocks->note) - (size_t)len, "offset %" PRIu64 ": ",
-				fault->offset);
-	snprintf(blocks->note + len, sizeof(blocks->note) - (size_t)len, "%s", fault->text);
+		fault_append(blocks->note, sizeof(blocks->note), "offset %" PRIu64 ": ", fault->offset);
+	fault_append(blocks->note, sizeof(blocks->note), "%s", fault->text);
 }
 
 enum blockz_status container_read(const struct blockz_source *file, const struct codec_env *env,

@@ -11,13 +11,13 @@
 
 enum blockz_status patch_damaged(const struct patch_reader *reader, struct blockz_fault *fault, const char *format, ...)
 {
-	char text[200];
+	struct blockz_fault why = { .text = "" };
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	vsnprintf(why.text, sizeof(why.text), format, args);
 	va_end(args);
 	return fault_set(fault, BLOCKZ_DAMAGED, reader->record_off, "PATCH: record at %" PRIu64 ": %s",
-			 reader->record_off, text);
+			 reader->record_off, why.text);
 }
 
 enum blockz_status record_read(struct patch_reader *reader, struct record *record, struct blockz_fault *fault)
