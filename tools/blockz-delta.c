@@ -394,9 +394,6 @@ static enum blockz_status create(struct job *job)
 	status = output_open_whole(&job->patch, job->patch_path, job->force, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = make(job);
-	/* A helper program may have ended of the signal first. */
-	if (status == BLOCKZ_FAILED && cli_signal() != 0)
-		return tool_fault(&job->fault, status, "interrupted");
 	if (status == BLOCKZ_OK)
 		status = output_commit(&job->patch, &job->fault);
 	return status == BLOCKZ_OK ? report_any(job) : status;

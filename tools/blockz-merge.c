@@ -432,9 +432,6 @@ static enum blockz_status apply(struct job *job, const struct blockz_source *old
 	const struct blockz_sink sink = { &ops, &holes };
 	enum blockz_status status = make(job, old, index, &sink);
 	job->new_size = holes.len;
-	/* A helper program may have ended of the signal first. */
-	if (status == BLOCKZ_FAILED && cli_signal() != 0)
-		return tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted");
 	if (status == BLOCKZ_FAILED && holes.is_full)
 		return tool_fault(&job->fault, BLOCKZ_LIMIT, "makes an image of more than --max-size %" PRIu64 " bytes",
 				  job->max_size);

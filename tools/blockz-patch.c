@@ -17,6 +17,7 @@
 #include "common/reading.h"
 #include "common/renewal.h"
 #include "common/report.h"
+#include "common/signals.h"
 #include "common/size.h"
 
 /* Everything one call holds; job_close() frees it, whatever was opened. */
@@ -151,13 +152,10 @@ static enum blockz_status make_plan(struct job *job)
 		status = add_edits(job);
 	if (status != BLOCKZ_OK)
 		return status;
-	cli_catch_signals(0);
 	struct blockz_work work = cli_work(&job->cli, "compare", BLOCKZ_UNKNOWN, 0);
 	status = blockz_plan_new(&job->file.source, job->map, job->edits.items, job->edits.count, &work, &job->plan,
 				 &job->fault);
 	cli_work_end(&job->cli);
-	if (status == BLOCKZ_OK && cli_signal() != 0)
-		return tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted");
 	return status == BLOCKZ_OK ? make_bmap(job) : status;
 }
 
@@ -311,17 +309,29 @@ static enum blockz_status run_dry(struct job *job)
 
 /* ---- In place */
 
-/* Opens FILE for writing, and sees to an interrupted edit of it first. */
+static const enum blockz_state recovery_states[] = {
+	[BLOCKZ_RECOVERY_NONE] = BLOCKZ_IMAGE_UNCHANGED,
+	[BLOCKZ_RECOVERY_FINISHED] = BLOCKZ_IMAGE_UPDATED,
+	[BLOCKZ_RECOVERY_UNDONE] = BLOCKZ_IMAGE_ROLLED_BACK,
+	[BLOCKZ_RECOVERY_DROPPED] = BLOCKZ_IMAGE_UNCHANGED,
+};
+
+/* Opens FILE for writing, and sees to an interrupted edit of it first, which no signal interrupts again. */
 static enum blockz_status open_to_write(struct job *job)
 {
 	static const enum blockz_store_mode modes[2][2] = {
 		{ BLOCKZ_STORE_WRITE, BLOCKZ_STORE_WRITE_UNLOCKED },
 		{ BLOCKZ_STORE_WRITE_UNJOURNALLED, BLOCKZ_STORE_WRITE_UNLOCKED_UNJOURNALLED },
 	};
+	signals_hold();
 	enum blockz_status status = open_file(job, modes[job->options.no_journal][job->options.no_lock]);
 	if (status == BLOCKZ_OK)
 		status = blockz_recover(&job->file.store, job->options.remedy, &job->recovery, &job->fault);
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	signals_state(recovery_states[job->recovery]);
+	signals_release();
+	return BLOCKZ_OK;
 }
 
 /* What fails once the image is as it should be fails after the edit. */
@@ -338,10 +348,7 @@ static enum blockz_status run_recover(struct job *job)
 	enum blockz_status status = open_to_write(job);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (job->recovery == BLOCKZ_RECOVERY_FINISHED)
-		job->cli.state = BLOCKZ_IMAGE_UPDATED;
-	else if (job->recovery == BLOCKZ_RECOVERY_UNDONE)
-		job->cli.state = BLOCKZ_IMAGE_ROLLED_BACK;
+	job->cli.state = recovery_states[job->recovery];
 	cli_say(&job->cli, stdout, job->options.file, "%s", recovery_texts[job->recovery]);
 	return job->cli.json ? report_in_place(job) : BLOCKZ_OK;
 }
@@ -355,6 +362,7 @@ static enum blockz_status run_in_place(struct job *job)
 		status = make_plan(job);
 	if (status == BLOCKZ_OK)
 		status = hold_bmap(job);
+	signals_hold();
 	if (status == BLOCKZ_OK)
 		status = blockz_plan_apply(job->plan, &job->file.store, &job->fault);
 	if (status != BLOCKZ_OK)
@@ -362,6 +370,10 @@ static enum blockz_status run_in_place(struct job *job)
 	if (blockz_plan_info(job->plan).writes > 0)
 		job->cli.state = BLOCKZ_IMAGE_UPDATED;
 	status = commit_bmap(job, job->options.file);
+	if (status == BLOCKZ_OK && signals_noted() != 0) {
+		status = tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way");
+		job->fault.state = job->cli.state;
+	}
 	if (status != BLOCKZ_OK)
 		return status;
 	warn_unchecked(job, job->options.file);

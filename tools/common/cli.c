@@ -3,10 +3,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 
 #include "fault.h"
 #include "json.h"
+#include "signals.h"
 #include "size.h"
 
 /* ---- Options */
@@ -47,9 +48,22 @@ static bool wants_json(int argc, char **argv, const struct cli_option *options)
 	return false;
 }
 
+/*
+ * What was closed when the program started must not become the number of a file, to which messages, or data for standard
+ * output, would go then.  Of such a descriptor nothing can be read, and nothing written to it, as of a closed one.
+ */
+static void occupy_closed(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_PATH) < 0)
+			open("/", O_PATH);
+}
+
 void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **argv)
 {
 	size_t count = 0, longs = 0;
+	occupy_closed();
+	signals_start(tool->name);
 	*cli = (struct cli){ .tool = tool, .argc = argc, .argv = argv, .json_out = stdout, .shorts = ":" };
 	cli->json = wants_json(argc, argv, tool->options);
 	while (tool->options[count].key != 0)
@@ -333,44 +347,17 @@ int cli_finish(struct cli *cli, enum blockz_status status)
 	/* A descriptor that was closed from the start is no error unless something was written. */
 	if (fclose(stdout) != 0 && (errno != EBADF || error != 0))
 		error = errno;
-	if (error == 0)
-		return (int)status;
-	struct blockz_fault fault;
-	tool_fault_errno(&fault, error, "write error");
-	fault.state = cli->state;
-	cli->json = false;
-	cli_fail(cli, "(stdout)", &fault);
-	return status == BLOCKZ_OK ? BLOCKZ_FAILED : (int)status;
-}
-
-/* ---- Signals */
-
-/* A handler reaches nothing but globals. */
-static volatile sig_atomic_t caught, last_seconds;
-
-static void on_signal(int number)
-{
-	if (last_seconds > 0 && caught != 0)
-		raise(SIGALRM);
-	else if (last_seconds > 0)
-		alarm((unsigned)last_seconds);
-	caught = number;
-}
-
-void cli_catch_signals(unsigned deadline)
-{
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = on_signal }, old;
-	last_seconds = (int)deadline;
-	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(numbers[i], &action, NULL);
-}
-
-int cli_signal(void)
-{
-	return caught;
+	if (error != 0) {
+		struct blockz_fault fault;
+		tool_fault_errno(&fault, error, "write error");
+		fault.state = cli->state;
+		cli->json = false;
+		cli_fail(cli, "(stdout)", &fault);
+		status = status == BLOCKZ_OK ? BLOCKZ_FAILED : status;
+	}
+	if (status != BLOCKZ_OK)
+		signals_die_if_noted();
+	return (int)status;
 }
 
 /* ---- Progress */
@@ -401,6 +388,7 @@ static void draw(struct cli *cli, uint64_t done, double seconds)
 	fputs(isatty(STDERR_FILENO) ? "\033[K" : "  ", stderr);
 	fflush(stderr);
 	cli->bar.shown = true;
+	signals_line_begun(true);
 }
 
 static bool on_progress(void *ctx, uint64_t image_done, uint64_t file_done)
@@ -417,7 +405,7 @@ static bool on_progress(void *ctx, uint64_t image_done, uint64_t file_done)
 			cli->bar.last = now;
 		}
 	}
-	return caught == 0;
+	return signals_noted() == 0;
 }
 
 struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total, unsigned threads)
@@ -445,4 +433,5 @@ void cli_work_end(struct cli *cli)
 	if (cli->bar.shown)
 		fputs(isatty(STDERR_FILENO) ? "\r\033[K" : "\n", stderr);
 	cli->bar.shown = false;
+	signals_line_begun(false);
 }

@@ -99,7 +99,10 @@ struct cli {
 	} bar;
 };
 
-/* Readies *cli.  tool and argv must live as long. */
+/*
+ * Readies *cli, and the program: standard descriptors that are closed are occupied, signals end it as signals.h says.  To be
+ * called before any file is opened.  tool and argv must live as long.
+ */
 void cli_start(struct cli *cli, const struct cli_tool *tool, int argc, char **argv);
 
 /*
@@ -133,7 +136,7 @@ enum blockz_status cli_print_json(const struct cli *cli, json_t *object, struct 
 
 /*
  * To be returned by main(): closes stdout, and returns status, or 1 after a message if that was 0 and the output
- * could not be written.
+ * could not be written.  If it is not 0 and a signal was noted, the program ends by that.
  */
 int cli_finish(struct cli *cli, enum blockz_status status);
 
@@ -146,14 +149,6 @@ struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total, 
 /* The same where the image's size is not known yet: the bar goes by bytes of the compressed file. */
 struct blockz_work cli_work_on_file(struct cli *cli, const char *label, uint64_t file_size, unsigned threads);
 void cli_work_end(struct cli *cli);
-
-/*
- * From now on SIGINT, SIGTERM and SIGHUP stop work at the next call of its progress function.  deadline: seconds until
- * SIGALRM comes as well, or at once with the second signal; 0: it does not.
- */
-void cli_catch_signals(unsigned deadline);
-/* The signal that came, or 0. */
-int cli_signal(void);
 
 /* The argument of option `name`, a number as size_parse() takes it; ends the program as cli_usage() does if it is none. */
 uint64_t cli_size(const struct cli *cli, const char *name, const char *text);

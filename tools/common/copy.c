@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
-
 /* ---- A store over the output: no journal, since a copy that is not complete is dropped */
 
 static int output_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
@@ -47,12 +45,12 @@ static int sync_later(void *ctx)
 	return 0;
 }
 
-/* Copies inside the kernel; false: these file systems cannot, or it was interrupted. */
+/* Copies inside the kernel; false: these file systems cannot. */
 static bool copy_blocks(int from, int to, uint64_t size)
 {
 	enum { PART = 64 << 20 };
 	off_t in = 0, out = 0;
-	while ((uint64_t)in < size && cli_signal() == 0) {
+	while ((uint64_t)in < size) {
 		uint64_t left = size - (uint64_t)in;
 		ssize_t done = copy_file_range(from, &in, to, &out, left < PART ? (size_t)left : PART, 0);
 		if (done <= 0 && (done == 0 || errno != EINTR))
@@ -87,21 +85,6 @@ static enum blockz_status apply_to(const struct blockz_plan *plan, const struct 
 
 /* ---- The copy, byte by byte */
 
-/* A sink that hands bytes on as long as no signal came; ctx is the sink behind it. */
-static int append_unless_stopped(void *ctx, const void *buf, size_t len)
-{
-	const struct blockz_sink *inner = ctx;
-	return cli_signal() != 0 ? EINTR : inner->ops->write(inner->ctx, buf, len);
-}
-
-static enum blockz_status copy_to(const struct blockz_plan *plan, const struct compressed *file,
-				  struct blockz_sink sink, struct blockz_fault *fault)
-{
-	static const struct blockz_sink_ops ops = { .write = append_unless_stopped };
-	struct blockz_sink stoppable = { &ops, &sink };
-	return blockz_plan_copy(plan, &file->source, &stoppable, fault);
-}
-
 static enum blockz_status copy_hashed(const struct blockz_plan *plan, const struct compressed *file,
 				      struct blockz_sink sink, char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
 {
@@ -109,7 +92,7 @@ static enum blockz_status copy_hashed(const struct blockz_plan *plan, const stru
 	struct blockz_sink hashed;
 	enum blockz_status status = digest_sink_start(&digest, &sink, &hashed, fault);
 	if (status == BLOCKZ_OK)
-		status = copy_to(plan, file, hashed, fault);
+		status = blockz_plan_copy(plan, &file->source, &hashed, fault);
 	if (status == BLOCKZ_OK)
 		status = digest_finish(&digest.digest, sha256_ret, fault);
 	digest_free(&digest.digest);
@@ -119,14 +102,15 @@ static enum blockz_status copy_hashed(const struct blockz_plan *plan, const stru
 enum blockz_status copy_patched(const struct blockz_plan *plan, const struct compressed *file, struct output *output,
 				char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
 {
-	struct blockz_fd_sink fd_sink;
+	struct blockz_fd_sink memory;
+	struct blockz_sink sink = blockz_sink_fd(&memory, output->fd);
 	enum blockz_status status;
 	if (sha256_ret == NULL && !output->is_stdout && clone_file(file, output))
 		status = apply_to(plan, file, output, fault);
 	else if (sha256_ret == NULL)
-		status = copy_to(plan, file, blockz_sink_fd(&fd_sink, output->fd), fault);
+		status = blockz_plan_copy(plan, &file->source, &sink, fault);
 	else
-		status = copy_hashed(plan, file, blockz_sink_fd(&fd_sink, output->fd), sha256_ret, fault);
+		status = copy_hashed(plan, file, sink, sha256_ret, fault);
 	if (status != BLOCKZ_OK && fault != NULL)
 		fault->state = BLOCKZ_IMAGE_UNCHANGED;
 	return status;

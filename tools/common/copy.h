@@ -11,7 +11,7 @@
 /*
  * Writes file with a plan carried out on it to an output that was just opened.  With sha256_ret the digest of the copy
  * is taken on its way; without, a named output shares the blocks of file where the file system can (FICLONE), or is copied
- * inside the kernel, and only what the plan changes is written.  Stops after a signal: see cli_catch_signals().
+ * inside the kernel, and only what the plan changes is written.
  * Errors: BLOCKZ_FAILED, and those of blockz_plan_copy().  The state in *fault is that of file: unchanged.
  */
 enum blockz_status copy_patched(const struct blockz_plan *plan, const struct compressed *file, struct output *output,

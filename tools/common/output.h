@@ -18,7 +18,6 @@ struct output {
 	bool is_stdout;
 	struct newfile file; /* closed where it is stdout */
 	/* Private. */
-	bool held;
 	bool is_whole; /* stdout gets it from an unnamed file */
 };
 
@@ -27,9 +26,7 @@ struct output {
 
 /*
  * As newfile_open(), which has the errors too; force: a regular file at path may be replaced.  path "-": standard output is
- * used as it is.
- * From then on signals are caught: see cli_catch_signals().  A signal that does not stop the work within two seconds
- * ends the program, without the temporary file.
+ * used as it is.  A signal that ends the program removes the temporary file.
  */
 enum blockz_status output_open(struct output *output, const char *path, bool force, struct blockz_fault *fault);
 
@@ -44,13 +41,13 @@ enum blockz_status output_sync(struct output *output, struct blockz_fault *fault
 
 /*
  * For an output that speaks of another file, which is changed between this call and output_commit(): syncs, and from
- * then on no signal keeps it from its name.  Errors: BLOCKZ_FAILED (also: a signal came before).
+ * then on no signal keeps it from its name.  Errors: BLOCKZ_FAILED.
  */
 enum blockz_status output_hold(struct output *output, struct blockz_fault *fault);
 
 /*
- * Syncs if that was not done, gives the file its name, durably.  Refuses after a signal.  Errors: BLOCKZ_FAILED; the
- * state is "updated" where the file has its name already.
+ * Syncs if that was not done, gives the file its name, durably; from then on signals are noted only.
+ * Errors: BLOCKZ_FAILED; the state is "updated" where the file has its name already.
  */
 enum blockz_status output_commit(struct output *output, struct blockz_fault *fault);
 

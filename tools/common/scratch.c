@@ -10,8 +10,12 @@
 #include <unistd.h>
 
 #include "fault.h"
+#include "signals.h"
 
-/* For file systems that have no files without a name: it has one for a moment.  The descriptor, or -1 with errno. */
+/*
+ * For file systems that have no files without a name: it has one for a moment, in which no signal ends the program.  The
+ * descriptor, or -1 with errno.
+ */
 static int open_unlinked(int dirfd)
 {
 	enum { TRIES = 16 };
@@ -23,9 +27,13 @@ static int open_unlinked(int dirfd)
 		if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
 			return -1;
 		snprintf(name, sizeof(name), ".blockz.%08" PRIx32 ".tmp", number);
+		signals_hold();
 		fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (fd >= 0)
 			unlinkat(dirfd, name, 0);
+		int error = errno;
+		signals_release();
+		errno = error;
 	}
 	return fd;
 }
