@@ -27,6 +27,7 @@ static const struct cli_option option_rows[] = {
 	{ "extents", KEY_EXTENTS, NULL, "list the contiguous runs of bytes of each raw range too" },
 	{ "svg", KEY_SVG, "OUT", "write a picture to OUT instead (-: standard output)" },
 	{ "bmap", KEY_BMAP, "OUT", "write a block map for bmaptool to OUT instead (-: standard output)" },
+	{ "force", 'f', NULL, "replace an existing OUT" },
 	CLI_SCAN,
 	CLI_WINDOW_MAX,
 	CLI_HELP,
@@ -46,7 +47,7 @@ static const struct cli_tool tool = {
 struct view {
 	struct cli cli;
 	const char *path, *svg, *bmap;
-	bool extents, appended;
+	bool extents, force, appended;
 	struct compressed file;
 	struct blockz_map *map;
 	struct partition_table table;
@@ -378,7 +379,7 @@ static enum blockz_status write_svg(const struct view *view, struct blockz_fault
 	struct svg_picture picture = {
 		.title = slash != NULL ? slash + 1 : view->path, .map = view->map, .table = &view->table,
 	};
-	enum blockz_status status = output_open(&output, view->svg, true, fault);
+	enum blockz_status status = output_open(&output, view->svg, view->force, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	int fd = dup(output.fd);
@@ -399,7 +400,7 @@ static enum blockz_status write_bmap(struct view *view, struct blockz_fault *fau
 {
 	struct output output = { 0 };
 	struct bmap bmap = { 0 };
-	enum blockz_status status = output_open(&output, view->bmap, true, fault);
+	enum blockz_status status = output_open(&output, view->bmap, view->force, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct blockz_work work = cli_work(&view->cli, "map", blockz_map_info(view->map).image_size, 0);
@@ -435,6 +436,9 @@ static void read_options(struct view *view, int argc, char **argv)
 			break;
 		case KEY_BMAP:
 			view->bmap = view->cli.argument;
+			break;
+		case 'f':
+			view->force = true;
 			break;
 		}
 	}

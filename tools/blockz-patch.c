@@ -93,7 +93,7 @@ static enum blockz_status commit_bmap(struct job *job, const char *image)
 	if (status == BLOCKZ_OK)
 		return status;
 	job->culprit = job->options.bmap;
-	tool_fault(&job->fault, status, "%s; make it anew: blockz-map --bmap %s %s", why.text, job->options.bmap, image);
+	tool_fault(&job->fault, status, "%s; make it anew: blockz-map --force --bmap %s %s", why.text, job->options.bmap, image);
 	job->fault.state = job->cli.state;
 	return status;
 }

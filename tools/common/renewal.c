@@ -171,7 +171,7 @@ static enum blockz_status take_hole(struct pass *pass, uint64_t first, uint64_t 
 	if (status == BLOCKZ_OK && !pass->renewal->changed && pass->has_data)
 		return tool_fault(fault, BLOCKZ_DAMAGED,
 				  "blocks %" PRIu64 "-%" PRIu64 " hold data and are not mapped: it does not describe this "
-				  "image; blockz-map --bmap makes it anew", first, end - 1);
+				  "image; blockz-map --force --bmap makes it anew", first, end - 1);
 	if (status != BLOCKZ_OK)
 		return status;
 	extend_range(pass, end, true);
@@ -195,7 +195,7 @@ static enum blockz_status take_mapped(struct pass *pass, const struct bmap_range
 	if (status == BLOCKZ_OK && range->sha256[0] != '\0' && strcmp(found, range->sha256) != 0)
 		return tool_fault(fault, BLOCKZ_DAMAGED,
 				  "blocks %" PRIu64 "-%" PRIu64 ": expected SHA-256 %.12s..., found %.12s...: it does not "
-				  "describe this image; blockz-map --bmap makes it anew",
+				  "describe this image; blockz-map --force --bmap makes it anew",
 				  range->first, range->end - 1, range->sha256, found);
 	if (status == BLOCKZ_OK)
 		extend_range(pass, range->end, false);
