@@ -69,7 +69,7 @@ PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,appende
 PLUGIN_OBJ := $(PLUGIN_SRC:%.c=$(BUILD)/%.o)
 RAM_PLUGIN := nbdkit-blockz-ram-plugin.so
 RAM_SRC    := $(wildcard tools/nbdkit-ram/*.c) \
-	$(patsubst %,tools/common/%.c,appended compressed fault hangup input json newfile partition rawchoice rawlist size suffix table)
+	$(patsubst %,tools/common/%.c,appended audience compressed fault hangup input json newfile partition rawchoice rawlist size suffix table)
 RAM_OBJ    := $(RAM_SRC:%.c=$(BUILD)/%.o)
 # What needs nbdkit, and is of no use without it.
 NBD_PLUGINS := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/$(RAM_PLUGIN))

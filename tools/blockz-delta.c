@@ -68,6 +68,7 @@ struct job {
 	struct lzo_helpers *lzo;
 	struct blockz_delta_options delta;
 	struct input old, new;
+	struct audience audience; /* of both */
 	struct output patch;
 	struct blockz_delta_result result;
 	struct squashdelta_result squashdelta;
@@ -199,9 +200,11 @@ static enum blockz_status open_image(struct job *job, struct input *input, const
 {
 	job->file = path;
 	enum blockz_status status = input_open_image(input, path, false, &job->fault);
-	if (status == BLOCKZ_OK)
-		cli_note(&job->cli, path, &input->file.store);
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	cli_note(&job->cli, path, &input->file.store);
+	input_add_to(input, &job->audience);
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status open_images(struct job *job)
@@ -391,7 +394,7 @@ static enum blockz_status create(struct job *job)
 	if (status != BLOCKZ_OK)
 		return status;
 	job->file = job->patch_path;
-	status = output_open_whole(&job->patch, job->patch_path, job->force, &job->fault);
+	status = output_open_whole(&job->patch, job->patch_path, job->force, &job->audience, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = make(job);
 	if (status == BLOCKZ_OK)

@@ -48,7 +48,9 @@ struct view {
 	struct cli cli;
 	const char *path, *svg, *bmap;
 	bool extents, force, appended;
+	const char *culprit; /* what the fault speaks of; NULL: FILE */
 	struct compressed file;
+	struct audience audience; /* of FILE */
 	struct blockz_map *map;
 	struct partition_table table;
 };
@@ -372,44 +374,61 @@ static enum blockz_status print_json(const struct view *view, struct blockz_faul
 
 /* ---- The picture */
 
-static enum blockz_status write_svg(const struct view *view, struct blockz_fault *fault)
+static enum blockz_status draw(const struct view *view, int output, struct blockz_fault *fault)
 {
-	struct output output = { 0 };
 	const char *slash = strrchr(view->path, '/');
 	struct svg_picture picture = {
 		.title = slash != NULL ? slash + 1 : view->path, .map = view->map, .table = &view->table,
 	};
-	enum blockz_status status = output_open(&output, view->svg, view->force, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	int fd = dup(output.fd);
+	int fd = dup(output);
 	FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
 	int error = out != NULL ? svg_write(out, &picture) : errno;
 	if (out == NULL && fd >= 0)
 		close(fd);
 	if (out != NULL && fclose(out) != 0 && error == 0)
 		error = errno;
-	status = error != 0 ? tool_fault_errno(fault, error, "write %s", view->svg) : output_commit(&output, fault);
+	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "write");
+}
+
+static enum blockz_status write_svg(struct view *view, struct blockz_fault *fault)
+{
+	struct output output;
+	enum blockz_status status = output_open(&output, view->svg, view->force, &view->audience, fault);
+	if (status == BLOCKZ_OK)
+		status = draw(view, output.fd, fault);
+	if (status == BLOCKZ_OK)
+		status = output_commit(&output, fault);
+	if (status != BLOCKZ_OK)
+		view->culprit = view->svg;
 	output_close(&output);
 	return status;
 }
 
 /* ---- The block map */
 
+static enum blockz_status make_bmap(struct view *view, struct bmap *bmap, struct blockz_fault *fault)
+{
+	struct blockz_work work = cli_work(&view->cli, "map", blockz_map_info(view->map).image_size, 0);
+	enum blockz_status status = bmap_make(bmap, &view->file.source, view->map, &work, fault);
+	cli_work_end(&view->cli);
+	if (status != BLOCKZ_OK)
+		view->culprit = view->path;
+	return status;
+}
+
 static enum blockz_status write_bmap(struct view *view, struct blockz_fault *fault)
 {
-	struct output output = { 0 };
+	struct output output;
 	struct bmap bmap = { 0 };
-	enum blockz_status status = output_open(&output, view->bmap, view->force, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	struct blockz_work work = cli_work(&view->cli, "map", blockz_map_info(view->map).image_size, 0);
-	status = bmap_make(&bmap, &view->file.source, view->map, &work, fault);
-	cli_work_end(&view->cli);
+	enum blockz_status status = output_open(&output, view->bmap, view->force, &view->audience, fault);
+	if (status == BLOCKZ_OK)
+		status = make_bmap(view, &bmap, fault);
 	if (status == BLOCKZ_OK)
 		status = bmap_write(&bmap, output.fd, fault);
 	if (status == BLOCKZ_OK)
 		status = output_commit(&output, fault);
+	if (status != BLOCKZ_OK && view->culprit == NULL)
+		view->culprit = view->bmap;
 	output_close(&output);
 	bmap_free(&bmap);
 	return status;
@@ -477,6 +496,8 @@ static enum blockz_status run(struct view *view, struct blockz_fault *fault)
 		cli_note(&view->cli, view->path, &view->file.store);
 	if (status == BLOCKZ_OK)
 		status = read_map(view, fault);
+	if (status == BLOCKZ_OK)
+		audience_add_compressed(&view->audience, &view->file);
 	if (status == BLOCKZ_OK && view->svg != NULL)
 		status = write_svg(view, fault);
 	if (status == BLOCKZ_OK && view->bmap != NULL)
@@ -495,7 +516,7 @@ int main(int argc, char **argv)
 	read_options(&view, argc, argv);
 	enum blockz_status status = run(&view, &fault);
 	if (status != BLOCKZ_OK)
-		cli_fail(&view.cli, view.path, &fault);
+		cli_fail(&view.cli, view.culprit != NULL ? view.culprit : view.path, &fault);
 	partition_table_free(&view.table);
 	blockz_map_free(view.map);
 	compressed_close(&view.file);

@@ -60,6 +60,7 @@ struct job {
 	struct input old;
 	struct input *patches;
 	struct squashdelta_patch *heads; /* of each */
+	struct audience audience; /* of OLD and the patches */
 	struct output output;
 	uint64_t new_size;
 	struct blockz_fault fault;
@@ -312,8 +313,10 @@ static enum blockz_status open_inputs(struct job *job)
 	job->file = job->old_path;
 	enum blockz_status status = input_open_image(&job->old, job->old_path, input_is_same(job->old_path, job->new_path),
 						     &job->fault);
-	if (status == BLOCKZ_OK)
+	if (status == BLOCKZ_OK) {
 		cli_note(&job->cli, job->old_path, &job->old.file.store);
+		input_add_to(&job->old, &job->audience);
+	}
 	job->patches = calloc(job->patch_count + 1, sizeof(*job->patches));
 	job->heads = calloc(job->patch_count + 1, sizeof(*job->heads));
 	if (status == BLOCKZ_OK && (job->patches == NULL || job->heads == NULL))
@@ -321,6 +324,8 @@ static enum blockz_status open_inputs(struct job *job)
 	for (size_t i = 0; i < job->patch_count && status == BLOCKZ_OK; i++) {
 		job->file = job->patch_paths[i];
 		status = input_open(&job->patches[i], job->file, &job->fault);
+		if (status == BLOCKZ_OK)
+			input_add_to(&job->patches[i], &job->audience);
 		if (status == BLOCKZ_OK)
 			status = squashdelta_recognise(&job->heads[i], &job->patches[i].source, &job->fault);
 	}
@@ -506,7 +511,7 @@ static enum blockz_status merge(struct job *job)
 	if (status != BLOCKZ_OK)
 		return status;
 	job->file = job->new_path;
-	status = output_open_whole(&job->output, job->new_path, job->force, &job->fault);
+	status = output_open_whole(&job->output, job->new_path, job->force, &job->audience, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = apply_all(job);
 	if (status != BLOCKZ_OK)

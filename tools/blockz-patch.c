@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/audience.h"
 #include "common/cli.h"
 #include "common/compressed.h"
 #include "common/copy.h"
@@ -25,11 +26,12 @@ struct job {
 	struct cli cli;
 	struct patch_options options;
 	struct compressed file;
+	struct audience audience; /* of FILE and the inputs */
 	struct blockz_map *map;
 	struct partition_table table;
 	struct edits edits;
 	struct blockz_plan *plan;
-	struct renewal bmap; /* zeros without --bmap */
+	struct renewal bmap; /* closed without --bmap */
 	const char *culprit; /* what the fault speaks of; NULL: FILE */
 	enum blockz_recovery recovery;
 	struct blockz_fault fault;
@@ -53,7 +55,7 @@ static enum blockz_status open_bmap(struct job *job)
 	if (job->options.bmap == NULL)
 		return BLOCKZ_OK;
 	enum blockz_status status =
-		renewal_open(&job->bmap, job->options.bmap, !job->options.dry_run, &job->fault);
+		renewal_open(&job->bmap, job->options.bmap, !job->options.dry_run, &job->audience, &job->fault);
 	if (status != BLOCKZ_OK)
 		job->culprit = job->options.bmap;
 	return status;
@@ -143,6 +145,7 @@ static void warn_appended(const struct job *job)
 /* The block map is locked before the image is read, and made anew before the image is changed. */
 static enum blockz_status make_plan(struct job *job)
 {
+	audience_add_compressed(&job->audience, &job->file);
 	enum blockz_status status = open_bmap(job);
 	if (status == BLOCKZ_OK)
 		status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
@@ -388,17 +391,26 @@ static enum blockz_status run_in_place(struct job *job)
 
 /* ---- --output */
 
-static enum blockz_status copy_to_stdout(struct job *job, struct output *output)
+static enum blockz_status blame_output(struct job *job, enum blockz_status status)
 {
+	if (status != BLOCKZ_OK)
+		job->culprit = job->options.output;
+	return status;
+}
+
+static enum blockz_status copy_to_stream(struct job *job, struct output *output)
+{
+	bool output_failed;
 	struct report report = {
-		.path = "-", .size = job->file.source.size, .image_size = blockz_map_info(job->map).image_size,
+		.path = job->options.output, .size = job->file.source.size, .image_size = blockz_map_info(job->map).image_size,
 	};
 	enum blockz_status status =
-		copy_patched(job->plan, &job->file, output, job->cli.json ? report.sha256 : NULL, &job->fault);
+		copy_patched(job->plan, &job->file, output, job->cli.json ? report.sha256 : NULL, &output_failed, &job->fault);
+	if (status != BLOCKZ_OK)
+		return output_failed ? blame_output(job, status) : status;
+	status = hold_bmap(job);
 	if (status == BLOCKZ_OK)
-		status = hold_bmap(job);
-	if (status == BLOCKZ_OK)
-		status = commit_bmap(job, "-");
+		status = commit_bmap(job, job->options.output);
 	if (status != BLOCKZ_OK || !job->cli.json)
 		return status;
 	json_t *object = report_json(&report);
@@ -406,23 +418,32 @@ static enum blockz_status copy_to_stdout(struct job *job, struct output *output)
 	return cli_print_json(&job->cli, object, &job->fault);
 }
 
-static enum blockz_status copy_to_file(struct job *job, struct output *output)
+/* What fails then fails after the copy was made. */
+static enum blockz_status report_copy(struct job *job, const struct output *output)
 {
 	struct blockz_source copy;
-	enum blockz_status status = copy_patched(job->plan, &job->file, output, NULL, &job->fault);
+	enum blockz_status status = blockz_source_fd(output->fd, &copy, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = output_sync(output, &job->fault);
+		status = print_report(job, job->options.output, &copy);
+	if (status != BLOCKZ_OK)
+		job->fault.state = BLOCKZ_IMAGE_UPDATED;
+	return blame_output(job, status);
+}
+
+static enum blockz_status copy_to_file(struct job *job, struct output *output)
+{
+	bool output_failed;
+	enum blockz_status status = copy_patched(job->plan, &job->file, output, NULL, &output_failed, &job->fault);
+	if (status != BLOCKZ_OK)
+		return output_failed ? blame_output(job, status) : status;
+	status = blame_output(job, output_sync(output, &job->fault));
 	if (status == BLOCKZ_OK)
 		status = hold_bmap(job);
 	if (status == BLOCKZ_OK)
-		status = output_commit(output, &job->fault);
+		status = blame_output(job, output_commit(output, &job->fault));
 	if (status == BLOCKZ_OK)
 		status = commit_bmap(job, job->options.output);
-	if (status == BLOCKZ_OK && job->cli.json)
-		status = blockz_source_fd(output->fd, &copy, &job->fault);
-	if (status == BLOCKZ_OK && job->cli.json)
-		status = print_report(job, job->options.output, &copy);
-	return status;
+	return status == BLOCKZ_OK && job->cli.json ? report_copy(job, output) : status;
 }
 
 /* The copy would be refused by the lock on FILE, with a message that does not say why. */
@@ -434,32 +455,31 @@ static bool is_same_file(const struct job *job)
 	       file.st_ino == output.st_ino;
 }
 
+static void say_copied(const struct job *job)
+{
+	bool to_stdout = strcmp(job->options.output, "-") == 0;
+	warn_unchecked(job, job->options.output);
+	say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output, "patched copy");
+	say_bmap(job, to_stdout ? stderr : stdout);
+}
+
 static enum blockz_status run_output(struct job *job)
 {
-	struct output output = { 0 };
-	bool to_stdout = strcmp(job->options.output, "-") == 0;
+	struct output output = OUTPUT_INIT;
 	enum blockz_status status = open_file(job, BLOCKZ_STORE_READ);
-	if (status == BLOCKZ_OK && !to_stdout && is_same_file(job))
+	if (status == BLOCKZ_OK && is_same_file(job))
 		return tool_fault(&job->fault, BLOCKZ_USAGE, "--output is the file itself");
 	if (status == BLOCKZ_OK)
 		status = make_plan(job);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = output_open(&output, job->options.output, job->options.force, &job->fault);
-	if (status != BLOCKZ_OK) {
-		job->culprit = job->options.output;
+	status = blame_output(job, output_open(&output, job->options.output, job->options.force, &job->audience, &job->fault));
+	if (status != BLOCKZ_OK)
 		return status;
-	}
-	status = to_stdout ? copy_to_stdout(job, &output) : copy_to_file(job, &output);
-	job->fault.state = BLOCKZ_IMAGE_UNCHANGED; /* whatever became of the copy */
+	status = output.is_stdout ? copy_to_stream(job, &output) : copy_to_file(job, &output);
 	output_close(&output);
 	if (status == BLOCKZ_OK)
-		warn_unchecked(job, job->options.output);
-	if (status == BLOCKZ_OK)
-		say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output,
-			 "patched copy");
-	if (status == BLOCKZ_OK)
-		say_bmap(job, to_stdout ? stderr : stdout);
+		say_copied(job);
 	return status;
 }
 
@@ -477,7 +497,8 @@ static enum blockz_status run(struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { 0 };
+	struct job job = { .bmap = RENEWAL_INIT };
+	job.edits.audience = &job.audience;
 	patch_options_read(&job.options, &job.cli, argc, argv);
 	enum blockz_status status = run(&job);
 	if (status != BLOCKZ_OK)

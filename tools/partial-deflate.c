@@ -104,6 +104,7 @@ struct job {
 	unsigned threads;
 	bool force, verify, image_digest;
 	int input_fd;
+	struct audience audience; /* of INPUT */
 	struct blockz_source image;
 	struct output output;
 	struct blockz_pack_result result;
@@ -318,6 +319,7 @@ static enum blockz_status open_input(struct job *job)
 	/* Of a pipe the position is an error, and no matter. */
 	if (lseek(job->input_fd, 0, SEEK_CUR) > 0)
 		return tool_fault(&job->fault, BLOCKZ_USAGE, "a file as standard input must stand at its beginning");
+	audience_add(&job->audience, job->input_fd);
 	return blockz_source_fd(job->input_fd, &job->image, &job->fault);
 }
 
@@ -418,8 +420,7 @@ static void say_done(const struct job *job)
 	cli_say(&job->cli, is_stream(job->output_path) ? stderr : stdout, job->output_path,
 		"image of %s in %s (%.1f %%), %s of it raw, %s of zeros", image, file,
 		result->image_size > 0 ? 100.0 * (double)result->file_size / (double)result->image_size : 100.0, raw, zero);
-	if (result->index_piece_size == 0 && !job->pack.no_index && job->image.size != BLOCKZ_UNKNOWN &&
-	    !is_stream(job->output_path))
+	if (result->index_piece_size == 0 && !job->pack.no_index && job->image.size != BLOCKZ_UNKNOWN && !is_stream(job->output_path))
 		cli_warn(&job->cli, job->output_path, "no index: it has more ranges than fit into one");
 }
 
@@ -435,7 +436,8 @@ static enum blockz_status run(struct job *job)
 
 static enum blockz_status run_output(struct job *job)
 {
-	enum blockz_status status = output_open(&job->output, job->output_path, job->force, &job->fault);
+	enum blockz_status status =
+		output_open(&job->output, job->output_path, job->force, &job->audience, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = write_output(job);
 	if (status == BLOCKZ_OK) {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 
 #include "diff.h"
 #include "fault.h"
+#include "scratch.h"
 #include "size.h"
 
 static enum blockz_status add_edit(struct edits *edits, const struct blockz_edit *edit, struct blockz_fault *fault)
@@ -43,26 +43,6 @@ static bool can_be_reread(int fd)
 {
 	struct stat st;
 	return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
-}
-
-static int spool_file(void)
-{
-	const char *dir = getenv("TMPDIR");
-	char name[4096];
-	if (dir == NULL || dir[0] == '\0')
-		dir = "/tmp";
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		return fd;
-	/* Not every file system has O_TMPFILE. */
-	if ((size_t)snprintf(name, sizeof(name), "%s/blockz-XXXXXX", dir) >= sizeof(name)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	fd = mkostemp(name, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(name);
-	return fd;
 }
 
 /* Copies at most limit bytes; 0 or an errno value. */
@@ -97,11 +77,13 @@ static enum blockz_status open_input(struct edits *edits, const char *path, uint
 	if (fd < 0)
 		return tool_fault_errno(fault, errno, "open %s", path);
 	enum blockz_status status = add_fd(edits, fd, fault);
+	if (status == BLOCKZ_OK)
+		audience_add(edits->audience, fd);
 	if (status == BLOCKZ_OK && !can_be_reread(fd)) {
-		int spool = spool_file();
-		if (spool < 0)
-			return tool_fault_errno(fault, errno, "temporary file for %s", path);
-		status = add_fd(edits, spool, fault);
+		int spool = -1;
+		status = scratch_open(-1, &spool, fault);
+		if (status == BLOCKZ_OK)
+			status = add_fd(edits, spool, fault);
 		int error = status == BLOCKZ_OK ? copy_stream(fd, spool, room < UINT64_MAX ? room + 1 : room) : 0;
 		if (error != 0)
 			return tool_fault_errno(fault, error, "read %s into a temporary file", path);

@@ -3,18 +3,20 @@
 #ifndef COMMON_EDITS_H
 #define COMMON_EDITS_H
 
+#include "audience.h"
 #include "blockz.h"
 
 struct edits {
 	struct blockz_edit *items;
 	size_t count;
+	struct audience *audience; /* to which the inputs are added */
 	int *fds; /* of the inputs, open until edits_free() */
 	size_t fd_count;
 };
 
 /*
  * Adds "write the file at path to the image from place.start on, and not beyond place.end".  path "-": standard input.
- * What is no regular file or block device is copied to an unlinked file in TMPDIR (default /tmp) first, since edits
+ * What is no regular file or block device is copied to an unnamed file (see scratch.h) first, since edits
  * are read twice.  same_elsewhere: as in struct blockz_edit.
  * Errors: BLOCKZ_USAGE (an empty file, or no room for it), BLOCKZ_FAILED.
  */

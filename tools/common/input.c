@@ -45,6 +45,14 @@ enum blockz_status input_open_image(struct input *input, const char *path, bool 
 	return input_open(input, path, fault);
 }
 
+void input_add_to(const struct input *input, struct audience *audience)
+{
+	if (input->is_open)
+		audience_add(audience, input->fd);
+	else
+		audience_add_compressed(audience, &input->file);
+}
+
 void input_close(struct input *input)
 {
 	compressed_close(&input->file);

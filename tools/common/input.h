@@ -3,6 +3,7 @@
 #ifndef COMMON_INPUT_H
 #define COMMON_INPUT_H
 
+#include "audience.h"
 #include "blockz.h"
 #include "compressed.h"
 
@@ -24,6 +25,9 @@ enum blockz_status input_open_image(struct input *input, const char *path, bool 
 
 /* Opens a file, or a stream, without a lock; "-" is standard input.  Errors: BLOCKZ_FAILED, BLOCKZ_USAGE. */
 enum blockz_status input_open(struct input *input, const char *path, struct blockz_fault *fault);
+
+/* Adds it to the sources of an output. */
+void input_add_to(const struct input *input, struct audience *audience);
 
 /* Fine for zeros, and twice. */
 void input_close(struct input *input);

@@ -15,13 +15,18 @@
 
 /* ---- Opening */
 
-/* Takes the lock of the file to be replaced.  A journal beside it would be taken for one of the new file. */
+/*
+ * Takes the lock of the file to be replaced.  A journal beside it would be taken for one of the new file.  Of a file that may
+ * not be written, the lock of a reader: it keeps writers out as well.
+ */
 static enum blockz_status lock_existing(struct newfile *newfile, struct blockz_fault *fault)
 {
 	uint64_t len;
 	struct blockz_store *store = &newfile->existing;
-	enum blockz_status status = blockz_store_open(newfile->dirfd, newfile->name, BLOCKZ_STORE_WRITE, store, fault);
-	if (status != BLOCKZ_OK || store->ops->journal_find(store->ctx, &len) == ENOENT)
+	bool writable = faccessat(newfile->dirfd, newfile->name, W_OK, AT_EACCESS) == 0;
+	enum blockz_store_mode mode = writable ? BLOCKZ_STORE_WRITE : BLOCKZ_STORE_READ;
+	enum blockz_status status = blockz_store_open(newfile->dirfd, newfile->name, mode, store, fault);
+	if (status != BLOCKZ_OK || !writable || store->ops->journal_find(store->ctx, &len) == ENOENT)
 		return status;
 	status = tool_fault(fault, BLOCKZ_NEEDS_RECOVERY, "an edit of it was interrupted: there is a journal");
 	if (fault != NULL)
@@ -40,21 +45,6 @@ static bool is_held(const struct newfile *newfile, const struct blockz_store *he
 	return a.inode == b.inode && a.birth_sec == b.birth_sec && a.birth_nsec == b.birth_nsec;
 }
 
-/* Who may not read the old file may not read the new one, whose owner and group may be others where only root can choose. */
-static enum blockz_status keep_mode(const struct newfile *newfile, const struct stat *old, struct blockz_fault *fault)
-{
-	struct stat now;
-	mode_t mode = old->st_mode & 0777;
-	if (fstat(newfile->fd, &now) < 0)
-		return tool_fault_errno(fault, errno, "stat");
-	bool other = old->st_uid != now.st_uid || old->st_gid != now.st_gid;
-	if (other && fchown(newfile->fd, old->st_uid, old->st_gid) < 0 && fchown(newfile->fd, (uid_t)-1, old->st_gid) < 0)
-		mode = (mode & 0707) | (mode & 07) << 3;
-	if (mode != (now.st_mode & 0777) && fchmod(newfile->fd, mode) < 0)
-		return tool_fault_errno(fault, errno, "mode of the file that it replaces");
-	return BLOCKZ_OK;
-}
-
 static enum blockz_status check_existing(struct newfile *newfile, const struct blockz_store *held,
 					 struct blockz_fault *fault)
 {
@@ -66,16 +56,25 @@ static enum blockz_status check_existing(struct newfile *newfile, const struct b
 	if (!newfile->replace)
 		return tool_fault(fault, BLOCKZ_FAILED, "exists already; --force replaces it");
 	enum blockz_status status = is_held(newfile, held) ? BLOCKZ_OK : lock_existing(newfile, fault);
-	return status == BLOCKZ_OK ? keep_mode(newfile, &st, fault) : status;
+	if (status != BLOCKZ_OK)
+		return status;
+	newfile->replaced = openat(newfile->dirfd, newfile->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return newfile->replaced >= 0 ? BLOCKZ_OK : tool_fault_errno(fault, errno, "open");
+}
+
+/* Where nothing shuts anybody out, the umask and the directory's default access control list do what they always do. */
+static mode_t first_mode(const struct newfile *newfile)
+{
+	struct stat st;
+	bool exists = fstatat(newfile->dirfd, newfile->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return exists || newfile->audience->sources > 0 ? 0600 : 0666;
 }
 
 static enum blockz_status create_temporary(struct newfile *newfile, struct blockz_fault *fault)
 {
 	enum { TRIES = 16 };
 	char *name = NULL;
-	struct stat st;
-	/* Beside an old file nobody may open it before it has that one's mode. */
-	mode_t mode = fstatat(newfile->dirfd, newfile->name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0600 : 0666;
+	mode_t mode = first_mode(newfile);
 	int error = EEXIST;
 	for (int i = 0; i < TRIES && error == EEXIST; i++) {
 		uint32_t number;
@@ -99,16 +98,18 @@ static enum blockz_status create_temporary(struct newfile *newfile, struct block
 	return tool_fault_errno(fault, error, "temporary file beside it");
 }
 
-enum blockz_status newfile_open(struct newfile *newfile, const char *path, bool replace, const struct blockz_store *held,
+enum blockz_status newfile_open(struct newfile *newfile, const char *path, const struct newfile_options *options,
 				struct blockz_fault *fault)
 {
-	*newfile = (struct newfile){ .fd = -1, .dirfd = -1, .replace = replace };
+	*newfile = (struct newfile)NEWFILE_INIT;
+	newfile->replace = options->replace;
+	newfile->audience = options->audience;
 	enum blockz_status status = path_split(path, &newfile->dirfd, &newfile->name, fault);
 	/* The lock asks for a place for a journal, which a directory that takes no temporary file is not either. */
 	if (status == BLOCKZ_OK)
 		status = create_temporary(newfile, fault);
 	if (status == BLOCKZ_OK)
-		status = check_existing(newfile, held, fault);
+		status = check_existing(newfile, options->held, fault);
 	if (status != BLOCKZ_OK)
 		newfile_close(newfile);
 	return status;
@@ -118,6 +119,9 @@ enum blockz_status newfile_open(struct newfile *newfile, const char *path, bool 
 
 enum blockz_status newfile_sync(struct newfile *newfile, struct blockz_fault *fault)
 {
+	enum blockz_status status = audience_apply(newfile->audience, newfile->fd, newfile->replaced, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	if (fsync(newfile->fd) < 0)
 		return tool_fault_errno(fault, errno, "sync");
 	newfile->synced = true;
@@ -125,27 +129,56 @@ enum blockz_status newfile_sync(struct newfile *newfile, struct blockz_fault *fa
 }
 
 /* 0 or an errno value. */
-static int give_name(const struct newfile *newfile)
+static int rename_over(const struct newfile *newfile)
 {
-	unsigned flags = newfile->replace ? 0 : RENAME_NOREPLACE;
-	if (renameat2(newfile->dirfd, newfile->temporary, newfile->dirfd, newfile->name, flags) == 0)
+	return renameat(newfile->dirfd, newfile->temporary, newfile->dirfd, newfile->name) < 0 ? errno : 0;
+}
+
+/* Gives a name that nobody has.  0 or an errno value. */
+static int give_free_name(const struct newfile *newfile)
+{
+	struct stat st;
+	if (renameat2(newfile->dirfd, newfile->temporary, newfile->dirfd, newfile->name, RENAME_NOREPLACE) == 0)
 		return 0;
-	if (newfile->replace || (errno != EINVAL && errno != ENOSYS))
+	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
 		return errno;
-	/* A file system without RENAME_NOREPLACE: a link does not replace either. */
-	if (linkat(newfile->dirfd, newfile->temporary, newfile->dirfd, newfile->name, 0) < 0 ||
-	    unlinkat(newfile->dirfd, newfile->temporary, 0) < 0)
-		return errno;
-	return 0;
+	/* A file system without RENAME_NOREPLACE: a link does not replace either.  It may know no links. */
+	if (linkat(newfile->dirfd, newfile->temporary, newfile->dirfd, newfile->name, 0) == 0) {
+		unlinkat(newfile->dirfd, newfile->temporary, 0);
+		return 0;
+	}
+	if (errno == EEXIST)
+		return EEXIST;
+	/* What another program gives this name between these two calls is replaced: nothing better can be had here. */
+	if (fstatat(newfile->dirfd, newfile->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return EEXIST;
+	return errno == ENOENT ? rename_over(newfile) : errno;
+}
+
+/* Errors of file systems that cannot sync a directory: what they can do for a file they have done then. */
+static bool is_no_matter(int error)
+{
+	return error == EINVAL || error == EBADF || error == EOPNOTSUPP || error == ENOSYS;
 }
 
 static int sync_directory(const struct newfile *newfile)
 {
 	int fd = openat(newfile->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int error = fd < 0 || fsync(fd) < 0 ? errno : 0;
+	/* A directory may be writable and not readable. */
+	int error = (fd >= 0 ? fsync(fd) : syncfs(newfile->fd)) < 0 ? errno : 0;
 	if (fd >= 0)
 		close(fd);
-	return error;
+	return is_no_matter(error) ? 0 : error;
+}
+
+/* It may be the work of hours. */
+static enum blockz_status keep_temporary(struct newfile *newfile, int error, struct blockz_fault *fault)
+{
+	tool_fault(fault, BLOCKZ_FAILED, "giving it its name: %s; it is complete, and stays beside it as %s",
+		   error == EEXIST ? "one was made meanwhile" : strerror(error), newfile->temporary);
+	free(newfile->temporary);
+	newfile->temporary = NULL;
+	return BLOCKZ_FAILED;
 }
 
 enum blockz_status newfile_commit(struct newfile *newfile, struct blockz_fault *fault)
@@ -153,9 +186,9 @@ enum blockz_status newfile_commit(struct newfile *newfile, struct blockz_fault *
 	enum blockz_status status = newfile->synced ? BLOCKZ_OK : newfile_sync(newfile, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	int error = give_name(newfile);
+	int error = newfile->replace ? rename_over(newfile) : give_free_name(newfile);
 	if (error != 0)
-		return tool_fault_errno(fault, error, "giving it its name");
+		return keep_temporary(newfile, error, fault);
 	free(newfile->temporary);
 	newfile->temporary = NULL;
 	error = sync_directory(newfile);
@@ -174,6 +207,8 @@ void newfile_close(struct newfile *newfile)
 	if (newfile->name != NULL) {
 		if (newfile->fd >= 0)
 			close(newfile->fd);
+		if (newfile->replaced >= 0)
+			close(newfile->replaced);
 		close(newfile->dirfd);
 	}
 	blockz_store_close(&newfile->existing);

@@ -10,6 +10,7 @@
 #ifndef COMMON_NEWFILE_H
 #define COMMON_NEWFILE_H
 
+#include "audience.h"
 #include "blockz.h"
 
 struct newfile {
@@ -19,29 +20,41 @@ struct newfile {
 	/* Private. */
 	bool synced, replace;
 	char *name;
-	struct blockz_store existing; /* the file to be replaced, locked */
+	const struct audience *audience;
+	int replaced;                 /* the file to be replaced; -1: there is none */
+	struct blockz_store existing; /* the same, locked */
 };
 
 /* One that is closed. */
-#define NEWFILE_INIT { .fd = -1, .dirfd = -1 }
+#define NEWFILE_INIT { .fd = -1, .dirfd = -1, .replaced = -1 }
+
+struct newfile_options {
+	/* A regular file at path may be replaced.  It is locked until newfile_close(). */
+	bool replace;
+	/* A store that the caller has open, perhaps of this very file, which then cannot be another program's; NULL: none. */
+	const struct blockz_store *held;
+	/* Of all that it is made from: known by newfile_sync(), must live as long. */
+	const struct audience *audience;
+};
 
 /*
- * Creates a temporary file beside path, its mode by umask.
- * replace: a regular file at path may be replaced, which hands down its mode and, as far as that can be, its owner and
- * group.  It is locked until newfile_close(), unless held, which may be NULL, is a store that the caller has open of this
- * very file: then it cannot be another program's.
+ * Creates a temporary file beside path, for its owner alone.  Permissions come with newfile_sync(): those of the audience by
+ * umask; of a file that is replaced its own, with its owner, group, access control list and extended attributes as far as
+ * that can be and nobody gains access by it that is not of the audience.  A file system that keeps no permissions
+ * gives its own.  Where no source has any, as of a pipe, the umask alone decides.
  * Errors: BLOCKZ_FAILED (also: path exists, without replace), BLOCKZ_UNSUPPORTED (not a file that can be replaced, name
  * too long for a temporary one beside it), BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY (path has a journal).
  */
-enum blockz_status newfile_open(struct newfile *newfile, const char *path, bool replace, const struct blockz_store *held,
+enum blockz_status newfile_open(struct newfile *newfile, const char *path, const struct newfile_options *options,
 				struct blockz_fault *fault);
 
-/* Makes the content durable.  Errors: BLOCKZ_FAILED. */
+/* Gives the file its permissions and makes it durable.  Errors: BLOCKZ_FAILED. */
 enum blockz_status newfile_sync(struct newfile *newfile, struct blockz_fault *fault);
 
 /*
- * Syncs if that was not done, gives the file its name, durably.  Errors: BLOCKZ_FAILED; the state is "updated" where the
- * file has its name already.
+ * Syncs if that was not done, gives the file its name, durably where the file system can sync a directory.
+ * Errors: BLOCKZ_FAILED; the state is "updated" where the file has its name already.  Where it cannot be given, the
+ * temporary file stays, and the text says so.
  */
 enum blockz_status newfile_commit(struct newfile *newfile, struct blockz_fault *fault);
 

@@ -9,8 +9,10 @@
 
 /* ---- Opening */
 
-enum blockz_status output_open(struct output *output, const char *path, bool force, struct blockz_fault *fault)
+enum blockz_status output_open(struct output *output, const char *path, bool force, const struct audience *audience,
+			       struct blockz_fault *fault)
 {
+	const struct newfile_options options = { .replace = force, .audience = audience };
 	*output = (struct output)OUTPUT_INIT;
 	if (strcmp(path, "-") == 0) {
 		output->fd = STDOUT_FILENO;
@@ -19,7 +21,7 @@ enum blockz_status output_open(struct output *output, const char *path, bool for
 	}
 	/* The signal that comes between the two would find a file that it does not know of. */
 	signals_hold();
-	enum blockz_status status = newfile_open(&output->file, path, force, NULL, fault);
+	enum blockz_status status = newfile_open(&output->file, path, &options, fault);
 	if (status == BLOCKZ_OK)
 		signals_doom(output->file.dirfd, output->file.temporary);
 	signals_release();
@@ -27,9 +29,10 @@ enum blockz_status output_open(struct output *output, const char *path, bool for
 	return status;
 }
 
-enum blockz_status output_open_whole(struct output *output, const char *path, bool force, struct blockz_fault *fault)
+enum blockz_status output_open_whole(struct output *output, const char *path, bool force, const struct audience *audience,
+			       struct blockz_fault *fault)
 {
-	enum blockz_status status = output_open(output, path, force, fault);
+	enum blockz_status status = output_open(output, path, force, audience, fault);
 	if (status == BLOCKZ_OK && output->is_stdout) {
 		output->fd = -1;
 		output->is_whole = true;

@@ -10,6 +10,7 @@
 #ifndef COMMON_OUTPUT_H
 #define COMMON_OUTPUT_H
 
+#include "audience.h"
 #include "blockz.h"
 #include "newfile.h"
 
@@ -25,16 +26,18 @@ struct output {
 #define OUTPUT_INIT { .fd = -1, .file = NEWFILE_INIT }
 
 /*
- * As newfile_open(), which has the errors too; force: a regular file at path may be replaced.  path "-": standard output is
- * used as it is.  A signal that ends the program removes the temporary file.
+ * As newfile_open(), which has the errors too; force: a regular file at path may be replaced; audience: of all that it is
+ * made from, known by output_sync(), must live as long.  path "-": standard output is used as it is.  A signal that ends the program removes the temporary file.
  */
-enum blockz_status output_open(struct output *output, const char *path, bool force, struct blockz_fault *fault);
+enum blockz_status output_open(struct output *output, const char *path, bool force, const struct audience *audience,
+			       struct blockz_fault *fault);
 
 /*
  * The same for what is looked at before anybody may have it: for "-", fd is an unnamed file (see scratch.h), which
  * output_commit() copies to standard output.
  */
-enum blockz_status output_open_whole(struct output *output, const char *path, bool force, struct blockz_fault *fault);
+enum blockz_status output_open_whole(struct output *output, const char *path, bool force, const struct audience *audience,
+			       struct blockz_fault *fault);
 
 /* Makes the content durable; stdout is left alone. */
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault);
@@ -47,11 +50,11 @@ enum blockz_status output_hold(struct output *output, struct blockz_fault *fault
 
 /*
  * Syncs if that was not done, gives the file its name, durably; from then on signals are noted only.
- * Errors: BLOCKZ_FAILED; the state is "updated" where the file has its name already.
+ * Errors: those of newfile_commit().
  */
 enum blockz_status output_commit(struct output *output, struct blockz_fault *fault);
 
-/* Removes a file that was not committed, and closes.  Fine for zeros, and twice. */
+/* Removes a file that was not committed, and closes.  Fine for one that is closed, and twice. */
 void output_close(struct output *output);
 
 #endif

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "fault.h"
 #include "json.h"
@@ -239,10 +238,13 @@ static enum blockz_status walk(struct pass *pass, const struct blockz_range *tou
 
 /* ---- The whole */
 
-enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, struct blockz_fault *fault)
+enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, const struct audience *audience,
+				struct blockz_fault *fault)
 {
-	*renewal = (struct renewal){ .path = path };
-	enum blockz_status status = for_good ? output_open(&renewal->output, path, true, fault) : BLOCKZ_OK;
+	*renewal = (struct renewal)RENEWAL_INIT;
+	renewal->path = path;
+	enum blockz_status status =
+		for_good ? output_open(&renewal->output, path, true, audience, fault) : BLOCKZ_OK;
 	return status == BLOCKZ_OK ? bmap_read(&renewal->before, path, fault) : status;
 }
 
@@ -267,12 +269,8 @@ static enum blockz_status make_map(struct renewal *renewal, const struct renewal
 	return status;
 }
 
-/* Keeps the permissions of the old map. */
 static enum blockz_status write_map(struct renewal *renewal, struct blockz_fault *fault)
 {
-	struct stat st;
-	if (stat(renewal->path, &st) < 0 || fchmod(renewal->output.fd, st.st_mode & 0777) < 0)
-		return tool_fault_errno(fault, errno, "permissions");
 	enum blockz_status status = bmap_write(&renewal->after, renewal->output.fd, fault);
 	return status == BLOCKZ_OK ? output_sync(&renewal->output, fault) : status;
 }
@@ -308,5 +306,5 @@ void renewal_close(struct renewal *renewal)
 	output_close(&renewal->output);
 	bmap_free(&renewal->before);
 	bmap_free(&renewal->after);
-	*renewal = (struct renewal){ 0 };
+	*renewal = (struct renewal)RENEWAL_INIT;
 }

@@ -17,7 +17,9 @@
 #include "edits.h"
 #include "output.h"
 
-/* Starts as zeros. */
+/* One that is closed. */
+#define RENEWAL_INIT { .output = OUTPUT_INIT }
+
 struct renewal {
 	const char *path;
 	struct bmap before, after;
@@ -30,9 +32,10 @@ struct renewal {
 
 /*
  * Reads the map at path, which must live as long.  for_good: locks it and creates a temporary file beside it, as
- * output_open() does.  Errors: those of bmap_read() and output_open().
+ * output_open() does, with this audience.  Errors: those of bmap_read() and output_open().
  */
-enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, struct blockz_fault *fault);
+enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, const struct audience *audience,
+				struct blockz_fault *fault);
 
 /* An edit that is planned and not done. */
 struct renewal_edit {
@@ -57,7 +60,7 @@ enum blockz_status renewal_commit(struct renewal *renewal, struct blockz_fault *
 /* {"path", "added_blocks", "renewed_ranges"}; NULL: no memory. */
 json_t *renewal_json(const struct renewal *renewal);
 
-/* Fine for zeros, and twice. */
+/* Fine for one that is closed, and twice. */
 void renewal_close(struct renewal *renewal);
 
 #endif

@@ -138,6 +138,12 @@ const struct blockz_store *base_store(const struct base *base)
 	return base->file.file.store.ops != NULL ? &base->file.file.store : NULL;
 }
 
+void base_add_to(const struct base *base, struct audience *audience)
+{
+	if (base->label != NULL)
+		input_add_to(&base->file, audience);
+}
+
 void base_close(struct base *base)
 {
 	blockz_disk_close(base->disk, NULL);

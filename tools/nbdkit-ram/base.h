@@ -35,6 +35,9 @@ enum blockz_status base_copy(struct base *base, struct blockz_pages *pages, stru
 /* The store that the lock is on, or NULL. */
 const struct blockz_store *base_store(const struct base *base);
 
+/* Adds the file to the sources of an output; nothing where none is open. */
+void base_add_to(const struct base *base, struct audience *audience);
+
 /* Fine for zeros, and twice. */
 void base_close(struct base *base);
 

@@ -156,6 +156,7 @@ static int get_ready(void)
 	if (error != 0)
 		nbdkit_error("signals: %s", strerror(error));
 	server.saver = (struct saver){ &server.settings, server.pages, base_store(&server.base), .failed = false };
+	base_add_to(&server.base, &server.saver.audience);
 	if (is_due_from_the_start())
 		saver_note(&server.saver);
 	return error == 0 ? try_to_save() : -1;

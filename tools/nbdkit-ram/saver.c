@@ -77,12 +77,18 @@ static bool on_progress(void *ctx, uint64_t image_done, uint64_t file_done)
 	return !atomic_load(&saver->stop);
 }
 
+static enum blockz_status open_file(const struct saver *saver, struct newfile *file, struct blockz_fault *fault)
+{
+	const struct newfile_options options = { .replace = true, .held = saver->held, .audience = &saver->audience };
+	return newfile_open(file, saver->settings->save.path, &options, fault);
+}
+
 static enum blockz_status write_file(struct saver *saver, const struct rawlist *raw, struct blockz_pack_result *result,
 				     struct blockz_fault *fault)
 {
 	struct newfile file;
 	struct blockz_fd_sink memory;
-	enum blockz_status status = newfile_open(&file, saver->settings->save.path, true, saver->held, fault);
+	enum blockz_status status = open_file(saver, &file, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct blockz_sink sink = blockz_sink_fd(&memory, file.fd);
@@ -103,7 +109,7 @@ enum blockz_status saver_try(const struct saver *saver, struct blockz_fault *fau
 	struct newfile file;
 	enum blockz_status status = check_raw(saver, fault);
 	if (status == BLOCKZ_OK)
-		status = newfile_open(&file, saver->settings->save.path, true, saver->held, fault);
+		status = open_file(saver, &file, fault);
 	if (status == BLOCKZ_OK)
 		newfile_close(&file);
 	return status;

@@ -6,13 +6,15 @@
 #include <stdatomic.h>
 
 #include "blockz.h"
+#include "common/audience.h"
 #include "settings.h"
 
-/* Starts as zeros but for the first three, which the caller sets. */
+/* Starts as zeros but for the first four, which the caller sets. */
 struct saver {
 	const struct settings *settings;
 	struct blockz_pages *pages;
 	const struct blockz_store *held; /* of the file that was loaded; NULL: none is locked */
+	struct audience audience;        /* of the file that was loaded */
 	/* Private. */
 	atomic_bool changed; /* the file lacks something */
 	atomic_bool stop;
