@@ -184,7 +184,7 @@ static void read_options(struct job *job, int argc, char **argv)
 		cli_usage(&job->cli, "--expand: expected IMAGE and EXPANDED, found %d operand%s", count, plural((uint64_t)count));
 	if (!job->info && !job->expand && count != 3)
 		cli_usage(&job->cli, "expected OLD, NEW and PATCH, found %d operand%s", count, plural((uint64_t)count));
-	job->patch_path = job->file = operands[count - 1];
+	job->patch_path = job->file = output_name(operands[count - 1]);
 	if (job->info)
 		return;
 	job->old_path = operands[0]; /* with --expand it is both */

@@ -451,10 +451,10 @@ static void read_options(struct view *view, int argc, char **argv)
 			view->extents = true;
 			break;
 		case KEY_SVG:
-			view->svg = view->cli.argument;
+			view->svg = output_name(view->cli.argument);
 			break;
 		case KEY_BMAP:
-			view->bmap = view->cli.argument;
+			view->bmap = output_name(view->cli.argument);
 			break;
 		case 'f':
 			view->force = true;

@@ -109,7 +109,7 @@ static void take_operands(struct job *job)
 	job->old_path = operands[job->check ? 1 : 0];
 	job->patch_paths = operands + (job->check ? 0 : 1);
 	job->patch_count = job->check ? 1 : (size_t)count - 2;
-	job->new_path = operands[count - 1];
+	job->new_path = output_name(operands[count - 1]);
 	check_paths(job);
 	if (!job->check && is_stream(job->new_path))
 		job->cli.json_out = stderr;

@@ -476,7 +476,7 @@ static enum blockz_status run_output(struct job *job)
 	status = blame_output(job, output_open(&output, job->options.output, job->options.force, &job->audience, &job->fault));
 	if (status != BLOCKZ_OK)
 		return status;
-	status = output.is_stdout ? copy_to_stream(job, &output) : copy_to_file(job, &output);
+	status = output.is_stream ? copy_to_stream(job, &output) : copy_to_file(job, &output);
 	output_close(&output);
 	if (status == BLOCKZ_OK)
 		say_copied(job);

@@ -266,7 +266,7 @@ static void read_options(struct job *job, int argc, char **argv)
 		cli_usage(&job->cli, "expected INPUT and OUTPUT, found %d operand%s", job->cli.operand_count,
 			  plural((uint64_t)job->cli.operand_count));
 	job->input = job->cli.operands[0];
-	job->output_path = job->cli.operands[1];
+	job->output_path = output_name(job->cli.operands[1]);
 	add_offsets(job, job->cli.operands + 2, job->cli.operand_count - 2);
 	check_options(job);
 	if (job->pack.format == NULL)
@@ -392,7 +392,7 @@ static enum blockz_status print_report(struct job *job)
 	job->report.path = job->output_path;
 	job->report.size = job->result.file_size;
 	job->report.image_size = job->result.image_size;
-	if (!is_stream(job->output_path)) {
+	if (!job->output.is_stream) {
 		status = blockz_source_fd(job->output.fd, &file, &job->fault);
 		if (status == BLOCKZ_OK)
 			status = report_digests(&job->report, &file, NULL, &work, &job->fault);
@@ -420,7 +420,7 @@ static void say_done(const struct job *job)
 	cli_say(&job->cli, is_stream(job->output_path) ? stderr : stdout, job->output_path,
 		"image of %s in %s (%.1f %%), %s of it raw, %s of zeros", image, file,
 		result->image_size > 0 ? 100.0 * (double)result->file_size / (double)result->image_size : 100.0, raw, zero);
-	if (result->index_piece_size == 0 && !job->pack.no_index && job->image.size != BLOCKZ_UNKNOWN && !is_stream(job->output_path))
+	if (result->index_piece_size == 0 && !job->pack.no_index && job->image.size != BLOCKZ_UNKNOWN && !job->output.is_stream)
 		cli_warn(&job->cli, job->output_path, "no index: it has more ranges than fit into one");
 }
 
@@ -438,6 +438,8 @@ static enum blockz_status run_output(struct job *job)
 {
 	enum blockz_status status =
 		output_open(&job->output, job->output_path, job->force, &job->audience, &job->fault);
+	if (status == BLOCKZ_OK && job->verify && job->output.is_stream)
+		status = tool_fault(&job->fault, BLOCKZ_UNSUPPORTED, "--verify needs a file to read back");
 	if (status == BLOCKZ_OK)
 		status = write_output(job);
 	if (status == BLOCKZ_OK) {

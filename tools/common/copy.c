@@ -130,7 +130,7 @@ enum blockz_status copy_patched(const struct blockz_plan *plan, const struct com
 	struct blockz_fd_sink memory;
 	enum blockz_status status;
 	*output_failed_ret = false;
-	if (sha256_ret == NULL && !output->is_stdout && clone_file(file, output)) {
+	if (sha256_ret == NULL && !output->is_stream && clone_file(file, output)) {
 		status = apply_to(plan, file, output, fault);
 		*output_failed_ret = status != BLOCKZ_OK;
 	} else if (sha256_ret == NULL) {

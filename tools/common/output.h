@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a command writes: a newfile.h, or standard output, that is given up when a signal comes.
+ * What a command writes: a newfile.h, that is given up when a signal comes, or a stream, written as it comes: standard output,
+ * an open descriptor, a device, a FIFO.
  *
  *	output_open() ... write to output.fd ... output_sync() ... look at it ... output_commit()
  *	output_close() in any case
@@ -15,31 +16,40 @@
 #include "newfile.h"
 
 struct output {
-	int fd; /* open for reading and writing; that of stdout perhaps for writing only */
-	bool is_stdout;
-	struct newfile file; /* closed where it is stdout */
+	int fd; /* open for reading and writing; that of a stream perhaps for writing only */
+	bool is_stream;
+	struct newfile file; /* closed where it is a stream */
 	/* Private. */
-	bool is_whole; /* stdout gets it from an unnamed file */
+	int stream;
+	bool is_whole; /* the stream gets it from an unnamed file */
 };
 
 /* One that is closed. */
-#define OUTPUT_INIT { .fd = -1, .file = NEWFILE_INIT }
+#define OUTPUT_INIT { .fd = -1, .stream = -1, .file = NEWFILE_INIT }
+
+/* The name of an output as it was given, but "-" for each that means standard output. */
+const char *output_name(const char *path);
 
 /*
  * As newfile_open(), which has the errors too; force: a regular file at path may be replaced; audience: of all that it is
- * made from, known by output_sync(), must live as long.  path "-": standard output is used as it is.  A signal that ends the program removes the temporary file.
+ * made from, known by output_sync(), must live as long.  path "-" is standard output, "/dev/fd/N" a descriptor; these, a
+ * character device and a FIFO are written to as they are.  Errors: BLOCKZ_UNSUPPORTED too (a terminal, a block device).
  */
 enum blockz_status output_open(struct output *output, const char *path, bool force, const struct audience *audience,
 			       struct blockz_fault *fault);
 
+/* The same for an output that is a regular file, and no stream, whatever stands at path. */
+enum blockz_status output_open_file(struct output *output, const char *path, bool force, const struct audience *audience,
+				    struct blockz_fault *fault);
+
 /*
- * The same for what is looked at before anybody may have it: for "-", fd is an unnamed file (see scratch.h), which
- * output_commit() copies to standard output.
+ * As output_open() for what is looked at before anybody may have it: for a stream, fd is an unnamed file (see scratch.h), which
+ * output_commit() copies to it.
  */
 enum blockz_status output_open_whole(struct output *output, const char *path, bool force, const struct audience *audience,
-			       struct blockz_fault *fault);
+				     struct blockz_fault *fault);
 
-/* Makes the content durable; stdout is left alone. */
+/* Makes the content durable; a stream is left alone. */
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault);
 
 /*

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "output.h"
+
 enum {
 	KEY_OFFSET = CLI_FIRST_KEY,
 	KEY_PARTITION,
@@ -142,7 +144,7 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 			options->base = argument;
 			break;
 		case KEY_OUTPUT:
-			options->output = argument;
+			options->output = output_name(argument);
 			break;
 		case KEY_BMAP:
 			options->bmap = argument;

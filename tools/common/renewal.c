@@ -244,7 +244,7 @@ enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool 
 	*renewal = (struct renewal)RENEWAL_INIT;
 	renewal->path = path;
 	enum blockz_status status =
-		for_good ? output_open(&renewal->output, path, true, audience, fault) : BLOCKZ_OK;
+		for_good ? output_open_file(&renewal->output, path, true, audience, fault) : BLOCKZ_OK;
 	return status == BLOCKZ_OK ? bmap_read(&renewal->before, path, fault) : status;
 }
 

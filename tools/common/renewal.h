@@ -32,7 +32,7 @@ struct renewal {
 
 /*
  * Reads the map at path, which must live as long.  for_good: locks it and creates a temporary file beside it, as
- * output_open() does, with this audience.  Errors: those of bmap_read() and output_open().
+ * output_open_file() does, with this audience.  Errors: those of bmap_read() and output_open_file().
  */
 enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, const struct audience *audience,
 				struct blockz_fault *fault);
