@@ -103,6 +103,7 @@ struct job {
 	struct rawlist raw;
 	unsigned threads;
 	bool force, verify, image_digest;
+	bool of_input; /* a fault speaks of INPUT, though OUTPUT is open */
 	int input_fd;
 	struct audience audience; /* of INPUT */
 	struct blockz_source image;
@@ -338,6 +339,8 @@ static enum blockz_status pack_image(struct job *job, const struct blockz_source
 	job->pack.work = cli_work(&job->cli, "compress", job->image.size, job->threads);
 	enum blockz_status status = blockz_pack(image, &sink, &job->pack, &job->result, &job->fault);
 	cli_work_end(&job->cli);
+	/* Wrong arguments, as a range beyond the image, speak of it too. */
+	job->of_input = status == BLOCKZ_USAGE || (status != BLOCKZ_OK && strstr(job->fault.text, "image") != NULL);
 	return status;
 }
 
@@ -462,8 +465,7 @@ int main(int argc, char **argv)
 	enum blockz_status status = run(&job);
 	if (status == BLOCKZ_OK) {
 		status = run_output(&job);
-		/* Wrong arguments, as a range beyond the image, speak of the input. */
-		if (status != BLOCKZ_USAGE)
+		if (!job.of_input)
 			file = job.output_path;
 	}
 	if (status != BLOCKZ_OK)
