@@ -90,6 +90,8 @@ static enum blockz_status step(struct walk *walk, const char *name, bool *last_r
 	if (trap)
 		return tool_fault(fault, BLOCKZ_FAILED, "'%s' is a link of another user, in a directory where anybody can make "
 				  "links: it is not followed", name);
+	if (last && fd < 0 && !walk->keep_last)
+		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "is a stream, or a file that has no name any more");
 	*last_ret = last && !link;
 	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "open");
 }
