@@ -135,17 +135,22 @@ static char *recovery_sentence(enum blockz_remedy remedy, const char *file)
 	return len < 0 ? NULL : text;
 }
 
-char *state_sentence(const struct blockz_fault *fault, const char *file)
+const char *state_text(enum blockz_state state)
 {
-	static const char *const sentences[] = {
+	static const char *const texts[] = {
 		[BLOCKZ_IMAGE_UNCHANGED] = "image unchanged",
 		[BLOCKZ_IMAGE_ROLLED_BACK] = "rolled back, image as before",
 		[BLOCKZ_IMAGE_UPDATED] = "image updated",
+		[BLOCKZ_IMAGE_NEEDS_RECOVERY] = "image needs recovery",
 		[BLOCKZ_IMAGE_TORN] = "image updated in part, without a journal to undo it: restore it from a backup",
 	};
-	if (fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY)
-		return recovery_sentence(fault->remedy, file);
-	return strdup(sentences[fault->state]);
+	return texts[state];
+}
+
+char *state_sentence(const struct blockz_fault *fault, const char *file)
+{
+	return fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY ? recovery_sentence(fault->remedy, file)
+							   : strdup(state_text(fault->state));
 }
 
 void put_escaped(FILE *out, const char *text)

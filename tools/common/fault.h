@@ -27,9 +27,12 @@ char *escape(const char *text);
 /* "offset N: text", escaped, without the offset where the fault speaks of none.  The caller frees it; NULL: no memory. */
 char *fault_line(const struct blockz_fault *fault);
 
+/* What a state means, in a sentence: "image unchanged". */
+const char *state_text(enum blockz_state state);
+
 /*
- * What a fault's state means, in a sentence: "image unchanged"; of a needed recovery with the commands, for which file is
- * escaped (NULL: "FILE").  The caller frees it; NULL: no memory.
+ * The same of a fault, where recovery is needed with the commands, for which file is escaped (NULL: "FILE").  The caller
+ * frees it; NULL: no memory.
  */
 char *state_sentence(const struct blockz_fault *fault, const char *file);
 

@@ -76,7 +76,7 @@ void signals_state(enum blockz_state state)
 	for (struct ending *each = endings; each < endings + ENDINGS; each++)
 		if (each->number != SIGPIPE)
 			snprintf(each->text, sizeof(each->text), "%s: interrupted: %s\n%s\n", tool_name, strsignal(each->number),
-				 state_sentence(state));
+				 state_text(state));
 }
 
 void signals_start(const char *tool)
