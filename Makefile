@@ -65,11 +65,11 @@ COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/%.o)
 TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify blockz-delta blockz-merge
 TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
 PLUGIN     := nbdkit-blockz-plugin.so
-PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,appended compressed fault hangup json partition rawlist size table)
+PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,appended compressed fault hangup json partition rawlist size table unicode)
 PLUGIN_OBJ := $(PLUGIN_SRC:%.c=$(BUILD)/%.o)
 RAM_PLUGIN := nbdkit-blockz-ram-plugin.so
 RAM_SRC    := $(wildcard tools/nbdkit-ram/*.c) \
-	$(patsubst %,tools/common/%.c,appended audience compressed fault hangup input json newfile partition rawchoice rawlist size suffix table)
+	$(patsubst %,tools/common/%.c,appended audience compressed fault hangup input json newfile partition rawchoice rawlist size suffix table unicode)
 RAM_OBJ    := $(RAM_SRC:%.c=$(BUILD)/%.o)
 # What needs nbdkit, and is of no use without it.
 NBD_PLUGINS := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/$(RAM_PLUGIN))

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "unicode.h"
+
 /* A text that did not fit ends in "...", behind a whole character of UTF-8. */
 static void mark_cut(char *text, size_t room)
 {
@@ -69,39 +71,16 @@ int fault_nbd_errno(const struct blockz_fault *fault)
 	}
 }
 
-/*
- * The length of the printable character that starts here, or 0.  Left out are control characters (C0, DEL, C1),
- * overlong forms, surrogates, and what lies behind U+10FFFF (RFC 3629).
- */
-static size_t printable(const unsigned char *text)
-{
-	if (text[0] < 0x80)
-		return text[0] >= 0x20 && text[0] != 0x7f;
-	size_t len = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-	if (text[0] < 0xc2 || text[0] > 0xf4)
-		return 0;
-	unsigned code = text[0] & (0x7f >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3f);
-	}
-	const unsigned least[] = { 0xa0, 0x800, 0x10000 };
-	if (code < least[len - 2] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return len;
-}
-
 char *escape(const char *text)
 {
 	char *out = malloc(4 * strlen(text) + 1);
 	char *to = out;
 	while (out != NULL && *text != '\0') {
-		size_t len = printable((const unsigned char *)text);
-		if (len == 0)
-			to += sprintf(to, "\\x%02x", (unsigned char)*text++);
-		for (; len > 0; len--)
-			*to++ = *text++;
+		uint32_t code = 0;
+		size_t len = unicode_decode(text, &code);
+		bool visible = len > 0 && unicode_is_visible(code);
+		for (len += len == 0; len > 0; len--)
+			to += sprintf(to, visible ? "%c" : "\\x%02x", (unsigned char)*text++);
 	}
 	if (out != NULL)
 		*to = '\0';

@@ -19,8 +19,8 @@ enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const
 int fault_nbd_errno(const struct blockz_fault *fault);
 
 /*
- * Text with everything that is no printable UTF-8 as \xNN (of each byte).  A text that is printable comes out as it
- * was, so nothing is escaped twice.  The caller frees it; NULL: no memory.
+ * Text with everything that is no UTF-8, or is not seen (unicode_is_visible()), as \xNN of each byte.  A text that is
+ * all seen comes out as it was, so nothing is escaped twice.  The caller frees it; NULL: no memory.
  */
 char *escape(const char *text);
 
