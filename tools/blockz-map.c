@@ -335,7 +335,7 @@ static bool print_json_head(FILE *out, const struct blockz_map *map)
 				 json_bytes(info.file_size), "image_size", json_bytes(info.image_size), "index",
 				 json_index(info.index), "pieces", json_bytes(info.pieces), "appended_bytes",
 				 json_bytes(info.appended_bytes));
-	bool done = head != NULL && fputc('{', out) != EOF && json_dumpf(head, out, JSON_EMBED) == 0;
+	bool done = fputc('{', out) != EOF && json_print(out, head, JSON_EMBED);
 	json_decref(head);
 	return done;
 }
@@ -359,7 +359,7 @@ static enum blockz_status print_json(const struct view *view, struct blockz_faul
 			"\"partition\": ",
 			comma, row.range.start, row.range.end, kinds[row.range.kind],
 			row.range.patchable ? "true" : "false");
-		bool done = partition != NULL && json_dumpf(partition, out, JSON_ENCODE_ANY) == 0;
+		bool done = json_print(out, partition, JSON_ENCODE_ANY);
 		json_decref(partition);
 		if (!done)
 			return tool_fault(fault, BLOCKZ_FAILED, "the map could not be printed");

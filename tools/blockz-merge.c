@@ -229,8 +229,8 @@ static enum blockz_status say_applicable(const struct job *job, uint64_t new_siz
 	const char *patch = job->patch_paths[0];
 	if (job->cli.json)
 		return cli_print_json(&job->cli, json_pack("{s:o,s:o,s:o}", "path",
-							   is_stream(patch) ? json_null() : json_text(patch), "old",
-							   json_text(job->old_path), "new_size", json_bytes(new_size)),
+							   is_stream(patch) ? json_null() : json_name(patch), "old",
+							   json_name(job->old_path), "new_size", json_bytes(new_size)),
 				      fault);
 	size_human(size, sizeof(size), new_size);
 	cli_say(&job->cli, stdout, patch, "can be applied to %s here, and makes an image of %s", job->old_path, size);
@@ -483,7 +483,7 @@ static enum blockz_status print_report(struct job *job)
 	cli_work_end(&job->cli);
 	if (status == BLOCKZ_OK)
 		status = cli_print_json(&job->cli, json_pack("{s:o,s:o,s:s,s:o}", "path",
-							     is_stream(job->new_path) ? json_null() : json_text(job->new_path),
+							     is_stream(job->new_path) ? json_null() : json_name(job->new_path),
 							     "size", json_bytes(job->new_size), "sha256", sha256,
 							     "patches", json_bytes(job->patch_count)), &job->fault);
 	if (status != BLOCKZ_OK)

@@ -270,8 +270,8 @@ enum blockz_status cli_fail(const struct cli *cli, const char *file, const struc
 	if (cli->json)
 		cli_print_json(cli, json_pack("{s:{s:i,s:o,s:s,s:o,s:o}}", "error", "status", (int)fault->status,
 					      "offset", json_bytes(fault->offset), "state", state_names[fault->state],
-					      "text", json_text(fault->text), "file",
-					      file != NULL ? json_text(file) : json_null()), NULL);
+					      "text", json_message(fault->text), "file",
+					      file != NULL ? json_name(file) : json_null()), NULL);
 	return fault->status;
 }
 
@@ -331,9 +331,9 @@ void cli_usage(const struct cli *cli, const char *format, ...)
 
 enum blockz_status cli_print_json(const struct cli *cli, json_t *object, struct blockz_fault *fault)
 {
-	int result = object != NULL ? json_dumpf(object, cli->json_out, JSON_PRESERVE_ORDER) : -1;
+	bool done = json_print(cli->json_out, object, 0);
 	json_decref(object);
-	if (result < 0)
+	if (!done)
 		return tool_fault(fault, BLOCKZ_FAILED, "the result could not be printed as JSON");
 	fputc('\n', cli->json_out);
 	return BLOCKZ_OK;

@@ -458,8 +458,8 @@ enum blockz_status partition_find(const struct partition_table *table, const cha
 json_t *partition_json(const struct partition *partition)
 {
 	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "number", (json_int_t)partition->number,
-			 "label", json_text(partition->label), "uuid", json_text(partition->uuid), "type",
-			 json_text(partition->type), "start", json_bytes(partition->range.start), "end",
-			 json_bytes(partition->range.end), "fs_label", json_text(partition->fs_label), "fs_uuid",
-			 json_text(partition->fs_uuid), "fs_type", json_text(partition->fs_type));
+			 "label", json_name(partition->label), "uuid", json_name(partition->uuid), "type",
+			 json_name(partition->type), "start", json_bytes(partition->range.start), "end",
+			 json_bytes(partition->range.end), "fs_label", json_name(partition->fs_label), "fs_uuid",
+			 json_name(partition->fs_uuid), "fs_type", json_name(partition->fs_type));
 }

@@ -18,7 +18,7 @@ static json_t *image_json(uint64_t size, const uint8_t sha256[32], const char *c
 	char hex[DIGEST_HEX];
 	for (size_t i = 0; i < 32; i++)
 		snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
-	return json_pack("{s:o,s:s,s:o}", "size", json_bytes(size), "sha256", hex, "container", json_text(container));
+	return json_pack("{s:o,s:s,s:o}", "size", json_bytes(size), "sha256", hex, "container", json_name(container));
 }
 
 json_t *patch_report_json(const char *path, uint64_t size, const struct blockz_patch_info *head)
@@ -27,9 +27,9 @@ json_t *patch_report_json(const char *path, uint64_t size, const struct blockz_p
 	for (size_t i = 0; i < head->encoder_count && encoders != NULL; i++)
 		encoders_add(encoders, &head->encoders[i]);
 	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "path",
-			 strcmp(path, "-") == 0 ? json_null() : json_text(path), "size", json_bytes(size), "old",
+			 strcmp(path, "-") == 0 ? json_null() : json_name(path), "size", json_bytes(size), "old",
 			 image_json(head->old_size, head->old_sha256, head->old_container), "new",
-			 image_json(head->new_size, head->new_sha256, head->new_container), "note", json_text(head->note),
+			 image_json(head->new_size, head->new_sha256, head->new_container), "note", json_name(head->note),
 			 "encoders", encoders);
 }
 

@@ -297,7 +297,7 @@ enum blockz_status renewal_commit(struct renewal *renewal, struct blockz_fault *
 
 json_t *renewal_json(const struct renewal *renewal)
 {
-	return json_pack("{s:o, s:o, s:o}", "path", json_text(renewal->path), "added_blocks",
+	return json_pack("{s:o, s:o, s:o}", "path", json_name(renewal->path), "added_blocks",
 			 json_bytes(renewal->added_blocks), "renewed_ranges", json_bytes(renewal->renewed_ranges));
 }
 

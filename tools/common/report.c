@@ -55,7 +55,7 @@ json_t *report_stale(const char *path, bool edited, const char *renewed)
 			if (stat(name, &other) < 0 || (has_renewed && is_same(&other, &fits)))
 				continue;
 			if (edited || is_older(&other, &self))
-				json_array_append_new(list, json_text(name));
+				json_array_append_new(list, json_name(name));
 		}
 	}
 	free(name);
@@ -72,7 +72,7 @@ enum blockz_status report_digests(struct report *report, const struct blockz_sou
 
 json_t *report_json(const struct report *report)
 {
-	json_t *object = json_pack("{s:o,s:o}", "path", is_stream(report->path) ? json_null() : json_text(report->path),
+	json_t *object = json_pack("{s:o,s:o}", "path", is_stream(report->path) ? json_null() : json_name(report->path),
 				   "size", json_bytes(report->size));
 	if (report->sha256[0] != '\0')
 		json_object_set_new(object, "sha256", json_string(report->sha256));

@@ -10,7 +10,7 @@
 
 static json_t *path_json(const char *path)
 {
-	return strcmp(path, "-") == 0 ? json_null() : json_text(path);
+	return strcmp(path, "-") == 0 ? json_null() : json_name(path);
 }
 
 static json_t *list_json(const struct blockz_squashdelta_info *info)
