@@ -47,19 +47,23 @@ static enum blockz_status parse_line(char *line, struct blockz_range *range_ret,
 		status = size_parse(second, &len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	if (len == 0)
+		return tool_fault(fault, BLOCKZ_USAGE, "'%s %s' is a range of no bytes", first, second);
 	if (len > INT64_MAX - start)
 		return tool_fault(fault, BLOCKZ_USAGE, "'%s %s' ends behind 2^63-1", first, second);
 	*range_ret = (struct blockz_range){ start, start + len };
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status add_line(struct rawlist *list, char *line, struct blockz_fault *fault)
+/* *found: set where there is a range. */
+static enum blockz_status add_line(struct rawlist *list, char *line, bool *found, struct blockz_fault *fault)
 {
 	struct blockz_range range;
 	line[strcspn(line, "#")] = '\0';
 	line += strspn(line, BLANKS);
 	if (*line == '\0')
 		return BLOCKZ_OK;
+	*found = true;
 	enum blockz_status status = parse_line(line, &range, fault);
 	return status == BLOCKZ_OK ? rawlist_add(list, range, fault) : status;
 }
@@ -68,18 +72,21 @@ enum blockz_status rawlist_read(struct rawlist *list, FILE *in, struct blockz_fa
 {
 	/* No range needs more; a longer line, comment or not, is no list of ranges. */
 	char line[4096];
+	bool found = false;
 	enum blockz_status status = BLOCKZ_OK;
 	for (unsigned long number = 1; status == BLOCKZ_OK && fgets(line, sizeof(line), in) != NULL; number++) {
 		struct blockz_fault why;
 		size_t len = strlen(line);
 		if (len > 0 && line[len - 1] != '\n' && !feof(in))
 			return tool_fault(fault, BLOCKZ_USAGE, "line %lu is too long, or no text", number);
-		status = add_line(list, line, &why);
+		status = add_line(list, line, &found, &why);
 		if (status != BLOCKZ_OK)
 			tool_fault(fault, status, "line %lu: %s", number, why.text);
 	}
 	if (status == BLOCKZ_OK && ferror(in))
 		return tool_fault_errno(fault, errno, "read");
+	if (status == BLOCKZ_OK && !found)
+		return tool_fault(fault, BLOCKZ_USAGE, "there is no range in it");
 	return status;
 }
 

@@ -23,7 +23,7 @@ enum blockz_status rawlist_add(struct rawlist *list, struct blockz_range range, 
 /*
  * Adds the ranges of a text: one a line, as START-END (END is exclusive), START+LENGTH, or START and LENGTH with blanks
  * between; numbers as size_parse() takes them, any order.  Empty lines are skipped, and what follows a '#'.
- * Errors: BLOCKZ_USAGE (with the number of the line), BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ * Errors: BLOCKZ_USAGE (a line by its number; or a list of no range), BLOCKZ_LIMIT, BLOCKZ_FAILED.
  */
 enum blockz_status rawlist_read(struct rawlist *list, FILE *in, struct blockz_fault *fault);
 

@@ -74,6 +74,8 @@ enum blockz_status size_parse_range(const char *text, struct blockz_range *range
 	struct blockz_range range = { start, *end == '+' ? start + second : second };
 	if (range.end < range.start)
 		return tool_fault(fault, BLOCKZ_USAGE, "'%s' ends before it starts", text);
+	if (range.end == range.start)
+		return tool_fault(fault, BLOCKZ_USAGE, "'%s' is a range of no bytes", text);
 	*range_ret = range;
 	return BLOCKZ_OK;
 }

@@ -11,7 +11,7 @@
  */
 enum blockz_status size_parse(const char *text, uint64_t *value_ret, struct blockz_fault *fault);
 
-/* Parses START-END (END is exclusive) or START+LENGTH.  Errors: BLOCKZ_USAGE, also where END is below START. */
+/* Parses START-END (END is exclusive) or START+LENGTH.  Errors: BLOCKZ_USAGE, also for a range of no bytes. */
 enum blockz_status size_parse_range(const char *text, struct blockz_range *range_ret, struct blockz_fault *fault);
 
 /* Writes "512 B", "1.5 MiB", "3 GiB" and the like: four digits at most. */
