@@ -384,13 +384,29 @@ enum blockz_status partition_table_of_file(const struct blockz_source *file, con
 
 /* ---- Names */
 
+/* What a name can be of, as fstab and the kernel call it; in front of a name it says that this is meant. */
+static const char *const keys[] = { "PARTN=", "PARTLABEL=", "PARTUUID=", "LABEL=", "UUID=" };
+
+enum { KEYS = sizeof(keys) / sizeof(keys[0]) };
+
+/* KEYS: name starts with none. */
+static size_t key_of(const char *name)
+{
+	size_t i = 0;
+	while (i < KEYS && strncmp(name, keys[i], strlen(keys[i])) != 0)
+		i++;
+	return i;
+}
+
 static bool is_called(const struct partition *partition, const char *name)
 {
 	char number[16];
 	snprintf(number, sizeof(number), "%u", partition->number);
-	const char *names[] = { number, partition->label, partition->uuid, partition->fs_label, partition->fs_uuid };
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (name[0] != '\0' && strcmp(names[i], name) == 0)
+	const char *names[KEYS] = { number, partition->label, partition->uuid, partition->fs_label, partition->fs_uuid };
+	size_t key = key_of(name);
+	const char *text = key < KEYS ? name + strlen(keys[key]) : name;
+	for (size_t i = 0; i < KEYS; i++) {
+		if ((key == i || key == KEYS) && text[0] != '\0' && strcmp(names[i], text) == 0)
 			return true;
 	}
 	return false;
@@ -448,7 +464,9 @@ enum blockz_status partition_find(const struct partition_table *table, const cha
 	if (matches == 0)
 		return tool_fault(fault, BLOCKZ_USAGE, "no partition '%.64s', there are: %s", name, list);
 	if (matches > 1)
-		return tool_fault(fault, BLOCKZ_USAGE, "'%.64s' means several partitions: %s", name, list);
+		return tool_fault(fault, BLOCKZ_USAGE,
+				  "'%.64s' means several partitions: %s; PARTN=, PARTLABEL=, PARTUUID=, LABEL= or UUID= "
+				  "before it says which", name, list);
 	if (found->beyond)
 		return tool_fault(fault, BLOCKZ_USAGE, "partition '%.64s' goes on beyond the end of the image", name);
 	*partition_ret = found;

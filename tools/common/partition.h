@@ -53,7 +53,8 @@ enum blockz_status partition_table_of_file(const struct blockz_source *file, con
 void partition_table_free(struct partition_table *table);
 
 /*
- * Finds the one partition that NAME means: its number, PARTLABEL or PARTUUID, or the LABEL or UUID of its file system.
+ * Finds the one partition that NAME means: its number, PARTLABEL or PARTUUID, or the LABEL or UUID of its file system;
+ * or one of these alone, where NAME is PARTN=NUMBER, PARTLABEL=TEXT and so on.
  * Errors: BLOCKZ_USAGE: none or several, and the text lists what there is; or it lies partly beyond the image.
  */
 enum blockz_status partition_find(const struct partition_table *table, const char *name,

@@ -88,15 +88,9 @@ enum blockz_status exports_find(const struct exports *exports, const char *name,
 
 /* ---- The list */
 
-static const char *name_of(const struct partition *partition)
-{
-	return partition->label[0] != '\0' ? partition->label : partition->fs_label;
-}
-
 /* A name that leads back to this partition, of text that a terminal can show. */
-static bool is_good_name(const struct exports *exports, const struct partition *partition)
+static bool is_good_name(const struct exports *exports, const struct partition *partition, const char *name)
 {
-	const char *name = name_of(partition);
 	struct blockz_range range;
 	struct blockz_fault fault;
 	char *escaped = escape(name);
@@ -104,6 +98,20 @@ static bool is_good_name(const struct exports *exports, const struct partition *
 	free(escaped);
 	return plain && name[0] != '\0' && exports_find(exports, name, &range, &fault) == BLOCKZ_OK &&
 	       range.start == partition->range.start && range.end == partition->range.end;
+}
+
+enum { NUMBER_LEN = 24 };
+
+/* The label, or else the number as partition_find() knows it, written to number; NULL: it goes on beyond the image. */
+static const char *name_of(const struct exports *exports, const struct partition *partition, char number[NUMBER_LEN])
+{
+	snprintf(number, NUMBER_LEN, "PARTN=%u", partition->number);
+	const char *names[] = { partition->label[0] != '\0' ? partition->label : partition->fs_label, number };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (is_good_name(exports, partition, names[i]))
+			return names[i];
+	}
+	return NULL;
 }
 
 static int add_raw(const struct exports *exports, int (*add)(void *, const char *, const char *), void *ctx)
@@ -128,14 +136,14 @@ int exports_list(const struct exports *exports, int (*add)(void *, const char *,
 		error = add_raw(exports, add, ctx);
 	for (size_t i = 0; error == 0 && i < exports->table.count; i++) {
 		const struct partition *partition = &exports->table.items[i];
-		char size[32], text[96];
-		if (exports_first(exports->map, partition->range, false) < partition->range.end ||
-		    !is_good_name(exports, partition))
+		char size[32], text[96], number[NUMBER_LEN];
+		const char *name = name_of(exports, partition, number);
+		if (name == NULL || exports_first(exports->map, partition->range, false) < partition->range.end)
 			continue;
 		size_human(size, sizeof(size), partition->range.end - partition->range.start);
 		snprintf(text, sizeof(text), "partition %u of %s at %" PRIu64 ", raw", partition->number, size,
 			 partition->range.start);
-		error = add(ctx, name_of(partition), text);
+		error = add(ctx, name, text);
 	}
 	return error;
 }

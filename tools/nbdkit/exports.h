@@ -26,7 +26,10 @@ void exports_free(struct exports *exports);
 enum blockz_status exports_find(const struct exports *exports, const char *name, struct blockz_range *range_ret,
 				struct blockz_fault *fault);
 
-/* Calls add with "", each raw range, and each raw partition's name; stops and returns what add does where not 0. */
+/*
+ * Calls add with "", each raw range, and each raw partition's label (or PARTN= and its number, where that does not lead
+ * to it); stops and returns what add does where not 0.
+ */
 int exports_list(const struct exports *exports, int (*add)(void *ctx, const char *name, const char *description),
 		 void *ctx);
 
