@@ -65,11 +65,14 @@ COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/%.o)
 TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify blockz-delta blockz-merge
 TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
 PLUGIN     := nbdkit-blockz-plugin.so
-PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(patsubst %,tools/common/%.c,appended compressed fault hangup json partition rawlist size table unicode)
+# What both plugins need of it.
+DISK_SRC   := $(patsubst %,tools/common/%.c,appended compressed fault gpt hangup json mbr partition rawlist sectors size table \
+	unicode view)
+PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(DISK_SRC)
 PLUGIN_OBJ := $(PLUGIN_SRC:%.c=$(BUILD)/%.o)
 RAM_PLUGIN := nbdkit-blockz-ram-plugin.so
-RAM_SRC    := $(wildcard tools/nbdkit-ram/*.c) \
-	$(patsubst %,tools/common/%.c,appended audience compressed fault hangup input json newfile partition rawchoice rawlist size suffix table unicode)
+RAM_SRC    := $(wildcard tools/nbdkit-ram/*.c) $(DISK_SRC) \
+	$(patsubst %,tools/common/%.c,audience input newfile rawchoice suffix)
 RAM_OBJ    := $(RAM_SRC:%.c=$(BUILD)/%.o)
 # What needs nbdkit, and is of no use without it.
 NBD_PLUGINS := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/$(RAM_PLUGIN))

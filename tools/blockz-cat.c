@@ -17,6 +17,7 @@ static const struct cli_option option_rows[] = {
 	{ "offset", KEY_OFFSET, "OFF", "start at this image offset (default: 0)" },
 	{ "length", KEY_LENGTH, "N", "write so many bytes (default: up to the end)" },
 	{ "partition", KEY_PARTITION, "NAME", "write this partition: its number, name, label or UUID" },
+	CLI_SECTOR_SIZE,
 	CLI_SCAN,
 	CLI_WINDOW_MAX,
 	{ "threads", 'T', "N", "threads (default: all)" },
@@ -69,6 +70,8 @@ static void read_options(struct job *job, int argc, char **argv)
 		cli_usage(&job->cli, "expected one FILE, found %d", job->cli.operand_count);
 	if (job->partition != NULL && (job->offset != BLOCKZ_UNKNOWN || job->length != BLOCKZ_UNKNOWN))
 		cli_usage(&job->cli, "--partition stands without --offset and --length");
+	if (job->cli.sector_size != 0 && job->partition == NULL)
+		cli_usage(&job->cli, "--sector-size needs --partition");
 	job->path = job->cli.operands[0];
 }
 
@@ -76,7 +79,8 @@ static enum blockz_status partition_range(struct job *job, struct blockz_range *
 {
 	struct partition_table table = { 0 };
 	const struct partition *partition = NULL;
-	enum blockz_status status = partition_table_of_file(&job->file.source, job->map, &table, &job->fault);
+	enum blockz_status status =
+		partition_table_of_file(&job->file.source, job->map, job->cli.sector_size, &table, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = partition_find(&table, job->partition, &partition, &job->fault);
 	if (status == BLOCKZ_OK)

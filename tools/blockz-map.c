@@ -28,6 +28,7 @@ static const struct cli_option option_rows[] = {
 	{ "svg", KEY_SVG, "OUT", "write a picture to OUT instead (-: standard output)" },
 	{ "bmap", KEY_BMAP, "OUT", "write a block map for bmaptool to OUT instead (-: standard output)" },
 	{ "force", 'f', NULL, "replace an existing OUT" },
+	CLI_SECTOR_SIZE,
 	CLI_SCAN,
 	CLI_WINDOW_MAX,
 	CLI_HELP,
@@ -328,13 +329,14 @@ static void print_json_extents(FILE *out, const struct blockz_map *map, const st
 	fputc(']', out);
 }
 
-static bool print_json_head(FILE *out, const struct blockz_map *map)
+static bool print_json_head(FILE *out, const struct view *view)
 {
-	struct blockz_map_info info = blockz_map_info(map);
-	json_t *head = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "format", info.format, "file_size",
+	struct blockz_map_info info = blockz_map_info(view->map);
+	uint64_t sector_size = view->table.sector_size != 0 ? view->table.sector_size : BLOCKZ_UNKNOWN;
+	json_t *head = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "format", info.format, "file_size",
 				 json_bytes(info.file_size), "image_size", json_bytes(info.image_size), "index",
-				 json_index(info.index), "pieces", json_bytes(info.pieces), "appended_bytes",
-				 json_bytes(info.appended_bytes));
+				 json_index(info.index), "pieces", json_bytes(info.pieces), "sector_size",
+				 json_bytes(sector_size), "appended_bytes", json_bytes(info.appended_bytes));
 	bool done = fputc('{', out) != EOF && json_print(out, head, JSON_EMBED);
 	json_decref(head);
 	return done;
@@ -349,7 +351,7 @@ static enum blockz_status print_json(const struct view *view, struct blockz_faul
 	struct rows rows = rows_open(view->map, &view->table);
 	const char *comma = "";
 	struct row row;
-	if (!print_json_head(out, view->map))
+	if (!print_json_head(out, view))
 		return tool_fault(fault, BLOCKZ_FAILED, "the map could not be printed");
 	fputs(", \"ranges\": [", out);
 	while (rows_next(&rows, &row)) {
@@ -474,7 +476,7 @@ static void read_options(struct view *view, int argc, char **argv)
 static void read_partitions(struct view *view)
 {
 	struct blockz_fault why;
-	if (partition_table_of_file(&view->file.source, view->map, &view->table, &why) != BLOCKZ_OK)
+	if (partition_table_of_file(&view->file.source, view->map, view->cli.sector_size, &view->table, &why) != BLOCKZ_OK)
 		cli_warn(&view->cli, view->path, "partitions cannot be read: %s", why.text);
 }
 

@@ -106,7 +106,7 @@ static enum blockz_status add_partition(struct job *job)
 {
 	const struct partition *partition = NULL;
 	enum blockz_status status =
-		partition_table_of_file(&job->file.source, job->map, &job->table, &job->fault);
+		partition_table_of_file(&job->file.source, job->map, job->cli.sector_size, &job->table, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = partition_find(&job->table, job->options.partition, &partition, &job->fault);
 	/* A file system is written back whole even where only some blocks of it are raw. */

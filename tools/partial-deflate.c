@@ -26,7 +26,6 @@ enum {
 	KEY_RAW_TABLE,
 	KEY_RAW_LIST,
 	KEY_DISK_OFFSET,
-	KEY_SECTOR_SIZE,
 	KEY_CHECK,
 	KEY_NO_CHECKSUM,
 	KEY_PIECE_SIZE,
@@ -44,7 +43,7 @@ static const struct cli_option option_rows[] = {
 	{ "raw-table", KEY_RAW_TABLE, NULL, "store the partition tables: MBR and EBRs, or both GPTs" },
 	{ "raw-list", KEY_RAW_LIST, "LIST", "store the ranges listed in a file, one a line\n(-: standard input)" },
 	{ "disk-offset", KEY_DISK_OFFSET, "N", "partitions are those of a disk that starts at N" },
-	{ "sector-size", KEY_SECTOR_SIZE, "N", "sectors of the disk: 512 or 4096 (default: as found)" },
+	CLI_SECTOR_SIZE,
 	{ "format", 'f', "FORMAT", "what to write (default: by the suffix of OUTPUT)" },
 	CLI_LEVEL,
 	{ "extreme", 'e', NULL, "slower and a little smaller, where the format has it" },
@@ -176,14 +175,6 @@ static const char *format_argument(const struct job *job, const char *text)
 	cli_usage(&job->cli, "--format: there is no format %s", text);
 }
 
-static unsigned sector_size_argument(const struct job *job, const char *text)
-{
-	uint64_t size = cli_size(&job->cli, "--sector-size", text);
-	if (size != 512 && size != 4096)
-		cli_usage(&job->cli, "--sector-size: expected 512 or 4096, found %s", text);
-	return (unsigned)size;
-}
-
 static void check_options(const struct job *job)
 {
 	const struct cli *cli = &job->cli;
@@ -215,9 +206,6 @@ static void take_option(struct job *job, int key, const char *argument)
 		break;
 	case KEY_DISK_OFFSET:
 		job->choice.disk_off = cli_size(&job->cli, "--disk-offset", argument);
-		break;
-	case KEY_SECTOR_SIZE:
-		job->choice.sector_size = sector_size_argument(job, argument);
 		break;
 	case 'f':
 		job->pack.format = format_argument(job, argument);
@@ -273,6 +261,7 @@ static void read_options(struct job *job, int argc, char **argv)
 	if (job->pack.format == NULL)
 		job->pack.format = format_of_output(job);
 	job->pack.level = job->cli.level;
+	job->choice.sector_size = job->cli.sector_size;
 	if (is_stream(job->output_path))
 		job->cli.json_out = stderr;
 }

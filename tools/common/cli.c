@@ -14,6 +14,7 @@
 
 #include "fault.h"
 #include "json.h"
+#include "sectors.h"
 #include "signals.h"
 #include "size.h"
 
@@ -158,6 +159,13 @@ static void print_help(const struct cli_tool *tool)
 	}
 }
 
+static void take_sector_size(struct cli *cli)
+{
+	struct blockz_fault fault;
+	if (sectors_parse(optarg, &cli->sector_size, &fault) != BLOCKZ_OK)
+		cli_usage(cli, "--sector-size: %s", fault.text);
+}
+
 /* Deals with the options that are the same everywhere; false: it is none of them. */
 static bool take_common(struct cli *cli, int key)
 {
@@ -179,6 +187,9 @@ static bool take_common(struct cli *cli, int key)
 		return true;
 	case CLI_KEY_WINDOW_MAX:
 		cli->map.window_max = cli_size(cli, "--window-max", optarg);
+		return true;
+	case CLI_KEY_SECTOR_SIZE:
+		take_sector_size(cli);
 		return true;
 	case CLI_KEY_PROGRESS:
 		if (optarg != NULL && strcmp(optarg, "always") != 0)

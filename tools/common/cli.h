@@ -38,6 +38,7 @@ enum {
 	CLI_KEY_LEVEL,
 	CLI_KEY_SCAN,
 	CLI_KEY_WINDOW_MAX,
+	CLI_KEY_SECTOR_SIZE,
 	CLI_FIRST_KEY,
 };
 
@@ -58,6 +59,9 @@ struct cli_option {
 #define CLI_SCAN { "scan", CLI_KEY_SCAN, NULL, "ignore the index, scan the file" }
 #define CLI_WINDOW_MAX \
 	{ "window-max", CLI_KEY_WINDOW_MAX, "N", "decode xz dictionaries and zstd windows up to N bytes (default: 128M)" }
+/* Sets cli->sector_size. */
+#define CLI_SECTOR_SIZE \
+	{ "sector-size", CLI_KEY_SECTOR_SIZE, "N", "sectors of the disk: 512 or 4096 (default: as found)" }
 /* -1, -9, -12: sets cli->level, returns CLI_KEY_LEVEL; what the formats have stands in front of the help. */
 #define CLI_LEVEL { NULL, CLI_KEY_LEVEL, NULL, "from fastest to smallest" }
 
@@ -79,6 +83,7 @@ struct cli {
 	int level; /* as in struct blockz_pack_options; 0: not given */
 	enum cli_progress progress;
 	struct blockz_map_options map;
+	unsigned sector_size; /* 512 or 4096; 0: not given */
 	char **operands;
 	int operand_count;
 	const char *argument; /* of the option that cli_next() returned last; NULL: none */

@@ -7,161 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "fault.h"
+#include "gpt.h"
 #include "json.h"
 #include "table.h"
+#include "view.h"
 
-enum {
-	UNIT = 512,                /* libblkid counts in these, whatever the sectors of the disk */
-	SUPERBLOCKS_LEN = 1 << 20, /* holds those of all file systems, but see range_elsewhere() */
-};
-
-/* ---- What libblkid looks at: a sparse file in memory */
-
-struct view {
-	const struct blockz_source *image;
-	int fd;
-	unsigned sector_size;
-	blkid_probe tables, superblocks;
-};
-
-static enum blockz_status view_open(struct view *view, const struct blockz_source *image, unsigned sector_size,
-				    struct blockz_fault *fault)
-{
-	*view = (struct view){
-		.image = image,
-		.fd = memfd_create("blockz", MFD_CLOEXEC),
-		.sector_size = sector_size,
-		.tables = blkid_new_probe(),
-		.superblocks = blkid_new_probe(),
-	};
-	if (view->fd < 0)
-		return tool_fault_errno(fault, errno, "a file in memory for libblkid");
-	if (view->tables == NULL || view->superblocks == NULL)
-		return tool_fault_errno(fault, ENOMEM, "libblkid");
-	return BLOCKZ_OK;
-}
-
-static void view_close(struct view *view)
-{
-	blkid_free_probe(view->tables);
-	blkid_free_probe(view->superblocks);
-	if (view->fd >= 0)
-		close(view->fd);
-}
-
-/* Makes it len zeros. */
-static enum blockz_status view_clear(const struct view *view, uint64_t len, struct blockz_fault *fault)
-{
-	if (ftruncate(view->fd, 0) != 0 || ftruncate(view->fd, (off_t)len) != 0)
-		return tool_fault_errno(fault, errno, "a file in memory of %" PRIu64 " bytes for libblkid", len);
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status view_write(const struct view *view, const void *buf, size_t len, uint64_t off,
-				     struct blockz_fault *fault)
-{
-	ssize_t put = pwrite(view->fd, buf, len, (off_t)off);
-	if (put != (ssize_t)len)
-		return tool_fault_errno(fault, put < 0 ? errno : ENOSPC, "a file in memory for libblkid");
-	return BLOCKZ_OK;
-}
-
-/* Copies a range of the image so that offset base of it is the view's first byte. */
-static enum blockz_status view_copy(const struct view *view, struct blockz_range range, uint64_t base,
-				    struct blockz_fault *fault)
-{
-	uint8_t buf[1 << 14];
-	enum blockz_status status = BLOCKZ_OK;
-	for (uint64_t off = range.start; off < range.end && status == BLOCKZ_OK;) {
-		size_t len = range.end - off < sizeof(buf) ? (size_t)(range.end - off) : sizeof(buf);
-		status = table_read(view->image, buf, len, off, fault);
-		if (status == BLOCKZ_OK)
-			status = view_write(view, buf, len, off - base, fault);
-		off += len;
-	}
-	return status;
-}
-
-/* Makes a probe look at the view's first len bytes. */
-static enum blockz_status view_probe(const struct view *view, blkid_probe probe, uint64_t len,
-				     struct blockz_fault *fault)
-{
-	if (blkid_probe_set_device(probe, view->fd, 0, (blkid_loff_t)len) != 0 ||
-	    blkid_probe_set_sectorsize(probe, view->sector_size) != 0)
-		return tool_fault_errno(fault, errno, "libblkid");
-	return BLOCKZ_OK;
-}
-
-/* ---- File systems */
-
-static uint16_t load16(const uint8_t *from)
-{
-	return (uint16_t)(from[0] | from[1] << 8);
-}
-
-static uint64_t load32(const uint8_t *from)
-{
-	return load16(from) | (uint64_t)load16(from + 2) << 16;
-}
-
-/*
- * What libblkid reads of a partition of len bytes apart from the boot sector: FAT32 has its label in the root
- * directory, NTFS in the fourth record of the MFT.  Empty for anything else.
- */
-static struct blockz_range range_elsewhere(const uint8_t boot[UNIT], uint64_t len)
-{
-	enum { FAT_ROOT_MIN = 2, MFT_RECORDS_LEN = 4 * 4096 };
-	uint64_t sector_len = load16(boot + 11), cluster_len = boot[13] * sector_len;
-	struct blockz_range range = { 0, 0 };
-	if (memcmp(boot + 82, "FAT32   ", 8) == 0 && load32(boot + 44) >= FAT_ROOT_MIN) {
-		uint64_t fats = load16(boot + 14) + boot[16] * load32(boot + 36);
-		range.start = fats * sector_len + (load32(boot + 44) - FAT_ROOT_MIN) * cluster_len;
-		range.end = range.start + cluster_len;
-	} else if (memcmp(boot + 3, "NTFS    ", 8) == 0 && load32(boot + 52) == 0) {
-		range.start = load32(boot + 48) * cluster_len;
-		range.end = range.start + MFT_RECORDS_LEN;
-	}
-	return range.end <= len ? range : (struct blockz_range){ 0, 0 };
-}
-
-static struct blockz_range first_bytes(struct blockz_range range, uint64_t len)
-{
-	if (range.end - range.start > len)
-		range.end = range.start + len;
-	return range;
-}
-
-static enum blockz_status view_superblocks(const struct view *view, struct blockz_range range,
-					   struct blockz_fault *fault)
-{
-	uint8_t boot[UNIT];
-	uint64_t len = range.end - range.start;
-	enum blockz_status status = view_clear(view, len, fault);
-	if (status == BLOCKZ_OK)
-		status = view_copy(view, first_bytes(range, SUPERBLOCKS_LEN), range.start, fault);
-	if (status != BLOCKZ_OK || pread(view->fd, boot, sizeof(boot), 0) != sizeof(boot))
-		return status;
-	struct blockz_range elsewhere = range_elsewhere(boot, len);
-	elsewhere.start += range.start;
-	elsewhere.end += range.start;
-	return view_copy(view, first_bytes(elsewhere, SUPERBLOCKS_LEN), range.start, fault);
-}
-
-/* Several superblocks in one place count as none. */
-static enum blockz_status find_file_system(const struct view *view, struct blockz_range range,
-					   struct blockz_fault *fault)
-{
-	enum blockz_status status = view_superblocks(view, range, fault);
-	if (status == BLOCKZ_OK)
-		status = view_probe(view, view->superblocks, range.end - range.start, fault);
-	if (status == BLOCKZ_OK && blkid_do_safeprobe(view->superblocks) != 0)
-		blkid_reset_probe(view->superblocks);
-	return status;
-}
+enum { UNIT = 512 }; /* libblkid counts in these, whatever the sectors of the disk */
 
 /* ---- One partition */
 
@@ -210,29 +63,34 @@ static bool set_range(struct partition *item, blkid_partition part, uint64_t dis
 
 /* ---- All of them */
 
-/* libblkid makes room for as many entries as a header claims: undo one that table_find() does not take. */
-static enum blockz_status undo_large_header(const struct view *view, uint64_t off, struct blockz_fault *fault)
+/* Takes the signature of a header away, so that libblkid does not see it. */
+static enum blockz_status hide_header(const struct view *view, uint64_t off, struct blockz_fault *fault)
 {
-	enum { COUNT_OFF = 80, ENTRY_LEN = 128 };
 	static const uint8_t zeros[8];
-	uint8_t count[4];
-	if (pread(view->fd, count, sizeof(count), (off_t)off + COUNT_OFF) != sizeof(count) ||
-	    load32(count) <= TABLE_ENTRIES_LEN_MAX / ENTRY_LEN)
-		return BLOCKZ_OK;
 	return view_write(view, zeros, sizeof(zeros), off, fault);
+}
+
+/* Makes of a header what libblkid understands.  It makes room for as many entries as one claims, whatever that is. */
+static enum blockz_status fit_header(const struct view *view, uint64_t lba, struct blockz_fault *fault)
+{
+	uint8_t sector[4096];
+	uint64_t off = lba * view->sector_size;
+	if (!view_read(view, sector, view->sector_size, off))
+		return BLOCKZ_OK;
+	struct gpt_header header = gpt_header(sector, view->sector_size, lba);
+	return header.good ? BLOCKZ_OK : hide_header(view, off, fault);
 }
 
 static enum blockz_status view_tables(const struct view *view, const struct table_layout *layout, uint64_t disk_off,
 				      struct blockz_fault *fault)
 {
-	uint64_t last_sector = (layout->disk_len / layout->sector_size - 1) * layout->sector_size;
 	enum blockz_status status = view_clear(view, layout->disk_len, fault);
 	for (size_t i = 0; status == BLOCKZ_OK && i < layout->ranges.count; i++)
 		status = view_copy(view, layout->ranges.items[i], disk_off, fault);
 	if (status == BLOCKZ_OK && layout->gpt)
-		status = undo_large_header(view, layout->sector_size, fault);
+		status = fit_header(view, GPT_PRIMARY_LBA, fault);
 	if (status == BLOCKZ_OK && layout->gpt)
-		status = undo_large_header(view, last_sector, fault);
+		status = fit_header(view, layout->disk_len / layout->sector_size - 1, fault);
 	return status;
 }
 
@@ -252,7 +110,7 @@ static enum blockz_status list_partitions(const struct view *view, const struct 
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status add_partition(const struct view *view, blkid_partition part, uint64_t disk_off,
+static enum blockz_status add_partition(struct view *view, blkid_partition part, uint64_t disk_off,
 					struct partition_table *table, struct blockz_fault *fault)
 {
 	struct partition *item = &table->items[table->count];
@@ -260,17 +118,18 @@ static enum blockz_status add_partition(const struct view *view, blkid_partition
 		return BLOCKZ_OK;
 	table->count++;
 	item->number = (unsigned)blkid_partition_get_partno(part);
+	bool found = false;
 	blkid_reset_probe(view->superblocks);
 	/* Behind the EBR there are leftovers at best. */
 	if (item->range.start < item->range.end && !blkid_partition_is_extended(part)) {
-		enum blockz_status status = find_file_system(view, item->range, fault);
+		enum blockz_status status = view_file_system(view, item->range, &found, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 	}
 	return set_texts(item, part, view->superblocks) ? BLOCKZ_OK : tool_fault_errno(fault, ENOMEM, "partitions");
 }
 
-static enum blockz_status add_partitions(const struct view *view, blkid_partlist list, uint64_t disk_off,
+static enum blockz_status add_partitions(struct view *view, blkid_partlist list, uint64_t disk_off,
 					 struct partition_table *table, struct blockz_fault *fault)
 {
 	int count = blkid_partlist_numof_partitions(list);
@@ -302,7 +161,8 @@ static enum blockz_status read_layout(const struct blockz_source *image, uint64_
 {
 	struct view view;
 	blkid_partlist list = NULL;
-	enum blockz_status status = view_open(&view, image, layout->sector_size, fault);
+	enum blockz_status status = view_open(&view, image, fault);
+	view.sector_size = layout->sector_size;
 	if (status == BLOCKZ_OK)
 		status = list_partitions(&view, layout, disk_off, &list, fault);
 	if (status == BLOCKZ_OK && list != NULL)
@@ -317,10 +177,10 @@ enum blockz_status partition_table_read(const struct blockz_source *image, uint6
 					struct partition_table *table_ret, struct blockz_fault *fault)
 {
 	struct table_layout layout;
-	struct partition_table table = { 0 };
 	enum blockz_status status = table_find(image, disk_off, sector_size, &layout, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	struct partition_table table = { .sector_size = layout.sector_size };
 	if (layout.ranges.count > 0)
 		status = read_layout(image, disk_off, &layout, &table, fault);
 	rawlist_free(&layout.ranges);
@@ -365,7 +225,8 @@ static int image_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 }
 
 enum blockz_status partition_table_of_file(const struct blockz_source *file, const struct blockz_map *map,
-					   struct partition_table *table_ret, struct blockz_fault *fault)
+					   unsigned sector_size, struct partition_table *table_ret,
+					   struct blockz_fault *fault)
 {
 	static const struct blockz_source_ops ops = { .read = image_read };
 	struct image image = { .size = blockz_map_info(map).image_size };
@@ -373,7 +234,7 @@ enum blockz_status partition_table_of_file(const struct blockz_source *file, con
 	enum blockz_status status = blockz_reader_new(file, map, &image.reader, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = partition_table_read(&source, 0, 0, table_ret, fault);
+	status = partition_table_read(&source, 0, sector_size, table_ret, fault);
 	blockz_reader_free(image.reader);
 	if (image.status == BLOCKZ_OK)
 		return status;

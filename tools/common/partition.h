@@ -2,9 +2,7 @@
 /*
  * The partitions of a disk image, as libblkid sees them.
  *
- * libblkid reads descriptors only, and an image may be inside a compressed file, so what it looks at is copied into a
- * sparse file in memory: the partition tables as table_find() finds them, then of one partition after the other its
- * first MiB, and the little that FAT32 and NTFS keep elsewhere.
+ * It gets to see the partition tables as table_find() finds them, then one partition after the other, as view.h says.
  */
 #ifndef COMMON_PARTITION_H
 #define COMMON_PARTITION_H
@@ -33,21 +31,22 @@ struct partition {
 struct partition_table {
 	struct partition *items; /* by ascending start, an extended one before those in it */
 	size_t count;
+	unsigned sector_size; /* 512 or 4096; 0: no table */
 };
 
 /*
  * Reads the partitions of the disk that starts at disk_off in the image and ends with it.  image: of known size; only a
- * few MiB of it are read, from this thread.  sector_size: 512 or 4096; 0: as found.
+ * few MiB of it are read, from this thread.  sector_size: 512 or 4096; 0: as table_find() finds it.
  * table_ret is the caller's to free.
- * Errors: BLOCKZ_USAGE (disk_off beyond the image, an image of unknown size), BLOCKZ_LIMIT (more than PARTITIONS_MAX
- * partitions, or those of table_find()), BLOCKZ_FAILED.
+ * Errors: those of table_find(), BLOCKZ_LIMIT (more than PARTITIONS_MAX partitions), BLOCKZ_FAILED.
  */
 enum blockz_status partition_table_read(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
 					struct partition_table *table_ret, struct blockz_fault *fault);
 
 /* The same of the image in a compressed file.  Errors: those of a blockz_reader too. */
 enum blockz_status partition_table_of_file(const struct blockz_source *file, const struct blockz_map *map,
-					   struct partition_table *table_ret, struct blockz_fault *fault);
+					   unsigned sector_size, struct partition_table *table_ret,
+					   struct blockz_fault *fault);
 
 /* Fine for zeros, and twice. */
 void partition_table_free(struct partition_table *table);

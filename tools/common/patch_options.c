@@ -27,6 +27,7 @@ enum {
 static const struct cli_option option_rows[] = {
 	{ "offset", KEY_OFFSET, "OFF", "write the input to the image at OFF" },
 	{ "partition", KEY_PARTITION, "NAME", "write the input to a partition: its number, name, label or UUID" },
+	CLI_SECTOR_SIZE,
 	{ "input", KEY_INPUT, "DATA", "what to write (-: standard input)" },
 	{ "set", KEY_SET, "OFF=DATA", "write the file DATA to the image at OFF; repeatable" },
 	{ "from", KEY_FROM, "EDITED", "make the image that of EDITED, a whole plain image" },
@@ -91,6 +92,8 @@ static void check_options(const struct patch_options *options, const struct cli 
 		cli_usage(cli, "--offset and --partition exclude each other; --set can be repeated");
 	if ((places > 0) != (options->input != NULL))
 		cli_usage(cli, places > 0 ? "--input is missing" : "--input needs --offset or --partition");
+	if (cli->sector_size != 0 && options->partition == NULL)
+		cli_usage(cli, "--sector-size needs --partition");
 	if (options->base != NULL && options->from == NULL)
 		cli_usage(cli, "--base needs --from");
 	if (options->from != NULL && (places > 0 || options->set_count > 0))

@@ -1,44 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "table.h"
 
-#include <endian.h>
+#include <errno.h>
 #include <inttypes.h>
-#include <string.h>
-#include <zlib.h>
+#include <stdlib.h>
 
 #include "fault.h"
+#include "gpt.h"
+#include "mbr.h"
+#include "sectors.h"
+#include "view.h"
 
 enum { SECTOR_MAX = 4096 };
-
-/* The MBR, and each EBR.  There are four entries of 16 bytes. */
-enum {
-	MBR_LEN = 512,
-	MBR_ENTRIES_OFF = 446,
-	MBR_ENTRY_LEN = 16,
-	MBR_ENTRIES = 4,
-	MBR_SIGNATURE_OFF = 510,
-	ENTRY_BOOT_OFF = 0,
-	ENTRY_TYPE_OFF = 4,
-	ENTRY_START_OFF = 8,
-	ENTRY_SECTORS_OFF = 12,
-	TYPE_GPT = 0xee,
-};
-
-/* The GPT's header: UEFI 2.10, 5.3.2. */
-enum {
-	GPT_PRIMARY_LBA = 1,
-	GPT_ENTRIES_LBA = 2, /* where every tool writes the primary's entries */
-	GPT_HEADER_LEN_OFF = 12,
-	GPT_HEADER_LEN_MIN = 92,
-	GPT_CRC_OFF = 16,
-	GPT_MY_LBA_OFF = 24,
-	GPT_ALTERNATE_LBA_OFF = 32,
-	GPT_LAST_USABLE_LBA_OFF = 48,
-	GPT_ENTRIES_LBA_OFF = 72,
-	GPT_ENTRY_COUNT_OFF = 80,
-	GPT_ENTRY_LEN_OFF = 84,
-	GPT_ENTRY_LEN_MIN = 128,
-};
 
 struct disk {
 	const struct blockz_source *image;
@@ -47,43 +20,10 @@ struct disk {
 	unsigned sector_size;
 };
 
-struct gpt_header {
-	bool good;
-	uint64_t alternate_lba, last_usable_lba, entries_lba, entries_len;
-};
-
 struct gpt {
 	struct gpt_header primary, backup;
 	uint64_t backup_lba;
 };
-
-static uint32_t load32(const uint8_t *from)
-{
-	uint32_t value;
-	memcpy(&value, from, sizeof(value));
-	return le32toh(value);
-}
-
-static uint64_t load64(const uint8_t *from)
-{
-	uint64_t value;
-	memcpy(&value, from, sizeof(value));
-	return le64toh(value);
-}
-
-enum blockz_status table_read(const struct blockz_source *image, void *buf, size_t len, uint64_t off,
-			      struct blockz_fault *fault)
-{
-	size_t got = 0;
-	int error = image->ops->read(image->ctx, buf, len, off, &got);
-	if (error != 0)
-		return tool_fault_errno(fault, error, "read %zu bytes at image offset %" PRIu64, len, off);
-	if (got < len)
-		return tool_fault(fault, BLOCKZ_FAILED,
-				  "the image ends at byte %" PRIu64 ", expected %" PRIu64 " bytes: it became shorter",
-				  off + got, image->size);
-	return BLOCKZ_OK;
-}
 
 static void set_sector_size(struct disk *disk, unsigned sector_size)
 {
@@ -94,10 +34,10 @@ static void set_sector_size(struct disk *disk, unsigned sector_size)
 /* lba: on the disk. */
 static enum blockz_status read_sector(const struct disk *disk, void *buf, uint64_t lba, struct blockz_fault *fault)
 {
-	return table_read(disk->image, buf, disk->sector_size, disk->off + lba * disk->sector_size, fault);
+	return view_image(disk->image, buf, disk->sector_size, disk->off + lba * disk->sector_size, fault);
 }
 
-/* Adds what the image has of some sectors; count is at most that of TABLE_ENTRIES_LEN_MAX bytes. */
+/* Adds what the image has of some sectors; count is at most that of GPT_ENTRIES_LEN_MAX bytes. */
 static enum blockz_status add_sectors(struct rawlist *list, const struct disk *disk, uint64_t lba, uint64_t count,
 				      struct blockz_fault *fault)
 {
@@ -110,50 +50,6 @@ static enum blockz_status add_sectors(struct rawlist *list, const struct disk *d
 }
 
 /* ---- MBR */
-
-static const uint8_t *mbr_entry(const uint8_t *mbr, unsigned index)
-{
-	return mbr + MBR_ENTRIES_OFF + index * MBR_ENTRY_LEN;
-}
-
-static bool has_signature(const uint8_t *mbr)
-{
-	return mbr[MBR_SIGNATURE_OFF] == 0x55 && mbr[MBR_SIGNATURE_OFF + 1] == 0xaa;
-}
-
-/* These have the MBR's signature too, and code where its entries are. */
-static bool is_boot_sector(const uint8_t *sector)
-{
-	return memcmp(sector + 3, "NTFS    ", 8) == 0 || memcmp(sector + 3, "EXFAT   ", 8) == 0 ||
-	       memcmp(sector + 54, "FAT1", 4) == 0 || memcmp(sector + 82, "FAT32   ", 8) == 0;
-}
-
-static bool is_mbr(const uint8_t *mbr)
-{
-	if (is_boot_sector(mbr))
-		return false;
-	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
-		if ((mbr_entry(mbr, i)[ENTRY_BOOT_OFF] & 0x7f) != 0)
-			return false;
-	}
-	return true;
-}
-
-static bool is_protective(const uint8_t *mbr)
-{
-	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
-		if (mbr_entry(mbr, i)[ENTRY_TYPE_OFF] == TYPE_GPT)
-			return true;
-	}
-	return false;
-}
-
-static bool is_extended(const uint8_t *entry)
-{
-	uint8_t type = entry[ENTRY_TYPE_OFF];
-	return (type == 0x05 || type == 0x0f || type == 0x85) && load32(entry + ENTRY_SECTORS_OFF) != 0 &&
-	       load32(entry + ENTRY_START_OFF) != 0;
-}
 
 struct ebrs {
 	uint64_t lbas[TABLE_EBRS_MAX];
@@ -170,11 +66,12 @@ static bool was_seen(const struct ebrs *seen, uint64_t lba)
 }
 
 /* The start of the next EBR, counted from the first; 0: this is the last. */
-static uint32_t next_ebr(const uint8_t *ebr)
+static uint64_t next_ebr(const uint8_t *ebr)
 {
 	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
-		if (is_extended(mbr_entry(ebr, i)))
-			return load32(mbr_entry(ebr, i) + ENTRY_START_OFF);
+		struct mbr_entry entry = mbr_entry(ebr, i);
+		if (mbr_is_extended(entry))
+			return entry.start;
 	}
 	return 0;
 }
@@ -185,11 +82,11 @@ static enum blockz_status add_chain(struct rawlist *list, const struct disk *dis
 {
 	uint8_t ebr[SECTOR_MAX];
 	uint64_t lba = first;
-	for (uint32_t next = 1; next != 0; lba = first + next) {
+	for (uint64_t next = 1; next != 0; lba = first + next) {
 		if (lba >= disk->sectors || was_seen(seen, lba))
 			return BLOCKZ_OK;
 		enum blockz_status status = read_sector(disk, ebr, lba, fault);
-		if (status != BLOCKZ_OK || !has_signature(ebr))
+		if (status != BLOCKZ_OK || !mbr_has_signature(ebr))
 			return status;
 		if (seen->count == TABLE_EBRS_MAX)
 			return tool_fault(fault, BLOCKZ_LIMIT, "the partition table has more than %d EBRs",
@@ -209,24 +106,14 @@ static enum blockz_status add_mbr(struct rawlist *list, const struct disk *disk,
 	struct ebrs seen = { .count = 0 };
 	enum blockz_status status = add_sectors(list, disk, 0, 1, fault);
 	for (unsigned i = 0; status == BLOCKZ_OK && i < MBR_ENTRIES; i++) {
-		const uint8_t *entry = mbr_entry(mbr, i);
-		if (is_extended(entry))
-			status = add_chain(list, disk, load32(entry + ENTRY_START_OFF), &seen, fault);
+		struct mbr_entry entry = mbr_entry(mbr, i);
+		if (mbr_is_extended(entry))
+			status = add_chain(list, disk, entry.start, &seen, fault);
 	}
 	return status;
 }
 
 /* ---- GPT */
-
-static bool is_gpt_header(uint8_t *sector, unsigned sector_size, uint64_t lba)
-{
-	uint32_t len = load32(sector + GPT_HEADER_LEN_OFF), crc = load32(sector + GPT_CRC_OFF);
-	if (memcmp(sector, "EFI PART", 8) != 0 || len < GPT_HEADER_LEN_MIN || len > sector_size ||
-	    load64(sector + GPT_MY_LBA_OFF) != lba)
-		return false;
-	memset(sector + GPT_CRC_OFF, 0, sizeof(crc));
-	return crc32(0, sector, len) == crc;
-}
 
 static enum blockz_status read_header(const struct disk *disk, uint64_t lba, struct gpt_header *header_ret,
 				      struct blockz_fault *fault)
@@ -236,18 +123,9 @@ static enum blockz_status read_header(const struct disk *disk, uint64_t lba, str
 	if (lba < GPT_PRIMARY_LBA || lba >= disk->sectors)
 		return BLOCKZ_OK;
 	enum blockz_status status = read_sector(disk, sector, lba, fault);
-	if (status != BLOCKZ_OK || !is_gpt_header(sector, disk->sector_size, lba))
-		return status;
-	uint64_t entry_len = load32(sector + GPT_ENTRY_LEN_OFF);
-	uint64_t entries_len = entry_len * load32(sector + GPT_ENTRY_COUNT_OFF);
-	*header_ret = (struct gpt_header){
-		.good = entry_len >= GPT_ENTRY_LEN_MIN && entries_len > 0 && entries_len <= TABLE_ENTRIES_LEN_MAX,
-		.alternate_lba = load64(sector + GPT_ALTERNATE_LBA_OFF),
-		.last_usable_lba = load64(sector + GPT_LAST_USABLE_LBA_OFF),
-		.entries_lba = load64(sector + GPT_ENTRIES_LBA_OFF),
-		.entries_len = entries_len,
-	};
-	return BLOCKZ_OK;
+	if (status == BLOCKZ_OK)
+		*header_ret = gpt_header(sector, disk->sector_size, lba);
+	return status;
 }
 
 static enum blockz_status read_headers(const struct disk *disk, struct gpt *gpt_ret, struct blockz_fault *fault)
@@ -259,30 +137,71 @@ static enum blockz_status read_headers(const struct disk *disk, struct gpt *gpt_
 	return read_header(disk, gpt_ret->backup_lba, &gpt_ret->backup, fault);
 }
 
-/* Sets the sector size by the first good header, the primary ones first; *found_ret: there is one. */
+static const struct gpt_header *best_header(const struct gpt *gpt)
+{
+	return gpt->primary.good ? &gpt->primary : &gpt->backup;
+}
+
+/* *found_ret: there are entries that fit the best header. */
+static enum blockz_status find_entries(const struct disk *disk, const struct gpt *gpt, bool *found_ret,
+				       struct blockz_fault *fault)
+{
+	const struct gpt_header *header = best_header(gpt);
+	size_t len = (size_t)header->entries_len;
+	*found_ret = false;
+	if (header->entries_lba >= disk->sectors || len > (disk->sectors - header->entries_lba) * disk->sector_size)
+		return BLOCKZ_OK;
+	uint8_t *entries = malloc(len);
+	if (entries == NULL)
+		return tool_fault_errno(fault, ENOMEM, "a partition table of %zu bytes", len);
+	uint64_t off = disk->off + header->entries_lba * disk->sector_size;
+	enum blockz_status status = view_image(disk->image, entries, len, off, fault);
+	*found_ret = status == BLOCKZ_OK && gpt_entries_match(header, entries);
+	free(entries);
+	return status;
+}
+
+/* A table for other sectors than before can leave a header of that one: its entries are gone. */
+static enum blockz_status choose_gpt(struct disk *disk, const struct gpt gpts[SECTORS_SIZES], size_t *chosen_ret,
+				     struct blockz_fault *fault)
+{
+	bool found[SECTORS_SIZES] = { false };
+	for (size_t i = 0; i < SECTORS_SIZES; i++) {
+		set_sector_size(disk, sectors_sizes[i]);
+		enum blockz_status status = find_entries(disk, &gpts[i], &found[i], fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
+	if (found[0] == found[1])
+		return sectors_undecided(fault);
+	*chosen_ret = found[1];
+	return BLOCKZ_OK;
+}
+
+/* 2: there is a good primary header; 1: a backup's; 0: none. */
+static int rank(const struct gpt *gpt)
+{
+	return gpt->primary.good ? 2 : gpt->backup.good;
+}
+
+/* Sets the sector size by the good headers, the primary ones first; *found_ret: there is one. */
 static enum blockz_status find_gpt(struct disk *disk, unsigned sector_size, struct gpt *gpt_ret, bool *found_ret,
 				   struct blockz_fault *fault)
 {
-	static const unsigned sizes[] = { 512, 4096 };
-	struct gpt found = { 0 };
-	unsigned found_size = 0;
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		struct gpt gpt = { 0 };
-		set_sector_size(disk, sizes[i]);
-		if ((sector_size != 0 && sector_size != sizes[i]) || disk->sectors == 0)
-			continue;
-		enum blockz_status status = read_headers(disk, &gpt, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-		if (gpt.primary.good ? !found.primary.good : gpt.backup.good && found_size == 0) {
-			found = gpt;
-			found_size = sizes[i];
-		}
+	struct gpt gpts[SECTORS_SIZES] = { 0 };
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < SECTORS_SIZES && status == BLOCKZ_OK; i++) {
+		set_sector_size(disk, sectors_sizes[i]);
+		if ((sector_size == 0 || sector_size == sectors_sizes[i]) && disk->sectors > 0)
+			status = read_headers(disk, &gpts[i], fault);
 	}
-	set_sector_size(disk, found_size != 0 ? found_size : sector_size != 0 ? sector_size : sizes[0]);
-	*gpt_ret = found;
-	*found_ret = found_size != 0;
-	return BLOCKZ_OK;
+	size_t chosen = rank(&gpts[1]) > rank(&gpts[0]);
+	*found_ret = rank(&gpts[chosen]) > 0;
+	if (status == BLOCKZ_OK && *found_ret && rank(&gpts[0]) == rank(&gpts[1]))
+		status = choose_gpt(disk, gpts, &chosen, fault);
+	set_sector_size(disk, sectors_sizes[chosen]);
+	*gpt_ret = gpts[chosen];
+	return status;
 }
 
 static uint64_t entry_sectors(const struct disk *disk, const struct gpt_header *header)
@@ -321,17 +240,31 @@ static uint64_t gpt_disk_len(const struct disk *disk, const struct gpt_header *p
 
 /* ---- Both */
 
+static enum blockz_status find_mbr(struct disk *disk, unsigned sector_size, const uint8_t *mbr,
+				   struct blockz_fault *fault)
+{
+	struct sectors_disk sectors = { disk->image, disk->off, disk->len, mbr };
+	enum blockz_status status = BLOCKZ_OK;
+	if (sector_size == 0)
+		status = sectors_find(&sectors, &sector_size, fault);
+	if (status == BLOCKZ_OK)
+		set_sector_size(disk, sector_size);
+	return status;
+}
+
 static enum blockz_status find(struct disk *disk, unsigned sector_size, struct table_layout *layout,
 			       struct blockz_fault *fault)
 {
 	uint8_t mbr[MBR_LEN];
 	struct gpt gpt = { 0 };
-	enum blockz_status status = table_read(disk->image, mbr, sizeof(mbr), disk->off, fault);
-	if (status != BLOCKZ_OK || !has_signature(mbr))
-		return status;
-	if (is_protective(mbr))
+	enum blockz_status status = view_image(disk->image, mbr, sizeof(mbr), disk->off, fault);
+	if (status == BLOCKZ_OK && mbr_has_signature(mbr) && mbr_is_protective(mbr))
 		status = find_gpt(disk, sector_size, &gpt, &layout->gpt, fault);
-	if (status != BLOCKZ_OK || (!layout->gpt && !is_mbr(mbr)))
+	if (status != BLOCKZ_OK || (!layout->gpt && !mbr_is_table(mbr)))
+		return status;
+	if (!layout->gpt)
+		status = find_mbr(disk, sector_size, mbr, fault);
+	if (status != BLOCKZ_OK)
 		return status;
 	layout->sector_size = disk->sector_size;
 	layout->disk_len = gpt_disk_len(disk, &gpt.primary);
@@ -348,8 +281,7 @@ enum blockz_status table_find(const struct blockz_source *image, uint64_t disk_o
 				  "the disk cannot start at %" PRIu64 ", the image has %" PRIu64 " bytes", disk_off,
 				  image->size);
 	struct disk disk = { .image = image, .off = disk_off, .len = image->size - disk_off };
-	set_sector_size(&disk, sector_size != 0 ? sector_size : 512);
-	struct table_layout layout = { .sector_size = disk.sector_size, .disk_len = disk.len };
+	struct table_layout layout = { .disk_len = disk.len };
 	enum blockz_status status = disk.len >= MBR_LEN ? find(&disk, sector_size, &layout, fault) : BLOCKZ_OK;
 	if (status != BLOCKZ_OK) {
 		rawlist_free(&layout.ranges);

@@ -6,14 +6,10 @@
 #include "blockz.h"
 #include "rawlist.h"
 
-enum {
-	TABLE_EBRS_MAX = 256,
-	/* 8192 entries of 128 bytes, where tools write 128; a header that claims more is no header. */
-	TABLE_ENTRIES_LEN_MAX = 1 << 20,
-};
+enum { TABLE_EBRS_MAX = 256 };
 
 struct table_layout {
-	unsigned sector_size;   /* 512 or 4096 */
+	unsigned sector_size;   /* 512 or 4096; 0: there is no table */
 	bool gpt;               /* false: an MBR */
 	/*
 	 * The disk as it was when it got its GPT, since an image can be enlarged or cut afterwards: the backup's header
@@ -27,17 +23,13 @@ struct table_layout {
  * Finds the bytes of the partition tables of the disk that starts at disk_off in the image: the MBR and every EBR of
  * its chain; or the protective MBR, the GPT's primary header and entries, and the backup of both where the primary
  * header (or, without a good one, the end of the image) says.  One copy that is not good is listed where the other has
- * its place.  sector_size: 512 or 4096; 0: as found, 512 for an MBR.
+ * its place.  sector_size: 512 or 4096; 0: as found, by the place of a GPT's header, and as sectors_find() says of an MBR.
  * An image without a partition table, or with a file system in place of its MBR: no ranges.  What lies beyond the image
  * is left out.  layout_ret->ranges is the caller's to free.
- * Errors: BLOCKZ_USAGE (disk_off beyond the image, an image of unknown size), BLOCKZ_LIMIT (more than TABLE_EBRS_MAX
- * EBRs), BLOCKZ_FAILED.
+ * Errors: BLOCKZ_USAGE (disk_off beyond the image, an image of unknown size, a size of sectors that nothing tells),
+ * BLOCKZ_LIMIT (more than TABLE_EBRS_MAX EBRs), BLOCKZ_FAILED.
  */
 enum blockz_status table_find(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
 			      struct table_layout *layout_ret, struct blockz_fault *fault);
-
-/* Reads exactly len bytes of an image of known size.  Errors: BLOCKZ_FAILED. */
-enum blockz_status table_read(const struct blockz_source *image, void *buf, size_t len, uint64_t off,
-			      struct blockz_fault *fault);
 
 #endif

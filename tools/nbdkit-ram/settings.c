@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/fault.h"
+#include "common/sectors.h"
 #include "common/size.h"
 #include "common/suffix.h"
 
@@ -156,9 +157,18 @@ static int set_raw_table(struct settings *settings, const char *value)
 	return take_bool(&settings->choice.table, value);
 }
 
+static int set_sector_size(struct settings *settings, const char *value)
+{
+	struct blockz_fault fault;
+	enum blockz_status status = sectors_parse(value, &settings->choice.sector_size, &fault);
+	if (status != BLOCKZ_OK)
+		say_usage("sector-size", &fault);
+	return status == BLOCKZ_OK ? 0 : -1;
+}
+
 /* ---- All of them */
 
-enum { SIZE, LOAD, SAVE, PAGE, LEVEL, CACHE, MAX_MEMORY, COMPRESS, LAYOUT, MLOCK, RAW, RAW_PARTITION, RAW_TABLE };
+enum { SIZE, LOAD, SAVE, PAGE, LEVEL, CACHE, MAX_MEMORY, COMPRESS, LAYOUT, MLOCK, RAW, RAW_PARTITION, RAW_TABLE, SECTOR_SIZE };
 
 static const struct {
 	const char *key;
@@ -178,6 +188,7 @@ static const struct {
 	[RAW] = { "raw", add_raw, true },
 	[RAW_PARTITION] = { "raw-partition", add_raw_partition, true },
 	[RAW_TABLE] = { "raw-table", set_raw_table, false },
+	[SECTOR_SIZE] = { "sector-size", set_sector_size, false },
 };
 
 static bool is_given(const struct settings *settings, size_t row)
@@ -216,6 +227,7 @@ int settings_complete(const struct settings *settings)
 		{ RAW, settings->save.path != NULL, "save=FILE" },
 		{ RAW_PARTITION, settings->save.path != NULL, "save=FILE" },
 		{ RAW_TABLE, settings->save.path != NULL, "save=FILE" },
+		{ SECTOR_SIZE, rawchoice_looks(&settings->choice), "raw-partition= and raw-table=" },
 	};
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
 		if (!is_given(settings, needs[i].row) || needs[i].fits)
@@ -254,6 +266,7 @@ void settings_help(char text[SETTINGS_HELP_LEN])
 		 "raw=START-END          Have it raw there, so that it can be patched; repeatable.\n"
 		 "raw-partition=NAME     The same for a partition; repeatable.\n"
 		 "raw-table=true|false   The same for the partition tables (default: false).\n"
+		 "sector-size=512|4096   Of the disk, to find partitions (default: as found).\n"
 		 "max-memory=SIZE        Take no more than this for everything (default: no limit).\n"
 		 "page=SIZE              A power of two from %s to %s (default: %s).\n"
 		 "level=N                Of zstd, also negative (default: %d).\n"

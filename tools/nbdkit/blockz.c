@@ -141,7 +141,7 @@ static int get_ready(void)
 		return -1;
 	}
 	warn_appended();
-	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk));
+	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), server.settings.sector_size);
 	if (server.settings.range != NULL)
 		status = exports_find(&server.exports, server.settings.range, &range, &fault);
 	if (status != BLOCKZ_OK)

@@ -10,10 +10,11 @@
 #include "common/fault.h"
 #include "common/size.h"
 
-void exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map)
+void exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map,
+		  unsigned sector_size)
 {
 	*exports = (struct exports){ .map = map };
-	if (partition_table_of_file(file, map, &exports->table, &exports->table_fault) == BLOCKZ_OK)
+	if (partition_table_of_file(file, map, sector_size, &exports->table, &exports->table_fault) == BLOCKZ_OK)
 		exports->table_fault.status = BLOCKZ_OK;
 }
 

@@ -15,8 +15,12 @@ struct exports {
 	struct blockz_fault table_fault; /* status: why the table is empty; BLOCKZ_OK: it was read */
 };
 
-/* Reads the partitions as they are now.  A table that cannot be read is no error before a partition is asked for. */
-void exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map);
+/*
+ * Reads the partitions as they are now.  A table that cannot be read is no error before a partition is asked for.
+ * sector_size: as in partition_table_of_file().
+ */
+void exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map,
+		  unsigned sector_size);
 void exports_free(struct exports *exports);
 
 /*

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/fault.h"
+#include "common/sectors.h"
 
 static int set_file(struct settings *settings, const char *value)
 {
@@ -62,6 +63,15 @@ static int set_range(struct settings *settings, const char *value)
 	return 0;
 }
 
+static int set_sector_size(struct settings *settings, const char *value)
+{
+	struct blockz_fault fault;
+	if (sectors_parse(value, &settings->sector_size, &fault) == BLOCKZ_OK)
+		return 0;
+	nbdkit_error("sector-size=: %s", fault.text);
+	return -1;
+}
+
 int settings_take(struct settings *settings, const char *key, const char *value)
 {
 	static const struct {
@@ -70,6 +80,7 @@ int settings_take(struct settings *settings, const char *key, const char *value)
 	} rows[] = {
 		{ "file", set_file },
 		{ "range", set_range },
+		{ "sector-size", set_sector_size },
 		{ "readonly", set_readonly },
 		{ "no-lock", set_no_lock },
 		{ "cache", set_cache },

@@ -12,6 +12,7 @@ struct settings {
 	char *path;        /* absolute; NULL before file= */
 	char *label;       /* the path, fit to be printed */
 	const char *range; /* NULL: not given */
+	unsigned sector_size; /* 0: not given */
 	bool readonly, no_lock;
 	struct blockz_disk_options options;
 };
@@ -28,6 +29,7 @@ void settings_free(struct settings *settings);
 #define SETTINGS_HELP \
 	"[file=]FILE            (required) The compressed image: .gz, .xz or .zst.\n" \
 	"range=N|NAME           Serve this raw range or partition as the whole disk.\n" \
+	"sector-size=512|4096   Of the disk, to find partitions (default: as found).\n" \
 	"readonly=true|false    Do not write to the file (default: false).\n" \
 	"no-lock=true|false     Write where the file system knows no locks (default: false).\n" \
 	"cache=SIZE             Decoded pieces to keep (default: " SETTINGS_TEXT(SETTINGS_CACHE_MIB) "M).\n" \
