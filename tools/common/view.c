@@ -11,7 +11,8 @@
 
 enum {
 	BOOT_LEN = 512,
-	SUPERBLOCKS_LEN = 1 << 20, /* holds those of all file systems, but see range_elsewhere() */
+	SUPERBLOCKS_LEN = 1 << 20, /* holds those of all file systems, but see copy_elsewhere() */
+	CLUSTERS_MAX = 100,        /* what libblkid follows of a FAT32 directory */
 };
 
 /* ---- The file */
@@ -21,6 +22,7 @@ enum blockz_status view_open(struct view *view, const struct blockz_source *imag
 	*view = (struct view){
 		.image = image,
 		.fd = memfd_create("blockz", MFD_CLOEXEC),
+		.clusters = CLUSTERS_MAX,
 		.tables = blkid_new_probe(),
 		.superblocks = blkid_new_probe(),
 	};
@@ -104,9 +106,9 @@ static uint16_t load16(const uint8_t *from)
 	return (uint16_t)(from[0] | from[1] << 8);
 }
 
-static uint64_t load32(const uint8_t *from)
+static uint32_t load32(const uint8_t *from)
 {
-	return load16(from) | (uint64_t)load16(from + 2) << 16;
+	return load16(from) | (uint32_t)load16(from + 2) << 16;
 }
 
 static struct blockz_range first_bytes(struct blockz_range range, uint64_t len)
@@ -116,29 +118,107 @@ static struct blockz_range first_bytes(struct blockz_range range, uint64_t len)
 	return range;
 }
 
-/*
- * What libblkid reads of a partition of len bytes apart from the boot sector: FAT32 has its label in the root
- * directory, NTFS in the fourth record of the MFT.  Empty for anything else.
- */
-static struct blockz_range range_elsewhere(const uint8_t boot[BOOT_LEN], uint64_t len)
+/* Copies what the partition has of a range of it, but no more than SUPERBLOCKS_LEN.  *done_ret: it is there. */
+static enum blockz_status copy_part(const struct view *view, struct blockz_range partition, uint64_t off, uint64_t len,
+				    bool *done_ret, struct blockz_fault *fault)
 {
-	enum { FAT_ROOT_MIN = 2, MFT_RECORDS_LEN = 4 * 4096 };
-	uint64_t sector_len = load16(boot + 11), cluster_len = boot[13] * sector_len;
-	struct blockz_range range = { 0, 0 };
-	if (memcmp(boot + 82, "FAT32   ", 8) == 0 && load32(boot + 44) >= FAT_ROOT_MIN) {
-		uint64_t fats = load16(boot + 14) + boot[16] * load32(boot + 36);
-		range.start = fats * sector_len + (load32(boot + 44) - FAT_ROOT_MIN) * cluster_len;
-		range.end = range.start + cluster_len;
-	} else if (memcmp(boot + 3, "NTFS    ", 8) == 0 && load32(boot + 52) == 0) {
-		range.start = load32(boot + 48) * cluster_len;
-		range.end = range.start + MFT_RECORDS_LEN;
+	uint64_t room = partition.end - partition.start;
+	*done_ret = off <= room && len <= room - off;
+	if (!*done_ret)
+		return BLOCKZ_OK;
+	struct blockz_range range = { partition.start + off, partition.start + off + len };
+	return view_copy(view, first_bytes(range, SUPERBLOCKS_LEN), partition.start, fault);
+}
+
+/* A FAT and the clusters it is about; offsets and lengths in bytes of the partition. */
+struct clusters {
+	uint64_t fat_off, heap_off, len;
+	uint32_t root; /* the first cluster of the root directory */
+};
+
+enum { CLUSTER_FIRST = 2, DIR_ENTRY_LEN = 32 };
+
+/* False: it is no FAT32. */
+static bool read_fat32(const uint8_t boot[BOOT_LEN], struct clusters *clusters_ret)
+{
+	uint64_t sector_len = load16(boot + 11), reserved = load16(boot + 14);
+	*clusters_ret = (struct clusters){
+		.fat_off = reserved * sector_len,
+		.heap_off = (reserved + (uint64_t)boot[16] * load32(boot + 36)) * sector_len,
+		.len = boot[13] * sector_len,
+		.root = load32(boot + 44),
+	};
+	return memcmp(boot + 82, "FAT32   ", 8) == 0;
+}
+
+/* The shifts: exFAT file system specification, 3.1.14 and 3.1.15.  False: it is no exFAT. */
+static bool read_exfat(const uint8_t boot[BOOT_LEN], struct clusters *clusters_ret)
+{
+	enum { SECTOR_SHIFT_MIN = 9, SECTOR_SHIFT_MAX = 12, CLUSTER_SHIFT_MAX = 25 };
+	unsigned sector_shift = boot[108], cluster_shift = sector_shift + boot[109];
+	if (memcmp(boot + 3, "EXFAT   ", 8) != 0 || sector_shift < SECTOR_SHIFT_MIN || sector_shift > SECTOR_SHIFT_MAX ||
+	    cluster_shift > CLUSTER_SHIFT_MAX)
+		return false;
+	*clusters_ret = (struct clusters){
+		.fat_off = (uint64_t)load32(boot + 80) << sector_shift,
+		.heap_off = (uint64_t)load32(boot + 88) << sector_shift,
+		.len = UINT64_C(1) << cluster_shift,
+		.root = load32(boot + 96),
+	};
+	return true;
+}
+
+/* Whether a directory ends within the cluster at off: entries are not used from one on that starts with 0. */
+static bool ends_here(const struct view *view, const struct clusters *clusters, uint64_t off)
+{
+	uint8_t first = 0;
+	return clusters->len < DIR_ENTRY_LEN || clusters->len > SUPERBLOCKS_LEN ||
+	       !view_read(view, &first, sizeof(first), off + clusters->len - DIR_ENTRY_LEN) || first == 0;
+}
+
+/* Copies the root directory, and what the FAT says of it. */
+static enum blockz_status copy_root(struct view *view, struct blockz_range partition, const struct clusters *clusters,
+				    struct blockz_fault *fault)
+{
+	uint32_t cluster = clusters->root;
+	for (bool first = true; cluster >= CLUSTER_FIRST && (first || view->clusters > 0); first = false) {
+		uint64_t off = clusters->heap_off + (cluster - CLUSTER_FIRST) * clusters->len;
+		uint64_t fat_off = clusters->fat_off + (uint64_t)cluster * sizeof(cluster);
+		uint8_t next[sizeof(cluster)];
+		bool done;
+		enum blockz_status status = copy_part(view, partition, off, clusters->len, &done, fault);
+		if (status != BLOCKZ_OK || !done || ends_here(view, clusters, off))
+			return status;
+		status = copy_part(view, partition, fat_off, sizeof(next), &done, fault);
+		if (status != BLOCKZ_OK || !done || !view_read(view, next, sizeof(next), fat_off))
+			return status;
+		cluster = load32(next) & 0x0fffffff;
+		view->clusters -= !first;
 	}
-	return range.end <= len ? range : (struct blockz_range){ 0, 0 };
+	return BLOCKZ_OK;
+}
+
+/*
+ * Copies what libblkid reads of a partition apart from the first MiB: FAT32 and exFAT have their label in the root
+ * directory, NTFS in the fourth record of the MFT.
+ */
+static enum blockz_status copy_elsewhere(struct view *view, struct blockz_range partition, const uint8_t boot[BOOT_LEN],
+					 struct blockz_fault *fault)
+{
+	enum { MFT_RECORDS_LEN = 4 * 4096 };
+	struct clusters clusters;
+	bool done;
+	if (read_fat32(boot, &clusters) || read_exfat(boot, &clusters))
+		return copy_root(view, partition, &clusters, fault);
+	if (memcmp(boot + 3, "NTFS    ", 8) != 0 || load32(boot + 52) != 0)
+		return BLOCKZ_OK;
+	uint64_t off = (uint64_t)load32(boot + 48) * boot[13] * load16(boot + 11);
+	return copy_part(view, partition, off, MFT_RECORDS_LEN, &done, fault);
 }
 
 /* ---- File systems */
 
-static enum blockz_status copy_partition(const struct view *view, struct blockz_range range, struct blockz_fault *fault)
+static enum blockz_status copy_partition(struct view *view, struct blockz_range range, struct blockz_fault *fault)
 {
 	uint8_t boot[BOOT_LEN];
 	enum blockz_status status = view_clear(view, range.end - range.start, fault);
@@ -146,10 +226,7 @@ static enum blockz_status copy_partition(const struct view *view, struct blockz_
 		status = view_copy(view, first_bytes(range, SUPERBLOCKS_LEN), range.start, fault);
 	if (status != BLOCKZ_OK || !view_read(view, boot, sizeof(boot), 0))
 		return status;
-	struct blockz_range elsewhere = range_elsewhere(boot, range.end - range.start);
-	elsewhere.start += range.start;
-	elsewhere.end += range.start;
-	return view_copy(view, first_bytes(elsewhere, SUPERBLOCKS_LEN), range.start, fault);
+	return copy_elsewhere(view, range, boot, fault);
 }
 
 enum blockz_status view_file_system(struct view *view, struct blockz_range range, bool *found_ret,

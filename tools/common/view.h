@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What libblkid looks at.  It reads descriptors only, and an image may be inside a compressed file, so what it needs is
- * copied into a sparse file in memory: partition tables, or of one partition the first MiB and the little that FAT32
- * and NTFS keep elsewhere.
+ * copied into a sparse file in memory: partition tables, or of one partition the first MiB and the little that FAT32,
+ * exFAT and NTFS keep elsewhere.
  */
 #ifndef COMMON_VIEW_H
 #define COMMON_VIEW_H
@@ -17,6 +17,7 @@ struct view {
 	blkid_probe tables, superblocks;
 	/* Private. */
 	int fd;
+	unsigned clusters; /* of directories that may still be followed: hostile chains lead all over an image */
 };
 
 /* image: of known size; it must live as long.  Errors: BLOCKZ_FAILED; view_close() is due even then. */
