@@ -32,6 +32,12 @@ static uint64_t load64(const uint8_t *from)
 	return le64toh(value);
 }
 
+static void store32(uint8_t *to, uint32_t value)
+{
+	value = htole32(value);
+	memcpy(to, &value, sizeof(value));
+}
+
 static uint32_t crc(const uint8_t *bytes, size_t len)
 {
 	return (uint32_t)crc32(0, bytes, (uInt)len);
@@ -72,4 +78,15 @@ struct gpt_header gpt_header(const uint8_t *sector, unsigned sector_size, uint64
 bool gpt_entries_match(const struct gpt_header *header, const uint8_t *entries)
 {
 	return crc(entries, (size_t)header->entries_len) == header->entries_crc;
+}
+
+size_t gpt_shorten(uint8_t *sector, const struct gpt_header *header, uint8_t *entries)
+{
+	size_t len = (size_t)header->entry_count * GPT_ENTRY_LEN;
+	for (size_t i = 0; i < header->entry_count; i++)
+		memmove(entries + i * GPT_ENTRY_LEN, entries + i * header->entry_len, GPT_ENTRY_LEN);
+	store32(sector + ENTRY_LEN_OFF, GPT_ENTRY_LEN);
+	store32(sector + ENTRIES_CRC_OFF, crc(entries, len));
+	store32(sector + CRC_OFF, header_crc(sector, load32(sector + LEN_OFF)));
+	return len;
 }

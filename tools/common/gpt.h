@@ -28,4 +28,10 @@ struct gpt_header gpt_header(const uint8_t *sector, unsigned sector_size, uint64
 /* Whether a good header's checksum of its entries is theirs. */
 bool gpt_entries_match(const struct gpt_header *header, const uint8_t *entries);
 
+/*
+ * Makes each entry GPT_ENTRY_LEN bytes long, in a good header with entries that match: what entries have behind these is
+ * left out, and both checksums are made anew.  Returns the new length of the entries.
+ */
+size_t gpt_shorten(uint8_t *sector, const struct gpt_header *header, uint8_t *entries);
+
 #endif

@@ -70,6 +70,28 @@ static enum blockz_status hide_header(const struct view *view, uint64_t off, str
 	return view_write(view, zeros, sizeof(zeros), off, fault);
 }
 
+/* libblkid takes entries of GPT_ENTRY_LEN alone; those that do not match are left for it to refuse. */
+static enum blockz_status shorten_entries(const struct view *view, uint8_t *sector, const struct gpt_header *header,
+					  uint64_t off, struct blockz_fault *fault)
+{
+	size_t len = (size_t)header->entries_len;
+	if (header->entries_lba > INT64_MAX / view->sector_size)
+		return BLOCKZ_OK;
+	uint64_t entries_off = header->entries_lba * view->sector_size;
+	uint8_t *entries = malloc(len);
+	enum blockz_status status = BLOCKZ_OK;
+	if (entries == NULL)
+		return tool_fault_errno(fault, ENOMEM, "a partition table of %zu bytes", len);
+	if (view_read(view, entries, len, entries_off) && gpt_entries_match(header, entries)) {
+		len = gpt_shorten(sector, header, entries);
+		status = view_write(view, entries, len, entries_off, fault);
+		if (status == BLOCKZ_OK)
+			status = view_write(view, sector, view->sector_size, off, fault);
+	}
+	free(entries);
+	return status;
+}
+
 /* Makes of a header what libblkid understands.  It makes room for as many entries as one claims, whatever that is. */
 static enum blockz_status fit_header(const struct view *view, uint64_t lba, struct blockz_fault *fault)
 {
@@ -78,7 +100,9 @@ static enum blockz_status fit_header(const struct view *view, uint64_t lba, stru
 	if (!view_read(view, sector, view->sector_size, off))
 		return BLOCKZ_OK;
 	struct gpt_header header = gpt_header(sector, view->sector_size, lba);
-	return header.good ? BLOCKZ_OK : hide_header(view, off, fault);
+	if (!header.good)
+		return hide_header(view, off, fault);
+	return header.entry_len > GPT_ENTRY_LEN ? shorten_entries(view, sector, &header, off, fault) : BLOCKZ_OK;
 }
 
 static enum blockz_status view_tables(const struct view *view, const struct table_layout *layout, uint64_t disk_off,
