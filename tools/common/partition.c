@@ -315,7 +315,7 @@ static void print_list(char *to, size_t room, const struct partition_table *tabl
 	static const char more[] = ", ...";
 	const char *comma = "";
 	for (size_t i = 0; i < table->count; i++) {
-		char text[128];
+		char text[512];
 		const struct partition *item = &table->items[i];
 		if (name != NULL && !is_called(item, name))
 			continue;
@@ -336,7 +336,7 @@ enum blockz_status partition_find(const struct partition_table *table, const cha
 {
 	const struct partition *found = NULL;
 	size_t matches = 0;
-	char list[160] = "";
+	char list[640] = "";
 	for (size_t i = 0; i < table->count; i++) {
 		if (is_called(&table->items[i], name)) {
 			found = &table->items[i];
@@ -345,15 +345,15 @@ enum blockz_status partition_find(const struct partition_table *table, const cha
 	}
 	print_list(list, sizeof(list), table, matches > 1 ? name : NULL);
 	if (table->count == 0)
-		return tool_fault(fault, BLOCKZ_USAGE, "no partition '%.64s': there is no partition table", name);
+		return tool_fault(fault, BLOCKZ_USAGE, "no partition '%.256s': there is no partition table", name);
 	if (matches == 0)
-		return tool_fault(fault, BLOCKZ_USAGE, "no partition '%.64s', there are: %s", name, list);
+		return tool_fault(fault, BLOCKZ_USAGE, "no partition '%.256s', there are: %s", name, list);
 	if (matches > 1)
 		return tool_fault(fault, BLOCKZ_USAGE,
-				  "'%.64s' means several partitions: %s; PARTN=, PARTLABEL=, PARTUUID=, LABEL= or UUID= "
+				  "'%.256s' means several partitions: %s; PARTN=, PARTLABEL=, PARTUUID=, LABEL= or UUID= "
 				  "before it says which", name, list);
 	if (found->beyond)
-		return tool_fault(fault, BLOCKZ_USAGE, "partition '%.64s' goes on beyond the end of the image", name);
+		return tool_fault(fault, BLOCKZ_USAGE, "partition '%.256s' goes on beyond the end of the image", name);
 	*partition_ret = found;
 	return BLOCKZ_OK;
 }

@@ -211,7 +211,7 @@ static void *open_export(int readonly)
 	struct blockz_fault fault;
 	enum blockz_status status;
 	if (server.settings.range != NULL && name[0] != '\0')
-		status = tool_fault(&fault, BLOCKZ_USAGE, "no export '%.64s': range= leaves only the one without a name", name);
+		status = tool_fault(&fault, BLOCKZ_USAGE, "no export '%.256s': range= leaves only the one without a name", name);
 	else
 		status = exports_find(&server.exports, server.settings.range != NULL ? server.settings.range : name, &range, &fault);
 	if (status != BLOCKZ_OK) {

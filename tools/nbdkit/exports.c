@@ -64,7 +64,7 @@ static enum blockz_status find_raw(const struct blockz_map *map, const char *nam
 		*range_ret = range;
 		return BLOCKZ_OK;
 	}
-	return tool_fault(fault, BLOCKZ_USAGE, "no raw range %.20s, there are %" PRIu64, name, count);
+	return tool_fault(fault, BLOCKZ_USAGE, "no raw range %.256s, there are %" PRIu64, name, count);
 }
 
 enum blockz_status exports_find(const struct exports *exports, const char *name, struct blockz_range *range_ret,
