@@ -54,10 +54,13 @@ static bool fails(void)
 	return failing;
 }
 
-/* What the linker calls the functions that are wrapped: __wrap_NAME stands here, __real_NAME is the library's. */
+/*
+ * What the linker calls the functions that are wrapped: __wrap_NAME stands here, __real_NAME is the library's.  Some
+ * linkers have shared libraries call ours too, which these have to see.
+ */
 #define WRAPPED(type, name, ...) \
 	type __real_##name(__VA_ARGS__); \
-	type __wrap_##name(__VA_ARGS__); \
+	__attribute__((visibility("default"))) type __wrap_##name(__VA_ARGS__); \
 	type __wrap_##name(__VA_ARGS__)
 
 WRAPPED(void *, malloc, size_t size)
