@@ -48,7 +48,7 @@ LIB_PKGS  := zlib liblzma libzstd libdeflate libxxhash libcrypto liblz4 libdivsu
 TOOL_PKGS := jansson blkid libcrypto libxml-2.0
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef \
-	-Wwrite-strings -Wcast-qual -Wformat=2
+	-Wwrite-strings -Wcast-qual -Wformat=2 -Wno-psabi
 PKG_CFLAGS := $(shell $(PKGCONFIG) --cflags $(LIB_PKGS) $(TOOL_PKGS) 2>/dev/null)
 ALL_CPPFLAGS = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ilibblockz $(if $(filter 1,$(ISAL)),-DBLOCKZ_WITH_ISAL=1,-DBLOCKZ_WITH_ISAL=0) \
 	$(PKG_CFLAGS) $(CPPFLAGS)
@@ -101,9 +101,11 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $(@:$(CURDIR)/%=%) -MT $(abspath $@) -c -o $@ $<
 
-# One object, in which names that are not of blockz.h have become local: they cannot clash with a program's own.
+# One object, in which names that are not of blockz.h have become local: they cannot clash with a program's own.  So no
+# group of sections (as i386 has them) may wait for another object's twin of it, nor code for the link to be compiled.
+TO_OBJECT = -r -nostdlib -Wl,--force-group-allocation $(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel)
 $(BUILD)/libblockz.o: $(LIB_OBJ)
-	$(LD) -r -o $@ $^
+	$(CC) $(CFLAGS) $(TO_OBJECT) -o $@ $^
 	$(OBJCOPY) --localize-hidden $@
 
 $(BUILD)/libblockz.a: $(BUILD)/libblockz.o
