@@ -8,8 +8,8 @@
 #:  make bench-nbd IMAGE=path   measure the nbdkit plugin against nbdkit's filters and qemu-nbd
 #:  make bench-ram IMAGE=path   measure the RAM disk against nbdkit's memory plugin
 #:  make fuzz         run each fuzz target for FUZZ_SECONDS (default 20); needs clang
-#:  make install      honours DESTDIR and PREFIX
-#:  make uninstall
+#:  make install      to DESTDIR and PREFIX (default /usr/local), whatever they were when it was built
+#:  make uninstall    with the same variables
 #:  make clean
 #:
 #:  Variables
@@ -17,7 +17,10 @@
 #:    ISAL=0                       leave ISA-L out (default: used where pkg-config finds it)
 #:    NBDKIT=0                     leave the nbdkit plugins out (default: built where pkg-config finds nbdkit)
 #:    LZO=0                        leave the LZO helper program out (default: built where pkg-config finds lzo2)
-#:    BUILD=dir                    build directory (default .build, one for each configuration)
+#:    BUILD=dir                    build directory (default .build, one for each configuration), without blanks in its name
+#:    BINDIR, LIBDIR, INCDIR, MANDIR   default: bin, lib, include and share/man in PREFIX
+#:    PLUGINDIR=dir                default: where nbdkit looks for plugins if PREFIX is /usr or /usr/local, or else
+#:                                 lib/nbdkit/plugins in PREFIX: nbdkit has to be told the file's path then
 #:    CC, CFLAGS, CPPFLAGS, LDFLAGS are yours; they come last.
 
 VERSION  := $(shell sed -n 's/^.define BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)
@@ -27,19 +30,23 @@ BINDIR    = $(PREFIX)/bin
 LIBDIR    = $(PREFIX)/lib
 INCDIR    = $(PREFIX)/include
 MANDIR    = $(PREFIX)/share/man
-LIBEXECDIR = $(PREFIX)/libexec/blockz
+# Where the programs look for their helper: they know their own folder alone.
+LIBEXECDIR = $(BINDIR)/../libexec/blockz
 SANITIZE ?=
 CFLAGS   ?= -O2 -g
 
 comma := ,
 BUILD ?= .build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),release)
+ifneq ($(words $(BUILD)),1)
+$(error BUILD=$(BUILD): make knows no names with blanks; a relative one will do wherever the sources are)
+endif
 PKGCONFIG ?= pkg-config
 OBJCOPY ?= objcopy
 
 ISAL ?= $(shell $(PKGCONFIG) --exists libisal 2>/dev/null && echo 1 || echo 0)
 
 NBDKIT ?= $(shell $(PKGCONFIG) --exists nbdkit 2>/dev/null && echo 1 || echo 0)
-PLUGINDIR ?= $(shell $(PKGCONFIG) --variable=plugindir nbdkit 2>/dev/null)
+PLUGINDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(shell $(PKGCONFIG) --variable=plugindir nbdkit 2>/dev/null),$(PREFIX)/lib/nbdkit/plugins)
 
 # A program of its own, because it is the only one under the GPL, which liblzo2 brings.
 LZO ?= $(shell $(PKGCONFIG) --exists lzo2 2>/dev/null && echo 1 || echo 0)
@@ -99,7 +106,7 @@ unit: $(UNIT_BIN)
 # BUILD may be given as an absolute path or as a relative one: what an object depends on is said of both its names.
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $(@:$(CURDIR)/%=%) -MT $(abspath $@) -c -o $@ $<
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $(@:$(CURDIR)/%=%) -MQ '$(abspath $@)' -c -o $@ $<
 
 # One object, in which names that are not of blockz.h have become local: they cannot clash with a program's own.  So no
 # group of sections (as i386 has them) may wait for another object's twin of it, nor code for the link to be compiled.
@@ -123,7 +130,7 @@ $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
 $(BUILD)/tools/nbdkit/%.o $(BUILD)/tools/nbdkit-ram/%.o: PKG_CFLAGS += -Itools $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
 
 $(BUILD)/tools/lzo/%.o: PKG_CFLAGS += -Itools
-$(BUILD)/tools/common/lzo.o: PKG_CFLAGS += -Itools -DLIBEXECDIR='"$(LIBEXECDIR)"'
+$(BUILD)/tools/common/lzo.o: PKG_CFLAGS += -Itools
 
 $(BUILD)/blockz-lzo: $(BUILD)/tools/lzo/blockz-lzo.o
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(shell $(PKGCONFIG) --libs lzo2)
@@ -200,31 +207,38 @@ FUZZ_SECONDS ?= 20
 fuzz: all
 	@LIB_LIBS="$(LIB_LIBS) $(TOOL_LIBS)" tests/fuzz/run "$(abspath $(BUILD))" "$(FUZZ_SECONDS)"
 
-INSTALLED = $(TOOLS:%=$(BINDIR)/%) $(LIBDIR)/libblockz.a $(LIBDIR)/libblockz.so.$(SOVERSION) $(LIBDIR)/libblockz.so \
-	$(LIBDIR)/pkgconfig/blockz.pc $(INCDIR)/blockz.h \
-	$(NBD_PLUGINS:$(BUILD)/%=$(PLUGINDIR)/%) $(if $(NBD_BIN),$(BINDIR)/blockz-guestfish) $(LZO_BIN:$(BUILD)/%=$(LIBEXECDIR)/%) \
-	$(foreach page,$(MAN_PAGES),$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+# Each in quotes, as folders may have blanks in their names.
+INSTALLED = $(TOOLS:%='$(DESTDIR)$(BINDIR)/%') \
+	$(patsubst %,'$(DESTDIR)$(LIBDIR)/%',libblockz.a libblockz.so.$(SOVERSION) libblockz.so pkgconfig/blockz.pc) \
+	'$(DESTDIR)$(INCDIR)/blockz.h' \
+	$(NBD_PLUGINS:$(BUILD)/%='$(DESTDIR)$(PLUGINDIR)/%') $(if $(NBD_BIN),'$(DESTDIR)$(BINDIR)/blockz-guestfish') \
+	$(LZO_BIN:$(BUILD)/%='$(DESTDIR)$(LIBEXECDIR)/%') \
+	$(foreach page,$(MAN_PAGES),'$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))')
 
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR)
-	install $(TOOL_BIN) $(DESTDIR)$(BINDIR)
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCDIR)'
+	install $(TOOL_BIN) '$(DESTDIR)$(BINDIR)'
 ifneq ($(NBD_BIN),)
-	install $(BUILD)/blockz-guestfish $(DESTDIR)$(BINDIR)
-	install -D -t $(DESTDIR)$(PLUGINDIR) $(NBD_PLUGINS)
+	install $(BUILD)/blockz-guestfish '$(DESTDIR)$(BINDIR)'
+	install -D -t '$(DESTDIR)$(PLUGINDIR)' $(NBD_PLUGINS)
 endif
 ifneq ($(LZO_BIN),)
-	install -D $(LZO_BIN) $(DESTDIR)$(LIBEXECDIR)/blockz-lzo
+	install -D -t '$(DESTDIR)$(LIBEXECDIR)' $(LZO_BIN)
 endif
-	install -m 644 $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)
-	ln -sf libblockz.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libblockz.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' \
-		libblockz/blockz.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/blockz.pc
-	install -m 644 libblockz/blockz.h $(DESTDIR)$(INCDIR)
+	install -m 644 $(BUILD)/libblockz.a $(BUILD)/libblockz.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)'
+	ln -sf libblockz.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libblockz.so'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
+		-e 's|@INCDIR@|$(INCDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' \
+		libblockz/blockz.pc.in | install -m 644 /dev/stdin '$(DESTDIR)$(LIBDIR)/pkgconfig/blockz.pc'
+	install -m 644 libblockz/blockz.h '$(DESTDIR)$(INCDIR)'
 	set -e; for page in $(MAN_PAGES); do \
-		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+		install -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$${page##*.}/$${page##*/}; done
 
+# Folders that nobody else has made go too.
 uninstall:
-	rm -f $(INSTALLED:%=$(DESTDIR)%)
+	rm -f $(INSTALLED)
+	for folder in '$(DESTDIR)$(LIBEXECDIR)' '$(DESTDIR)$(PREFIX)/lib/nbdkit/plugins' '$(DESTDIR)$(PREFIX)/lib/nbdkit'; do \
+		[ ! -d "$$folder" ] || rmdir --ignore-fail-on-non-empty "$$folder"; done
 
 clean:
 	rm -rf .build

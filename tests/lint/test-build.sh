@@ -47,8 +47,7 @@ holds header-in-c++ "blockz.h does not compile as C++" g++ -Wall -Wextra -Wpedan
 
 # ---- Installing
 
-make -s install DESTDIR="$tmp/root" PREFIX=/opt/blockz BUILD="$BLOCKZ_BIN" >"$tmp/log" 2>&1
-holds install "$(tail -n 3 "$tmp/log" | tr '\n' ' ')" [ -e "$tmp/root/opt/blockz/bin/blockz-map" ]
+version=$(sed -n 's/.*BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)
 cat >"$tmp/user.c" <<'END'
 #include <blockz.h>
 #include <stdio.h>
@@ -58,14 +57,71 @@ int main(void)
 	return 0;
 }
 END
-export PKG_CONFIG_PATH=$tmp/root/opt/blockz/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$tmp/root
+
+# make_quietly GOAL VARIABLE=VALUE...: nothing is built for it, and what it says is in $tmp/log.
+make_quietly() {
+	make -s "$@" BUILD="$(realpath --relative-to=. "$BLOCKZ_BIN")" >"$tmp/log" 2>&1
+}
+
+# usable PREFIX LIBDIR SYSROOT: a program is built with what pkg-config says, and runs.
 usable() {
+	local -x PKG_CONFIG_PATH=$3$2/pkgconfig PKG_CONFIG_SYSROOT_DIR=$3
 	# shellcheck disable=SC2046
 	gcc "$tmp/user.c" -o "$tmp/user" $(pkg-config --cflags --libs blockz) &&
-		[ "$(LD_LIBRARY_PATH=$tmp/root/opt/blockz/lib "$tmp/user")" = "gzip $(sed -n 's/.*BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)" ]
+		[ "$(LD_LIBRARY_PATH=$3$2 "$tmp/user")" = "gzip $version" ] && [ "$(pkg-config --variable=prefix blockz)" = "$3$1" ]
 }
-holds use-installed "a program built with pkg-config does not run" usable
-unset PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
-make -s uninstall DESTDIR="$tmp/root" PREFIX=/opt/blockz BUILD="$BLOCKZ_BIN"
-left=$(find "$tmp/root" ! -type d)
-holds uninstall "left: $left" [ -z "$left" ]
+
+# gone NAME FOLDER: of all that was installed nothing is left but folders that others may use too.
+gone() {
+	local left
+	left=$(find "$2" ! -type d -o -name '*blockz*' -o -name '*nbdkit*')
+	holds "$1" "left: $(tr '\n' ' ' <<<"$left")" [ -z "$left" ]
+}
+
+# Into a package, by its maintainer, with folders of his own, whatever the umask is.
+root=$tmp/root
+folders=(DESTDIR="$root" PREFIX=/opt/some LIBDIR=/opt/some/lib/here INCDIR=/opt/include)
+(umask 077; make_quietly install "${folders[@]}")
+holds install "$(tail -n 3 "$tmp/log" | tr '\n' ' ')" [ -e "$root/opt/some/bin/blockz-map" ]
+closed=$(find "$root" -mindepth 1 ! -type l ! -perm -444)
+holds install-for-all "closed to others: $closed" [ -z "$closed" ]
+holds use-installed "a program built with pkg-config does not run" usable /opt/some /opt/some/lib/here "$root"
+make_quietly uninstall "${folders[@]}"
+gone uninstall "$root"
+
+# By a plain user, below his home, which has a blank in its name: all of it, and it works from there.
+home="$tmp/her home"
+make_quietly install PREFIX="$home"
+holds install-home "$(tail -n 3 "$tmp/log" | tr '\n' ' ')" [ -e "$home/bin/blockz-map" ]
+if [ -e "$BLOCKZ_BIN/nbdkit-blockz-plugin.so" ]; then
+	holds plugin-home "no plugin in $home/lib" [ -e "$home/lib/nbdkit/plugins/nbdkit-blockz-plugin.so" ]
+fi
+if [ -e "$BLOCKZ_BIN/blockz-lzo" ]; then
+	mksquashfs tests/lint "$tmp/image" -comp lzo -quiet -no-progress >"$tmp/log" 2>&1
+	holds helper-home "the helper is not found" "$home/bin/blockz-delta" -q --expand "$tmp/image" "$tmp/expanded"
+	rm "$home/libexec/blockz/blockz-lzo"
+	cp "$BLOCKZ_BIN/blockz-lzo" "$tmp"
+	(cd "$tmp" && PATH=$tmp:$PATH "$home/bin/blockz-delta" --force --expand image expanded 2>log)
+	holds helper-of-nobody "that of the current folder is taken" grep -q 'needs the program blockz-lzo' "$tmp/log"
+fi
+make_quietly uninstall PREFIX="$home"
+gone uninstall-home "$home"
+
+# ---- A folder with a blank in its name
+
+# make_elsewhere GOAL: in a copy of the tree, which has been built.
+make_elsewhere() {
+	make -s -C "$tmp/a tree" BUILD=.build/some "$@" >"$tmp/log" 2>&1
+}
+mkdir -p "$tmp/a tree/.build/some"
+cp -a libblockz tools tests Makefile "$tmp/a tree"
+cp -a "$BLOCKZ_BIN/libblockz" "$BLOCKZ_BIN/tools" "$tmp/a tree/.build/some"
+touch "$tmp/a tree/libblockz/base/fault.c"
+make_elsewhere .build/some/blockz-cat
+holds build-with-blanks "$(tail -n 3 "$tmp/log" | tr '\n' ' ')" [ -x "$tmp/a tree/.build/some/blockz-cat" ]
+holds built-with-blanks "it is not up to date" make_elsewhere -q .build/some/libblockz/base/fault.o
+touch "$tmp/a tree/libblockz/base/fault.h"
+make_elsewhere -q .build/some/libblockz/base/fault.o
+holds depends-with-blanks "a header is not seen" [ $? -eq 1 ]
+make_elsewhere BUILD="$tmp/a tree/x" help
+holds blanks-refused "$(cat "$tmp/log")" grep -q 'knows no names with blanks' "$tmp/log"

@@ -208,18 +208,18 @@ static int decompress(void *ctx, const void *in, size_t len, void *out, size_t o
 
 /* ---- All of them ---- */
 
+/* Known is where this program lies, as it is built or as it is installed: whoever put it there chose its helper too. */
 static bool find_program(char path[PATH_MAX])
 {
-	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - sizeof(PROGRAM));
-	while (len > 0 && path[len - 1] != '/')
+	static const char *const places[] = { PROGRAM, "../libexec/blockz/" PROGRAM };
+	char folder[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", folder, sizeof(folder));
+	while (len > 0 && folder[len - 1] != '/')
 		len--;
-	if (len > 0) {
-		memcpy(path + len, PROGRAM, sizeof(PROGRAM));
-		if (access(path, X_OK) == 0)
-			return true;
-	}
-	snprintf(path, PATH_MAX, "%s/%s", LIBEXECDIR, PROGRAM);
-	return access(path, X_OK) == 0;
+	bool found = false;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && len > 0 && !found; i++)
+		found = snprintf(path, PATH_MAX, "%.*s%s", (int)len, folder, places[i]) < PATH_MAX && access(path, X_OK) == 0;
+	return found;
 }
 
 struct lzo_helpers *lzo_helpers_new(const char *program)

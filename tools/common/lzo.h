@@ -8,8 +8,8 @@
 struct lzo_helpers;
 
 /*
- * program: the helper's path; NULL: beside this program, or else in LIBEXECDIR.  Starts nothing yet.  NULL: there is no
- * helper, or no memory.
+ * program: the helper's path; NULL: beside this program, or else in ../libexec/blockz from there.  Starts nothing yet.
+ * NULL: there is no helper, or no memory.
  */
 struct lzo_helpers *lzo_helpers_new(const char *program);
 
