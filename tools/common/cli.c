@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -55,8 +56,9 @@ static bool wants_json(int argc, char **argv, const struct cli_option *options)
  */
 static void occupy_closed(void)
 {
+	struct stat st;
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_PATH) < 0)
+		if (fstat(fd, &st) < 0 && open("/dev/null", O_PATH) < 0)
 			open("/", O_PATH);
 }
 
