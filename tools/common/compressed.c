@@ -77,6 +77,8 @@ static enum blockz_status step(struct walk *walk, const char *name, bool *last_r
 	struct stat st;
 	bool last = walk->rest[0] == '\0', known = false;
 	int error = 0, fd = openat(walk->dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT)
+		return tool_fault_errno(fault, errno, "open");
 	if (fd >= 0)
 		known = fstat(fd, &st) == 0;
 	bool link = known && S_ISLNK(st.st_mode) && !(last && walk->keep_last);
