@@ -196,12 +196,6 @@ static mode_t current_umask(void)
 	return mask;
 }
 
-/* Errors of file systems that keep no permissions, or not these: the file stays as it was created. */
-static bool is_no_matter(int error)
-{
-	return error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL;
-}
-
 enum blockz_status audience_apply(const struct audience *self, int fd, int replaced, struct blockz_fault *fault)
 {
 	struct stat now;
@@ -214,9 +208,9 @@ enum blockz_status audience_apply(const struct audience *self, int fd, int repla
 	if (replaced >= 0)
 		has_acl = take_over(self, fd, replaced, &now, &mode);
 	/* What the directory's default list names would be let in by the group's bits, which are its mask. */
-	if (!has_acl && fremovexattr(fd, ACL) < 0 && errno == EPERM)
+	if (!has_acl && fremovexattr(fd, ACL) < 0 && errno != ENODATA && errno != EOPNOTSUPP && errno != ENOSYS)
 		mode &= 0700;
-	if (fchmod(fd, mode) < 0 && !is_no_matter(errno))
-		return tool_fault_errno(fault, errno, "its permissions");
+	/* Where it cannot be done, the file stays for its owner alone, as it was created: no reason to give it up. */
+	fchmod(fd, mode);
 	return BLOCKZ_OK;
 }

@@ -16,15 +16,15 @@
 /* ---- Opening */
 
 /*
- * Takes the lock of the file to be replaced.  A journal beside it would be taken for one of the new file.  Of a file that may
- * not be written, the lock of a reader: it keeps writers out as well.
+ * Takes the lock of the file to be replaced, where locks are known.  A journal beside it would be taken for one of the new
+ * file.  Of a file that may not be written, the lock of a reader: it keeps writers out as well.
  */
 static enum blockz_status lock_existing(struct newfile *newfile, struct blockz_fault *fault)
 {
 	uint64_t len;
 	struct blockz_store *store = &newfile->existing;
 	bool writable = faccessat(newfile->dirfd, newfile->name, W_OK, AT_EACCESS) == 0;
-	enum blockz_store_mode mode = writable ? BLOCKZ_STORE_WRITE : BLOCKZ_STORE_READ;
+	enum blockz_store_mode mode = writable ? BLOCKZ_STORE_WRITE_UNLOCKED : BLOCKZ_STORE_READ;
 	enum blockz_status status = blockz_store_open(newfile->dirfd, newfile->name, mode, store, fault);
 	if (status != BLOCKZ_OK || !writable || store->ops->journal_find(store->ctx, &len) == ENOENT)
 		return status;
@@ -117,13 +117,29 @@ enum blockz_status newfile_open(struct newfile *newfile, const char *path, const
 
 /* ---- Completion */
 
+/* Errors of file systems that know no such sync. */
+static bool is_no_matter(int error)
+{
+	return error == EINVAL || error == EBADF || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+/* What cannot be synced alone is synced with its whole file system, as far as that can be.  0 or an errno value. */
+static int sync_fd(int fd)
+{
+	int error = fsync(fd) < 0 ? errno : 0;
+	if (is_no_matter(error))
+		error = syncfs(fd) < 0 ? errno : 0;
+	return is_no_matter(error) ? 0 : error;
+}
+
 enum blockz_status newfile_sync(struct newfile *newfile, struct blockz_fault *fault)
 {
 	enum blockz_status status = audience_apply(newfile->audience, newfile->fd, newfile->replaced, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (fsync(newfile->fd) < 0)
-		return tool_fault_errno(fault, errno, "sync");
+	int error = sync_fd(newfile->fd);
+	if (error != 0)
+		return tool_fault_errno(fault, error, "sync");
 	newfile->synced = true;
 	return BLOCKZ_OK;
 }
@@ -155,20 +171,15 @@ static int give_free_name(const struct newfile *newfile)
 	return errno == ENOENT ? rename_over(newfile) : errno;
 }
 
-/* Errors of file systems that cannot sync a directory: what they can do for a file they have done then. */
-static bool is_no_matter(int error)
-{
-	return error == EINVAL || error == EBADF || error == EOPNOTSUPP || error == ENOSYS;
-}
-
 static int sync_directory(const struct newfile *newfile)
 {
 	int fd = openat(newfile->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* A directory may be writable and not readable. */
-	int error = (fd >= 0 ? fsync(fd) : syncfs(newfile->fd)) < 0 ? errno : 0;
-	if (fd >= 0)
-		close(fd);
-	return is_no_matter(error) ? 0 : error;
+	if (fd < 0)
+		return syncfs(newfile->fd) < 0 && !is_no_matter(errno) ? errno : 0;
+	int error = sync_fd(fd);
+	close(fd);
+	return error;
 }
 
 /* It may be the work of hours. */
