@@ -213,9 +213,10 @@ struct found {
 
 static enum blockz_status refuse_untrusted(struct blockz_fault *fault, int error)
 {
-	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "the journal is %s; nothing was touched",
-		  error == EPERM ? "not a regular file of the image's owner, root, or you, with one link"
-				 : "no regular file, or others may write to it");
+	fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
+		  "the journal is %s; nothing was touched; who trusts it can recover copies of both",
+		  error == EPERM ? "not a regular file of the image's owner, root, or you"
+				 : "not a regular file with one link, or others may write to it");
 	return fault_remedy(fault, BLOCKZ_REMEDY_DROP);
 }
 

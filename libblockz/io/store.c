@@ -62,23 +62,36 @@ static int store_write(void *ctx, const void *buf, size_t len, uint64_t off)
 	return file_write(self->fd, buf, len, off);
 }
 
-static int store_sync(void *ctx)
-{
-	const struct file_store *self = ctx;
-	return fdatasync(self->fd) < 0 ? errno : 0;
-}
-
-/* ---- The journal ---- */
-
 /* True for what a file system says that has no such call. */
 static bool is_unknown_call(int error)
 {
 	return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP;
 }
 
+/* What cannot be synced alone is synced with its whole file system.  0 or an errno value. */
+static int sync_by(int (*call)(int fd), int fd)
+{
+	int error = call(fd) < 0 ? errno : 0;
+	return is_unknown_call(error) && syncfs(fd) == 0 ? 0 : error;
+}
+
+static int store_sync(void *ctx)
+{
+	const struct file_store *self = ctx;
+	return sync_by(fdatasync, self->fd);
+}
+
+/* ---- The journal ---- */
+
+/* True for what a file system says that cannot sync directories. */
+static bool is_unknown_sync(int error)
+{
+	return is_unknown_call(error) || error == EBADF;
+}
+
 static int sync_directory(const struct file_store *self)
 {
-	return fsync(self->synced_fd) < 0 && !is_unknown_call(errno) ? errno : 0;
+	return fsync(self->synced_fd) < 0 && !is_unknown_sync(errno) ? errno : 0;
 }
 
 static void close_fd(int *fd)
@@ -125,7 +138,7 @@ static int journal_create(void *ctx, uint64_t len)
 	do
 		result = fallocate(self->journal_fd, 0, 0, (off_t)len);
 	while (result < 0 && errno == EINTR);
-	if (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+	if (result < 0 && is_unknown_call(errno))
 		result = ftruncate(self->journal_fd, (off_t)len);
 	return result < 0 ? errno : 0;
 }
@@ -139,7 +152,7 @@ static int journal_write(void *ctx, const void *buf, size_t len, uint64_t off)
 static int journal_sync(void *ctx)
 {
 	const struct file_store *self = ctx;
-	return fdatasync(self->journal_fd) < 0 ? errno : 0;
+	return sync_by(fdatasync, self->journal_fd);
 }
 
 /* Gives the journal its name where rename cannot be told not to replace: a link does not replace either. */
@@ -161,10 +174,11 @@ static int link_journal(struct file_store *self)
 static int journal_publish(void *ctx)
 {
 	struct file_store *self = ctx;
-	if (fsync(self->journal_fd) < 0)
-		return errno;
+	int error = sync_by(fsync, self->journal_fd);
+	if (error != 0)
+		return error;
 	if (renameat2(self->dirfd, self->temporary, self->dirfd, self->journal, RENAME_NOREPLACE) < 0) {
-		int error = is_unknown_call(errno) ? link_journal(self) : errno;
+		error = is_unknown_call(errno) ? link_journal(self) : errno;
 		if (error != 0)
 			return error;
 	}
@@ -186,14 +200,10 @@ static int journal_discard(void *ctx)
 	return error;
 }
 
-/*
- * A journal tells us to write into the file, so whoever could have written it must be allowed to.  With a second link, its
- * owner did not give it this name.
- */
+/* A journal tells us to write into the file, so whoever could have written it must be allowed to. */
 static bool is_somebody_elses(const struct file_store *self, const struct stat *st)
 {
-	bool known = st->st_uid == self->owner || st->st_uid == 0 || st->st_uid == geteuid();
-	return !known || (S_ISREG(st->st_mode) && st->st_nlink != 1);
+	return st->st_uid != self->owner && st->st_uid != 0 && st->st_uid != geteuid();
 }
 
 static bool is_open_to_others(const struct file_store *self, const struct stat *st)
@@ -207,7 +217,8 @@ static int judge_journal(const struct file_store *self, const struct stat *st)
 {
 	if (is_somebody_elses(self, st))
 		return EPERM;
-	return !S_ISREG(st->st_mode) || is_open_to_others(self, st) ? EINVAL : 0;
+	/* With a second link, it may be another than its owner who gave it this name. */
+	return !S_ISREG(st->st_mode) || st->st_nlink != 1 || is_open_to_others(self, st) ? EINVAL : 0;
 }
 
 static int journal_find(void *ctx, uint64_t *len_ret)
@@ -218,10 +229,11 @@ static int journal_find(void *ctx, uint64_t *len_ret)
 	if (fstatat(self->dirfd, self->journal, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno;
 	int error = judge_journal(self, &st);
-	if (error == 0)
-		error = open_journal(self, self->journal, O_RDONLY | O_NONBLOCK);
 	if (error != 0)
 		return error;
+	error = open_journal(self, self->journal, O_RDONLY | O_NONBLOCK);
+	if (error != 0)
+		return error == EPERM || error == EINVAL ? EACCES : error; /* these two are ours to say */
 	/* It may have been another one a moment ago. */
 	error = fstat(self->journal_fd, &st) < 0 ? errno : judge_journal(self, &st);
 	if (error != 0)
@@ -282,7 +294,7 @@ static enum blockz_status take_locks(struct file_store *self, enum blockz_store_
 	if (error == EAGAIN || error == EACCES || error == EWOULDBLOCK)
 		return fault_set(fault, BLOCKZ_LOCKED, BLOCKZ_UNKNOWN, "locked: another program %s it",
 				 write ? "has opened" : "writes");
-	if (error != 0 && error != ENOLCK && !is_unknown_call(error))
+	if (error != 0 && write && error != ENOLCK && !is_unknown_call(error))
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "lock");
 	if (error != 0 && needs_lock(mode))
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
@@ -336,17 +348,27 @@ static int sync_absence(struct file_store *self)
 	return self->synced_fd < 0 || fsync(self->synced_fd) < 0 ? errno : 0;
 }
 
+static enum blockz_status refuse_directory(const struct file_store *self, int error, struct blockz_fault *fault)
+{
+	struct stat st;
+	if (fstatat(self->dirfd, self->journal, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+				 "its directory cannot be written, so its journal cannot be removed: %s; copies of both can be "
+				 "recovered elsewhere", strerror(error));
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+			 "its directory cannot be written, so there is no place for a journal: %s; use --output, or "
+			 "--no-journal and a backup", strerror(error));
+}
+
 /* Step 2 of the protocol: what the directory says about journals is true on disk, and ours alone to change. */
 static enum blockz_status prepare_journal(struct file_store *self, struct blockz_fault *fault)
 {
 	if (faccessat(self->dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-				 "its directory cannot be written, so there is no place for a journal: %s; use --output, "
-				 "or --no-journal and a backup", strerror(errno));
+		return refuse_directory(self, errno, fault);
 	if (unlinkat(self->dirfd, self->temporary, 0) < 0 && errno != ENOENT)
 		return fault_errno(fault, errno, BLOCKZ_UNKNOWN, "removing a stale journal");
 	int error = sync_absence(self);
-	if (error != 0 && (self->synced_fd < 0 || !is_unknown_call(error)))
+	if (error != 0 && (self->synced_fd < 0 || !is_unknown_sync(error)))
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "sync of the directory");
 	if (error != 0)
 		add_note(self, "its directory cannot be synced on this file system: an edit survives a kill, but perhaps not "

@@ -256,6 +256,7 @@ START_TEST(linked_journals_are_not_believed)
 	ck_assert_int_eq(linkat(scratch.dir, SCRATCH_JOURNAL, scratch.dir, "link", 0), 0);
 	assert_not_recovered();
 	ck_assert_int_eq(scratch.fault.remedy, BLOCKZ_REMEDY_DROP);
+	scratch_assert_refused(&scratch, BLOCKZ_STORE_READ, BLOCKZ_NEEDS_RECOVERY);
 	ck_assert(!scratch_is_old(&scratch));
 	ck_assert_int_eq(unlinkat(scratch.dir, "link", 0), 0);
 	ck_assert_int_eq(recover(&recovery), BLOCKZ_OK);
