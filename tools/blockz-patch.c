@@ -2,6 +2,7 @@
 /* blockz-patch: change raw ranges of a disk image inside its compressed file. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -95,7 +96,11 @@ static enum blockz_status commit_bmap(struct job *job, const char *image)
 	if (status == BLOCKZ_OK)
 		return status;
 	job->culprit = job->options.bmap;
-	tool_fault(&job->fault, status, "%s; make it anew: blockz-map --force --bmap %s %s", why.text, job->options.bmap, image);
+	char *map_word = shell_word(job->options.bmap), *image_word = shell_word(image);
+	tool_fault(&job->fault, status, "%s; make it anew: blockz-map --force --bmap %s %s", why.text,
+		   map_word != NULL ? map_word : "?", image_word != NULL ? image_word : "?");
+	free(map_word);
+	free(image_word);
 	job->fault.state = job->cli.state;
 	return status;
 }

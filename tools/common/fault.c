@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fault.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -87,6 +88,47 @@ char *escape(const char *text)
 	return out;
 }
 
+/* What no shell takes for anything else than part of a word. */
+static bool is_plain(unsigned char byte)
+{
+	return isalnum(byte) || (byte != '\0' && strchr("_./,:=@%^+-", byte) != NULL);
+}
+
+static bool is_plain_word(const char *name)
+{
+	while (is_plain((unsigned char)*name) || (*name & 0x80) != 0)
+		name++;
+	return *name == '\0';
+}
+
+/* Writes the name between quotes: $'...' where it is odd, and has to be escaped, or '...'. */
+static void quote(char *to, const char *name, bool odd)
+{
+	to = stpcpy(to, odd ? "$'" : "'");
+	to = stpcpy(to, name[0] == '-' ? "./" : "");
+	for (; *name != '\0'; name++) {
+		if (odd && !is_plain((unsigned char)*name))
+			to += sprintf(to, "\\x%02x", (unsigned char)*name);
+		else if (*name == '\'')
+			to = stpcpy(to, "'\\''");
+		else
+			*to++ = *name;
+	}
+	strcpy(to, "'");
+}
+
+char *shell_word(const char *name)
+{
+	char *escaped = escape(name), *word = malloc(4 * strlen(name) + sizeof("$'./'"));
+	bool odd = escaped == NULL || strcmp(escaped, name) != 0;
+	free(escaped);
+	if (word != NULL && !odd && is_plain_word(name))
+		sprintf(word, "%s%s", name[0] == '-' ? "./" : "", name);
+	else if (word != NULL)
+		quote(word, name, odd);
+	return word;
+}
+
 char *fault_line(const struct blockz_fault *fault)
 {
 	char line[sizeof(fault->text) + 40];
@@ -98,7 +140,7 @@ char *fault_line(const struct blockz_fault *fault)
 
 static char *recovery_sentence(enum blockz_remedy remedy, const char *file)
 {
-	char *text = NULL, *name = escape(file != NULL ? file : "FILE");
+	char *text = NULL, *name = shell_word(file != NULL ? file : "FILE");
 	int len = -1;
 	if (name != NULL && remedy == BLOCKZ_REMEDY_RECOVER)
 		len = asprintf(&text, "image needs recovery: run blockz-patch --recover %s", name);

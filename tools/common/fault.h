@@ -24,6 +24,12 @@ int fault_nbd_errno(const struct blockz_fault *fault);
  */
 char *escape(const char *text);
 
+/*
+ * A file's name as a word that a shell understands, and no program takes for an option: as it is, or quoted where it must
+ * be.  All of it is seen.  The caller frees it; NULL: no memory.
+ */
+char *shell_word(const char *name);
+
 /* "offset N: text", escaped, without the offset where the fault speaks of none.  The caller frees it; NULL: no memory. */
 char *fault_line(const struct blockz_fault *fault);
 
@@ -31,7 +37,7 @@ char *fault_line(const struct blockz_fault *fault);
 const char *state_text(enum blockz_state state);
 
 /*
- * The same of a fault, where recovery is needed with the commands, for which file is escaped (NULL: "FILE").  The caller
+ * The same of a fault, where recovery is needed with the commands, for which file is a shell_word() (NULL: "FILE").  The caller
  * frees it; NULL: no memory.
  */
 char *state_sentence(const struct blockz_fault *fault, const char *file);
