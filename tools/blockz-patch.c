@@ -358,7 +358,22 @@ static enum blockz_status run_recover(struct job *job)
 		return status;
 	job->cli.state = recovery_states[job->recovery];
 	cli_say(&job->cli, stdout, job->options.file, "%s", recovery_texts[job->recovery]);
+	if (job->recovery == BLOCKZ_RECOVERY_FINISHED)
+		say_stale(job, job->options.file);
 	return job->cli.json ? report_in_place(job) : BLOCKZ_OK;
+}
+
+/* The new block map gets its name where the image is as it says, though that the journal is gone may not be durable. */
+static enum blockz_status apply_plan(struct job *job)
+{
+	signals_hold();
+	enum blockz_status status = blockz_plan_apply(job->plan, &job->file.store, &job->fault);
+	if (status != BLOCKZ_OK && job->fault.state != BLOCKZ_IMAGE_UPDATED)
+		return status;
+	if (blockz_plan_info(job->plan).writes > 0)
+		job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	enum blockz_status renewed = commit_bmap(job, job->options.file);
+	return renewed == BLOCKZ_OK ? status : renewed;
 }
 
 static enum blockz_status run_in_place(struct job *job)
@@ -370,14 +385,8 @@ static enum blockz_status run_in_place(struct job *job)
 		status = make_plan(job);
 	if (status == BLOCKZ_OK)
 		status = hold_bmap(job);
-	signals_hold();
 	if (status == BLOCKZ_OK)
-		status = blockz_plan_apply(job->plan, &job->file.store, &job->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (blockz_plan_info(job->plan).writes > 0)
-		job->cli.state = BLOCKZ_IMAGE_UPDATED;
-	status = commit_bmap(job, job->options.file);
+		status = apply_plan(job);
 	if (status == BLOCKZ_OK && signals_noted() != 0) {
 		status = tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way");
 		job->fault.state = job->cli.state;
@@ -423,7 +432,6 @@ static enum blockz_status copy_to_stream(struct job *job, struct output *output)
 	return cli_print_json(&job->cli, object, &job->fault);
 }
 
-/* What fails then fails after the copy was made. */
 static enum blockz_status report_copy(struct job *job, const struct output *output)
 {
 	struct blockz_source copy;
@@ -431,7 +439,7 @@ static enum blockz_status report_copy(struct job *job, const struct output *outp
 	if (status == BLOCKZ_OK)
 		status = print_report(job, job->options.output, &copy);
 	if (status != BLOCKZ_OK)
-		job->fault.state = BLOCKZ_IMAGE_UPDATED;
+		job->fault.state = job->cli.state;
 	return blame_output(job, status);
 }
 
@@ -446,8 +454,10 @@ static enum blockz_status copy_to_file(struct job *job, struct output *output)
 		status = hold_bmap(job);
 	if (status == BLOCKZ_OK)
 		status = blame_output(job, output_commit(output, &job->fault));
-	if (status == BLOCKZ_OK)
-		status = commit_bmap(job, job->options.output);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->cli.state = BLOCKZ_IMAGE_UPDATED;
+	status = commit_bmap(job, job->options.output);
 	return status == BLOCKZ_OK && job->cli.json ? report_copy(job, output) : status;
 }
 
