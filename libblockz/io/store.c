@@ -30,7 +30,8 @@
 struct file_store {
 	int dirfd; /* the caller's */
 	int fd;
-	int synced_fd;  /* of the directory, for its syncs; -1: opened to read only */
+	int synced_fd;  /* of what is synced for the directory; -1: opened to read only */
+	int (*sync_by)(int fd); /* its sync */
 	int journal_fd; /* -1: none open */
 	int spare_fd;   /* kept for the journal, so that a write does not fail when descriptors are short; -1: in use */
 	bool published; /* the journal under its final name is the one created last */
@@ -69,7 +70,7 @@ static bool is_unknown_call(int error)
 }
 
 /* What cannot be synced alone is synced with its whole file system.  0 or an errno value. */
-static int sync_by(int (*call)(int fd), int fd)
+static int sync_alone(int (*call)(int fd), int fd)
 {
 	int error = call(fd) < 0 ? errno : 0;
 	return is_unknown_call(error) && syncfs(fd) == 0 ? 0 : error;
@@ -78,7 +79,7 @@ static int sync_by(int (*call)(int fd), int fd)
 static int store_sync(void *ctx)
 {
 	const struct file_store *self = ctx;
-	return sync_by(fdatasync, self->fd);
+	return sync_alone(fdatasync, self->fd);
 }
 
 /* ---- The journal ---- */
@@ -91,7 +92,7 @@ static bool is_unknown_sync(int error)
 
 static int sync_directory(const struct file_store *self)
 {
-	return fsync(self->synced_fd) < 0 && !is_unknown_sync(errno) ? errno : 0;
+	return self->sync_by(self->synced_fd) < 0 && !is_unknown_sync(errno) ? errno : 0;
 }
 
 static void close_fd(int *fd)
@@ -152,7 +153,7 @@ static int journal_write(void *ctx, const void *buf, size_t len, uint64_t off)
 static int journal_sync(void *ctx)
 {
 	const struct file_store *self = ctx;
-	return sync_by(fdatasync, self->journal_fd);
+	return sync_alone(fdatasync, self->journal_fd);
 }
 
 /* Gives the journal its name where rename cannot be told not to replace: a link does not replace either. */
@@ -174,7 +175,7 @@ static int link_journal(struct file_store *self)
 static int journal_publish(void *ctx)
 {
 	struct file_store *self = ctx;
-	int error = sync_by(fsync, self->journal_fd);
+	int error = sync_alone(fsync, self->journal_fd);
 	if (error != 0)
 		return error;
 	if (renameat2(self->dirfd, self->temporary, self->dirfd, self->journal, RENAME_NOREPLACE) < 0) {
@@ -345,7 +346,13 @@ static int sync_absence(struct file_store *self)
 {
 	/* The caller's descriptor may be one of O_PATH, which cannot be synced. */
 	self->synced_fd = openat(self->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return self->synced_fd < 0 || fsync(self->synced_fd) < 0 ? errno : 0;
+	self->sync_by = fsync;
+	if (self->synced_fd < 0 && errno == EACCES) {
+		/* It may be written, and not read: then all of the file system is synced. */
+		self->synced_fd = fcntl(self->fd, F_DUPFD_CLOEXEC, 0);
+		self->sync_by = syncfs;
+	}
+	return self->synced_fd < 0 || self->sync_by(self->synced_fd) < 0 ? errno : 0;
 }
 
 static enum blockz_status refuse_directory(const struct file_store *self, int error, struct blockz_fault *fault)
