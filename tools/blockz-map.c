@@ -13,6 +13,7 @@
 #include "common/cli.h"
 #include "common/compressed.h"
 #include "common/fault.h"
+#include "common/input.h"
 #include "common/json.h"
 #include "common/output.h"
 #include "common/partition.h"
@@ -443,6 +444,18 @@ static bool is_stdout(const char *path)
 	return path != NULL && strcmp(path, "-") == 0;
 }
 
+/* --force is not meant for what is still to be read, nor for what was just written. */
+static void check_paths(const struct view *view)
+{
+	const char *const outputs[][2] = { { "--svg", view->svg }, { "--bmap", view->bmap } };
+	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++)
+		if (outputs[i][1] != NULL && input_is_same(view->path, outputs[i][1]))
+			cli_usage(&view->cli, "%s would replace FILE itself", outputs[i][0]);
+	if (view->svg != NULL && view->bmap != NULL &&
+	    (strcmp(view->svg, view->bmap) == 0 || input_is_same(view->svg, view->bmap)))
+		cli_usage(&view->cli, "--svg and --bmap both write to %s", is_stdout(view->svg) ? "standard output" : view->svg);
+}
+
 static void read_options(struct view *view, int argc, char **argv)
 {
 	int key;
@@ -470,6 +483,7 @@ static void read_options(struct view *view, int argc, char **argv)
 		cli_usage(&view->cli, "%s and %s both write to standard output", view->cli.json ? "--json" : "--svg -",
 			  bmap_out ? "--bmap -" : "--svg -");
 	view->path = view->cli.operands[0];
+	check_paths(view);
 }
 
 /* The map of a damaged image is worth seeing too. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "input.h"
 #include "output.h"
 
 enum {
@@ -78,6 +79,18 @@ static void add_set(struct patch_options *options, const struct cli *cli, const 
 	sets[options->set_count++] = (struct patch_set){ cli_size(cli, "--set", off), equals + 1 };
 }
 
+/* --force is not meant for what the edits come from. */
+static void check_output(const struct patch_options *options, const struct cli *cli)
+{
+	const char *const inputs[] = { options->input, options->from, options->base, options->bmap };
+	for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+		if (inputs[i] != NULL && input_is_same(inputs[i], options->output))
+			cli_usage(cli, "--output would replace %s, which is read", inputs[i]);
+	for (size_t i = 0; i < options->set_count; i++)
+		if (input_is_same(options->sets[i].path, options->output))
+			cli_usage(cli, "--output would replace %s, which is read", options->sets[i].path);
+}
+
 static void check_options(const struct patch_options *options, const struct cli *cli)
 {
 	int places = options->has_offset + (options->partition != NULL);
@@ -108,6 +121,8 @@ static void check_options(const struct patch_options *options, const struct cli 
 		cli_usage(cli, "--image-digest needs --json%s", to_stdout ? ", and a file to read back" : "");
 	if (to_stdout && !options->dry_run && isatty(STDOUT_FILENO))
 		cli_usage(cli, "--output -: compressed data is not written to a terminal");
+	if (options->output != NULL)
+		check_output(options, cli);
 }
 
 static enum blockz_remedy read_remedy(const struct cli *cli, const char *how)
