@@ -517,7 +517,7 @@ int main(int argc, char **argv)
 	patch_options_read(&job.options, &job.cli, argc, argv);
 	enum blockz_status status = run(&job);
 	if (status != BLOCKZ_OK)
-		cli_fail(&job.cli, job.culprit != NULL ? job.culprit : job.options.file, &job.fault);
+		status = cli_fail(&job.cli, job.culprit != NULL ? job.culprit : job.options.file, &job.fault);
 	job_close(&job);
 	return cli_finish(&job.cli, status);
 }

@@ -373,7 +373,7 @@ static enum blockz_status prepare_journal(struct file_store *self, struct blockz
 	if (faccessat(self->dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		return refuse_directory(self, errno, fault);
 	if (unlinkat(self->dirfd, self->temporary, 0) < 0 && errno != ENOENT)
-		return fault_errno(fault, errno, BLOCKZ_UNKNOWN, "removing a stale journal");
+		return fault_errno(fault, errno, BLOCKZ_UNKNOWN, "removing .FILE" TEMPORARY_SUFFIX ", left of an edit");
 	int error = sync_absence(self);
 	if (error != 0 && (self->synced_fd < 0 || !is_unknown_sync(error)))
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "sync of the directory");

@@ -273,6 +273,8 @@ static const char *const state_names[] = {
 
 enum blockz_status cli_fail(const struct cli *cli, const char *file, const struct blockz_fault *fault)
 {
+	/* Whatever failed, a file that needs recovery is what a script has to know of. */
+	enum blockz_status status = fault->state == BLOCKZ_IMAGE_NEEDS_RECOVERY ? BLOCKZ_NEEDS_RECOVERY : fault->status;
 	print_head(cli, file);
 	if (fault->offset != BLOCKZ_UNKNOWN)
 		fprintf(stderr, "offset %" PRIu64 ": ", fault->offset);
@@ -281,11 +283,11 @@ enum blockz_status cli_fail(const struct cli *cli, const char *file, const struc
 	fprintf(stderr, "\n%s\n", sentence != NULL ? sentence : "?");
 	free(sentence);
 	if (cli->json)
-		cli_print_json(cli, json_pack("{s:{s:i,s:o,s:s,s:o,s:o}}", "error", "status", (int)fault->status,
+		cli_print_json(cli, json_pack("{s:{s:i,s:o,s:s,s:o,s:o}}", "error", "status", (int)status,
 					      "offset", json_bytes(fault->offset), "state", state_names[fault->state],
 					      "text", json_message(fault->text), "file",
 					      file != NULL ? json_name(file) : json_null()), NULL);
-	return fault->status;
+	return status;
 }
 
 /* The caller frees it; NULL: no memory. */

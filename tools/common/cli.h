@@ -121,7 +121,8 @@ _Noreturn void cli_usage(const struct cli *cli, const char *format, ...) __attri
 
 /*
  * Reports a fault of a file: "TOOL: FILE: offset N: text" and the closing sentence of fault->state on stderr; with
- * --json also an object on json_out.  file may be NULL.  Returns fault->status.
+ * --json also an object on json_out.  file may be NULL.  Returns the exit status: fault->status, or BLOCKZ_NEEDS_RECOVERY
+ * where that is the state.
  */
 enum blockz_status cli_fail(const struct cli *cli, const char *file, const struct blockz_fault *fault);
 

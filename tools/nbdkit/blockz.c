@@ -129,7 +129,8 @@ static int get_ready(void)
 	enum blockz_status status = open_file(&fault);
 	if (status != BLOCKZ_OK) {
 		report(&fault);
-		if (status == BLOCKZ_UNSUPPORTED && !server.settings.readonly)
+		bool unwritable = status == BLOCKZ_UNSUPPORTED || fault.error == EROFS || fault.error == EACCES;
+		if (unwritable && !server.settings.readonly)
 			nbdkit_error("readonly=true serves a file without writing to it or beside it");
 		return -1;
 	}
