@@ -65,30 +65,29 @@ LIB_LIBS     = $(shell $(PKGCONFIG) --libs $(LIB_PKGS))
 TOOL_LIBS    = $(shell $(PKGCONFIG) --libs $(TOOL_PKGS))
 CHECK_LIBS   = $(shell $(PKGCONFIG) --libs check)
 
-LIB_SRC    := $(wildcard libblockz/*/*.c libblockz/format/*/*.c libblockz/delta/*/*.c)
+LIB_SRC    := $(wildcard libblockz/*/*.c libblockz/*/*/*.c)
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
-COMMON_SRC := $(wildcard tools/common/*.c)
-COMMON_OBJ := $(COMMON_SRC:%.c=$(BUILD)/%.o)
+INTERNALS  := $(BUILD)/internals.a
+# What programs and plugins share, in an archive, from which each takes what it needs.
+SHARED_DIRS := bmap cli deltas disks draw files patch servers
+SHARED_SRC := $(wildcard $(SHARED_DIRS:%=tools/%/*.c))
+SHARED_OBJ := $(SHARED_SRC:%.c=$(BUILD)/%.o)
+SHARED     := $(BUILD)/shared.a
 TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify blockz-delta blockz-merge
 TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
 PLUGIN     := nbdkit-blockz-plugin.so
-# What both plugins need of it.
-DISK_SRC   := $(patsubst %,tools/common/%.c,appended compressed fault gpt hangup json mbr partition rawlist sectors size table \
-	unicode view)
-PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) $(DISK_SRC)
-PLUGIN_OBJ := $(PLUGIN_SRC:%.c=$(BUILD)/%.o)
+PLUGIN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/nbdkit/*.c))
 RAM_PLUGIN := nbdkit-blockz-ram-plugin.so
-RAM_SRC    := $(wildcard tools/nbdkit-ram/*.c) $(DISK_SRC) \
-	$(patsubst %,tools/common/%.c,audience input newfile rawchoice suffix)
-RAM_OBJ    := $(RAM_SRC:%.c=$(BUILD)/%.o)
+RAM_OBJ    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/nbdkit-ram/*.c))
 # What needs nbdkit, and is of no use without it.
 NBD_PLUGINS := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/$(RAM_PLUGIN))
 NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(NBD_PLUGINS) $(BUILD)/blockz-guestfish)
 LZO_BIN    := $(if $(filter 1,$(LZO)),$(BUILD)/blockz-lzo)
-UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC) tests/unit/short_memory.c,$(wildcard tests/unit/*.c))
+UNIT_SUPPORT_SRC := $(filter-out %/short_memory.c,$(wildcard tests/unit/support/*.c))
 UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
+PUBLIC_HEADERS := $(wildcard libblockz/blockz*.h)
 MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 
 .PHONY: all help tools unit demo check bench bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
@@ -108,7 +107,7 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $(@:$(CURDIR)/%=%) -MQ '$(abspath $@)' -c -o $@ $<
 
-# One object, in which names that are not of blockz.h have become local: they cannot clash with a program's own.  So no
+# One object, in which names that are not of the public headers have become local: they cannot clash with a program's own.  So no
 # group of sections (as i386 has them) may wait for another object's twin of it, nor code for the link to be compiled.
 TO_OBJECT = -r -nostdlib -Wl,--force-group-allocation $(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel)
 $(BUILD)/libblockz.o: $(LIB_OBJ)
@@ -124,13 +123,18 @@ $(BUILD)/libblockz.so.$(SOVERSION): $(LIB_OBJ) libblockz/libblockz.map
 		-Wl,-z,defs -o $@ $(LIB_OBJ) $(ALL_LDFLAGS) $(LIB_LIBS)
 	ln -sf libblockz.so.$(SOVERSION) $(BUILD)/libblockz.so
 
-$(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(COMMON_OBJ) $(BUILD)/libblockz.a
+$(SHARED): $(SHARED_OBJ)
+# The library with all its names, for those that test its parts.
+$(INTERNALS): $(LIB_OBJ)
+$(SHARED) $(INTERNALS):
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(SHARED) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
 
-$(BUILD)/tools/nbdkit/%.o $(BUILD)/tools/nbdkit-ram/%.o: PKG_CFLAGS += -Itools $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
-
-$(BUILD)/tools/lzo/%.o: PKG_CFLAGS += -Itools
-$(BUILD)/tools/common/lzo.o: PKG_CFLAGS += -Itools
+$(BUILD)/tools/%.o: PKG_CFLAGS += -Itools
+$(BUILD)/tools/nbdkit/%.o $(BUILD)/tools/nbdkit-ram/%.o: PKG_CFLAGS += $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
 
 $(BUILD)/blockz-lzo: $(BUILD)/tools/lzo/blockz-lzo.o
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(shell $(PKGCONFIG) --libs lzo2)
@@ -141,7 +145,7 @@ $(BUILD)/$(PLUGIN): $(PLUGIN_OBJ)
 $(BUILD)/$(RAM_PLUGIN): $(RAM_OBJ)
 # It has a word on the exit status, when nbdkit has closed it.
 $(BUILD)/$(RAM_PLUGIN): ALL_LDFLAGS += -Wl,-z,nodelete
-$(NBD_PLUGINS): $(BUILD)/libblockz.a
+$(NBD_PLUGINS): $(SHARED) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) $(LIB_LIBS) \
 		$(TOOL_LIBS)
 
@@ -149,18 +153,18 @@ $(BUILD)/blockz-guestfish: tools/blockz-guestfish libblockz/blockz.h
 	sed 's|@VERSION@|$(VERSION)|' $< > $@
 	chmod +x $@
 
-$(BUILD)/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SUPPORT_OBJ) $(LIB_OBJ)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
+$(BUILD)/tests/unit/%.o: PKG_CFLAGS += -Itests/unit/support -Itests -Itools
 
-$(BUILD)/unit/test_lzo $(BUILD)/unit/test_squashfs_codecs: $(BUILD)/tools/common/lzo.o | $(LZO_BIN)
-$(BUILD)/unit/test_allowance: $(BUILD)/tools/common/allowance.o
-$(BUILD)/tests/unit/test_lzo.o $(BUILD)/tests/unit/test_squashfs_codecs.o $(BUILD)/tests/unit/test_allowance.o: PKG_CFLAGS += -Itools
+$(UNIT_BIN): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SUPPORT_OBJ) $(SHARED) $(INTERNALS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) $(CHECK_LIBS) $(LIB_LIBS) -lm
+
+$(BUILD)/unit/codec/test_lzo $(BUILD)/unit/codec/test_squashfs_codecs: | $(LZO_BIN)
 
 # Here the program stands between the library and what allocates.
-NOMEM_BIN := $(BUILD)/unit/test_nomem $(BUILD)/unit/test_nomem_delta $(BUILD)/unit/test_nomem_pages
-WRAPPED := $(shell sed -n 's/^WRAPPED.[^,]*, \([A-Za-z0-9_]*\), .*/\1/p' tests/unit/short_memory.c)
-$(NOMEM_BIN): $(BUILD)/tests/unit/short_memory.o
+NOMEM_BIN := $(foreach test,$(UNIT_BIN),$(if $(findstring /test_nomem,$(test)),$(test)))
+WRAPPED := $(shell sed -n 's/^WRAPPED.[^,]*, \([A-Za-z0-9_]*\), .*/\1/p' tests/unit/support/short_memory.c)
+$(NOMEM_BIN): $(BUILD)/tests/unit/support/short_memory.o
 $(NOMEM_BIN): ALL_LDFLAGS += $(WRAPPED:%=-Wl$(comma)--wrap=%)
 
 # What is missing is installed first; only then is it known what can be built, so make starts anew.
@@ -181,7 +185,7 @@ bench: all
 
 $(BUILD)/tests/bench/%.o: PKG_CFLAGS += -Itools
 
-$(BUILD)/recompress: $(BUILD)/tests/bench/recompress.o $(BUILD)/tools/common/lzo.o $(LIB_OBJ)
+$(BUILD)/recompress: $(BUILD)/tests/bench/recompress.o $(SHARED) $(INTERNALS)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS)
 
 bench-delta: all $(BUILD)/recompress
@@ -210,7 +214,7 @@ fuzz: all
 # Each in quotes, as folders may have blanks in their names.
 INSTALLED = $(TOOLS:%='$(DESTDIR)$(BINDIR)/%') \
 	$(patsubst %,'$(DESTDIR)$(LIBDIR)/%',libblockz.a libblockz.so.$(SOVERSION) libblockz.so pkgconfig/blockz.pc) \
-	'$(DESTDIR)$(INCDIR)/blockz.h' \
+	$(PUBLIC_HEADERS:libblockz/%='$(DESTDIR)$(INCDIR)/%') \
 	$(NBD_PLUGINS:$(BUILD)/%='$(DESTDIR)$(PLUGINDIR)/%') $(if $(NBD_BIN),'$(DESTDIR)$(BINDIR)/blockz-guestfish') \
 	$(LZO_BIN:$(BUILD)/%='$(DESTDIR)$(LIBEXECDIR)/%') \
 	$(foreach page,$(MAN_PAGES),'$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))')
@@ -230,7 +234,7 @@ endif
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 		-e 's|@INCDIR@|$(INCDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' \
 		libblockz/blockz.pc.in | install -m 644 /dev/stdin '$(DESTDIR)$(LIBDIR)/pkgconfig/blockz.pc'
-	install -m 644 libblockz/blockz.h '$(DESTDIR)$(INCDIR)'
+	install -m 644 $(PUBLIC_HEADERS) '$(DESTDIR)$(INCDIR)'
 	set -e; for page in $(MAN_PAGES); do \
 		install -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$${page##*.}/$${page##*/}; done
 

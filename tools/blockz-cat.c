@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/cli.h"
-#include "common/compressed.h"
-#include "common/fault.h"
-#include "common/partition.h"
-#include "common/reading.h"
-#include "common/size.h"
+#include "cli/cli.h"
+#include "cli/fault.h"
+#include "cli/reading.h"
+#include "cli/size.h"
+#include "disks/partition.h"
+#include "files/compressed.h"
 
 enum { KEY_OFFSET = CLI_FIRST_KEY, KEY_LENGTH, KEY_PARTITION };
 

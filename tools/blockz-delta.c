@@ -7,20 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/allowance.h"
-#include "common/cli.h"
-#include "common/comparison.h"
-#include "common/digest.h"
-#include "common/encoders.h"
-#include "common/fault.h"
-#include "common/heap.h"
-#include "common/input.h"
-#include "common/json.h"
-#include "common/lzo.h"
-#include "common/output.h"
-#include "common/patch_report.h"
-#include "common/size.h"
-#include "common/squashdelta.h"
+#include "blockz_delta.h"
+#include "cli/allowance.h"
+#include "cli/cli.h"
+#include "cli/fault.h"
+#include "cli/json.h"
+#include "cli/malloc_tuning.h"
+#include "cli/size.h"
+#include "deltas/delta_report.h"
+#include "deltas/encoders.h"
+#include "deltas/lzo.h"
+#include "deltas/squashdelta.h"
+#include "files/comparison.h"
+#include "files/digest.h"
+#include "files/input.h"
+#include "files/output.h"
 
 enum { KEY_PORTABLE = CLI_FIRST_KEY, KEY_CLIENT, KEY_APPLY_BUDGET, KEY_MEMORY, KEY_INFO, KEY_FORMAT, KEY_EXPAND };
 
@@ -72,7 +73,7 @@ struct job {
 	struct output patch;
 	struct blockz_delta_result result;
 	struct squashdelta_result squashdelta;
-	struct blockz_patch_info head;
+	struct blockz_delta_info head;
 	struct blockz_fault fault;
 };
 
@@ -264,7 +265,7 @@ static enum blockz_status prove_patch(struct job *job)
 	};
 	enum blockz_status status = blockz_source_fd(job->patch.fd, &patch, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = blockz_patch_info(&patch, &job->head, &job->fault);
+		status = blockz_delta_info(&patch, &job->head, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = blockz_merge(&job->old.source, &patch, &sink, &options, &job->fault);
 	cli_work_end(&job->cli);

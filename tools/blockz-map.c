@@ -7,19 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/bar.h"
-#include "common/bmap.h"
-#include "common/bmap_make.h"
-#include "common/cli.h"
-#include "common/compressed.h"
-#include "common/fault.h"
-#include "common/input.h"
-#include "common/json.h"
-#include "common/output.h"
-#include "common/partition.h"
-#include "common/reading.h"
-#include "common/size.h"
-#include "common/svg.h"
+#include "bmap/bmap.h"
+#include "bmap/bmap_make.h"
+#include "cli/cli.h"
+#include "cli/fault.h"
+#include "cli/json.h"
+#include "cli/reading.h"
+#include "cli/size.h"
+#include "disks/partition.h"
+#include "draw/bar.h"
+#include "draw/svg.h"
+#include "files/compressed.h"
+#include "files/input.h"
+#include "files/output.h"
 
 enum { KEY_EXTENTS = CLI_FIRST_KEY, KEY_SVG, KEY_BMAP };
 

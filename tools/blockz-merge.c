@@ -7,18 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/cli.h"
-#include "common/digest.h"
-#include "common/encoders.h"
-#include "common/fault.h"
-#include "common/heap.h"
-#include "common/input.h"
-#include "common/json.h"
-#include "common/lzo.h"
-#include "common/output.h"
-#include "common/scratch.h"
-#include "common/size.h"
-#include "common/squashdelta.h"
+#include "blockz_delta.h"
+#include "cli/cli.h"
+#include "cli/fault.h"
+#include "cli/json.h"
+#include "cli/malloc_tuning.h"
+#include "cli/size.h"
+#include "deltas/encoders.h"
+#include "deltas/lzo.h"
+#include "deltas/squashdelta.h"
+#include "files/digest.h"
+#include "files/input.h"
+#include "files/output.h"
+#include "files/scratch.h"
 
 enum { KEY_CHECK = CLI_FIRST_KEY, KEY_CAPABILITIES, KEY_SQUASH, KEY_MAX_SIZE };
 
@@ -198,11 +199,11 @@ static enum blockz_status check_sizes(struct job *job)
 	for (size_t i = 0; i < job->patch_count && job->max_size != BLOCKZ_UNKNOWN && status == BLOCKZ_OK; i++) {
 		struct blockz_memory memory = { job->heads[i].head, job->heads[i].head_len };
 		const struct blockz_source head = blockz_source_memory(&memory);
-		struct blockz_patch_info info;
+		struct blockz_delta_info info;
 		job->file = job->patch_paths[i];
 		if (job->heads[i].yes)
 			continue;
-		status = blockz_patch_info(&head, &info, &job->fault);
+		status = blockz_delta_info(&head, &info, &job->fault);
 		if (status == BLOCKZ_OK)
 			status = check_size(job, info.new_size);
 	}
@@ -241,7 +242,7 @@ static enum blockz_status check_patch(struct job *job)
 {
 	uint8_t head[PATCH_HEAD_LEN];
 	struct blockz_memory memory = { .bytes = head };
-	struct blockz_patch_info info;
+	struct blockz_delta_info info;
 	job->file = job->patch_paths[0];
 	enum blockz_status status = read_head(job, head, &memory.len);
 	struct blockz_source patch = blockz_source_memory(&memory);
@@ -252,7 +253,7 @@ static enum blockz_status check_patch(struct job *job)
 		return tool_fault(&job->fault, BLOCKZ_UNSUPPORTED,
 				  "a patch of SquashDelta does not say what it is for: only applying it shows");
 	if (status == BLOCKZ_OK)
-		status = blockz_patch_info(&patch, &info, &job->fault);
+		status = blockz_delta_info(&patch, &info, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = check_size(job, info.new_size);
 	if (status != BLOCKZ_OK)
@@ -277,7 +278,7 @@ static enum blockz_status check_patch(struct job *job)
  * What before makes cannot be what this is for.  It may be longer than that, as of OLD only what its container says counts;
  * then its digest tells nothing.
  */
-static bool is_for_another(const struct blockz_patch_info *this, const struct blockz_patch_info *before)
+static bool is_for_another(const struct blockz_delta_info *this, const struct blockz_delta_info *before)
 {
 	return before->new_size < this->old_size ||
 	       (before->new_size == this->old_size &&
@@ -287,17 +288,17 @@ static bool is_for_another(const struct blockz_patch_info *this, const struct bl
 /* Each has to be for what the one before it makes.  Of streams that shows in their turn, of SquashDelta never. */
 static enum blockz_status check_chain(struct job *job)
 {
-	struct blockz_patch_info info[2];
+	struct blockz_delta_info info[2];
 	bool known = false;
 	for (size_t i = 0; i < job->patch_count; i++) {
 		const struct blockz_source *patch = &job->patches[i].source;
-		struct blockz_patch_info *this = &info[i % 2], *before = &info[(i + 1) % 2];
+		struct blockz_delta_info *this = &info[i % 2], *before = &info[(i + 1) % 2];
 		if (patch->size == BLOCKZ_UNKNOWN || job->heads[i].yes) {
 			known = false;
 			continue;
 		}
 		job->file = job->patch_paths[i];
-		enum blockz_status status = blockz_patch_info(patch, this, &job->fault);
+		enum blockz_status status = blockz_delta_info(patch, this, &job->fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		if (known && is_for_another(this, before))
@@ -399,10 +400,10 @@ static int append_zeros(void *ctx, uint64_t len)
 static enum blockz_status apply_native(struct job *job, const struct blockz_source *old,
 				       const struct blockz_source *patch, const struct blockz_sink *sink)
 {
-	struct blockz_patch_info info = { .new_size = BLOCKZ_UNKNOWN };
+	struct blockz_delta_info info = { .new_size = BLOCKZ_UNKNOWN };
 	enum blockz_status status = BLOCKZ_OK;
 	if (patch->size != BLOCKZ_UNKNOWN)
-		status = blockz_patch_info(patch, &info, &job->fault);
+		status = blockz_delta_info(patch, &info, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct blockz_merge_options options = {

@@ -6,21 +6,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/audience.h"
-#include "common/cli.h"
-#include "common/compressed.h"
-#include "common/copy.h"
-#include "common/edits.h"
-#include "common/fault.h"
-#include "common/json.h"
-#include "common/output.h"
-#include "common/partition.h"
-#include "common/patch_options.h"
-#include "common/reading.h"
-#include "common/renewal.h"
-#include "common/report.h"
-#include "common/signals.h"
-#include "common/size.h"
+#include "bmap/bmap_update.h"
+#include "cli/cli.h"
+#include "cli/fault.h"
+#include "cli/json.h"
+#include "cli/reading.h"
+#include "cli/report.h"
+#include "cli/signals.h"
+#include "cli/size.h"
+#include "disks/partition.h"
+#include "files/audience.h"
+#include "files/compressed.h"
+#include "files/output.h"
+#include "patch/copy.h"
+#include "patch/edits.h"
+#include "patch/patch_options.h"
 
 /* Everything one call holds; job_close() frees it, whatever was opened. */
 struct job {

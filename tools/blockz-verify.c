@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/cli.h"
-#include "common/compressed.h"
-#include "common/fault.h"
-#include "common/json.h"
-#include "common/reading.h"
-#include "common/report.h"
-#include "common/size.h"
+#include "cli/cli.h"
+#include "cli/fault.h"
+#include "cli/json.h"
+#include "cli/reading.h"
+#include "cli/report.h"
+#include "cli/size.h"
+#include "files/compressed.h"
 
 enum { KEY_QUICK = CLI_FIRST_KEY, KEY_AGAINST, KEY_IMAGE_DIGEST };
 

@@ -9,16 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cli.h"
-#include "common/digest.h"
-#include "common/fault.h"
-#include "common/json.h"
-#include "common/output.h"
-#include "common/rawchoice.h"
-#include "common/rawlist.h"
-#include "common/report.h"
-#include "common/size.h"
-#include "common/suffix.h"
+#include "cli/cli.h"
+#include "cli/fault.h"
+#include "cli/json.h"
+#include "cli/report.h"
+#include "cli/size.h"
+#include "disks/rawchoice.h"
+#include "disks/rawlist.h"
+#include "files/digest.h"
+#include "files/output.h"
+#include "files/suffix.h"
 
 enum {
 	KEY_RAW = CLI_FIRST_KEY,

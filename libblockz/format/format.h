@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A format as one const row of functions.  stream/ finds it by name, suffix or magic and asks nothing else about it;
+ * A format as one const row of functions.  mapped/ finds it by name, suffix or magic and asks nothing else about it;
  * the functions see memory, sources and maps, and know no threads and no other format.
  *
  * Writing: one writer a file sees the pieces in order and makes what stands before and behind them; encoders, one a

@@ -132,3 +132,15 @@ EXPORT enum blockz_status blockz_source_fd(int fd, struct blockz_source *source_
 	*source_ret = source;
 	return BLOCKZ_OK;
 }
+
+static int read_store(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	const struct blockz_store *store = ctx;
+	return store->ops->read(store->ctx, buf, len, off, got_ret);
+}
+
+EXPORT struct blockz_source blockz_store_source(const struct blockz_store *store)
+{
+	static const struct blockz_source_ops ops = { .read = read_store };
+	return (struct blockz_source){ &ops, (void *)(uintptr_t)store, store->size };
+}

@@ -8,7 +8,7 @@
 
 /*
  * A frame is kept if it is so much shorter than the page.  Files in an image that are packed already still give a hundredth or
- * two.  A saved file, in which raw pages can be changed in place, asks for more (stream/pack.c).
+ * two.  A saved file, in which raw pages can be changed in place, asks for more (mapped/pack.c).
  */
 enum { PAYS = 64 };
 

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "blockz_pages.h"
 
 /* The first page of [page, end) that is not of this sort; end if there is none. */
 static uint64_t differs_within(struct blockz_pages *pages, uint64_t page, uint64_t end, enum page_sort sort)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "blockz_pages.h"
 #include "pagestore/memory.h"
 
 struct heap;

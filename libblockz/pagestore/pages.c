@@ -2,9 +2,10 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
-#include "parallel/pool.h"
-#include "pagestore/frozen.h"
+#include "blockz_pages.h"
 #include "pagestore/shard.h"
+#include "pagestore/snapshot.h"
+#include "parallel/pool.h"
 
 /* Requests meet in a shard by chance only, and seldom, if there are some times as many as threads at work. */
 enum { SHARDS_PER_CPU = 4 };

@@ -3,6 +3,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "blockz_pages.h"
 #include "pagestore/shard.h"
 
 static enum blockz_status check_range(const struct blockz_pages *pages, uint64_t off, uint64_t len,

@@ -18,10 +18,11 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "blockz_pages.h"
 #include "format/format.h"
-#include "pagestore/frozen.h"
-#include "stream/pack.h"
-#include "stream/pack_options.h"
+#include "mapped/pack.h"
+#include "mapped/pack_options.h"
+#include "pagestore/snapshot.h"
 
 enum {
 	RAW_SIZE = 1 << 20,           /* of a raw frame: what a patch hashes again */

@@ -18,11 +18,12 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "blockz_pages.h"
 #include "pagestore/codec.h"
-#include "pagestore/place.h"
-#include "pagestore/table.h"
-#include "pagestore/waiting.h"
-#include "parallel/crew.h"
+#include "pagestore/page_storage.h"
+#include "pagestore/page_table.h"
+#include "pagestore/write_buffer.h"
+#include "parallel/helpers.h"
 
 enum { SHARDS_MIN = 8, SHARDS_MAX = 256 };
 

@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/zeros.h"
+#include "blockz_pages.h"
 #include "pagestore/shard.h"
 
 enum {

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/lzo.h"
 #include "delta/patch/read.h"
+#include "deltas/lzo.h"
 #include "format/format.h"
 #include "io/access.h"
 

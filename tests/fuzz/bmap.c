@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/bmap.h"
-#include "common/fault.h"
+#include "bmap/bmap.h"
+#include "cli/fault.h"
 #include "fuzz.h"
 
 /* A file without a name, with this content; made once. */

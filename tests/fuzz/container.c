@@ -2,7 +2,8 @@
 /* Any bytes as an image for deltas: the list of its blocks holds, and decoding them fails or not, but does nothing else. */
 #include <dlfcn.h>
 
-#include "delta/container/container.h"
+#include "blockz_delta.h"
+#include "container/container.h"
 #include "format/format.h"
 #include "fuzz.h"
 

@@ -6,8 +6,9 @@
  * of bytes would never make them reach.
  */
 #include "base/bytes.h"
+#include "format/deflate/walk_tables.h"
+#include "format/deflate/layout.h"
 #include "format/gzip/layout.h"
-#include "format/gzip/walk_tables.h"
 #include "fuzz.h"
 
 enum { IMAGE_MAX = 1 << 20, EDITS_MAX = 4096, MATCH_MIN = 3, MATCH_MAX = 258, WINDOW = 32768 };

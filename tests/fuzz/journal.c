@@ -7,10 +7,10 @@
 #include <xxhash.h>
 
 #include "base/bytes.h"
-#include "fuzz.h"
 #include "check/method.h"
-#include "io/intent_layout.h"
-#include "io/recovery.h"
+#include "fuzz.h"
+#include "journal/intent_layout.h"
+#include "journal/recovery.h"
 
 enum { PREFIX_LEN = 4 };
 

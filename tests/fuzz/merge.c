@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "blockz_delta.h"
 #include "fuzz.h"
 #include "reseal_patch.h"
 
@@ -42,7 +43,7 @@ static enum blockz_status merge(const struct blockz_source *old, const struct bl
 	return status;
 }
 
-static void check_new(const struct blockz_patch_info *info, const struct bytes *new)
+static void check_new(const struct blockz_delta_info *info, const struct bytes *new)
 {
 	uint8_t digest[32];
 	assert(new->len == info->new_size);
@@ -72,15 +73,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t at = split(data, size);
 	struct blockz_memory patch_memory = { data, at }, old_memory = { data + at, size - TAIL_LEN - at };
 	struct blockz_source patch = blockz_source_memory(&patch_memory), old = blockz_source_memory(&old_memory);
-	struct blockz_patch_info info;
-	struct blockz_patch_summary summary;
+	struct blockz_delta_info info;
+	struct blockz_delta_summary summary;
 	struct blockz_fault fault = { 0 };
-	enum blockz_status status = blockz_patch_info(&patch, &info, &fault);
+	enum blockz_status status = blockz_delta_info(&patch, &info, &fault);
 	check_fault(status, &fault);
 	if (status != BLOCKZ_OK || info.new_size > NEW_MAX)
 		return 0;
 	fault = (struct blockz_fault){ 0 };
-	enum blockz_status read = blockz_patch_summary(&patch, &summary, &fault);
+	enum blockz_status read = blockz_delta_summary(&patch, &summary, &fault);
 	check_fault(read, &fault);
 	struct bytes new = { 0 };
 	status = merge(&old, &patch, &new, 1, &fault);

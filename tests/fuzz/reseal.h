@@ -13,8 +13,8 @@
 #include "check/method.h"
 #include "format/gzip/head.h"
 #include "format/gzip/layout.h"
-#include "range/map.h"
 #include "fuzz.h"
+#include "range/map.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Any bytes as a deflate stream: the walker and zlib agree on its end, its output's length, and whether it is valid. */
-#include "format/gzip/walk.h"
+#include "format/deflate/walk.h"
 #include "fuzz.h"
 
 struct outcome {

@@ -21,7 +21,7 @@ as_mapped() {
 
 mapped=$(grep -oE '\bblockz_[a-z_]+;' libblockz/libblockz.map | tr -d ';' | sort -u)
 exported=$(nm -D --defined-only "$BLOCKZ_BIN/libblockz.so.1" | awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $2, $3 }')
-as_mapped symbol-map "$(grep -oE '\bblockz_[a-z_]+\(' libblockz/blockz.h | tr -d '(' | sort -u)"
+as_mapped symbol-map "$(grep -ohE '\bblockz_[a-z_]+\(' libblockz/blockz*.h | tr -d '(' | sort -u)"
 as_mapped exported-symbols "$(sed -n 's/^T //p' <<<"$exported" | sort -u)"
 as_mapped archived-symbols "$(nm -g --defined-only "$BLOCKZ_BIN/libblockz.a" | awk 'NF == 3 { print $3 }' | sort -u)"
 holds no-global-state "the library exports data" [ -z "$(grep '^[BD] ' <<<"$exported")" ]
@@ -42,8 +42,8 @@ while read -r header; do
 		failed+=" $header"
 done < <(find libblockz -name '*.h')
 holds headers-alone "$failed" [ -z "$failed" ]
-printf '#include "blockz.h"\nint unused;\n' >"$tmp/header.cc"
-holds header-in-c++ "blockz.h does not compile as C++" g++ -Wall -Wextra -Wpedantic -Werror -Ilibblockz -c -o /dev/null "$tmp/header.cc"
+printf '#include "%s"\n' blockz{,_disk,_delta,_pages}.h >"$tmp/header.cc"
+holds header-in-c++ "the public headers do not compile as C++" g++ -Wall -Wextra -Wpedantic -Werror -Ilibblockz -c -o /dev/null "$tmp/header.cc"
 
 # ---- Installing
 

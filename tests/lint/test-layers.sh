@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Includes go down only.  Each line of `layers` names the folders of one layer, the highest first; a file may include
-# blockz.h, its own folder, and folders of lower layers.  Tools include blockz.h, common/ and their own folder alone.
+# the public headers, its own folder, and folders of lower layers.  Tools include the public headers and each other's.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 layers=(
-	'delta pagestore'
-	'delta/patch delta/container delta/differ'
-	'delta/codec'
-	'stream'
+	'delta/make delta/apply delta/squashdelta'
+	'delta/patch delta/differ'
+	'container pagestore disk'
+	'mapped codec'
+	'journal'
 	'format/gzip format/xz format/zstd'
+	'format/deflate'
 	'format'
 	'io parallel'
 	'range'
@@ -35,7 +37,7 @@ while read -r file; do
 	folder=${file#libblockz/}
 	folder=${folder%/*}
 	while read -r included; do
-		[ "$included" = blockz.h ] && continue
+		case $included in blockz*.h) continue ;; esac
 		target=${included%/*}
 		[ "$target" = "$folder" ] && continue
 		from=$(level "$folder") to=$(level "$target")
@@ -49,9 +51,8 @@ done < <(find libblockz -mindepth 2 -name '*.[ch]')
 
 while read -r file; do
 	while read -r included; do
-		case $included in
-		blockz.h | common/*) continue ;;
-		esac
+		case $included in blockz*.h) continue ;; esac
+		[ -e "tools/$included" ] && continue
 		[ -e "${file%/*}/$included" ] && continue
 		echo "not ok layers: $file includes $included"
 		bad=1
@@ -59,8 +60,8 @@ while read -r file; do
 done < <(find tools -name '*.[ch]')
 
 [ "$bad" -eq 0 ] && echo "ok layers"
-if grep -rnE 'format *== *&|strcmp\(.*"gzip"' libblockz/stream tools --include='*.c' --include='*.h'; then
-	echo "not ok formats-by-name: stream/ and the tools know no format"
+if grep -rnE 'format *== *&|strcmp\(.*"gzip"' libblockz/mapped libblockz/disk tools --include='*.c' --include='*.h'; then
+	echo "not ok formats-by-name: mapped/, disk/ and the tools know no format"
 else
 	echo "ok formats-by-name"
 fi

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * blockz-lzo: LZO1X for the tools, in a program of its own: liblzo2 is licensed under the GPL, version 2 or later, and so is
- * this program when it is linked with it.  It serves the requests of common/lzo_protocol.h on stdin and stdout, and takes no
+ * this program when it is linked with it.  It serves the requests of deltas/lzo_protocol.h on stdin and stdout, and takes no
  * options.
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/lzo_protocol.h"
+#include "deltas/lzo_protocol.h"
 
 enum { ALGORITHM_999 = 4, LEVEL_MAX = 9, LEVEL_999 = 8 }; /* LEVEL_999: of lzo1x_999_compress() */
 

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 
-#include "common/appended.h"
-#include "common/fault.h"
+#include "blockz_disk.h"
+#include "blockz_pages.h"
+#include "cli/appended.h"
+#include "cli/fault.h"
 #include "say.h"
 
 enum { HEAD_LEN = 64 };

@@ -3,8 +3,8 @@
 #ifndef NBDKIT_RAM_BASE_H
 #define NBDKIT_RAM_BASE_H
 
-#include "blockz.h"
-#include "common/input.h"
+#include "blockz_pages.h"
+#include "files/input.h"
 
 /* Bytes of decoded pieces that are kept, where max-memory= does not make them fewer. */
 #define BASE_CACHE_MIB 64

@@ -6,9 +6,10 @@
 #include <nbdkit-plugin.h>
 #include <stdlib.h>
 
-#include "common/fault.h"
-#include "common/newfile.h"
-#include "common/size.h"
+#include "blockz_pages.h"
+#include "cli/fault.h"
+#include "cli/size.h"
+#include "files/newfile.h"
 #include "say.h"
 
 static const char *label_of(const struct saver *saver)

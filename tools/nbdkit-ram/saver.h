@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "blockz.h"
-#include "common/audience.h"
+#include "files/audience.h"
 #include "settings.h"
 
 /* Starts as zeros but for the first four, which the caller sets. */

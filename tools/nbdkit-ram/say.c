@@ -11,7 +11,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "common/fault.h"
+#include "cli/fault.h"
 
 /* Set before there are threads. */
 static struct stat before;

@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fault.h"
-#include "common/sectors.h"
-#include "common/size.h"
-#include "common/suffix.h"
+#include "blockz_pages.h"
+#include "cli/fault.h"
+#include "cli/size.h"
+#include "disks/sectors.h"
+#include "files/suffix.h"
 
 /* ---- One parameter */
 

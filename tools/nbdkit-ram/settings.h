@@ -3,9 +3,9 @@
 #ifndef NBDKIT_RAM_SETTINGS_H
 #define NBDKIT_RAM_SETTINGS_H
 
-#include "blockz.h"
-#include "common/rawchoice.h"
-#include "common/rawlist.h"
+#include "blockz_pages.h"
+#include "disks/rawchoice.h"
+#include "disks/rawlist.h"
 
 #define SAVED_FORMAT "zstd"
 

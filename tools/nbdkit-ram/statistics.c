@@ -3,7 +3,8 @@
 
 #include <inttypes.h>
 
-#include "common/size.h"
+#include "blockz_pages.h"
+#include "cli/size.h"
 #include "say.h"
 
 struct text {

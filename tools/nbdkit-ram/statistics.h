@@ -3,7 +3,7 @@
 #ifndef NBDKIT_RAM_STATISTICS_H
 #define NBDKIT_RAM_STATISTICS_H
 
-#include "blockz.h"
+#include "blockz_pages.h"
 
 void statistics_say(struct blockz_pages *pages);
 

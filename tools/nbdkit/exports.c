@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fault.h"
-#include "common/size.h"
+#include "cli/fault.h"
+#include "cli/size.h"
 
 void exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map,
 		  unsigned sector_size)

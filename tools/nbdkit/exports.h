@@ -4,7 +4,7 @@
 #define NBDKIT_EXPORTS_H
 
 #include "blockz.h"
-#include "common/partition.h"
+#include "disks/partition.h"
 
 /* Raw ranges beyond these are served too, but not listed: a foreign file can have a million. */
 enum { EXPORTS_LISTED = 1000 };

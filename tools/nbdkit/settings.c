@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fault.h"
-#include "common/sectors.h"
+#include "blockz_disk.h"
+#include "cli/fault.h"
+#include "disks/sectors.h"
 
 static int set_file(struct settings *settings, const char *value)
 {

@@ -3,7 +3,7 @@
 #ifndef NBDKIT_SETTINGS_H
 #define NBDKIT_SETTINGS_H
 
-#include "blockz.h"
+#include "blockz_disk.h"
 
 #define SETTINGS_CACHE_MIB 64 /* the default of cache= */
 

@@ -12,7 +12,7 @@
 #ifndef DELTA_PATCH_PATCH_H
 #define DELTA_PATCH_PATCH_H
 
-#include "delta/codec/codec.h"
+#include "codec/codec.h"
 
 enum {
 	PATCH_HEAD_MAX = 4096,      /* the head, which tells all that a client needs to refuse, is no longer */

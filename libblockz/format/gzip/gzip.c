@@ -2,12 +2,12 @@
 #include <inttypes.h>
 
 #include "base/fault.h"
+#include "format/deflate/deflate.h"
+#include "format/deflate/walk.h"
 #include "format/format.h"
-#include "format/gzip/deflate.h"
 #include "format/gzip/layout.h"
 #include "format/gzip/patch.h"
 #include "format/gzip/scan.h"
-#include "format/gzip/walk.h"
 #include "format/gzip/write.h"
 
 enum {

@@ -3,11 +3,9 @@
 #ifndef FORMAT_GZIP_INDEX_H
 #define FORMAT_GZIP_INDEX_H
 
+#include "format/deflate/deflate.h"
 #include "format/format.h"
 #include "format/gzip/layout.h"
-
-/* Bytes of the image range [start, end), not empty, as stored blocks, headers included. */
-uint64_t stored_len(uint64_t start, uint64_t end);
 
 struct index_builder;
 
@@ -27,7 +25,7 @@ size_t index_room(const struct pack_params *params);
 
 /* What stands in the index beside the pieces. */
 struct index_facts {
-	enum index_encoder encoder;
+	enum deflate_encoder encoder;
 	int level;
 	uint64_t image_size, file_size;
 	uint8_t trailer[GZIP_TRAILER_LEN];

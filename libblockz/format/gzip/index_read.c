@@ -9,11 +9,6 @@
 #include "check/crc.h"
 #include "format/gzip/index.h"
 
-uint64_t stored_len(uint64_t start, uint64_t end)
-{
-	return end - start + STORED_HEADER_LEN * ((end - 1) / STORED_PAYLOAD - start / STORED_PAYLOAD + 1);
-}
-
 struct input {
 	const uint8_t *bytes;
 	size_t pos, end;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Constants of gzip (RFC 1952), of deflate (RFC 1951), and of the index that blockz keeps in a gzip header. */
+/* Constants of gzip (RFC 1952), and of the index that blockz keeps in a gzip header. */
 #ifndef FORMAT_GZIP_LAYOUT_H
 #define FORMAT_GZIP_LAYOUT_H
 
@@ -20,22 +20,13 @@ enum {
 	GZIP_TRAILER_LEN = 8,  /* CRC32(4) ISIZE(4) */
 };
 
-/* RFC 1951, section 3.2.4: stored blocks that begin on a byte boundary, as blockz writes them. */
-enum {
-	STORED_HEADER_LEN = 5, /* BFINAL, BTYPE and padding in one byte, LEN(2), NLEN(2) */
-	STORED_PAYLOAD = 32768, /* cut at its multiples in the image, so that no aligned 4 KiB page is cut by a header */
-	STORED_RUN_MIN = 4096, /* shorter runs of stored blocks are not worth a place in a map */
-	FLUSH_MARK_LEN = 4,    /* 00 00 FF FF: LEN and NLEN of the empty stored block that ends a piece */
-	END_LEN = 2,           /* 03 00: an empty fixed block with BFINAL, which ends the stream */
-};
-
 /*
  * The index: subfield "BZ" of FEXTRA.  Little-endian; a varint is 7 bits a byte, low ones first, the highest bit set
  * on all but the last byte.
  *
  *    0  version u8: 1; 0 says that the room is there and no index in it
  *    1  flags u8: bit 0: there are CRCs of data pieces too
- *    2  encoder u8, 3  level u8: who wrote the pieces
+ *    2  encoder u8 (enum deflate_encoder), 3  level u8: who wrote the pieces
  *    4  image size u64
  *   12  file size u64
  *   20  the 8 bytes of the trailer
@@ -80,7 +71,5 @@ enum {
 };
 
 enum index_type { INDEX_DATA = 0, INDEX_RAW = 1, INDEX_ZERO = 2, INDEX_SHORT = 3 };
-
-enum index_encoder { ENCODER_LIBDEFLATE = 1, ENCODER_ISAL = 2 };
 
 #endif

@@ -4,7 +4,7 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "base/plural.h"
-#include "format/gzip/layout.h"
+#include "format/deflate/layout.h"
 #include "io/access.h"
 
 enum blockz_status gzip_layout(const struct blockz_map *map, size_t piece, const uint8_t *bytes,

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
-#include "format/gzip/deflate.h"
+#include "format/deflate/deflate.h"
 #include "format/gzip/index.h"
 
 struct writer {

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Pieces of mapped files, encoded and decoded by the rows of their formats: as blockz writes them, and as other programs
+ * do that use the same library in the same way.  Only compressed ones; raw ones are plain bytes already.  Those of xz and
+ * zstd are in files of their own.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/format_piece.h"
+#include "codec/codec_faults.h"
+
+enum { WINDOW_MAX = 128 << 20 };
+
+struct pieces {
+	const struct format *format;
+	void *encoder, *decoder;
+	uint32_t values[CODEC_VALUES_MAX]; /* of the encoder */
+};
+
+void pieces_free(void *memory)
+{
+	struct pieces *pieces = memory;
+	if (pieces->encoder != NULL)
+		pieces->format->encoder_free(pieces->encoder);
+	if (pieces->decoder != NULL)
+		pieces->format->decoder_free(pieces->decoder);
+	free(pieces);
+}
+
+void *pieces_new(const struct format *format)
+{
+	struct pieces *pieces = calloc(1, sizeof(*pieces));
+	if (pieces != NULL)
+		pieces->format = format;
+	return pieces;
+}
+
+/* The encoder of these parameters, which values stand for; NULL: no memory. */
+static void *get_encoder(struct pieces *pieces, const uint32_t *values, const struct pack_params *params)
+{
+	if (pieces->encoder != NULL && memcmp(pieces->values, values, sizeof(pieces->values)) == 0)
+		return pieces->encoder;
+	if (pieces->encoder != NULL)
+		pieces->format->encoder_free(pieces->encoder);
+	memcpy(pieces->values, values, sizeof(pieces->values));
+	pieces->encoder = pieces->format->encoder_new(params);
+	return pieces->encoder;
+}
+
+enum blockz_status pieces_encode(struct pieces *pieces, const uint32_t *values, const struct pack_params *params,
+				 const uint8_t *plain, size_t plain_len, struct buffer *out, size_t *len_ret,
+				 struct blockz_fault *fault)
+{
+	void *encoder = get_encoder(pieces, values, params);
+	uint64_t tag = 0;
+	if (encoder == NULL)
+		return fault_nomem(fault);
+	return pieces->format->encode(encoder, plain, plain_len, 0, false, out, len_ret, &tag, fault);
+}
+
+enum blockz_status pieces_decode(struct pieces *pieces, const struct unit *unit, uint8_t *out, size_t out_len,
+				 struct blockz_fault *fault)
+{
+	if (pieces->decoder == NULL)
+		pieces->decoder = pieces->format->decoder_new(WINDOW_MAX);
+	if (pieces->decoder == NULL)
+		return fault_nomem(fault);
+	enum blockz_status status = pieces->format->decode(pieces->decoder, unit, out, out_len, fault);
+	if (status == BLOCKZ_UNSUPPORTED)
+		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN, "a piece of a kind that is not supported");
+	return status;
+}
+
+/* ---- gzip ---- */
+
+static const char *const gzip_value_names[] = { "level", NULL };
+
+static bool gzip_are_valid(const uint32_t *values)
+{
+	return values[GZIP_PIECE_LEVEL] >= 1 && values[GZIP_PIECE_LEVEL] <= 12;
+}
+
+static void *gzip_context_new(const struct codec_env *env)
+{
+	(void)env;
+	return pieces_new(&format_gzip);
+}
+
+static struct pack_params gzip_params(const uint32_t *values)
+{
+	return (struct pack_params){ .level = (int)values[GZIP_PIECE_LEVEL], .check = CHECK_CRC32 };
+}
+
+static enum blockz_status gzip_encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				      struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+{
+	const struct pack_params params = gzip_params(values);
+	return pieces_encode(context, values, &params, plain, plain_len, out, len_ret, fault);
+}
+
+static uint64_t gzip_encoder_memory(const uint32_t *values, uint32_t plain_len)
+{
+	struct pack_params params = gzip_params(values);
+	params.piece_size = plain_len;
+	return format_gzip.encoder_memory(&params);
+}
+
+static enum blockz_status gzip_decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+				      struct blockz_fault *fault)
+{
+	const struct unit unit = { .bytes = bytes, .len = len, .method = CHECK_CRC32 };
+	return pieces_decode(context, &unit, out, out_len, fault);
+}
+
+const struct codec codec_gzip_piece = {
+	.name = "gzip-piece",
+	.value_names = gzip_value_names,
+	.max_values = { [GZIP_PIECE_LEVEL] = 12 },
+	.probe_lens = { 8 << 10, 384 << 10 },
+	.are_valid = gzip_are_valid,
+	.encoder_memory = gzip_encoder_memory,
+	.context_new = gzip_context_new,
+	.context_free = pieces_free,
+	.encode = gzip_encode,
+	.decode = gzip_decode,
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory for liblzma functions that encode in one call: each takes some megabytes and gives them back.  Here what is given back
+ * is kept for the next call, which mostly asks for the same lengths; the system would have to map, clear and unmap it.
+ */
+#ifndef CODEC_LZMA_ALLOCATOR_H
+#define CODEC_LZMA_ALLOCATOR_H
+
+#include <lzma.h>
+
+union kept_chunk;
+
+/* Of one thread at a time; the allocator points to it, so it must not move. */
+struct kept {
+	lzma_allocator allocator;
+	union kept_chunk *chunks; /* given back */
+};
+
+void kept_init(struct kept *kept);
+void kept_free(struct kept *kept); /* what is given back; all of it has to be */
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "codec/xz_piece.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "codec/codec_faults.h"
+#include "codec/format_piece.h"
+#include "format/xz/codec.h"
+
+static const char *const value_names[] = { "level", "extreme", "check", "size", "header", NULL };
+
+static bool is_header(uint32_t value)
+{
+	return value <= XZ_HEADER_BARE || (value % 4 == 0 && value >= LZMA_BLOCK_HEADER_SIZE_MIN && value <= BLOCK_HEADER_LEN_MAX);
+}
+
+static bool are_valid(const uint32_t *values)
+{
+	return values[XZ_PIECE_LEVEL] <= 9 && values[XZ_PIECE_EXTREME] <= 1 && values[XZ_PIECE_CHECK] <= CHECK_SHA256 &&
+	       values[XZ_PIECE_SIZE] >= XZ_PIECE_SIZE_MIN && values[XZ_PIECE_SIZE] <= XZ_PIECE_SIZE_MAX &&
+	       is_header(values[XZ_PIECE_HEADER]);
+}
+
+static void *context_new(const struct codec_env *env)
+{
+	(void)env;
+	return pieces_new(&format_xz);
+}
+
+static bool has_sizes(const struct xz_block *block)
+{
+	return block->block.compressed_size != LZMA_VLI_UNKNOWN && block->block.uncompressed_size != LZMA_VLI_UNKNOWN;
+}
+
+uint32_t xz_piece_header(const struct xz_block *block)
+{
+	if (!has_sizes(block))
+		return XZ_HEADER_BARE;
+	uint32_t len = block->block.header_size;
+	return len == xz_header_len(block->block.uncompressed_size) ? XZ_HEADER_OWN : len;
+}
+
+/* ---- Encoding ---- */
+
+/* False: it has no room for both sizes. */
+static bool layout_header(struct xz_block *block, uint32_t header)
+{
+	if (header == XZ_HEADER_BARE)
+		block->block.compressed_size = block->block.uncompressed_size = LZMA_VLI_UNKNOWN;
+	if (lzma_block_header_size(&block->block) != LZMA_OK)
+		return false;
+	if (header == XZ_HEADER_BARE)
+		return true;
+	bool fits = block->block.header_size <= header;
+	block->block.header_size = header;
+	return fits;
+}
+
+/* Gives a Block another header; there is room for it.  *len_ret 0: it cannot have such a one. */
+static enum blockz_status change_header(uint8_t *bytes, uint32_t header, size_t *len_ret, struct blockz_fault *fault)
+{
+	struct xz_block block;
+	enum blockz_status status = xz_block_parse(bytes, *len_ret, CHECK_NONE, 0, &block, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	size_t before = block.block.header_size, rest = *len_ret - before;
+	*len_ret = 0;
+	if (layout_header(&block, header)) {
+		memmove(bytes + block.block.header_size, bytes + before, rest);
+		lzma_ret result = lzma_block_header_encode(&block.block, bytes);
+		if (result != LZMA_OK)
+			status = encoder_failed(codec_xz_piece.name, (int)result, fault);
+		*len_ret = block.block.header_size + rest;
+	}
+	xz_block_free(&block);
+	return status;
+}
+
+static struct pack_params params_of(const uint32_t *values)
+{
+	return (struct pack_params){
+		.level = (int)values[XZ_PIECE_LEVEL], .extreme = values[XZ_PIECE_EXTREME] != 0,
+		.check = values[XZ_PIECE_CHECK], .piece_size = values[XZ_PIECE_SIZE],
+	};
+}
+
+static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
+{
+	struct pack_params params = params_of(values);
+	params.piece_size = plain_len > XZ_PIECE_SIZE_MIN ? plain_len : XZ_PIECE_SIZE_MIN;
+	return format_xz.encoder_memory(&params);
+}
+
+static enum blockz_status encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+{
+	const struct pack_params params = params_of(values);
+	/* Room that the format's encoder has no use for, and leaves as it is. */
+	if (!buffer_reserve(out, plain_len + plain_len / 256 + 4 * BLOCK_HEADER_LEN_MAX))
+		return fault_nomem(fault);
+	enum blockz_status status = pieces_encode(context, values, &params, plain, plain_len, out, len_ret, fault);
+	if (status != BLOCKZ_OK || values[XZ_PIECE_HEADER] == XZ_HEADER_OWN)
+		return status;
+	assert(out->room >= *len_ret + BLOCK_HEADER_LEN_MAX);
+	return change_header(out->bytes, values[XZ_PIECE_HEADER], len_ret, fault);
+}
+
+/* ---- Decoding ---- */
+
+/* Where LZMA2 chunks end that begin at pos; 0: not within len. */
+static size_t chunks_end(const uint8_t *bytes, size_t len, size_t pos)
+{
+	while (pos < len && bytes[pos] != CHUNK_END) {
+		size_t header = bytes[pos] < CHUNK_LZMA ? CHUNK_RAW_HEADER_LEN : CHUNK_LZMA_HEADER_LEN;
+		if (header > len - pos)
+			return 0;
+		const uint8_t *size = bytes + pos + header - 2;
+		pos += header + ((size_t)size[0] << 8 | size[1]) + 1 + (bytes[pos] >= CHUNK_LZMA_PROPS);
+	}
+	return pos < len ? pos + CHUNK_END_LEN : 0;
+}
+
+/* A Block does not say of which kind its Check is, but its length does: it is what stands behind the padding. */
+static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct unit *unit, struct blockz_fault *fault)
+{
+	struct xz_block block;
+	enum blockz_status status = xz_block_parse(bytes, len, CHECK_NONE, 0, &block, fault);
+	if (status == BLOCKZ_FAILED)
+		return status;
+	if (status != BLOCKZ_OK)
+		return block_damaged(codec_xz_piece.name, fault);
+	uint64_t packed = block.block.compressed_size, header = block.block.header_size;
+	xz_block_free(&block);
+	if (packed == LZMA_VLI_UNKNOWN) {
+		size_t end = chunks_end(bytes, len, (size_t)header);
+		if (end == 0)
+			return block_damaged(codec_xz_piece.name, fault);
+		packed = end - header;
+	}
+	if (packed > len - header || packed + (unit->padding = -packed & 3) > len - header)
+		return block_damaged(codec_xz_piece.name, fault);
+	size_t field = (size_t)(len - header - packed - unit->padding);
+	for (unit->method = CHECK_NONE; unit->method <= CHECK_SHA256; unit->method++)
+		if (check_methods[unit->method].len == field)
+			return BLOCKZ_OK;
+	return block_damaged(codec_xz_piece.name, fault);
+}
+
+static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+				 struct blockz_fault *fault)
+{
+	struct unit unit = { .bytes = bytes, .len = len };
+	enum blockz_status status = find_check(bytes, len, &unit, fault);
+	return status == BLOCKZ_OK ? pieces_decode(context, &unit, out, out_len, fault) : status;
+}
+
+/* As it stands in a Block Header, which rounds it up a little. */
+static uint8_t coded_dict(uint32_t dict)
+{
+	uint8_t coded = UINT8_MAX;
+	lzma_options_lzma options = { .dict_size = dict };
+	const lzma_filter filter = { LZMA_FILTER_LZMA2, &options };
+	return lzma_properties_encode(&filter, &coded) == LZMA_OK ? coded : UINT8_MAX;
+}
+
+static bool has_header(const struct xz_block *block, uint32_t header)
+{
+	return header <= XZ_HEADER_BARE ? xz_piece_header(block) == header
+					: has_sizes(block) && block->block.header_size == header;
+}
+
+/* The Block Header has the size of the dictionary, which levels choose, up to a piece's. */
+static bool may_make(const uint32_t *values, const uint8_t *bytes, size_t len)
+{
+	struct xz_block block;
+	lzma_options_lzma expected;
+	if (lzma_lzma_preset(&expected, values[XZ_PIECE_LEVEL]))
+		return false;
+	enum blockz_status status = xz_block_parse(bytes, len, CHECK_NONE, 0, &block, NULL);
+	if (status != BLOCKZ_OK)
+		return status == BLOCKZ_FAILED;
+	uint32_t wanted = expected.dict_size < values[XZ_PIECE_SIZE] ? expected.dict_size : values[XZ_PIECE_SIZE];
+	const lzma_options_lzma *options = block.filters[0].options;
+	bool may = block.lzma2_only && coded_dict(options->dict_size) == coded_dict(wanted) &&
+		   has_header(&block, values[XZ_PIECE_HEADER]);
+	xz_block_free(&block);
+	return may;
+}
+
+const struct codec codec_xz_piece = {
+	.name = "xz-piece",
+	.value_names = value_names,
+	.free_values = 1u << XZ_PIECE_CHECK | 1u << XZ_PIECE_SIZE | 1u << XZ_PIECE_HEADER,
+	.probe_values = { [XZ_PIECE_CHECK] = CHECK_CRC64, [XZ_PIECE_SIZE] = 1 << 20 },
+	.max_values = { [XZ_PIECE_LEVEL] = 9, [XZ_PIECE_EXTREME] = 1 },
+	.probe_lens = { 8 << 10, 128 << 10 },
+	.are_valid = are_valid,
+	.may_make = may_make,
+	.encoder_memory = encoder_memory,
+	.context_new = context_new,
+	.context_free = pieces_free,
+	.encode = encode,
+	.decode = decode,
+};

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Encoders are proved by what they make of a probe, and OLD by its digest: jobs of one pool, so that threads that have no
+ * fingerprint to make read ahead for the one that hashes.
+ */
+#include "delta/apply/check_client.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "io/access.h"
+#include "parallel/pool.h"
+
+enum { PART_LEN = 256 << 10 };
+
+struct admission {
+	const struct patch_head *head;
+	const struct blockz_source *old;
+	const struct codec_env *env;
+	const struct blockz_work *work;
+	EVP_MD_CTX *digest;
+	size_t next_encoder;
+	uint64_t next_off;
+};
+
+/* A fingerprint, or a part of OLD. */
+struct job {
+	const struct patch_encoder *encoder; /* NULL: a part */
+	uint8_t fingerprint[CODEC_FINGERPRINT_LEN];
+	uint64_t off;
+	size_t len;
+	uint8_t bytes[PART_LEN];
+};
+
+const char *hex_text(const uint8_t *bytes, size_t len, char text[HEX_TEXT_MAX])
+{
+	assert(2 * len < HEX_TEXT_MAX);
+	for (size_t i = 0; i < len; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	return text;
+}
+
+static void *job_new(void *ctx)
+{
+	(void)ctx;
+	return malloc(sizeof(struct job));
+}
+
+static void *thread_new(void *ctx)
+{
+	return ctx;
+}
+
+static void thread_free(void *thread)
+{
+	(void)thread;
+}
+
+static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
+{
+	(void)thread, (void)fault;
+	struct admission *admission = ctx;
+	struct job *job = memory;
+	const struct patch_head *head = admission->head;
+	job->encoder = NULL;
+	if (admission->next_encoder < head->encoder_count) {
+		job->encoder = &head->encoders[admission->next_encoder++];
+		return BLOCKZ_OK;
+	}
+	*done_ret = admission->next_off == head->old_size;
+	job->off = admission->next_off;
+	job->len = (size_t)min(PART_LEN, head->old_size - job->off);
+	admission->next_off += job->len;
+	return BLOCKZ_OK;
+}
+
+/* Zeros of a hole need not be read. */
+static enum blockz_status read_part(const struct blockz_source *old, struct job *job, struct blockz_fault *fault)
+{
+	uint64_t start = job->off, end = job->off;
+	int error = old->ops->next_data == NULL ? 0 : old->ops->next_data(old->ctx, job->off, &start, &end);
+	if (error != 0)
+		return fault_errno(fault, error, job->off, "finding holes in OLD");
+	if (start - job->off < job->len)
+		return read_data(old, job->bytes, job->len, job->off, "OLD", fault);
+	memset(job->bytes, 0, job->len);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	(void)thread;
+	const struct admission *admission = ctx;
+	struct job *job = memory;
+	if (job->encoder == NULL)
+		return read_part(admission->old, job, fault);
+	return codec_fingerprint(admission->env, &job->encoder->params, job->fingerprint, fault);
+}
+
+static enum blockz_status compare_fingerprint(const struct job *job, struct blockz_fault *fault)
+{
+	char name[CODEC_NAME_MAX], expected[HEX_TEXT_MAX], found[HEX_TEXT_MAX];
+	if (memcmp(job->fingerprint, job->encoder->fingerprint, CODEC_FINGERPRINT_LEN) == 0)
+		return BLOCKZ_OK;
+	codec_encoder_name(&job->encoder->params, name);
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+			 "the encoder here is not of the version that PATCH needs: fingerprint of \"%s\", expected %s, "
+			 "found %s", name, hex_text(job->encoder->fingerprint, CODEC_FINGERPRINT_LEN, expected),
+			 hex_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
+}
+
+static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	(void)thread;
+	struct admission *admission = ctx;
+	const struct job *job = memory;
+	const struct blockz_work *options = admission->work;
+	if (options->progress != NULL && !options->progress(options->progress_ctx, 0, 0))
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
+	if (job->encoder != NULL)
+		return compare_fingerprint(job, fault);
+	return EVP_DigestUpdate(admission->digest, job->bytes, job->len) == 1 ? BLOCKZ_OK : fault_nomem(fault);
+}
+
+static enum blockz_status compare_digest(const struct admission *admission, struct blockz_fault *fault)
+{
+	char expected[HEX_TEXT_MAX], found_text[HEX_TEXT_MAX];
+	uint8_t found[DIGEST_LEN];
+	if (EVP_DigestFinal_ex(admission->digest, found, NULL) != 1)
+		return fault_nomem(fault);
+	if (memcmp(found, admission->head->old_sha256, sizeof(found)) == 0)
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
+			 "OLD is not the file that this patch is for: SHA-256 expected %s, found %s",
+			 hex_text(admission->head->old_sha256, DIGEST_LEN, expected),
+			 hex_text(found, DIGEST_LEN, found_text));
+}
+
+/* Before anything that takes long. */
+static enum blockz_status check_head(const struct patch_head *head, const struct blockz_source *old,
+				     const struct codec_env *env, struct blockz_fault *fault)
+{
+	if (old->size == BLOCKZ_UNKNOWN)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "OLD is read at many offsets, and is a stream");
+	if (old->size < head->old_size)
+		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
+				 "OLD is not the file that this patch is for: size expected %" PRIu64 " or more, found %"
+				 PRIu64, head->old_size, old->size);
+	for (size_t i = 0; i < head->encoder_count; i++)
+		if (head->encoders[i].params.codec == CODEC_LZO && env->lzo == NULL)
+			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+					 "PATCH needs LZO, and the program blockz-lzo is missing: install it, as part of blockz "
+					 "built with liblzo2, or make PATCH with blockz-delta --portable");
+	for (size_t i = 0; i < head->encoder_count; i++)
+		if (!codec_params_are_valid(&head->encoders[i].params))
+			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+					 "PATCH needs an encoder of codec \"%s\" with parameters that this program does not know",
+					 codec_at(head->encoders[i].params.codec)->name);
+	return BLOCKZ_OK;
+}
+
+enum blockz_status admit_patch(const struct patch_head *head, const struct blockz_source *old,
+			       const struct codec_env *env, const struct blockz_work *work_params,
+			       struct blockz_fault *fault)
+{
+	struct admission admission = { .head = head, .old = old, .env = env, .work = work_params };
+	const struct pool_jobs jobs = {
+		.ctx = &admission, .job_new = job_new, .job_free = free,
+		.thread_new = thread_new, .thread_free = thread_free,
+		.take = take, .work = work, .give = give,
+	};
+	enum blockz_status status = check_head(head, old, env, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	admission.digest = EVP_MD_CTX_new();
+	if (admission.digest == NULL || EVP_DigestInit_ex(admission.digest, EVP_sha256(), NULL) != 1)
+		status = fault_nomem(fault);
+	if (status == BLOCKZ_OK)
+		status = pool_run(&jobs, work_params->threads, fault);
+	if (status == BLOCKZ_OK)
+		status = compare_digest(&admission, fault);
+	EVP_MD_CTX_free(admission.digest);
+	return status;
+}

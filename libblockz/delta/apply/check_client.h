@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What has to be true before a patch is applied. */
+#ifndef DELTA_APPLY_CHECK_CLIENT_H
+#define DELTA_APPLY_CHECK_CLIENT_H
+
+#include "delta/patch/patch.h"
+
+/*
+ * Whether a patch with this head can be applied to old here.  Reads OLD.  Errors: BLOCKZ_UNSUPPORTED (an encoder),
+ * BLOCKZ_DAMAGED (another OLD), BLOCKZ_USAGE (OLD of unknown size), BLOCKZ_FAILED.
+ */
+enum blockz_status admit_patch(const struct patch_head *head, const struct blockz_source *old,
+			       const struct codec_env *env, const struct blockz_work *work,
+			       struct blockz_fault *fault);
+
+enum { DIGEST_LEN = 32, HEX_TEXT_MAX = 2 * DIGEST_LEN + 1 };
+
+/* At most DIGEST_LEN bytes, for a message; returns text. */
+const char *hex_text(const uint8_t *bytes, size_t len, char text[HEX_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "delta/make/apply_budget.h"
+
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "codec/prove.h"
+#include "delta/make/decode_cost.h"
+
+enum { NS_A_MS = 1000000 };
+
+struct bargain {
+	uint32_t block;
+	uint64_t saved, ns;
+};
+
+/* The most bytes saved for the time come first; then the order of the file. */
+static int compare_bargains(const void *a, const void *b)
+{
+	const struct bargain *ba = a, *bb = b;
+	double left = (double)ba->saved * (double)bb->ns, right = (double)bb->saved * (double)ba->ns;
+	if (left != right)
+		return left > right ? -1 : 1;
+	return (ba->block > bb->block) - (ba->block < bb->block);
+}
+
+/* One for each block that is encoded. */
+static size_t list_bargains(const struct items *items, const uint64_t *prices, const uint64_t *decoded,
+			    struct bargain *bargains)
+{
+	const struct blocks *blocks = &items->new->blocks;
+	double decode_ns = old_decode_ns(items->space);
+	size_t count = 0;
+	for (size_t i = 0; i < blocks->count; i++) {
+		const struct selected *selected = &items->selection->blocks[i];
+		if (selected->fate == FATE_OPEN && selected->candidate != PROVE_NONE)
+			bargains[count++] = (struct bargain){
+				.block = (uint32_t)i, .saved = blocks->items[i].file_len - prices[i],
+				.ns = selected->encode_ns + (uint64_t)((double)decoded[i] * decode_ns),
+			};
+	}
+	qsort(bargains, count, sizeof(*bargains), compare_bargains);
+	return count;
+}
+
+enum blockz_status bargains_keep(const struct items *items, struct selection *selection, const uint64_t *prices,
+				 uint64_t budget_ms, struct blockz_fault *fault)
+{
+	uint64_t budget_ns = min(budget_ms, UINT64_MAX / NS_A_MS) * NS_A_MS, spent = 0;
+	if (budget_ms == 0)
+		return BLOCKZ_OK;
+	struct bargain *bargains = calloc(items->new->blocks.count + 1, sizeof(*bargains));
+	uint64_t *decoded = calloc(items->new->blocks.count + 1, sizeof(*decoded));
+	enum blockz_status status = bargains == NULL || decoded == NULL ? fault_nomem(fault) : BLOCKZ_OK;
+	if (status == BLOCKZ_OK)
+		status = seeks_count(items->old_text, items->new_text, items->matches, decoded, fault);
+	size_t count = status == BLOCKZ_OK ? list_bargains(items, prices, decoded, bargains) : 0;
+	for (size_t i = 0; i < count; i++) {
+		if (bargains[i].ns > budget_ns - spent)
+			selection_demote(selection, bargains[i].block);
+		else
+			spent += bargains[i].ns;
+	}
+	free(decoded);
+	free(bargains);
+	return status;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "delta/make/coverage.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+	SAMPLE_BITS = 6,   /* one window in 64: 2048 of a block of 128 KiB */
+	SHIFT = 4,         /* a byte has left a hash of 64 bits after 16 more */
+	MAP_BITS_MIN = 16, /* 8 KiB */
+	MAP_BITS_MAX = 30, /* 128 MiB */
+};
+
+struct coverage {
+	unsigned bits; /* of an index in the map */
+	_Atomic uint64_t map[];
+};
+
+/* Of splitmix64: what each byte adds. */
+static uint64_t mix(uint64_t x)
+{
+	x = (x + UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+/* 16 bits a window that is looked at: one in 16 is found by chance. */
+static unsigned map_bits(uint64_t text_len)
+{
+	unsigned bits = MAP_BITS_MIN;
+	while (bits < MAP_BITS_MAX && UINT64_C(1) << bits < text_len >> (SAMPLE_BITS - 4))
+		bits++;
+	return bits;
+}
+
+uint64_t coverage_memory(uint64_t text_len)
+{
+	return sizeof(struct coverage) + (UINT64_C(1) << map_bits(text_len)) / 8;
+}
+
+struct coverage *coverage_new(uint64_t text_len)
+{
+	struct coverage *coverage = calloc(1, (size_t)coverage_memory(text_len));
+	if (coverage != NULL)
+		coverage->bits = map_bits(text_len);
+	return coverage;
+}
+
+void coverage_free(struct coverage *coverage)
+{
+	free(coverage);
+}
+
+struct windows {
+	uint64_t terms[256];
+	const uint8_t *text;
+	size_t len, pos;
+	uint64_t hash;
+};
+
+static void windows_start(struct windows *windows, const uint8_t *text, size_t len)
+{
+	for (unsigned i = 0; i < 256; i++)
+		windows->terms[i] = mix(i);
+	windows->text = text;
+	windows->len = len;
+	windows->pos = 0;
+	windows->hash = 0;
+}
+
+/* Goes on to the next window to look at, unless it is the same as the last one; false at the end. */
+static int windows_next(struct windows *windows, uint64_t *hash_ret)
+{
+	uint64_t hash = windows->hash, last = *hash_ret;
+	size_t pos = windows->pos;
+	while (pos < windows->len) {
+		hash = (hash << SHIFT) + windows->terms[windows->text[pos++]];
+		if (hash >> (64 - SAMPLE_BITS) == 0 && pos >= 64 / SHIFT && hash != last)
+			break;
+	}
+	int found = pos < windows->len;
+	windows->hash = hash;
+	windows->pos = pos;
+	*hash_ret = hash;
+	return found;
+}
+
+static size_t place(const struct coverage *coverage, uint64_t hash)
+{
+	return (size_t)(mix(hash) >> (64 - coverage->bits));
+}
+
+void coverage_add(struct coverage *coverage, const uint8_t *text, size_t len)
+{
+	struct windows windows;
+	uint64_t hash = UINT64_MAX;
+	for (windows_start(&windows, text, len); windows_next(&windows, &hash);) {
+		size_t bit = place(coverage, hash);
+		atomic_fetch_or_explicit(&coverage->map[bit / 64], UINT64_C(1) << bit % 64, memory_order_relaxed);
+	}
+}
+
+double coverage_of(const struct coverage *coverage, const uint8_t *text, size_t len)
+{
+	struct windows windows;
+	uint64_t hash = UINT64_MAX;
+	size_t all = 0, found = 0;
+	for (windows_start(&windows, text, len); windows_next(&windows, &hash); all++) {
+		size_t bit = place(coverage, hash);
+		found += atomic_load_explicit(&coverage->map[bit / 64], memory_order_relaxed) >> bit % 64 & 1;
+	}
+	return all == 0 ? 1 : (double)found / (double)all;
+}

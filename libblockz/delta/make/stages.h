@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The steps of making a patch, and how far through each of them: as bytes of NEW, for a caller's progress function. */
+#ifndef DELTA_MAKE_STAGES_H
+#define DELTA_MAKE_STAGES_H
+
+#include "blockz.h"
+
+enum stage {
+	STAGE_LOOK_OLD,
+	STAGE_LOOK_NEW,
+	STAGE_PROVE,
+	STAGE_RUNS,
+	STAGE_MATCH,
+	STAGE_MEASURE,
+	STAGE_WRITE,
+	STAGE_COUNT,
+};
+
+struct stages {
+	const struct blockz_work *outer;
+	uint64_t size; /* of NEW */
+	unsigned threads[STAGE_COUNT]; /* of each; 0: as many as the caller's */
+	/* Of the stage under way: where it begins, of 100; its share of 100; what its work counts up to. */
+	unsigned begin, share;
+	uint64_t total;
+};
+
+/* The work to hand to a step, which counts up to total.  Valid until the next call, as long as stages. */
+struct blockz_work stages_next(struct stages *stages, enum stage stage, uint64_t total);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "disk/ahead.h"
+
+#include <string.h>
+
+bool ahead_is_sequential(struct ahead *ahead, uint64_t off, uint64_t end)
+{
+	for (unsigned i = 0; i < AHEAD_STREAMS; i++) {
+		if (off != 0 && ahead->ends[i] == off) {
+			ahead->ends[i] = end;
+			return true;
+		}
+	}
+	ahead->ends[ahead->next++ % AHEAD_STREAMS] = end;
+	return false;
+}
+
+bool ahead_push(struct ahead *ahead, size_t piece)
+{
+	for (size_t i = 0; i < ahead->count; i++)
+		if (ahead->queue[i] == piece)
+			return false;
+	if (ahead->count == AHEAD_QUEUE)
+		return false;
+	ahead->queue[ahead->count++] = piece;
+	return true;
+}
+
+bool ahead_pop(struct ahead *ahead, size_t *piece_ret)
+{
+	if (ahead->count == 0)
+		return false;
+	*piece_ret = ahead->queue[0];
+	memmove(ahead->queue, ahead->queue + 1, --ahead->count * sizeof(ahead->queue[0]));
+	return true;
+}

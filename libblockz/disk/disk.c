@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A compressed file in use as a disk: reads through the cache, writes through dirty.c, and one thread behind both. */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/checked.h"
+#include "base/export.h"
+#include "base/fault.h"
+#include "base/plural.h"
+#include "blockz_disk.h"
+#include "disk/ahead.h"
+#include "disk/dirty.h"
+#include "disk/piece_cache.h"
+#include "io/access.h"
+#include "mapped/may_patch.h"
+
+enum {
+	/*
+	 * A guest on Linux writes back every 5 seconds what was changed, so a disk that is written to at all is seldom
+	 * left alone for longer.
+	 */
+	IDLE_SECONDS = 6,
+	AHEAD = 2, /* pieces that are decoded ahead of a sequential read */
+};
+
+struct blockz_disk {
+	const struct blockz_store *store;
+	struct blockz_disk_options options;
+	struct blockz_source file;
+	struct blockz_map *map;
+	struct cache *cache;
+	struct dirty *dirty; /* NULL: not writable */
+	pthread_t thread;
+	bool started;
+	_Atomic bool watching; /* the thread waits for writes to stop coming */
+
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t wanted;
+	bool stop;
+	struct ahead ahead;
+};
+
+/* ---- Segments: what is read in one way ---- */
+
+struct segment {
+	enum blockz_kind kind;
+	uint64_t end;
+	size_t piece;
+	const struct span *span; /* BLOCKZ_RAW: it contains the segment */
+};
+
+/* The segment from image offset pos on, up to `end` at the latest. */
+static struct segment segment_at(const struct blockz_map *map, uint64_t pos, uint64_t end)
+{
+	size_t span_index = map_find_span(map, pos);
+	const struct span *span = span_index < map->span_count ? &map->spans[span_index] : NULL;
+	struct segment segment = { .piece = map_find_piece(map, pos) };
+	if (span != NULL && span->start <= pos) {
+		segment.kind = BLOCKZ_RAW;
+		segment.span = span;
+		segment.end = min(end, span->end);
+		return segment;
+	}
+	segment.kind = map->pieces[segment.piece].kind == BLOCKZ_ZERO ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED;
+	segment.end = min(end, map_piece_end(map, segment.piece));
+	if (span != NULL)
+		segment.end = min(segment.end, span->start);
+	return segment;
+}
+
+/* Payload is read from the file itself, where it may have been written to. */
+static enum blockz_status read_raw(const struct blockz_disk *disk, const struct span *span, uint8_t *out,
+				   uint64_t start, uint64_t end, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	while (start < end && status == BLOCKZ_OK) {
+		struct blockz_extent extent = span_extent(span, start);
+		size_t len = (size_t)min(extent.length, end - start);
+		status = read_file(&disk->file, out, len, extent.file_off, fault);
+		out += len;
+		start += len;
+	}
+	return status;
+}
+
+static enum blockz_status prove(const struct blockz_disk *disk, size_t index, uint64_t start, uint64_t end,
+				struct blockz_fault *fault)
+{
+	const struct piece *piece = &disk->map->pieces[index];
+	uint64_t unit = piece_image_len(disk->map, index) / piece->units;
+	uint64_t first = (start - piece->start) / unit, last = (end - 1 - piece->start) / unit;
+	return cache_prove(disk->cache, index, first, last - first + 1, fault);
+}
+
+static enum blockz_status read_segment(const struct blockz_disk *disk, const struct segment *segment, uint8_t *out,
+				       uint64_t start, struct blockz_fault *fault)
+{
+	size_t len = (size_t)(segment->end - start);
+	const uint8_t *bytes = NULL;
+	enum blockz_status status;
+	switch (segment->kind) {
+	case BLOCKZ_RAW:
+		return read_raw(disk, segment->span, out, start, segment->end, fault);
+	case BLOCKZ_ZERO:
+		status = prove(disk, segment->piece, start, segment->end, fault);
+		if (status == BLOCKZ_OK)
+			memset(out, 0, len);
+		return status;
+	default:
+		status = cache_get(disk->cache, segment->piece, &bytes, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		memcpy(out, bytes + (start - disk->map->pieces[segment->piece].start), len);
+		cache_put(disk->cache, segment->piece);
+		return status;
+	}
+}
+
+/* ---- Reading ahead ---- */
+
+static void *run(void *ctx);
+
+/*
+ * Under the lock: there is something to do for the thread, which is started when that is so first.  Where it cannot be,
+ * nothing is read ahead, and only a flush or the end commits.
+ */
+static void wake(struct blockz_disk *disk)
+{
+	if (!disk->started)
+		disk->started = pthread_create(&disk->thread, NULL, run, disk) == 0;
+	pthread_cond_signal(&disk->wanted);
+}
+
+/* Of a read that ended in a compressed piece: what follows is wanted soon, as far as it takes half of the cache. */
+static void ask_ahead(struct blockz_disk *disk, size_t piece)
+{
+	uint64_t len = 0;
+	for (size_t i = piece + 1; i <= piece + AHEAD && i < disk->map->piece_count; i++) {
+		len += piece_image_len(disk->map, i);
+		struct segment segment = segment_at(disk->map, disk->map->pieces[i].start, UINT64_MAX);
+		if (segment.kind != BLOCKZ_COMPRESSED || len > disk->options.cache / 2)
+			break;
+		if (!cache_has(disk->cache, i) && ahead_push(&disk->ahead, i))
+			wake(disk);
+	}
+}
+
+static void note_read(struct blockz_disk *disk, uint64_t off, uint64_t end)
+{
+	struct segment last = segment_at(disk->map, end - 1, end);
+	if (last.kind != BLOCKZ_COMPRESSED)
+		return;
+	pthread_mutex_lock(&disk->lock);
+	if (ahead_is_sequential(&disk->ahead, off, end))
+		ask_ahead(disk, last.piece);
+	pthread_mutex_unlock(&disk->lock);
+}
+
+/* ---- The thread: reads ahead, and commits when no write has come for some time ---- */
+
+static time_t now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec;
+}
+
+/* Under the lock: waits until there is something to do, or for a second. */
+static void wait_for_work(struct blockz_disk *disk)
+{
+	struct timespec until;
+	if (!disk->watching) {
+		pthread_cond_wait(&disk->wanted, &disk->lock);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec++;
+	pthread_cond_timedwait(&disk->wanted, &disk->lock, &until);
+}
+
+static void *run(void *ctx)
+{
+	struct blockz_disk *disk = ctx;
+	uint64_t seen = 0;
+	time_t since = now();
+	pthread_mutex_lock(&disk->lock);
+	while (!disk->stop) {
+		size_t piece;
+		uint64_t writes = disk->dirty != NULL ? dirty_writes(disk->dirty) : 0;
+		if (writes != seen) {
+			seen = writes;
+			since = now();
+		}
+		if (ahead_pop(&disk->ahead, &piece)) {
+			pthread_mutex_unlock(&disk->lock);
+			cache_fetch(disk->cache, piece);
+			pthread_mutex_lock(&disk->lock);
+		} else if (disk->watching && now() - since >= IDLE_SECONDS) {
+			disk->watching = false; /* a write from here on has it set again */
+			pthread_mutex_unlock(&disk->lock);
+			dirty_flush(disk->dirty, true, NULL); /* what fails is remembered */
+			pthread_mutex_lock(&disk->lock);
+		} else {
+			wait_for_work(disk);
+		}
+	}
+	pthread_mutex_unlock(&disk->lock);
+	return NULL;
+}
+
+static void watch(struct blockz_disk *disk)
+{
+	if (disk->watching)
+		return;
+	pthread_mutex_lock(&disk->lock);
+	disk->watching = true;
+	wake(disk);
+	pthread_mutex_unlock(&disk->lock);
+}
+
+/* ---- Opening and closing ---- */
+
+/* What is decoded as a whole has to fit. */
+static enum blockz_status check_pieces(const struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	const struct blockz_map *map = disk->map;
+	for (size_t i = 0; i < map->piece_count; i++) {
+		const struct piece *piece = &map->pieces[i];
+		uint64_t len = piece_image_len(map, i) / piece->units;
+		if (piece->kind == BLOCKZ_RAW || (len <= disk->options.cache && !piece_is_long(map, i)))
+			continue;
+		if (piece->kind == BLOCKZ_ZERO && piece->file_len / piece->units <= PIECE_MEMORY_MAX)
+			continue; /* proved, not kept */
+		return fault_set(fault, BLOCKZ_LIMIT, piece->file_off,
+				 "the piece at image offset %" PRIu64 " has %" PRIu64 " bytes, and at most %" PRIu64
+				 " can be decoded at once", piece->start, len,
+				 min(disk->options.cache, PIECE_MEMORY_MAX));
+	}
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status start(struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	enum blockz_status status = blockz_map_read(&disk->file, NULL, &disk->map, fault);
+	if (status == BLOCKZ_OK)
+		status = check_pieces(disk, fault);
+	if (status == BLOCKZ_OK) {
+		disk->cache = cache_new(&disk->file, disk->map, disk->options.cache);
+		if (disk->cache == NULL)
+			status = fault_nomem(fault);
+	}
+	if (status == BLOCKZ_OK && disk->store->ops->journal_create != NULL && guard_map(disk->map, NULL) == BLOCKZ_OK)
+		status = dirty_new(disk->store, &disk->file, disk->map, &disk->dirty, fault);
+	return status;
+}
+
+static void stop(struct blockz_disk *disk)
+{
+	if (disk->started) {
+		pthread_mutex_lock(&disk->lock);
+		disk->stop = true;
+		pthread_cond_signal(&disk->wanted);
+		pthread_mutex_unlock(&disk->lock);
+		pthread_join(disk->thread, NULL);
+	}
+	disk->started = false;
+}
+
+static void disk_free(struct blockz_disk *disk)
+{
+	dirty_free(disk->dirty);
+	cache_free(disk->cache);
+	blockz_map_free(disk->map);
+	pthread_cond_destroy(&disk->wanted);
+	pthread_mutex_destroy(&disk->lock);
+	free(disk);
+}
+
+EXPORT enum blockz_status blockz_disk_open(const struct blockz_store *store, const struct blockz_disk_options *options,
+					   struct blockz_disk **disk_ret, struct blockz_fault *fault)
+{
+	struct blockz_disk *disk = calloc(1, sizeof(*disk));
+	pthread_condattr_t clock;
+	if (disk == NULL)
+		return fault_nomem(fault);
+	disk->store = store;
+	disk->options = *options;
+	disk->file = blockz_store_source(store);
+	pthread_mutex_init(&disk->lock, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&disk->wanted, &clock);
+	pthread_condattr_destroy(&clock);
+	enum blockz_status status = start(disk, fault);
+	if (status == BLOCKZ_OK)
+		*disk_ret = disk;
+	else
+		disk_free(disk);
+	return status;
+}
+
+EXPORT enum blockz_status blockz_disk_close(struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	if (disk == NULL)
+		return status;
+	stop(disk);
+	if (disk->dirty != NULL && (dirty_writes(disk->dirty) > 0 || !dirty_is_good(disk->dirty)))
+		status = dirty_flush(disk->dirty, true, fault);
+	disk_free(disk);
+	return status;
+}
+
+EXPORT const struct blockz_map *blockz_disk_map(const struct blockz_disk *disk)
+{
+	return disk->map;
+}
+
+EXPORT bool blockz_disk_is_writable(const struct blockz_disk *disk)
+{
+	return disk->dirty != NULL && dirty_is_good(disk->dirty);
+}
+
+/* ---- Requests ---- */
+
+static enum blockz_status check_range(const struct blockz_disk *disk, uint64_t off, uint64_t len,
+				      struct blockz_fault *fault)
+{
+	uint64_t size = disk->map->image_size;
+	if (off <= size && len <= size - off)
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+			 "a request for %" PRIu64 " byte%s at %" PRIu64 ", the image has %" PRIu64, len, plural(len), off, size);
+}
+
+EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
+					   struct blockz_fault *fault)
+{
+	uint8_t *out = buf;
+	enum blockz_status status = check_range(disk, off, len, fault);
+	if (status != BLOCKZ_OK || len == 0)
+		return status;
+	uint64_t end = off + len;
+	note_read(disk, off, end);
+	for (struct segment segment; off < end && status == BLOCKZ_OK; off = segment.end) {
+		segment = segment_at(disk->map, off, end);
+		status = read_segment(disk, &segment, out, off, fault);
+		out += segment.end - off;
+	}
+	return status;
+}
+
+EXPORT enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void *buf, size_t len, uint64_t off,
+					    struct blockz_fault *fault)
+{
+	enum blockz_status status = check_range(disk, off, len, fault);
+	if (status == BLOCKZ_OK && disk->dirty == NULL)
+		status = guard_map(disk->map, fault);
+	if (status == BLOCKZ_OK && disk->dirty == NULL)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the file was not opened for writing with a journal");
+	if (status != BLOCKZ_OK)
+		return status;
+	status = dirty_write(disk->dirty, buf, len, off, fault);
+	if (status == BLOCKZ_OK)
+		watch(disk);
+	return status;
+}
+
+EXPORT enum blockz_status blockz_disk_flush(struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	if (disk->dirty == NULL)
+		return BLOCKZ_OK;
+	return dirty_flush(disk->dirty, disk->options.commit == BLOCKZ_COMMIT_FLUSH, fault);
+}
+
+EXPORT enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t off, uint64_t len, bool *zeros_ret,
+					     uint64_t *len_ret, struct blockz_fault *fault)
+{
+	enum blockz_status status = check_range(disk, off, len, fault);
+	uint64_t pos = off, end = off + len;
+	bool zeros = false;
+	while (pos < end && status == BLOCKZ_OK) {
+		struct segment segment = segment_at(disk->map, pos, end);
+		bool zero = segment.kind == BLOCKZ_ZERO;
+		if (pos > off && zero != zeros)
+			break;
+		if (zero)
+			status = prove(disk, segment.piece, pos, segment.end, fault);
+		zeros = zero;
+		pos = segment.end;
+	}
+	if (status != BLOCKZ_OK)
+		return status;
+	*zeros_ret = zeros;
+	*len_ret = pos - off;
+	return status;
+}

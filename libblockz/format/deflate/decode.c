@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Decoding one piece.
+ *
+ * libdeflate decodes whole deflate streams only, so an end has to be put behind a piece.  That it then decodes does not
+ * show that a serial decoder would go on at the next piece: a piece whose own last block is final and unfinished takes
+ * what is put behind it for the rest of that block.  `03 00`, the shortest end, proves nothing.
+ *
+ * The end used here is a final stored block of 16 random bytes, made anew for each decoder.  A decoder that comes to it at
+ * a block's boundary, and on a byte, gives exactly these bytes, behind all others, and stops at the end.  One that is
+ * inside a block of symbols decodes the random bytes to something else: nobody who made the piece could foresee them.
+ * One that is inside a stored block copies the header of the end as well; where the five bytes before the random ones
+ * look like it, or nothing fits, the walker decides: it shows where the piece's own blocks end, but takes longer.
+ *
+ * It is stricter, too: libdeflate takes some headers of dynamic blocks, with too many codes or code lengths, that zlib
+ * refuses.
+ */
+#include <inttypes.h>
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <zlib.h>
+
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "base/plural.h"
+#include "format/deflate/deflate.h"
+#include "format/deflate/walk.h"
+#include "io/access.h"
+
+enum {
+	LONG_BUFFER = 256 * 1024,
+	PROBE_LEN = 16,
+	PROBED_END_LEN = STORED_HEADER_LEN + PROBE_LEN,
+};
+
+_Static_assert((int)PROBED_END_LEN <= (int)DECODE_SLACK, "there is room for the end behind a piece");
+
+struct decoder {
+	struct libdeflate_decompressor *decompressor;
+	struct walker *walker;
+	uint8_t end[PROBED_END_LEN];
+};
+
+void deflate_decoder_free(void *context)
+{
+	struct decoder *decoder = context;
+	if (decoder == NULL)
+		return;
+	libdeflate_free_decompressor(decoder->decompressor);
+	walker_free(decoder->walker);
+	free(decoder);
+}
+
+void *deflate_decoder_new(uint64_t window_max)
+{
+	(void)window_max; /* never more than 32 KiB */
+	struct decoder *decoder = calloc(1, sizeof(*decoder));
+	if (decoder == NULL)
+		return NULL;
+	decoder->end[0] = 1; /* BFINAL 1, BTYPE 00 */
+	store_le16(decoder->end + 1, PROBE_LEN);
+	store_le16(decoder->end + 3, (uint16_t)~PROBE_LEN);
+	decoder->decompressor = libdeflate_alloc_decompressor();
+	if (decoder->decompressor == NULL || walker_new(&decoder->walker, NULL) != BLOCKZ_OK ||
+	    getrandom(decoder->end + STORED_HEADER_LEN, PROBE_LEN, 0) != PROBE_LEN) {
+		deflate_decoder_free(decoder);
+		return NULL;
+	}
+	return decoder;
+}
+
+/* Shows by its blocks what deflate_decode() has to show, or says where it is not so. */
+static enum blockz_status walk_unit(struct walker *walker, const struct unit *unit, size_t out_len,
+				    struct blockz_fault *fault)
+{
+	struct walk_block block = { 0 };
+	walker_reset_memory(walker, unit->bytes, unit->len);
+	while (block.end_bit < (uint64_t)unit->len * 8 && !block.final) {
+		enum blockz_status status = walker_next(walker, &block, NULL, fault);
+		if (status != BLOCKZ_OK) {
+			if (fault != NULL)
+				fault->offset += unit->file_off;
+			return status;
+		}
+	}
+	if (block.final != unit->ends_stream)
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + block.header_bit / 8,
+				 unit->ends_stream ? "deflate stream does not end with its last piece"
+						   : "a final deflate block in the middle of the stream");
+	if ((block.end_bit + 7) / 8 != unit->len || (!unit->ends_stream && block.end_bit % 8 != 0))
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + block.end_bit / 8,
+				 "a piece does not end at a block boundary");
+	if (block.out_end != out_len)
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off,
+				 "a piece decodes to %" PRIu64 " byte%s, expected %zu", block.out_end, plural(block.out_end),
+				 out_len);
+	return BLOCKZ_OK;
+}
+
+static bool ends_with_probe(const struct decoder *decoder, const uint8_t *out, size_t out_len)
+{
+	bool copied = out_len >= STORED_HEADER_LEN &&
+		      memcmp(out + out_len - STORED_HEADER_LEN, decoder->end, STORED_HEADER_LEN) == 0;
+	return !copied && memcmp(out + out_len, decoder->end + STORED_HEADER_LEN, PROBE_LEN) == 0;
+}
+
+enum blockz_status deflate_decode(void *context, const struct unit *unit, uint8_t *out, size_t out_len,
+				  struct blockz_fault *fault)
+{
+	struct decoder *decoder = context;
+	size_t in_len = unit->len, made_len = out_len, used = 0, made = 0;
+	if (!unit->ends_stream) {
+		memcpy(unit->bytes + in_len, decoder->end, PROBED_END_LEN);
+		in_len += PROBED_END_LEN;
+		made_len += PROBE_LEN;
+	}
+	enum libdeflate_result result = libdeflate_deflate_decompress_ex(decoder->decompressor, unit->bytes, in_len, out,
+									 made_len, &used, &made);
+	bool good = result == LIBDEFLATE_SUCCESS && used == in_len && made == made_len;
+	if (good && !unit->strict && (unit->ends_stream || ends_with_probe(decoder, out, out_len)))
+		return BLOCKZ_OK;
+	enum blockz_status status = walk_unit(decoder->walker, unit, out_len, fault);
+	if (status == BLOCKZ_OK && !good)
+		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a piece does not decode alone");
+	return status;
+}
+
+/* Feeds and drains one inflate call; *stop when the piece has given all its bytes, or emit wants no more. */
+struct long_piece {
+	const struct blockz_source *file;
+	const struct piece *piece;
+	uint64_t fed, made, image_len;
+	decode_emit emit;
+	void *ctx;
+	uint8_t in[LONG_BUFFER], out[LONG_BUFFER];
+};
+
+static enum blockz_status inflate_step(struct long_piece *job, z_stream *stream, bool *stop_ret,
+				       struct blockz_fault *fault)
+{
+	if (stream->avail_in == 0 && job->fed < job->piece->file_len) {
+		uint64_t left = job->piece->file_len - job->fed;
+		size_t part = left < LONG_BUFFER ? (size_t)left : LONG_BUFFER;
+		enum blockz_status status = read_file(job->file, job->in, part, job->piece->file_off + job->fed, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		stream->next_in = job->in;
+		stream->avail_in = (uInt)part;
+		job->fed += part;
+	}
+	stream->next_out = job->out;
+	stream->avail_out = LONG_BUFFER;
+	int result = inflate(stream, Z_NO_FLUSH);
+	uint64_t at = job->piece->file_off + job->fed - stream->avail_in;
+	size_t made = LONG_BUFFER - stream->avail_out;
+	if (result == Z_MEM_ERROR)
+		return fault_nomem(fault);
+	if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
+		return fault_set(fault, BLOCKZ_DAMAGED, at, "invalid deflate data: %s",
+				 stream->msg != NULL ? stream->msg : "no detail");
+	if (made > job->image_len - job->made)
+		return fault_set(fault, BLOCKZ_DAMAGED, at, "a piece decodes to more than %" PRIu64 " bytes",
+				 job->image_len);
+	job->made += made;
+	bool more = made == 0 || job->emit(job->ctx, job->out, made);
+	bool over = result == Z_STREAM_END || (made == 0 && stream->avail_in == 0 && job->fed == job->piece->file_len);
+	if (more && over && (job->made < job->image_len || (result == Z_STREAM_END && !job->piece->ends_stream)))
+		return fault_set(fault, BLOCKZ_DAMAGED, at, "a piece ends after %" PRIu64 " of %" PRIu64 " bytes",
+				 job->made, job->image_len);
+	*stop_ret = !more || over;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status deflate_decode_long(void *context, const struct blockz_source *file, const struct piece *piece,
+				       uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
+{
+	(void)context;
+	struct long_piece *job = malloc(sizeof(*job));
+	z_stream stream = { 0 };
+	if (job == NULL || inflateInit2(&stream, -15) != Z_OK) {
+		free(job);
+		return fault_nomem(fault);
+	}
+	job->file = file;
+	job->piece = piece;
+	job->fed = job->made = 0;
+	job->image_len = image_len;
+	job->emit = emit;
+	job->ctx = ctx;
+	enum blockz_status status = BLOCKZ_OK;
+	for (bool stop = false; !stop && status == BLOCKZ_OK;)
+		status = inflate_step(job, &stream, &stop, fault);
+	inflateEnd(&stream);
+	free(job);
+	return status;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The deflate walker: a reader of deflate symbols (RFC 1951) that writes no output.
+ *
+ * It finds block edges, stored blocks, the header bit of the last block, and how far back matches reach, several
+ * times faster than a decoder, because literals are counted instead of copied.
+ */
+#ifndef FORMAT_DEFLATE_WALK_H
+#define FORMAT_DEFLATE_WALK_H
+
+#include "blockz.h"
+
+enum { WALK_WINDOW = 32768 }; /* RFC 1951, section 2: matches reach at most this far back */
+
+enum walk_type { WALK_STORED = 0, WALK_FIXED = 1, WALK_DYNAMIC = 2 }; /* values of BTYPE */
+
+struct walk_block {
+	enum walk_type type;
+	bool final;                   /* BFINAL */
+	uint64_t header_bit, end_bit; /* bit offsets in the input (bit 0: least significant of byte 0): the BFINAL bit,
+				       * and the first bit behind the block */
+	uint64_t payload_off;         /* stored blocks: byte offset of the first payload byte in the input */
+	uint64_t out_start, out_end;  /* output offsets, from where the walk began */
+};
+
+/* What matches have reached; kept by the walker where the caller passes one. */
+struct walk_reach {
+	/* Least output offset that any match copied from since the caller last set this (to UINT64_MAX). */
+	uint64_t lowest;
+	/*
+	 * Bytes below watch_end that a match copied from are marked in ring: output byte p as bit p % WALK_WINDOW (of
+	 * word p % WALK_WINDOW / 64).  Only the last WALK_WINDOW bytes below watch_end can be meant.  The caller
+	 * sets watch_end and clears bits between blocks.  0: nothing is marked.
+	 */
+	uint64_t watch_end;
+	uint64_t ring[WALK_WINDOW / 64];
+};
+
+struct walker;
+
+/*
+ * A walker for a deflate stream that begins at byte 0 of bytes with an empty history; or, from a source, at file
+ * offset start and not beyond end (which must be within the source).  Input offsets count from there.  Payload of
+ * stored blocks is skipped, not read.  bytes or source must outlive the walker.  The memory form can be given the next
+ * stream with walker_reset, so that tables are allocated once a thread.
+ */
+enum blockz_status walker_new(struct walker **walker_ret, struct blockz_fault *fault);
+void walker_reset_memory(struct walker *walker, const uint8_t *bytes, size_t len);
+void walker_reset_source(struct walker *walker, const struct blockz_source *source, uint64_t start, uint64_t end);
+void walker_free(struct walker *walker);
+
+/*
+ * Walks one block.  reach may be NULL (faster).  May be called again behind a final block: a new block is expected
+ * there, with the history kept; the caller decides when a stream is at its end.
+ * Errors, with the offset of the byte at fault (from the source's beginning, for walks of a source): BLOCKZ_DAMAGED for
+ * what zlib's inflate rejects: reserved block type, LEN/NLEN mismatch, invalid or incomplete code sets (zlib's rules:
+ * incomplete only as a single one-bit code), symbols without a code, length or distance symbols out of range, a
+ * distance beyond the beginning of the walk's output, input that ends within the block; BLOCKZ_FAILED for read errors
+ * and for a source that has become shorter; BLOCKZ_LIMIT beyond 2^60 bytes of input or 2^63 of output.  After an error
+ * *reach means nothing, and the walker has to be reset.
+ */
+enum blockz_status walker_next(struct walker *walker, struct walk_block *block_ret, struct walk_reach *reach,
+			       struct blockz_fault *fault);
+
+/* True when the walk stands at the end of its input, with fewer than 8 bits left. */
+bool walker_at_end(const struct walker *walker);
+
+/* Restarts the history (a new gzip member): distances may not reach below the output so far. */
+void walker_forget_history(struct walker *walker);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A sink that compares what it gets with a source, and stops at the first difference. */
+#ifndef MAPPED_COMPARE_H
+#define MAPPED_COMPARE_H
+
+#include "base/buffer.h"
+#include "range/map.h"
+
+struct compare_sink {
+	const struct blockz_source *data;
+	uint64_t pos;     /* offset in data of what comes next */
+	uint64_t differs; /* offset in data of the first byte that differs; BLOCKZ_UNKNOWN: none so far */
+	struct buffer part;
+	/* NULL, or: bytes in patchable spans of this map are passed over; then image_pos is the image offset of pos. */
+	const struct blockz_map *map;
+	uint64_t image_pos;
+	size_t span; /* the first that may end behind image_pos; 0 at first */
+};
+
+struct blockz_sink compare_sink(struct compare_sink *self);
+void compare_sink_free(struct compare_sink *self);
+
+#endif

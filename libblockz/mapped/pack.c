@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "mapped/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "base/zeros.h"
+#include "io/access.h"
+#include "parallel/pool.h"
+
+enum {
+	ZERO_BATCH = 1024 * 1024, /* bytes of equal zero pieces that are written at once */
+	STORE_SHIFT = 4,          /* store_incompressible: a sixteenth, which is not worth decoding for */
+};
+
+struct pack {
+	const struct pack_task *task;
+	const struct format *format; /* the task's */
+	void *writer;
+	uint8_t *zeros; /* zero_size of them */
+	/* Giving. */
+	uint64_t file_done;
+	struct blockz_pack_result result;
+	struct buffer zero_piece; /* encodings of a zero piece, as many as ZERO_BATCH holds */
+	size_t zero_len;          /* of one; 0: not made yet */
+	uint64_t zero_tag;
+};
+
+struct pack_job {
+	struct pack_piece piece;
+	struct pack_code code;
+};
+
+/* Jobs that wait for their turn have been encoded: what was read is kept by the thread alone. */
+struct pack_thread {
+	const struct pack *pack;
+	void *encoder;
+	struct buffer in; /* image bytes of the job under work */
+};
+
+static void *job_new(void *ctx)
+{
+	(void)ctx;
+	return calloc(1, sizeof(struct pack_job));
+}
+
+static void job_free(void *memory)
+{
+	struct pack_job *job = memory;
+	buffer_free(&job->code.out);
+	free(job);
+}
+
+static void thread_free(void *memory)
+{
+	struct pack_thread *thread = memory;
+	thread->pack->format->encoder_free(thread->encoder);
+	buffer_free(&thread->in);
+	free(thread);
+}
+
+static void *thread_new(void *ctx)
+{
+	const struct pack *pack = ctx;
+	const struct pack_params *params = &pack->task->params;
+	uint64_t room = min(params->piece_size > params->raw_size ? params->piece_size : params->raw_size,
+			    params->image_size);
+	struct pack_thread *thread = calloc(1, sizeof(*thread));
+	if (thread == NULL)
+		return NULL;
+	thread->pack = pack;
+	thread->encoder = pack->format->encoder_new(params);
+	if (thread->encoder == NULL || !buffer_reserve(&thread->in, (size_t)room)) {
+		thread_free(thread);
+		return NULL;
+	}
+	return thread;
+}
+
+static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
+{
+	const struct pack_feed *feed = &((struct pack *)ctx)->task->feed;
+	struct pack_job *job = memory;
+	job->piece = (struct pack_piece){ .start = 0 };
+	enum blockz_status status = feed->next(feed->ctx, &job->piece, ((struct pack_thread *)thread)->in.bytes, fault);
+	*done_ret = job->piece.start == job->piece.end;
+	return status;
+}
+
+/* ---- Working ---- */
+
+/* The piece is one of those that are written from the same memory. */
+static bool is_common_zero(const struct pack *pack, const struct pack_piece *piece)
+{
+	return piece->kind == BLOCKZ_ZERO && piece->end - piece->start == piece->units * pack->task->zero_size;
+}
+
+static enum blockz_status encode(struct pack_thread *self, const struct pack_piece *piece, const uint8_t *bytes,
+				 struct pack_code *code, struct blockz_fault *fault)
+{
+	const struct pack *pack = self->pack;
+	size_t len = (size_t)(piece->end - piece->start);
+	bool raw = piece->kind == BLOCKZ_RAW;
+	enum blockz_status status = pack->format->encode(self->encoder, bytes, len, piece->start, raw, &code->out,
+							 &code->len, &code->tag, fault);
+	if (status != BLOCKZ_OK || raw || !pack->task->store_incompressible || code->len < len - (len >> STORE_SHIFT))
+		return status;
+	return pack->format->encode(self->encoder, bytes, len, piece->start, true, &code->out, &code->len, &code->tag,
+				    fault);
+}
+
+static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	const struct pack *pack = ctx;
+	const struct pack_feed *feed = &pack->task->feed;
+	struct pack_thread *self = thread;
+	struct pack_piece *piece = &((struct pack_job *)memory)->piece;
+	struct pack_code *code = &((struct pack_job *)memory)->code;
+	if (is_common_zero(pack, piece))
+		return BLOCKZ_OK;
+	if (piece->kind == BLOCKZ_ZERO)
+		return encode(self, piece, pack->zeros, code, fault);
+	code->len = 0;
+	enum blockz_status status =
+		feed->fetch != NULL ? feed->fetch(feed->ctx, piece, self->in.bytes, code, fault) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK || code->len > 0)
+		return status;
+	if (piece->may_be_zero && all_zeros(self->in.bytes, (size_t)(piece->end - piece->start)))
+		piece->kind = BLOCKZ_ZERO;
+	return is_common_zero(pack, piece) ? BLOCKZ_OK : encode(self, piece, self->in.bytes, code, fault);
+}
+
+/* ---- Giving ---- */
+
+/* Encodes a zero piece once, and repeats it in memory so that many are written at once. */
+static enum blockz_status make_zero_piece(struct pack *pack, void *encoder, struct blockz_fault *fault)
+{
+	struct buffer one = { 0 };
+	enum blockz_status status = pack->format->encode(encoder, pack->zeros, (size_t)pack->task->zero_size, 0, false,
+							 &one, &pack->zero_len, &pack->zero_tag, fault);
+	if (status == BLOCKZ_OK && !buffer_reserve(&pack->zero_piece, ZERO_BATCH + pack->zero_len))
+		status = fault_nomem(fault);
+	if (status == BLOCKZ_OK)
+		for (size_t pos = 0; pos < ZERO_BATCH; pos += pack->zero_len)
+			memcpy(pack->zero_piece.bytes + pos, one.bytes, pack->zero_len);
+	else
+		pack->zero_len = 0;
+	buffer_free(&one);
+	return status;
+}
+
+static enum blockz_status give_zeros(struct pack *pack, uint64_t units, void *encoder, struct blockz_fault *fault)
+{
+	enum blockz_status status = pack->zero_len == 0 ? make_zero_piece(pack, encoder, fault) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK)
+		return status;
+	uint64_t batch = pack->zero_len < ZERO_BATCH ? ZERO_BATCH / pack->zero_len : 1;
+	while (units > 0 && status == BLOCKZ_OK) {
+		uint64_t part = min(units, batch);
+		status = write_out(pack->task->sink, pack->zero_piece.bytes, (size_t)part * pack->zero_len, fault);
+		units -= part;
+	}
+	return status;
+}
+
+static enum blockz_status give_bytes(struct pack *pack, const struct pack_job *job, void *encoder,
+				     struct written_piece *written_ret, struct blockz_fault *fault)
+{
+	const struct pack_piece *piece = &job->piece;
+	bool common = is_common_zero(pack, piece);
+	enum blockz_status status = common ? give_zeros(pack, piece->units, encoder, fault)
+					   : write_out(pack->task->sink, job->code.out.bytes, job->code.len, fault);
+	*written_ret = (struct written_piece){
+		.kind = piece->kind, .start = piece->start, .end = piece->end, .units = piece->units,
+		.file_len = common ? piece->units * pack->zero_len : job->code.len,
+		.tag = common ? pack->zero_tag : job->code.tag,
+	};
+	return status;
+}
+
+static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	struct pack *pack = ctx;
+	const struct blockz_work *work = pack->task->work;
+	struct written_piece written;
+	enum blockz_status status =
+		give_bytes(pack, memory, ((struct pack_thread *)thread)->encoder, &written, fault);
+	if (status == BLOCKZ_OK)
+		status = pack->format->write_piece(pack->writer, &written, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (written.kind == BLOCKZ_RAW)
+		pack->result.raw_bytes += written.end - written.start;
+	if (written.kind == BLOCKZ_ZERO)
+		pack->result.zero_bytes += written.end - written.start;
+	pack->result.pieces += written.units;
+	pack->result.image_size = written.end;
+	pack->file_done += written.file_len;
+	if (work->progress != NULL && !work->progress(work->progress_ctx, written.end, pack->file_done))
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
+	return BLOCKZ_OK;
+}
+
+/* ---- The whole ---- */
+
+static enum blockz_status write_head(struct pack *pack, struct blockz_fault *fault)
+{
+	struct buffer head = { 0 };
+	size_t len = 0;
+	enum blockz_status status = pack->format->write_head(pack->writer, &head, &len, fault);
+	if (status == BLOCKZ_OK && len > 0)
+		status = write_out(pack->task->sink, head.bytes, len, fault);
+	pack->file_done += len;
+	buffer_free(&head);
+	return status;
+}
+
+static enum blockz_status write_tail(struct pack *pack, struct blockz_fault *fault)
+{
+	struct buffer tail = { 0 };
+	size_t len = 0;
+	enum blockz_status status = pack->format->write_tail(pack->writer, &tail, &len,
+							     &pack->result.index_piece_size, fault);
+	if (status == BLOCKZ_OK && len > 0)
+		status = write_out(pack->task->sink, tail.bytes, len, fault);
+	pack->file_done += len;
+	buffer_free(&tail);
+	return status;
+}
+
+static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *fault)
+{
+	struct buffer head = { 0 };
+	size_t len = 0;
+	enum blockz_status status = pack->format->rewrite_head(pack->writer, &head, &len,
+							       &pack->result.index_piece_size, fault);
+	if (status == BLOCKZ_OK && len > 0) {
+		int error = pack->task->sink->ops->rewrite(pack->task->sink->ctx, head.bytes, len, 0);
+		if (error != 0)
+			status = fault_errno(fault, error, BLOCKZ_UNKNOWN, "write");
+	}
+	buffer_free(&head);
+	return status;
+}
+
+static enum blockz_status run(struct pack *pack, struct blockz_fault *fault)
+{
+	const struct pack_params *params = &pack->task->params;
+	const struct pool_jobs jobs = {
+		.ctx = pack, .job_new = job_new, .job_free = job_free,
+		.thread_new = thread_new, .thread_free = thread_free,
+		.take = take, .work = work, .give = give,
+	};
+	enum blockz_status status = write_head(pack, fault);
+	if (status == BLOCKZ_OK)
+		status = pool_run(&jobs, pack->task->threads, fault);
+	if (status == BLOCKZ_OK)
+		status = write_tail(pack, fault);
+	if (status == BLOCKZ_OK && params->rewritable && !params->no_index && pack->format->rewrite_head != NULL)
+		status = rewrite_head(pack, fault);
+	pack->result.file_size = pack->file_done;
+	return status;
+}
+
+enum blockz_status pack_run(const struct pack_task *task, struct blockz_pack_result *result_ret,
+			    struct blockz_fault *fault)
+{
+	struct pack pack = { .task = task, .format = task->format };
+	pack.zeros = calloc(1, (size_t)task->zero_size);
+	pack.writer = task->format->writer_new(&task->params);
+	enum blockz_status status = pack.zeros == NULL || pack.writer == NULL ? fault_nomem(fault) : run(&pack, fault);
+	task->format->writer_free(pack.writer);
+	buffer_free(&pack.zero_piece);
+	free(pack.zeros);
+	if (status == BLOCKZ_OK)
+		*result_ret = pack.result;
+	return status;
+}

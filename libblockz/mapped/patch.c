@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Carrying a plan out: on the file itself as one transaction, or on a copy. */
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/export.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "io/access.h"
+#include "journal/recovery.h"
+#include "journal/transaction.h"
+#include "range/plan.h"
+
+enum { COPY_PART = 1 << 20 };
+
+static struct transaction_write write_at(void *ctx, uint64_t index)
+{
+	const struct blockz_plan *plan = ctx;
+	const struct plan_write *write = &plan->writes[index];
+	return (struct transaction_write){ write->file_off, write->length };
+}
+
+/* New payload comes from the edit's source once more; it has to be what the checks were computed for. */
+static enum blockz_status fetch(void *ctx, uint64_t index, void *buf, struct blockz_fault *fault)
+{
+	const struct blockz_plan *plan = ctx;
+	const struct plan_write *write = &plan->writes[index];
+	if (write->edit == PLAN_CHECK) {
+		memcpy(buf, plan->fields + write->image_off, write->length);
+		return BLOCKZ_OK;
+	}
+	const struct blockz_edit *edit = &plan->edits[write->edit];
+	enum blockz_status status =
+		read_data(&edit->data, buf, write->length, edit->data_off + (write->image_off - edit->range.start),
+			  "new data", fault);
+	if (status == BLOCKZ_OK && crc32_update(0, buf, write->length) != write->value)
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "new data changed while it was being read");
+	return status;
+}
+
+static enum blockz_status other_size(struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "the plan was made for a file of another size");
+}
+
+EXPORT enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, const struct blockz_store *store,
+					    struct blockz_fault *fault)
+{
+	if (store->size != plan->file_size)
+		return other_size(fault);
+	struct transaction transaction = {
+		.ctx = (void *)(uintptr_t)plan, .count = plan->write_count, .unchecked = plan->unchecked > 0,
+		.at = write_at, .fetch = fetch,
+	};
+	return transaction_run(&transaction, store, fault);
+}
+
+EXPORT enum blockz_status blockz_recover(const struct blockz_store *store, enum blockz_remedy remedy,
+					 enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
+{
+	return recovery_run(store, remedy, recovery_ret, fault);
+}
+
+/* Puts what the plan writes into [pos, pos + len) over bytes; *next is the first write that ends behind pos. */
+static enum blockz_status overlay(const struct blockz_plan *plan, size_t *next, uint64_t pos, uint8_t *bytes,
+				  size_t len, struct blockz_fault *fault)
+{
+	uint8_t part[TRANSACTION_WRITE_MAX];
+	uint64_t end = pos + len;
+	for (size_t i = *next; i < plan->write_count && plan->writes[i].file_off < end; i++) {
+		uint64_t from = plan->writes[i].file_off, to = from + plan->writes[i].length;
+		enum blockz_status status = fetch((void *)(uintptr_t)plan, i, part, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		uint64_t start = from > pos ? from : pos, stop = to < end ? to : end;
+		memcpy(bytes + (start - pos), part + (start - from), (size_t)(stop - start));
+		if (to <= end)
+			*next = i + 1;
+	}
+	return BLOCKZ_OK;
+}
+
+EXPORT enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const struct blockz_source *file,
+					   const struct blockz_sink *sink, struct blockz_fault *fault)
+{
+	struct buffer buffer = { 0 };
+	if (file->size != plan->file_size)
+		return other_size(fault);
+	enum blockz_status status = buffer_reserve(&buffer, COPY_PART) ? BLOCKZ_OK : fault_nomem(fault);
+	size_t next = 0;
+	for (uint64_t pos = 0; pos < plan->file_size && status == BLOCKZ_OK;) {
+		uint64_t left = plan->file_size - pos;
+		size_t part = left < COPY_PART ? (size_t)left : COPY_PART;
+		status = read_file(file, buffer.bytes, part, pos, fault);
+		if (status == BLOCKZ_OK)
+			status = overlay(plan, &next, pos, buffer.bytes, part, fault);
+		if (status == BLOCKZ_OK)
+			status = write_out(sink, buffer.bytes, part, fault);
+		pos += part;
+	}
+	buffer_free(&buffer);
+	return status;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Verify: each piece is decoded alone, in parallel; then the CRCs of pieces are joined to those that the checks of the
+ * file stand for.  An index is taken as a claim: pieces are where it says, each is proved by its own bytes, and
+ * together they are the whole stream, so that nothing of it is left to trust.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/export.h"
+#include "base/fault.h"
+#include "base/plural.h"
+#include "base/zeros.h"
+#include "io/access.h"
+#include "mapped/piece.h"
+#include "parallel/pool.h"
+
+enum { ZERO_UNITS_A_JOB = 256 };
+
+struct verify {
+	const struct blockz_source *file;
+	const struct blockz_map *map;
+	const struct blockz_verify_options *options;
+	size_t piece;  /* the next job */
+	uint64_t unit; /* of a zero piece */
+	/* Where checks have to be joined of several pieces: what is known of each, by its method. */
+	bool joins;
+	uint64_t *crcs;
+	bool *known;
+};
+
+struct verify_job {
+	size_t piece;
+	uint64_t first_unit, units;
+	uint64_t crc;
+	bool known;
+	struct buffer out, other;
+};
+
+static void *job_new(void *ctx)
+{
+	(void)ctx;
+	return calloc(1, sizeof(struct verify_job));
+}
+
+static void job_free(void *memory)
+{
+	struct verify_job *job = memory;
+	buffer_free(&job->out);
+	buffer_free(&job->other);
+	free(job);
+}
+
+static void *thread_new(void *ctx)
+{
+	const struct verify *verify = ctx;
+	struct piece_reader *reader = piece_reader_new(verify->file, verify->map);
+	if (reader != NULL)
+		reader->strict = verify->map->index != BLOCKZ_INDEX_NONE || !verify->map->format->scan_is_strict;
+	return reader;
+}
+
+static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret,
+			       struct blockz_fault *fault)
+{
+	(void)thread;
+	(void)fault;
+	struct verify *verify = ctx;
+	struct verify_job *job = memory;
+	*done_ret = verify->piece == verify->map->piece_count;
+	if (*done_ret)
+		return BLOCKZ_OK;
+	uint64_t left = verify->map->pieces[verify->piece].units - verify->unit;
+	job->piece = verify->piece;
+	job->first_unit = verify->unit;
+	job->units = left < ZERO_UNITS_A_JOB ? left : ZERO_UNITS_A_JOB;
+	verify->unit += job->units;
+	if (job->units == left) {
+		verify->piece++;
+		verify->unit = 0;
+	}
+	return BLOCKZ_OK;
+}
+
+/* Compares image bytes with those of options->against. */
+static enum blockz_status compare(const struct verify *verify, struct verify_job *job, const uint8_t *bytes,
+				  size_t len, uint64_t start, struct blockz_fault *fault)
+{
+	const struct blockz_source *against = verify->options->against;
+	if (against == NULL)
+		return BLOCKZ_OK;
+	if (!buffer_reserve(&job->other, len))
+		return fault_nomem(fault);
+	enum blockz_status status = read_data(against, job->other.bytes, len, start, "image to compare with", fault);
+	if (status != BLOCKZ_OK || memcmp(bytes, job->other.bytes, len) == 0)
+		return status;
+	size_t i = 0;
+	while (bytes[i] == job->other.bytes[i])
+		i++;
+	return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
+			 "image byte %" PRIu64 " is %02x, that of the image to compare with is %02x", start + i, bytes[i],
+			 job->other.bytes[i]);
+}
+
+/* Zeros, part by part; holes of the other image are not read. */
+static enum blockz_status compare_zeros(const struct verify *verify, struct verify_job *job, uint64_t start,
+					uint64_t end, struct blockz_fault *fault)
+{
+	const struct blockz_source *against = verify->options->against;
+	if (against == NULL)
+		return BLOCKZ_OK;
+	if (!buffer_reserve(&job->out, RAW_PART_MAX))
+		return fault_nomem(fault);
+	memset(job->out.bytes, 0, RAW_PART_MAX);
+	enum blockz_status status = BLOCKZ_OK;
+	while (start < end && status == BLOCKZ_OK) {
+		uint64_t data_start = start, data_end = end;
+		int error = against->ops->next_data == NULL
+				    ? 0
+				    : against->ops->next_data(against->ctx, start, &data_start, &data_end);
+		if (error != 0)
+			return fault_errno(fault, error, BLOCKZ_UNKNOWN, "finding holes in the image to compare with");
+		if (data_start >= end)
+			break;
+		data_end = data_end < end ? data_end : end;
+		uint64_t len = data_end - data_start < RAW_PART_MAX ? data_end - data_start : RAW_PART_MAX;
+		status = compare(verify, job, job->out.bytes, (size_t)len, data_start, fault);
+		start = data_start + len;
+	}
+	return status;
+}
+
+struct long_check {
+	const struct verify *verify;
+	struct verify_job *job;
+	const struct check_facts *facts;
+	struct check_sum sum; /* where the map has a check of the piece */
+	uint64_t pos;
+	enum blockz_status status;
+	struct blockz_fault *fault;
+};
+
+static bool emit_check(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct long_check *check = ctx;
+	if (check->verify->joins && check->facts->poly != NULL)
+		check->job->crc = check->facts->update(check->job->crc, bytes, len);
+	check_sum_update(&check->sum, bytes, len);
+	check->status = compare(check->verify, check->job, bytes, len, check->pos, check->fault);
+	check->pos += len;
+	return check->status == BLOCKZ_OK;
+}
+
+static enum blockz_status work_long(const struct verify *verify, struct verify_job *job, struct piece_reader *reader,
+				    struct blockz_fault *fault)
+{
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	struct long_check check = {
+		.verify = verify, .job = job, .facts = &check_methods[piece->method], .pos = piece->start, .fault = fault,
+	};
+	uint8_t field[CHECK_LEN_MAX] = { 0 };
+	job->crc = 0;
+	if (!check_sum_start(&check.sum, piece->has_crc ? piece->method : CHECK_NONE))
+		return fault_nomem(fault);
+	enum blockz_status status =
+		verify->map->format->decode_long(reader->decoder, verify->file, piece,
+						 piece_image_len(verify->map, job->piece), emit_check, &check, fault);
+	check_sum_finish(&check.sum, field);
+	job->known = true;
+	if (status == BLOCKZ_OK)
+		status = check.status;
+	return status == BLOCKZ_OK ? piece_compare_crc(piece, field, fault) : status;
+}
+
+static enum blockz_status work_zeros(const struct verify *verify, struct verify_job *job,
+				     struct piece_reader *reader, struct blockz_fault *fault)
+{
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	uint64_t image_len = piece_image_len(verify->map, job->piece);
+	uint64_t unit_len = image_len / piece->units, start = piece->start + job->first_unit * unit_len;
+	enum blockz_status status = BLOCKZ_OK;
+	if (!verify->options->quick)
+		status = piece_prove_zeros(reader, job->piece, job->first_unit, job->units, fault);
+	if (status == BLOCKZ_OK)
+		status = compare_zeros(verify, job, start, start + job->units * unit_len, fault);
+	if (verify->joins && check_methods[piece->method].poly != NULL)
+		job->crc = crc_zeros(check_methods[piece->method].poly, image_len);
+	job->known = true;
+	return status;
+}
+
+static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	const struct verify *verify = ctx;
+	struct verify_job *job = memory;
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	if (piece->kind == BLOCKZ_ZERO)
+		return work_zeros(verify, job, thread, fault);
+	if (verify->options->quick && piece->kind == BLOCKZ_COMPRESSED) {
+		job->crc = piece->crc;
+		job->known = piece->has_crc;
+		return BLOCKZ_OK;
+	}
+	if (piece_is_long(verify->map, job->piece))
+		return work_long(verify, job, thread, fault);
+	size_t len = (size_t)piece_image_len(verify->map, job->piece);
+	if (!buffer_reserve(&job->out, len + DECODE_SLACK))
+		return fault_nomem(fault);
+	uint64_t *crc = verify->joins ? &job->crc : NULL;
+	enum blockz_status status = piece->kind == BLOCKZ_RAW
+					    ? piece_read_raw_checked(thread, job->piece, job->out.bytes, crc, fault)
+					    : piece_decode(thread, job->piece, job->out.bytes, crc, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->known = true;
+	return compare(verify, job, job->out.bytes, len, piece->start, fault);
+}
+
+static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+{
+	(void)thread;
+	struct verify *verify = ctx;
+	const struct verify_job *job = memory;
+	const struct piece *piece = &verify->map->pieces[job->piece];
+	verify->crcs[job->piece] = job->crc;
+	verify->known[job->piece] = job->known;
+	const struct blockz_work *options = &verify->options->work;
+	uint64_t done = piece->start +
+			piece_image_len(verify->map, job->piece) / piece->units * (job->first_unit + job->units);
+	if (options->progress != NULL && !options->progress(options->progress_ctx, done, piece->file_off))
+		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
+	return BLOCKZ_OK;
+}
+
+/* ---- Checks over everything ---- */
+
+/* Those inside a piece were compared when it was read; of others that are not linear the map has compared the copies. */
+static bool is_joined(const struct blockz_map *map, const struct check *check)
+{
+	return !check->of_file && check_methods[check->method].poly != NULL && !map_check_is_inside(map, check);
+}
+
+/* The check over an interval of the image from those of its pieces; false where one of them is not known. */
+static bool join_crcs(const struct verify *verify, const struct check *check, uint64_t *crc_ret)
+{
+	const struct blockz_map *map = verify->map;
+	uint64_t crc = 0;
+	for (size_t i = check->start < check->end ? map_find_piece(map, check->start) : map->piece_count;
+	     i < map->piece_count && map->pieces[i].start < check->end; i++) {
+		if (!verify->known[i])
+			return false;
+		crc = crc_shift(check_methods[check->method].poly, crc, piece_image_len(map, i)) ^ verify->crcs[i];
+	}
+	*crc_ret = crc;
+	return true;
+}
+
+static enum blockz_status crc_of_file(const struct verify *verify, const struct check *check, uint64_t *crc_ret,
+				      struct blockz_fault *fault)
+{
+	uint8_t bytes[4096];
+	uint64_t crc = 0;
+	for (uint64_t pos = check->start; pos < check->end;) {
+		size_t part = check->end - pos < sizeof(bytes) ? (size_t)(check->end - pos) : sizeof(bytes);
+		enum blockz_status status = read_file(verify->file, bytes, part, pos, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		crc = check_methods[check->method].update(crc, bytes, part);
+		pos += part;
+	}
+	*crc_ret = crc;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status verify_check(const struct verify *verify, const struct check *check,
+				       struct blockz_fault *fault)
+{
+	const struct check_facts *facts = &check_methods[check->method];
+	uint8_t field[CHECK_LEN_MAX] = { 0 };
+	uint64_t crc = 0;
+	if (!check->of_file && (!is_joined(verify->map, check) || !join_crcs(verify, check, &crc)))
+		return BLOCKZ_OK;
+	enum blockz_status status = read_file(verify->file, field, facts->len, check->field_off, fault);
+	if (status == BLOCKZ_OK && check->of_file)
+		status = crc_of_file(verify, check, &crc, fault);
+	if (status != BLOCKZ_OK || load_le64(field) == crc)
+		return status;
+	return fault_set(fault, BLOCKZ_DAMAGED, check->field_off,
+			 "%s of %s bytes %" PRIu64 "-%" PRIu64 ", expected %0*" PRIx64 ", found %0*" PRIx64, facts->name,
+			 check->of_file ? "file" : "image", check->start, check->end, (int)(2 * facts->len), crc,
+			 (int)(2 * facts->len), load_le64(field));
+}
+
+static enum blockz_status check_sizes(const struct verify *verify, struct blockz_fault *fault)
+{
+	const struct blockz_source *against = verify->options->against;
+	if (against != NULL && (verify->options->quick || against->size == BLOCKZ_UNKNOWN))
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
+				 "to compare images, the other must be of known size, and this one is decoded");
+	if (against != NULL && against->size != verify->map->image_size)
+		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
+				 "image has %" PRIu64 " byte%s, the image to compare with %" PRIu64,
+				 verify->map->image_size, plural(verify->map->image_size), against->size);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status run(struct verify *verify, struct blockz_fault *fault)
+{
+	const struct pool_jobs jobs = {
+		.ctx = verify, .job_new = job_new, .job_free = job_free,
+		.thread_new = thread_new, .thread_free = piece_reader_delete,
+		.take = take, .work = work, .give = give,
+	};
+	enum blockz_status status = check_sizes(verify, fault);
+	if (status == BLOCKZ_OK)
+		status = pool_run(&jobs, verify->options->work.threads, fault);
+	for (size_t i = 0; i < verify->map->check_count && status == BLOCKZ_OK; i++)
+		status = verify_check(verify, &verify->map->checks[i], fault);
+	if (status == BLOCKZ_OK && verify->map->index_fault.status == BLOCKZ_DAMAGED) {
+		status = BLOCKZ_DAMAGED;
+		if (fault != NULL)
+			*fault = verify->map->index_fault;
+	}
+	return status;
+}
+
+static struct blockz_verify_result summary(const struct blockz_map *map)
+{
+	struct blockz_verify_result result = { .map = blockz_map_info(map) };
+	for (size_t i = 0; i < map->span_count; i++) {
+		uint64_t len = map->spans[i].end - map->spans[i].start;
+		result.raw_bytes += len;
+		result.patchable_bytes += map->spans[i].patchable ? len : 0;
+	}
+	for (size_t i = 0; i < map->piece_count; i++)
+		if (map->pieces[i].kind == BLOCKZ_ZERO)
+			result.zero_bytes += piece_image_len(map, i);
+	return result;
+}
+
+EXPORT enum blockz_status blockz_verify(const struct blockz_source *file, const struct blockz_verify_options *options,
+					struct blockz_verify_result *result_ret, struct blockz_fault *fault)
+{
+	struct blockz_map *map = NULL;
+	const struct blockz_map_options map_options = { .window_max = options->window_max };
+	enum blockz_status status = blockz_map_read(file, &map_options, &map, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct verify verify = { .file = file, .map = map, .options = options };
+	for (size_t i = 0; i < map->check_count && !verify.joins; i++)
+		verify.joins = is_joined(map, &map->checks[i]);
+	verify.crcs = calloc(map->piece_count + 1, sizeof(*verify.crcs));
+	verify.known = calloc(map->piece_count + 1, sizeof(*verify.known));
+	status = verify.crcs == NULL || verify.known == NULL ? fault_nomem(fault) : run(&verify, fault);
+	if (status == BLOCKZ_OK)
+		*result_ret = summary(map);
+	free(verify.crcs);
+	free(verify.known);
+	blockz_map_free(map);
+	return status;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bmap/bmap_update.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/fault.h"
+#include "cli/json.h"
+#include "cli/size.h"
+#include "patch/edited_window.h"
+
+enum { CHUNK = 64 * 1024 };
+
+/* One pass over the old map and the image. */
+struct pass {
+	struct renewal *renewal;
+	const struct renewal_edit *edit;
+	struct overlay overlay;
+	/* The range of the new map that is being hashed; empty: none. */
+	struct bmap_range open;
+	bool open_ends_in_hole;
+	struct digest fresh;
+	/* What is being read. */
+	uint64_t pos;
+	struct digest *old; /* over the old bytes; NULL: not wanted */
+	bool has_data;      /* it was not all zeros */
+	char buf[CHUNK];
+};
+
+/* ---- The blocks that an edit touches */
+
+static void round_to_blocks(const struct bmap *bmap, struct blockz_range *range)
+{
+	range->start /= bmap->block_size;
+	range->end = (range->end - 1) / bmap->block_size + 1;
+}
+
+/* Fills ranges, room for as many as the plan has writes, with blocks; returns how many. */
+static size_t blocks_of_plan(const struct renewal_edit *edit, const struct bmap *bmap, struct blockz_range *ranges)
+{
+	struct blockz_planned_write write;
+	size_t count = 0;
+	for (size_t i = 0; blockz_plan_write_at(edit->plan, i, &write); i++) {
+		if (write.image_off == BLOCKZ_UNKNOWN)
+			continue;
+		ranges[count] = (struct blockz_range){ write.image_off, write.image_off + write.length };
+		round_to_blocks(bmap, &ranges[count++]);
+	}
+	return count;
+}
+
+/* The blocks that the edits name and that can be patched; returns how many ranges.  ranges NULL: counts only. */
+static size_t blocks_of_edits(const struct renewal_edit *edit, const struct bmap *bmap, struct blockz_range *ranges)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < edit->edits->count; i++) {
+		struct blockz_range named = edit->edits->items[i].range;
+		struct blockz_map_range range = { .end = named.start };
+		while (range.end < named.end && blockz_map_range_at(edit->map, range.end, &range)) {
+			if (!range.patchable)
+				continue;
+			if (ranges != NULL) {
+				ranges[count].start = range.start > named.start ? range.start : named.start;
+				ranges[count].end = range.end < named.end ? range.end : named.end;
+				round_to_blocks(bmap, &ranges[count]);
+			}
+			count++;
+		}
+	}
+	return count;
+}
+
+static enum blockz_status find_touched(const struct pass *pass, struct blockz_range **ranges_ret, size_t *count_ret,
+				       struct blockz_fault *fault)
+{
+	const struct bmap *bmap = &pass->renewal->before;
+	bool changed = pass->renewal->changed;
+	size_t room = changed ? blockz_plan_info(pass->edit->plan).writes : blocks_of_edits(pass->edit, bmap, NULL);
+	struct blockz_range *ranges = calloc(room + 1, sizeof(*ranges));
+	if (ranges == NULL)
+		return tool_fault_errno(fault, ENOMEM, "%zu touched ranges", room);
+	size_t count = changed ? blocks_of_plan(pass->edit, bmap, ranges) : blocks_of_edits(pass->edit, bmap, ranges);
+	*count_ret = blockz_ranges_unite(ranges, count);
+	*ranges_ret = ranges;
+	return BLOCKZ_OK;
+}
+
+/* ---- Reading and hashing */
+
+static int take_bytes(void *ctx, const void *bytes, size_t len)
+{
+	struct pass *pass = ctx;
+	const char *from = bytes;
+	while (len > 0) {
+		size_t part = len < CHUNK ? len : CHUNK;
+		if (pass->old != NULL)
+			digest_update(pass->old, from, part);
+		pass->has_data = pass->has_data || !bmap_is_zero(from, part);
+		if (pass->renewal->changed) {
+			memcpy(pass->buf, from, part);
+			int error = overlay_apply(&pass->overlay, pass->buf, part, pass->pos);
+			if (error != 0)
+				return error;
+			digest_update(&pass->fresh, pass->buf, part);
+		}
+		pass->pos += part;
+		from += part;
+		len -= part;
+	}
+	return 0;
+}
+
+static enum blockz_status read_blocks(struct pass *pass, uint64_t first, uint64_t end, struct digest *old,
+				      struct blockz_fault *fault)
+{
+	static const struct blockz_sink_ops ops = { .write = take_bytes };
+	struct blockz_sink sink = { &ops, pass };
+	struct blockz_range bytes = bmap_bytes(&pass->renewal->before, first, end);
+	pass->pos = bytes.start;
+	pass->old = old;
+	pass->has_data = false;
+	enum blockz_status status =
+		blockz_extract(pass->edit->file, pass->edit->map, bytes, &sink, pass->edit->work, fault);
+	pass->renewal->image_is_to_blame = status != BLOCKZ_OK;
+	return status;
+}
+
+/* ---- The new map, range by range */
+
+static enum blockz_status end_range(struct pass *pass, struct blockz_fault *fault)
+{
+	if (pass->open.first == pass->open.end)
+		return BLOCKZ_OK;
+	enum blockz_status status = digest_finish(&pass->fresh, pass->open.sha256, fault);
+	digest_free(&pass->fresh);
+	if (status == BLOCKZ_OK)
+		status = bmap_append(&pass->renewal->after, &pass->open, fault);
+	pass->open = (struct bmap_range){ 0 };
+	pass->renewal->renewed_ranges++;
+	return status;
+}
+
+/* Makes the open range one that goes on at block first; what was a hole joins what is hashed anyway beside it. */
+static enum blockz_status open_range(struct pass *pass, uint64_t first, bool hole, struct blockz_fault *fault)
+{
+	bool going_on = pass->open.first < pass->open.end && pass->open.end == first;
+	if (!pass->renewal->changed || (going_on && (hole || pass->open_ends_in_hole)))
+		return BLOCKZ_OK;
+	enum blockz_status status = end_range(pass, fault);
+	if (status == BLOCKZ_OK)
+		status = digest_start(&pass->fresh, fault);
+	pass->open = (struct bmap_range){ .first = first, .end = first };
+	return status;
+}
+
+static void extend_range(struct pass *pass, uint64_t end, bool hole)
+{
+	if (pass->renewal->changed)
+		pass->open.end = end;
+	pass->open_ends_in_hole = hole;
+}
+
+static enum blockz_status take_hole(struct pass *pass, uint64_t first, uint64_t end, struct blockz_fault *fault)
+{
+	enum blockz_status status = open_range(pass, first, true, fault);
+	if (status == BLOCKZ_OK)
+		status = read_blocks(pass, first, end, NULL, fault);
+	if (status == BLOCKZ_OK && !pass->renewal->changed && pass->has_data)
+		return tool_fault(fault, BLOCKZ_DAMAGED,
+				  "blocks %" PRIu64 "-%" PRIu64 " hold data and are not mapped: it does not describe this "
+				  "image; blockz-map --force --bmap makes it anew", first, end - 1);
+	if (status != BLOCKZ_OK)
+		return status;
+	extend_range(pass, end, true);
+	pass->renewal->added_blocks += pass->renewal->changed ? end - first : 0;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status take_mapped(struct pass *pass, const struct bmap_range *range, struct blockz_fault *fault)
+{
+	struct digest old;
+	char found[DIGEST_HEX];
+	enum blockz_status status = open_range(pass, range->first, false, fault);
+	if (status == BLOCKZ_OK)
+		status = digest_start(&old, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = read_blocks(pass, range->first, range->end, &old, fault);
+	if (status == BLOCKZ_OK)
+		status = digest_finish(&old, found, fault);
+	digest_free(&old);
+	if (status == BLOCKZ_OK && range->sha256[0] != '\0' && strcmp(found, range->sha256) != 0)
+		return tool_fault(fault, BLOCKZ_DAMAGED,
+				  "blocks %" PRIu64 "-%" PRIu64 ": expected SHA-256 %.12s..., found %.12s...: it does not "
+				  "describe this image; blockz-map --force --bmap makes it anew",
+				  range->first, range->end - 1, range->sha256, found);
+	if (status == BLOCKZ_OK)
+		extend_range(pass, range->end, false);
+	return status;
+}
+
+static enum blockz_status take_untouched(struct pass *pass, const struct bmap_range *range, struct blockz_fault *fault)
+{
+	enum blockz_status status = end_range(pass, fault);
+	return status == BLOCKZ_OK && pass->renewal->changed ? bmap_append(&pass->renewal->after, range, fault) : status;
+}
+
+/* Takes the mapped ranges and the touched parts of the holes between them in order. */
+static enum blockz_status walk(struct pass *pass, const struct blockz_range *touched, size_t count,
+			       struct blockz_fault *fault)
+{
+	const struct bmap *before = &pass->renewal->before;
+	const struct blockz_range *end = touched + count;
+	enum blockz_status status = BLOCKZ_OK;
+	uint64_t pos = 0;
+	for (size_t i = 0; i <= before->count && status == BLOCKZ_OK; i++) {
+		const struct bmap_range *range = i < before->count ? &before->items[i] : NULL;
+		uint64_t next = range != NULL ? range->first : bmap_blocks(before);
+		for (; touched < end && touched->start < next && status == BLOCKZ_OK; touched++) {
+			uint64_t from = touched->start > pos ? touched->start : pos;
+			uint64_t to = touched->end < next ? touched->end : next;
+			if (from < to)
+				status = take_hole(pass, from, to, fault);
+			if (touched->end > next)
+				break;
+		}
+		if (range == NULL || status != BLOCKZ_OK)
+			continue;
+		bool hit = touched < end && touched->start < range->end;
+		status = hit ? take_mapped(pass, range, fault) : take_untouched(pass, range, fault);
+		for (pos = range->end; touched < end && touched->end <= pos;)
+			touched++;
+	}
+	return status == BLOCKZ_OK ? end_range(pass, fault) : status;
+}
+
+/* ---- The whole */
+
+enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, const struct audience *audience,
+				struct blockz_fault *fault)
+{
+	*renewal = (struct renewal)RENEWAL_INIT;
+	renewal->path = path;
+	enum blockz_status status =
+		for_good ? output_open_file(&renewal->output, path, true, audience, fault) : BLOCKZ_OK;
+	return status == BLOCKZ_OK ? bmap_read(&renewal->before, path, fault) : status;
+}
+
+static enum blockz_status make_map(struct renewal *renewal, const struct renewal_edit *edit, struct blockz_fault *fault)
+{
+	struct blockz_range *touched = NULL;
+	size_t count = 0;
+	struct pass *pass = calloc(1, sizeof(*pass));
+	if (pass == NULL)
+		return tool_fault_errno(fault, ENOMEM, "block map");
+	pass->renewal = renewal;
+	pass->edit = edit;
+	enum blockz_status status = overlay_start(&pass->overlay, edit->edits, fault);
+	if (status == BLOCKZ_OK)
+		status = find_touched(pass, &touched, &count, fault);
+	if (status == BLOCKZ_OK)
+		status = walk(pass, touched, count, fault);
+	digest_free(&pass->fresh);
+	overlay_free(&pass->overlay);
+	free(touched);
+	free(pass);
+	return status;
+}
+
+static enum blockz_status write_map(struct renewal *renewal, struct blockz_fault *fault)
+{
+	enum blockz_status status = bmap_write(&renewal->after, renewal->output.fd, fault);
+	return status == BLOCKZ_OK ? output_sync(&renewal->output, fault) : status;
+}
+
+enum blockz_status renewal_make(struct renewal *renewal, const struct renewal_edit *edit, struct blockz_fault *fault)
+{
+	uint64_t size = blockz_map_info(edit->map).image_size;
+	if (renewal->before.image_size != size)
+		return tool_fault(fault, BLOCKZ_DAMAGED,
+				  "it is of an image of %" PRIu64 " byte%s, expected %" PRIu64, renewal->before.image_size,
+				  plural(renewal->before.image_size), size);
+	renewal->changed = blockz_plan_info(edit->plan).writes > 0;
+	renewal->after.image_size = size;
+	renewal->after.block_size = renewal->before.block_size;
+	enum blockz_status status = make_map(renewal, edit, fault);
+	bool for_good = renewal->output.file.temporary != NULL;
+	return status == BLOCKZ_OK && renewal->changed && for_good ? write_map(renewal, fault) : status;
+}
+
+enum blockz_status renewal_commit(struct renewal *renewal, struct blockz_fault *fault)
+{
+	return renewal->changed ? output_commit(&renewal->output, fault) : BLOCKZ_OK;
+}
+
+json_t *renewal_json(const struct renewal *renewal)
+{
+	return json_pack("{s:o, s:o, s:o}", "path", json_name(renewal->path), "added_blocks",
+			 json_bytes(renewal->added_blocks), "renewed_ranges", json_bytes(renewal->renewed_ranges));
+}
+
+void renewal_close(struct renewal *renewal)
+{
+	output_close(&renewal->output);
+	bmap_free(&renewal->before);
+	bmap_free(&renewal->after);
+	*renewal = (struct renewal)RENEWAL_INIT;
+}

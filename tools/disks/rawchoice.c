@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "disks/rawchoice.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cli/fault.h"
+#include "disks/partition.h"
+#include "disks/partition_table.h"
+
+enum blockz_status rawchoice_add(struct rawchoice *choice, const char *name, struct blockz_fault *fault)
+{
+	if (choice->count == choice->room) {
+		size_t room = choice->room == 0 ? 8 : 2 * choice->room;
+		const char **names = reallocarray(choice->names, room, sizeof(*names));
+		if (names == NULL)
+			return tool_fault_errno(fault, ENOMEM, "%zu names of partitions", room);
+		choice->names = names;
+		choice->room = room;
+	}
+	choice->names[choice->count++] = name;
+	return BLOCKZ_OK;
+}
+
+bool rawchoice_looks(const struct rawchoice *choice)
+{
+	return choice->table || choice->count > 0;
+}
+
+static enum blockz_status add_table(const struct rawchoice *choice, const struct blockz_source *image,
+				    struct rawlist *list, struct blockz_fault *fault)
+{
+	struct table_layout layout = { 0 };
+	enum blockz_status status = table_find(image, choice->disk_off, choice->sector_size, &layout, fault);
+	if (status == BLOCKZ_OK && layout.ranges.count == 0)
+		status = tool_fault(fault, BLOCKZ_USAGE, "raw-table: there is no partition table");
+	for (size_t i = 0; i < layout.ranges.count && status == BLOCKZ_OK; i++)
+		status = rawlist_add(list, layout.ranges.items[i], fault);
+	rawlist_free(&layout.ranges);
+	return status;
+}
+
+static enum blockz_status add_partitions(const struct rawchoice *choice, const struct blockz_source *image,
+					 struct rawlist *list, struct blockz_fault *fault)
+{
+	struct partition_table table = { 0 };
+	enum blockz_status first = partition_table_read(image, choice->disk_off, choice->sector_size, &table, fault);
+	for (size_t i = 0; i < choice->count && (first == BLOCKZ_OK || table.count > 0); i++) {
+		const struct partition *partition = NULL;
+		struct blockz_fault *where = first == BLOCKZ_OK ? fault : NULL;
+		enum blockz_status status = partition_find(&table, choice->names[i], &partition, where);
+		if (status == BLOCKZ_OK)
+			status = rawlist_add(list, partition->range, where);
+		first = first == BLOCKZ_OK ? status : first;
+	}
+	partition_table_free(&table);
+	return first;
+}
+
+enum blockz_status rawchoice_find(const struct rawchoice *choice, const struct blockz_source *image, struct rawlist *list,
+				  struct blockz_fault *fault)
+{
+	enum blockz_status table = BLOCKZ_OK, partitions = BLOCKZ_OK;
+	if (choice->table)
+		table = add_table(choice, image, list, fault);
+	if (choice->count > 0)
+		partitions = add_partitions(choice, image, list, table == BLOCKZ_OK ? fault : NULL);
+	return table != BLOCKZ_OK ? table : partitions;
+}
+
+void rawchoice_free(struct rawchoice *choice)
+{
+	free(choice->names);
+	*choice = (struct rawchoice){ 0 };
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* nbdkit-blockz-plugin: serve the image inside a compressed file as a disk whose raw ranges can be written. */
+#define NBDKIT_API_VERSION 2
+#include <errno.h>
+#include <nbdkit-plugin.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blockz_disk.h"
+#include "cli/appended.h"
+#include "cli/fault.h"
+#include "exports.h"
+#include "files/compressed.h"
+#include "servers/hangup.h"
+#include "settings.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* One for the server, and all connections share it.  After get_ready() nothing in it changes before cleanup(). */
+static struct {
+	struct settings settings;
+	struct compressed file;
+	struct blockz_disk *disk; /* NULL before get_ready() */
+	struct exports exports;
+} server = { .settings = SETTINGS_INIT };
+
+/* What a connection is about. */
+struct export {
+	struct blockz_range range; /* of the image */
+	bool writable;
+};
+
+static void report(const struct blockz_fault *fault)
+{
+	char *text = fault_line(fault);
+	nbdkit_error("%s: %s", server.settings.label, text != NULL ? text : "?");
+	free(text);
+	if (fault->state != BLOCKZ_IMAGE_NEEDS_RECOVERY)
+		return;
+	char *sentence = state_sentence(fault, server.settings.path);
+	nbdkit_error("%s", sentence != NULL ? sentence : "?");
+	free(sentence);
+}
+
+/* Reports why a request failed, and sets what the client gets to see.  Returns -1. */
+static int fail(const struct blockz_fault *fault, int error)
+{
+	report(fault);
+	nbdkit_set_error(error);
+	return -1;
+}
+
+/* ---- Parameters */
+
+static int config(const char *key, const char *value)
+{
+	return settings_take(&server.settings, key, value);
+}
+
+static int config_complete(void)
+{
+	if (server.settings.path == NULL)
+		nbdkit_error("the compressed file is missing: nbdkit blockz FILE");
+	return server.settings.path != NULL ? 0 : -1;
+}
+
+static void dump_plugin(void)
+{
+	const struct blockz_format *format;
+	printf("blockz_version=%s\nblockz_formats=", BLOCKZ_VERSION);
+	for (size_t i = 0; (format = blockz_format_at(i)) != NULL; i++)
+		printf("%s%s", i > 0 ? " " : "", format->name);
+	printf("\n");
+}
+
+/* ---- Start and end */
+
+static enum blockz_status open_file(struct blockz_fault *fault)
+{
+	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
+	enum blockz_store_mode mode = server.settings.readonly ? BLOCKZ_STORE_READ
+				      : server.settings.no_lock ? BLOCKZ_STORE_WRITE_UNLOCKED
+								: BLOCKZ_STORE_WRITE;
+	enum blockz_status status = compressed_open(&server.file, server.settings.path, mode, fault);
+	if (status == BLOCKZ_OK && server.file.store.note != NULL)
+		nbdkit_error("%s: warning: %s", server.settings.label, server.file.store.note);
+	if (status == BLOCKZ_OK && !server.settings.readonly)
+		status = blockz_recover(&server.file.store, BLOCKZ_REMEDY_RECOVER, &recovery, fault);
+	if (status == BLOCKZ_OK && recovery != BLOCKZ_RECOVERY_NONE)
+		nbdkit_debug("%s: an interrupted edit was %s", server.settings.label,
+			     recovery == BLOCKZ_RECOVERY_FINISHED ? "finished" : "undone");
+	return status;
+}
+
+/* Who else can serve a file of large pieces. */
+static void advise(void)
+{
+	static const struct {
+		const char *format, *advice;
+	} rows[] = {
+		{ "gzip", "nbdkit --filter=gzip file FILE serves it read-only, from a temporary file" },
+		{ "xz", "nbdkit --filter=xz file FILE xz-max-block=SIZE serves it read-only" },
+		{ "zstd", "zstd -dc FILE | partial-deflate -f zstd - NEW writes one that can be served" },
+	};
+	struct blockz_map *map = NULL;
+	if (blockz_map_read(&server.file.source, NULL, &map, NULL) != BLOCKZ_OK)
+		return;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(rows[i].format, blockz_map_info(map).format) == 0)
+			nbdkit_error("a larger cache= is one way; another: %s", rows[i].advice);
+	blockz_map_free(map);
+}
+
+/* nbdkit has no function for what is no error; stderr is still that of who starts the server. */
+static void warn_appended(void)
+{
+	const struct blockz_map_info info = blockz_map_info(blockz_disk_map(server.disk));
+	char text[APPENDED_TEXT];
+	if (appended_text(text, &info))
+		fprintf(stderr, "nbdkit: blockz: %s: %s\n", server.settings.label, text);
+}
+
+/* Before the fork, so that who starts the server sees what is wrong. */
+static int get_ready(void)
+{
+	struct blockz_range range;
+	struct blockz_fault fault;
+	enum blockz_status status = open_file(&fault);
+	if (status != BLOCKZ_OK) {
+		report(&fault);
+		bool unwritable = status == BLOCKZ_UNSUPPORTED || fault.error == EROFS || fault.error == EACCES;
+		if (unwritable && !server.settings.readonly)
+			nbdkit_error("readonly=true serves a file without writing to it or beside it");
+		return -1;
+	}
+	status = blockz_disk_open(&server.file.store, &server.settings.options, &server.disk, &fault);
+	if (status != BLOCKZ_OK) {
+		report(&fault);
+		if (status == BLOCKZ_LIMIT)
+			advise();
+		return -1;
+	}
+	warn_appended();
+	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), server.settings.sector_size);
+	if (server.settings.range != NULL)
+		status = exports_find(&server.exports, server.settings.range, &range, &fault);
+	if (status != BLOCKZ_OK)
+		report(&fault);
+	return status == BLOCKZ_OK ? 0 : -1;
+}
+
+/* Behind the last request.  Returns the exit status. */
+static int finish(void)
+{
+	struct blockz_fault fault;
+	enum blockz_status status = blockz_disk_close(server.disk, &fault);
+	if (status != BLOCKZ_OK)
+		report(&fault);
+	server.disk = NULL;
+	return (int)status;
+}
+
+static int after_fork(void)
+{
+	int error = hangup_start(finish);
+	if (error != 0)
+		nbdkit_error("a thread for the end: %s", strerror(error));
+	return error == 0 ? 0 : -1;
+}
+
+static void cleanup(void)
+{
+	hangup_stop();
+	finish();
+}
+
+static void unload(void)
+{
+	blockz_disk_close(server.disk, NULL); /* still open if the server did not come to serve */
+	exports_free(&server.exports);
+	compressed_close(&server.file);
+	settings_free(&server.settings);
+}
+
+/* ---- Exports */
+
+static int add_export(void *list, const char *name, const char *description)
+{
+	return nbdkit_add_export(list, name, description);
+}
+
+static int list_exports(int readonly, int is_tls, struct nbdkit_exports *list)
+{
+	(void)readonly;
+	(void)is_tls;
+	return server.settings.range != NULL ? nbdkit_use_default_export(list) :
+				      exports_list(&server.exports, add_export, list);
+}
+
+static const char *default_export(int readonly, int is_tls)
+{
+	(void)readonly;
+	(void)is_tls;
+	return "";
+}
+
+static void *open_export(int readonly)
+{
+	const char *name = nbdkit_export_name();
+	struct blockz_range range;
+	struct blockz_fault fault;
+	enum blockz_status status;
+	if (server.settings.range != NULL && name[0] != '\0')
+		status = tool_fault(&fault, BLOCKZ_USAGE, "no export '%.256s': range= leaves only the one without a name", name);
+	else
+		status = exports_find(&server.exports, server.settings.range != NULL ? server.settings.range : name, &range, &fault);
+	if (status != BLOCKZ_OK) {
+		fail(&fault, ENOENT);
+		return NULL;
+	}
+	struct export *export = malloc(sizeof(*export));
+	if (export == NULL) {
+		nbdkit_error("no memory");
+		return NULL;
+	}
+	bool writable = !readonly && blockz_disk_is_writable(server.disk) &&
+			exports_first(server.exports.map, range, true) < range.end;
+	*export = (struct export){ range, writable };
+	return export;
+}
+
+static int64_t get_size(void *handle)
+{
+	const struct export *export = handle;
+	return (int64_t)(export->range.end - export->range.start);
+}
+
+static int can_write(void *handle)
+{
+	const struct export *export = handle;
+	return export->writable;
+}
+
+static int yes(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+static int can_fua(void *handle)
+{
+	(void)handle;
+	return NBDKIT_FUA_NATIVE;
+}
+
+static int can_cache(void *handle)
+{
+	(void)handle;
+	return NBDKIT_CACHE_EMULATE;
+}
+
+static int block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
+{
+	(void)handle;
+	*minimum = 1;
+	*preferred = 4096; /* no header of the format cuts such a page */
+	*maximum = UINT32_MAX;
+	return 0;
+}
+
+/* ---- Requests */
+
+static int read_image(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	const struct export *export = handle;
+	struct blockz_fault fault;
+	(void)flags;
+	if (blockz_disk_read(server.disk, buf, count, export->range.start + offset, &fault) != BLOCKZ_OK)
+		return fail(&fault, fault_nbd_errno(&fault));
+	return 0;
+}
+
+static int flush_disk(void *handle, uint32_t flags)
+{
+	struct blockz_fault fault;
+	(void)handle;
+	(void)flags;
+	return blockz_disk_flush(server.disk, &fault) == BLOCKZ_OK ? 0 : fail(&fault, fault_nbd_errno(&fault));
+}
+
+static int write_disk(const void *buf, size_t len, uint64_t off)
+{
+	struct blockz_fault fault;
+	bool writable = blockz_disk_is_writable(server.disk);
+	enum blockz_status status = blockz_disk_write(server.disk, buf, len, off, &fault);
+	if (status == BLOCKZ_OK)
+		return 0;
+	return fail(&fault, !writable ? EROFS : status == BLOCKZ_UNSUPPORTED ? EPERM : fault_nbd_errno(&fault));
+}
+
+static int write_image(void *handle, const void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	const struct export *export = handle;
+	int result = write_disk(buf, count, export->range.start + offset);
+	return result == 0 && (flags & NBDKIT_FLAG_FUA) != 0 ? flush_disk(handle, 0) : result;
+}
+
+static int zero_image(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return write_image(handle, NULL, count, offset, flags);
+}
+
+static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
+{
+	const struct export *export = handle;
+	struct blockz_fault fault;
+	uint64_t end = offset + count;
+	bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
+	while (offset < end) {
+		bool zeros;
+		uint64_t len;
+		if (blockz_disk_extent(server.disk, export->range.start + offset, end - offset, &zeros, &len, &fault) !=
+		    BLOCKZ_OK)
+			return fail(&fault, fault_nbd_errno(&fault));
+		if (nbdkit_add_extent(extents, offset, len, zeros ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) != 0)
+			return -1;
+		if (one)
+			return 0;
+		offset += len;
+	}
+	return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "blockz",
+	.longname = "disk images in compressed files, written in place",
+	.version = BLOCKZ_VERSION,
+	.description = "Serves the image in a .gz, .xz or .zst; its raw ranges can be written inside the compressed file.",
+	.unload = unload,
+	.dump_plugin = dump_plugin,
+	.config = config,
+	.config_complete = config_complete,
+	.config_help = SETTINGS_HELP,
+	.magic_config_key = "file",
+	.get_ready = get_ready,
+	.after_fork = after_fork,
+	.cleanup = cleanup,
+	.list_exports = list_exports,
+	.default_export = default_export,
+	.open = open_export,
+	.close = free,
+	.get_size = get_size,
+	.block_size = block_size,
+	.can_write = can_write,
+	.can_flush = yes,
+	.can_fua = can_fua,
+	.can_multi_conn = yes, /* one disk stands behind all connections, and a flush is for all writes to it */
+	.can_cache = can_cache,
+	.can_extents = yes,
+	.pread = read_image,
+	.pwrite = write_image,
+	.flush = flush_disk,
+	.zero = zero_image,
+	.extents = list_extents,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)

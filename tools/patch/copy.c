@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "patch/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- A store over the output: no journal, since a copy that is not complete is dropped */
+
+static int output_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	const struct output *output = ctx;
+	size_t got = 0;
+	while (got < len) {
+		ssize_t part = pread(output->fd, (char *)buf + got, len - got, (off_t)(off + got));
+		if (part == 0)
+			break;
+		if (part < 0 && errno != EINTR)
+			return errno;
+		got += part > 0 ? (size_t)part : 0;
+	}
+	*got_ret = got;
+	return 0;
+}
+
+static int output_write(void *ctx, const void *buf, size_t len, uint64_t off)
+{
+	const struct output *output = ctx;
+	for (size_t done = 0; done < len;) {
+		ssize_t part = pwrite(output->fd, (const char *)buf + done, len - done, (off_t)(off + done));
+		if (part < 0 && errno != EINTR)
+			return errno;
+		done += part > 0 ? (size_t)part : 0;
+	}
+	return 0;
+}
+
+/* output_commit() syncs. */
+static int sync_later(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+/* Copies inside the kernel; false: these file systems cannot. */
+static bool copy_blocks(int from, int to, uint64_t size)
+{
+	enum { PART = 64 << 20 };
+	off_t in = 0, out = 0;
+	while ((uint64_t)in < size) {
+		uint64_t left = size - (uint64_t)in;
+		ssize_t done = copy_file_range(from, &in, to, &out, left < PART ? (size_t)left : PART, 0);
+		if (done <= 0 && (done == 0 || errno != EINTR))
+			return false;
+	}
+	return (uint64_t)in == size;
+}
+
+/* Makes the output a copy of the file, which shares its blocks where that is possible; false: it is none. */
+static bool clone_file(const struct compressed *file, const struct output *output)
+{
+	struct stat st;
+	if (file->name == NULL)
+		return false;
+	int fd = openat(file->dirfd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	bool cloned = fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == file->store.identity.inode &&
+		      (ioctl(output->fd, FICLONE, fd) == 0 || copy_blocks(fd, output->fd, file->source.size));
+	if (fd >= 0)
+		close(fd);
+	return cloned;
+}
+
+static enum blockz_status apply_to(const struct blockz_plan *plan, const struct compressed *file,
+				   struct output *output, struct blockz_fault *fault)
+{
+	static const struct blockz_store_ops ops = {
+		.read = output_read, .write = output_write, .sync = sync_later,
+	};
+	struct blockz_store store = { .ops = &ops, .ctx = output, .size = file->source.size };
+	return blockz_plan_apply(plan, &store, fault);
+}
+
+/* ---- The copy, byte by byte */
+
+/* A sink that hands bytes on, and knows whether it was what failed. */
+struct noting {
+	const struct blockz_sink *inner;
+	int error;
+};
+
+static int append(void *ctx, const void *buf, size_t len)
+{
+	struct noting *self = ctx;
+	self->error = self->inner->ops->write(self->inner->ctx, buf, len);
+	return self->error;
+}
+
+static enum blockz_status copy_to(const struct blockz_plan *plan, const struct compressed *file,
+				  struct blockz_sink sink, bool *output_failed_ret, struct blockz_fault *fault)
+{
+	static const struct blockz_sink_ops ops = { .write = append };
+	struct noting noting = { .inner = &sink };
+	struct blockz_sink noted = { &ops, &noting };
+	enum blockz_status status = blockz_plan_copy(plan, &file->source, &noted, fault);
+	*output_failed_ret = noting.error != 0;
+	return status;
+}
+
+static enum blockz_status copy_hashed(const struct blockz_plan *plan, const struct compressed *file,
+				      struct blockz_sink sink, char sha256_ret[DIGEST_HEX], bool *output_failed_ret,
+				      struct blockz_fault *fault)
+{
+	struct digest_sink digest = { 0 };
+	struct blockz_sink hashed;
+	enum blockz_status status = digest_sink_start(&digest, &sink, &hashed, fault);
+	if (status == BLOCKZ_OK)
+		status = copy_to(plan, file, hashed, output_failed_ret, fault);
+	if (status == BLOCKZ_OK)
+		status = digest_finish(&digest.digest, sha256_ret, fault);
+	digest_free(&digest.digest);
+	return status;
+}
+
+enum blockz_status copy_patched(const struct blockz_plan *plan, const struct compressed *file, struct output *output,
+				char sha256_ret[DIGEST_HEX], bool *output_failed_ret, struct blockz_fault *fault)
+{
+	struct blockz_fd_sink memory;
+	enum blockz_status status;
+	*output_failed_ret = false;
+	if (sha256_ret == NULL && !output->is_stream && clone_file(file, output)) {
+		status = apply_to(plan, file, output, fault);
+		*output_failed_ret = status != BLOCKZ_OK;
+	} else if (sha256_ret == NULL) {
+		status = copy_to(plan, file, blockz_sink_fd(&memory, output->fd), output_failed_ret, fault);
+	} else {
+		status = copy_hashed(plan, file, blockz_sink_fd(&memory, output->fd), sha256_ret, output_failed_ret, fault);
+	}
+	if (status != BLOCKZ_OK && fault != NULL)
+		fault->state = BLOCKZ_IMAGE_UNCHANGED;
+	return status;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "patch/patch_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/input.h"
+#include "files/output.h"
+
+enum {
+	KEY_OFFSET = CLI_FIRST_KEY,
+	KEY_PARTITION,
+	KEY_INPUT,
+	KEY_SET,
+	KEY_FROM,
+	KEY_BASE,
+	KEY_OUTPUT,
+	KEY_BMAP,
+	KEY_FORCE,
+	KEY_DRY_RUN,
+	KEY_RECOVER,
+	KEY_NO_JOURNAL,
+	KEY_NO_LOCK,
+	KEY_IMAGE_DIGEST,
+};
+
+static const struct cli_option option_rows[] = {
+	{ "offset", KEY_OFFSET, "OFF", "write the input to the image at OFF" },
+	{ "partition", KEY_PARTITION, "NAME", "write the input to a partition: its number, name, label or UUID" },
+	CLI_SECTOR_SIZE,
+	{ "input", KEY_INPUT, "DATA", "what to write (-: standard input)" },
+	{ "set", KEY_SET, "OFF=DATA", "write the file DATA to the image at OFF; repeatable" },
+	{ "from", KEY_FROM, "EDITED", "make the image that of EDITED, a whole plain image" },
+	{ "base", KEY_BASE, "ORIGINAL", "with --from: the plain image that EDITED was made from" },
+	{ "output", KEY_OUTPUT, "NEW", "write a patched copy to NEW (-: standard output); FILE stays as it is" },
+	{ "force", KEY_FORCE, NULL, "let --output replace an existing file" },
+	{ "bmap", KEY_BMAP, "BMAP", "keep this block map of the image true: it will be that of the patched one" },
+	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing" },
+	{ "recover", KEY_RECOVER, "[=HOW]",
+	  "finish or undo an interrupted edit, nothing else; HOW where that cannot be\n"
+	  "decided here: undo (as before the edit) or drop (keep FILE, remove the journal)" },
+	{ "no-journal", KEY_NO_JOURNAL, NULL, "write without a journal: a crash in the middle destroys FILE" },
+	{ "no-lock", KEY_NO_LOCK, NULL, "write where the file system knows no locks: nothing keeps other programs out" },
+	CLI_SCAN,
+	CLI_WINDOW_MAX,
+	CLI_JSON,
+	{ "image-digest", KEY_IMAGE_DIGEST, NULL, "with --json: add the SHA-256 of the image" },
+	CLI_QUIET,
+	CLI_HELP,
+	CLI_VERSION,
+	{ 0 },
+};
+
+static const struct cli_tool tool = {
+	"blockz-patch",
+	"[OPTION]... --offset OFF --input DATA FILE\n"
+	"[OPTION]... --partition NAME --input DATA FILE\n"
+	"[OPTION]... --set OFF=DATA... FILE\n"
+	"[OPTION]... --from EDITED [--base ORIGINAL] FILE\n"
+	"[OPTION]... --recover[=HOW] FILE",
+	"Change raw ranges of the disk image inside the compressed FILE, all edits or none.",
+	option_rows,
+	NULL,
+};
+
+static void add_set(struct patch_options *options, const struct cli *cli, const char *argument)
+{
+	struct patch_set *sets = reallocarray(options->sets, options->set_count + 1, sizeof(*sets));
+	const char *equals = strchr(argument, '=');
+	char off[64];
+	if (equals == NULL || equals[1] == '\0' || (size_t)(equals - argument) >= sizeof(off))
+		cli_usage(cli, "--set: expected OFF=DATA, found %s", argument);
+	if (sets == NULL)
+		cli_usage(cli, "--set: no memory");
+	memcpy(off, argument, (size_t)(equals - argument));
+	off[equals - argument] = '\0';
+	options->sets = sets;
+	sets[options->set_count++] = (struct patch_set){ cli_size(cli, "--set", off), equals + 1 };
+}
+
+/* --force is not meant for what the edits come from. */
+static void check_output(const struct patch_options *options, const struct cli *cli)
+{
+	const char *const inputs[] = { options->input, options->from, options->base, options->bmap };
+	for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+		if (inputs[i] != NULL && input_is_same(inputs[i], options->output))
+			cli_usage(cli, "--output would replace %s, which is read", inputs[i]);
+	for (size_t i = 0; i < options->set_count; i++)
+		if (input_is_same(options->sets[i].path, options->output))
+			cli_usage(cli, "--output would replace %s, which is read", options->sets[i].path);
+}
+
+static void check_options(const struct patch_options *options, const struct cli *cli)
+{
+	int places = options->has_offset + (options->partition != NULL);
+	bool to_stdout = options->output != NULL && strcmp(options->output, "-") == 0;
+	if (cli->operand_count != 1)
+		cli_usage(cli, "expected one FILE, found %d", cli->operand_count);
+	if (options->recover &&
+	    (places > 0 || options->input != NULL || options->set_count > 0 || options->from != NULL ||
+	     options->output != NULL || options->bmap != NULL || options->dry_run || options->no_journal))
+		cli_usage(cli, "--recover stands without edits, --output, --bmap, --dry-run and --no-journal");
+	if (places > 1)
+		cli_usage(cli, "--offset and --partition exclude each other; --set can be repeated");
+	if ((places > 0) != (options->input != NULL))
+		cli_usage(cli, places > 0 ? "--input is missing" : "--input needs --offset or --partition");
+	if (cli->sector_size != 0 && options->partition == NULL)
+		cli_usage(cli, "--sector-size needs --partition");
+	if (options->base != NULL && options->from == NULL)
+		cli_usage(cli, "--base needs --from");
+	if (options->from != NULL && (places > 0 || options->set_count > 0))
+		cli_usage(cli, "--from stands without other edits");
+	if (!options->recover && places == 0 && options->set_count == 0 && options->from == NULL)
+		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from or --recover is missing");
+	if (options->force && options->output == NULL)
+		cli_usage(cli, "--force needs --output");
+	if ((options->no_journal || options->no_lock) && options->output != NULL)
+		cli_usage(cli, "--output needs no %s", options->no_journal ? "journal" : "lock to write");
+	if (options->image_digest && (!cli->json || to_stdout))
+		cli_usage(cli, "--image-digest needs --json%s", to_stdout ? ", and a file to read back" : "");
+	if (to_stdout && !options->dry_run && isatty(STDOUT_FILENO))
+		cli_usage(cli, "--output -: compressed data is not written to a terminal");
+	if (options->output != NULL)
+		check_output(options, cli);
+}
+
+static enum blockz_remedy read_remedy(const struct cli *cli, const char *how)
+{
+	if (how == NULL)
+		return BLOCKZ_REMEDY_RECOVER;
+	if (strcmp(how, "undo") != 0 && strcmp(how, "drop") != 0)
+		cli_usage(cli, "--recover=%s: expected undo or drop", how);
+	return strcmp(how, "undo") == 0 ? BLOCKZ_REMEDY_UNDO : BLOCKZ_REMEDY_DROP;
+}
+
+void patch_options_read(struct patch_options *options, struct cli *cli, int argc, char **argv)
+{
+	int key;
+	*options = (struct patch_options){ 0 };
+	cli_start(cli, &tool, argc, argv);
+	while ((key = cli_next(cli)) != CLI_END) {
+		const char *argument = cli->argument;
+		switch (key) {
+		case KEY_OFFSET:
+			options->offset = cli_size(cli, "--offset", argument);
+			options->has_offset = true;
+			break;
+		case KEY_PARTITION:
+			options->partition = argument;
+			break;
+		case KEY_INPUT:
+			options->input = argument;
+			break;
+		case KEY_SET:
+			add_set(options, cli, argument);
+			break;
+		case KEY_FROM:
+			options->from = argument;
+			break;
+		case KEY_BASE:
+			options->base = argument;
+			break;
+		case KEY_OUTPUT:
+			options->output = output_name(argument);
+			break;
+		case KEY_BMAP:
+			options->bmap = argument;
+			break;
+		case KEY_FORCE:
+			options->force = true;
+			break;
+		case KEY_DRY_RUN:
+			options->dry_run = true;
+			break;
+		case KEY_RECOVER:
+			options->recover = true;
+			options->remedy = read_remedy(cli, argument);
+			break;
+		case KEY_NO_JOURNAL:
+			options->no_journal = true;
+			break;
+		case KEY_NO_LOCK:
+			options->no_lock = true;
+			break;
+		case KEY_IMAGE_DIGEST:
+			options->image_digest = true;
+			break;
+		}
+	}
+	check_options(options, cli);
+	if (options->output != NULL && strcmp(options->output, "-") == 0 && !options->dry_run)
+		cli->json_out = stderr;
+	options->file = cli->operands[0];
+}
+
+void patch_options_free(struct patch_options *options)
+{
+	free(options->sets);
+	*options = (struct patch_options){ 0 };
+}
