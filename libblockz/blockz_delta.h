@@ -2,10 +2,10 @@
 /*
  * libblockz, deltas: small updates between images.
  *
- * A patch makes the image NEW of the image OLD.  Images are taken apart into the blocks that were compressed one by one
+ * A delta makes the image NEW of the image OLD.  Images are taken apart into the blocks that were compressed one by one
  * (SquashFS with any compressor; .gz, .xz and .zst by their pieces), blocks that changed are compared by their
  * content, and the client compresses them again, byte for byte as they were.  That this works was proved for each block
- * when the patch was made; that the client's encoders work alike is found out, by their fingerprints, before it writes.
+ * when the delta was made; that the client's encoders work alike is found out, by their fingerprints, before it writes.
  */
 #ifndef BLOCKZ_DELTA_H
 #define BLOCKZ_DELTA_H
@@ -45,7 +45,7 @@ struct blockz_encoder {
 };
 
 /*
- * Calls each() for all encoders that this library has, with all parameters that a patch may name; stops, and
+ * Calls each() for all encoders that this library has, with all parameters that a delta may name; stops, and
  * returns BLOCKZ_OK, when each() returns false.  Takes some seconds, on all threads.  Errors: BLOCKZ_FAILED.
  */
 enum blockz_status blockz_encoders(const struct blockz_lzo *lzo, bool (*each)(void *ctx, const struct blockz_encoder *),
@@ -68,12 +68,12 @@ struct blockz_delta_options {
 };
 
 struct blockz_delta_result {
-	uint64_t old_size, new_size, patch_size;
+	uint64_t old_size, new_size, delta_size;
 	uint64_t blocks;     /* of NEW; the sum of: */
 	uint64_t blocks_equal;     /* that OLD has, byte for byte */
 	uint64_t blocks_encoded;   /* that the client encodes again */
-	uint64_t blocks_stored;     /* that are not compressed, and are made of OLD and the patch like plain bytes */
-	uint64_t blocks_packed;    /* that the patch brings compressed, */
+	uint64_t blocks_stored;     /* that are not compressed, and are made of OLD and the delta like plain bytes */
+	uint64_t blocks_packed;    /* that the delta brings compressed, */
 	uint64_t blocks_unproved;  /* and of these, those of which no known encoder makes the same bytes */
 	uint64_t encode_ms;        /* CPU time of encoding them, as measured here */
 	unsigned windows;          /* in which OLD was searched, for short runs; for long ones in fewer, mostly in one */
@@ -81,27 +81,27 @@ struct blockz_delta_result {
 	uint64_t memory;           /* the limit that was kept, and */
 	uint64_t memory_wanted;     /* the one with which windows would have been as few as can be, one for 2 GiB of content: */
 				   /* if it is not more than the other, the limit cost nothing */
-	unsigned merge_threads;    /* with which blockz_merge() of this patch keeps to the limit as well */
+	unsigned merge_threads;    /* with which blockz_merge() of this delta keeps to the limit as well */
 };
 
 /*
- * Writes a patch that makes new_image of old_image, both of known size.  Where the old one is longer than its container says
- * (a device, a padded file), what is behind counts for nothing.  The patch depends on the images and options alone, not
+ * Writes a delta that makes new_image of old_image, both of known size.  Where the old one is longer than its container says
+ * (a device, a padded file), what is behind counts for nothing.  The delta depends on the images and options alone, not
  * on threads, unless there is an apply_budget_ms; memory makes a difference where it makes other windows.
- * To be believed, a patch has to be applied: blockz_merge() without a sink does that.
+ * To be believed, a delta has to be applied: blockz_merge() without a sink does that.
  * Errors: BLOCKZ_FAILED, BLOCKZ_USAGE (of unknown size), BLOCKZ_LIMIT (memory is too little for
  * one thread and single blocks; the text begins with "memory", and tells the least that works).
  */
 enum blockz_status blockz_delta(const struct blockz_source *old_image, const struct blockz_source *new_image,
-				const struct blockz_sink *patch, const struct blockz_delta_options *options,
+				const struct blockz_sink *delta, const struct blockz_delta_options *options,
 				struct blockz_delta_result *result_ret, struct blockz_fault *fault);
 
 struct blockz_merge_options {
-	const struct blockz_lzo *lzo; /* NULL: patches that need it are refused */
+	const struct blockz_lzo *lzo; /* NULL: deltas that need it are refused */
 	struct blockz_work work;
 };
 
-/* What a patch's head says. */
+/* What a delta's head says. */
 struct blockz_delta_info {
 	uint64_t old_size, new_size;
 	uint8_t old_sha256[32], new_sha256[32];
@@ -111,22 +111,22 @@ struct blockz_delta_info {
 	struct blockz_encoder encoders[64];
 };
 
-/* Reads the first 4 KiB of a patch, which may be a stream.  Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_FAILED. */
-enum blockz_status blockz_delta_info(const struct blockz_source *patch, struct blockz_delta_info *info_ret,
+/* Reads the first 4 KiB of a delta, which may be a stream.  Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_FAILED. */
+enum blockz_status blockz_delta_info(const struct blockz_source *delta, struct blockz_delta_info *info_ret,
 				     struct blockz_fault *fault);
 
 struct blockz_delta_part {
 	char name[24];
-	uint64_t coded, plain; /* bytes in the patch, and of what they hold */
+	uint64_t coded, plain; /* bytes in the delta, and of what they hold */
 };
 
 struct blockz_delta_ops {
 	uint64_t count, bytes;
 };
 
-/* What a patch consists of. */
+/* What a delta consists of. */
 struct blockz_delta_summary {
-	uint64_t patch_size;
+	uint64_t delta_size;
 	uint64_t sections;
 	uint64_t old_blocks; /* of OLD, that are decoded */
 	uint64_t blocks, blocks_plain, blocks_coded; /* of NEW, that are encoded again: how many, bytes before and after */
@@ -135,38 +135,38 @@ struct blockz_delta_summary {
 	struct blockz_delta_part parts[16];
 };
 
-/* Reads a whole patch, which may be a stream.  Errors: as above. */
-enum blockz_status blockz_delta_summary(const struct blockz_source *patch, struct blockz_delta_summary *summary_ret,
+/* Reads a whole delta, which may be a stream.  Errors: as above. */
+enum blockz_status blockz_delta_summary(const struct blockz_source *delta, struct blockz_delta_summary *summary_ret,
 					struct blockz_fault *fault);
 
 /*
- * Whether a patch can be applied to old here: the encoders' fingerprints, OLD's size and digest.  Reads the first 4 KiB of
- * the patch, and OLD.  Errors: BLOCKZ_DAMAGED (not the OLD that the patch is for; the patch is damaged),
+ * Whether a delta can be applied to old here: the encoders' fingerprints, OLD's size and digest.  Reads the first 4 KiB of
+ * the delta, and OLD.  Errors: BLOCKZ_DAMAGED (not the OLD that the delta is for; the delta is damaged),
  * BLOCKZ_UNSUPPORTED (an encoder that is missing or of another version; unknown features), BLOCKZ_FAILED.
  */
-enum blockz_status blockz_merge_check(const struct blockz_source *old, const struct blockz_source *patch,
+enum blockz_status blockz_merge_check(const struct blockz_source *old, const struct blockz_source *delta,
 				      const struct blockz_merge_options *options, struct blockz_fault *fault);
 
 /*
- * Applies a patch, which may be a stream, to old, of known size, and appends NEW to the sink; NULL: to nowhere.  All that
+ * Applies a delta, which may be a stream, to old, of known size, and appends NEW to the sink; NULL: to nowhere.  All that
  * blockz_merge_check() looks at is looked at before the first byte is written.  NEW's digest is compared at the end: what the
  * sink holds after an error is not NEW.  Memory: 64 MiB, and for each thread an encoder; more where blocks are so long that
  * two of OLD, and two of NEW with what they are encoded from, are not within 36 MiB.
  * Errors: as above, and BLOCKZ_LIMIT.
  */
-enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *patch,
+enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *delta,
 				const struct blockz_sink *sink, const struct blockz_merge_options *options,
 				struct blockz_fault *fault);
 
-/* ---- SquashDelta: the patches of another program ----------------------------------------------------------- */
+/* ---- SquashDelta: the deltas of another program ----------------------------------------------------------- */
 
 /*
- * A SquashDelta 0.1 patch is a header, the list of those blocks of OLD that are decoded, and a VCDIFF by the program xdelta3
+ * A SquashDelta 0.1 delta is a header, the list of those blocks of OLD that are decoded, and a VCDIFF by the program xdelta3
  * that makes one expanded file of another.  The expanded file of an image is the image with zeros in the place of the
  * listed blocks, then what these decode to, then the list, then the header.  See blockz-squashdelta(5).
  */
 
-/* The first bytes of a patch. */
+/* The first bytes of a delta. */
 #define BLOCKZ_SQUASHDELTA_MAGIC "\x53\x71\xce\xb4"
 #define BLOCKZ_SQUASHDELTA_MAGIC_LEN 4
 
@@ -196,13 +196,13 @@ enum blockz_status blockz_squashdelta_choose(const struct blockz_source *old_ima
 					     struct blockz_fault *fault);
 
 /*
- * Reads header and list at the start of a patch, and no byte behind them; the patch may be a stream.
+ * Reads header and list at the start of a delta, and no byte behind them; the delta may be a stream.
  * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED (flags or compression that are not known), BLOCKZ_LIMIT, BLOCKZ_FAILED.
  */
-enum blockz_status blockz_squashdelta_read(const struct blockz_source *patch, struct blockz_squashdelta **list_ret,
+enum blockz_status blockz_squashdelta_read(const struct blockz_source *delta, struct blockz_squashdelta **list_ret,
 					   struct blockz_fault *fault);
 
-/* Appends header and list, as they stand at the start of a patch.  Errors: BLOCKZ_FAILED. */
+/* Appends header and list, as they stand at the start of a delta.  Errors: BLOCKZ_FAILED. */
 enum blockz_status blockz_squashdelta_write(const struct blockz_squashdelta *list, const struct blockz_sink *sink,
 					    struct blockz_fault *fault);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* blockz-delta: write a small patch that makes an image of an older one. */
+/* blockz-delta: write a small delta that makes an image of an older one. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ enum { KEY_PORTABLE = CLI_FIRST_KEY, KEY_CLIENT, KEY_APPLY_BUDGET, KEY_MEMORY, K
 enum { MEMORY_SHARE = 2 }; /* of what may be taken, one part is by default */
 
 static const struct cli_option option_rows[] = {
-	{ "portable", KEY_PORTABLE, NULL, "have the client compress nothing: the patch is larger, and needs no encoder" },
+	{ "portable", KEY_PORTABLE, NULL, "have the client compress nothing: the delta is larger, and needs no encoder" },
 	{ "client", KEY_CLIENT, "FILE", "use only encoders that stand in FILE, printed on the client by\n"
 					"blockz-merge --capabilities; may be repeated: what all of them share" },
 	{ "apply-budget", KEY_APPLY_BUDGET, "SECONDS", "have the client compress for so many CPU seconds, as measured here" },
@@ -36,8 +36,8 @@ static const struct cli_option option_rows[] = {
 			       "(default: half of what the machine, limits and control groups allow)" },
 	{ "format", KEY_FORMAT, "FORMAT", "blockz, the default, or squashdelta, for clients of that program" },
 	{ "expand", KEY_EXPAND, NULL, "write the expanded file of IMAGE, as of SquashDelta" },
-	{ "info", KEY_INFO, NULL, "print what PATCH is for and what it needs" },
-	{ "force", 'f', NULL, "replace PATCH if it exists" },
+	{ "info", KEY_INFO, NULL, "print what DELTA is for and what it needs" },
+	{ "force", 'f', NULL, "replace DELTA if it exists" },
 	{ "threads", 'T', "N", "threads (default: all)" },
 	CLI_JSON,
 	CLI_QUIET,
@@ -49,17 +49,17 @@ static const struct cli_option option_rows[] = {
 
 static const struct cli_tool tool = {
 	"blockz-delta",
-	"[OPTION]... OLD NEW PATCH\n--info [--json] PATCH\n--expand [OPTION]... IMAGE EXPANDED",
-	"Write a PATCH by which blockz-merge makes the image NEW of the image OLD.  What is compressed in them (SquashFS,\n"
-	".gz, .xz, .zst) is compared decompressed, and compressed again, byte for byte, where the patch is applied.\n"
-	"PATCH is applied and compared before it gets its name.  It may be -.",
+	"[OPTION]... OLD NEW DELTA\n--info [--json] DELTA\n--expand [OPTION]... IMAGE EXPANDED",
+	"Write a DELTA by which blockz-merge makes the image NEW of the image OLD.  What is compressed in them (SquashFS,\n"
+	".gz, .xz, .zst) is compared decompressed, and compressed again, byte for byte, where the delta is applied.\n"
+	"DELTA is applied and compared before it gets its name.  It may be -.",
 	option_rows,
 	NULL,
 };
 
 struct job {
 	struct cli cli;
-	const char *old_path, *new_path, *patch_path;
+	const char *old_path, *new_path, *delta_path;
 	const char *file; /* that the fault speaks of */
 	bool info, force;
 	bool is_squashdelta, expand; /* --format, --expand */
@@ -67,10 +67,10 @@ struct job {
 	json_t *shared; /* encoders that all clients have; NULL: no client was named */
 	struct blockz_encoder *encoders;
 	struct lzo_helpers *lzo;
-	struct blockz_delta_options delta;
+	struct blockz_delta_options options;
 	struct input old, new;
 	struct audience audience; /* of both */
-	struct output patch;
+	struct output delta;
 	struct blockz_delta_result result;
 	struct squashdelta_result squashdelta;
 	struct blockz_delta_info head;
@@ -117,17 +117,17 @@ static void take_option(struct job *job, int key, const char *argument)
 {
 	switch (key) {
 	case KEY_PORTABLE:
-		job->delta.portable = true;
+		job->options.portable = true;
 		break;
 	case KEY_CLIENT:
 		add_client(job, argument);
 		break;
 	case KEY_APPLY_BUDGET:
-		job->delta.apply_budget_ms = budget_argument(job, argument);
+		job->options.apply_budget_ms = budget_argument(job, argument);
 		break;
 	case KEY_MEMORY:
-		job->delta.memory = cli_size(&job->cli, "--memory", argument);
-		if (job->delta.memory == 0)
+		job->options.memory = cli_size(&job->cli, "--memory", argument);
+		if (job->options.memory == 0)
 			cli_usage(&job->cli, "--memory: 0 bytes are no limit that anything fits in");
 		break;
 	case KEY_INFO:
@@ -153,20 +153,20 @@ static void check_paths(const struct job *job)
 	const struct cli *cli = &job->cli;
 	if (is_stream(job->old_path) || is_stream(job->new_path))
 		cli_usage(cli, "images are read at many offsets, and cannot be standard input");
-	if (input_is_same(job->old_path, job->patch_path) || input_is_same(job->new_path, job->patch_path))
-		cli_usage(cli, "%s is one of the images", job->expand ? "EXPANDED" : "PATCH");
-	if (is_stream(job->patch_path) && isatty(STDOUT_FILENO))
+	if (input_is_same(job->old_path, job->delta_path) || input_is_same(job->new_path, job->delta_path))
+		cli_usage(cli, "%s is one of the images", job->expand ? "EXPANDED" : "DELTA");
+	if (is_stream(job->delta_path) && isatty(STDOUT_FILENO))
 		cli_usage(cli, "nothing of this kind is written to a terminal");
 }
 
 /* What only the native format obeys. */
 static void check_options(const struct job *job)
 {
-	const struct blockz_delta_options *delta = &job->delta;
+	const struct blockz_delta_options *options = &job->options;
 	if (job->info && job->expand)
 		cli_usage(&job->cli, "--info and --expand exclude each other");
 	if ((job->is_squashdelta || job->expand) &&
-	    (delta->portable || job->shared != NULL || delta->apply_budget_ms != 0 || delta->memory != 0))
+	    (options->portable || job->shared != NULL || options->apply_budget_ms != 0 || options->memory != 0))
 		cli_usage(&job->cli, "--portable, --client, --apply-budget and --memory are for the format blockz");
 }
 
@@ -180,22 +180,22 @@ static void read_options(struct job *job, int argc, char **argv)
 	char **operands = job->cli.operands;
 	check_options(job);
 	if (job->info && count != 1)
-		cli_usage(&job->cli, "--info: expected one PATCH, found %d operand%s", count, plural((uint64_t)count));
+		cli_usage(&job->cli, "--info: expected one DELTA, found %d operand%s", count, plural((uint64_t)count));
 	if (job->expand && count != 2)
 		cli_usage(&job->cli, "--expand: expected IMAGE and EXPANDED, found %d operand%s", count, plural((uint64_t)count));
 	if (!job->info && !job->expand && count != 3)
-		cli_usage(&job->cli, "expected OLD, NEW and PATCH, found %d operand%s", count, plural((uint64_t)count));
-	job->patch_path = job->file = output_name(operands[count - 1]);
+		cli_usage(&job->cli, "expected OLD, NEW and DELTA, found %d operand%s", count, plural((uint64_t)count));
+	job->delta_path = job->file = output_name(operands[count - 1]);
 	if (job->info)
 		return;
 	job->old_path = operands[0]; /* with --expand it is both */
 	job->new_path = operands[count - 2];
 	check_paths(job);
-	if (is_stream(job->patch_path))
+	if (is_stream(job->delta_path))
 		job->cli.json_out = stderr;
 }
 
-/* ---- The patch */
+/* ---- The delta */
 
 static enum blockz_status open_image(struct job *job, struct input *input, const char *path)
 {
@@ -228,7 +228,7 @@ static enum blockz_status blame(struct job *job, enum blockz_status status)
 
 static struct squashdelta squashdelta(struct job *job)
 {
-	return (struct squashdelta){ &job->cli, job->threads, job->delta.lzo, job->patch.file.dirfd };
+	return (struct squashdelta){ &job->cli, job->threads, job->options.lzo, job->delta.file.dirfd };
 }
 
 static enum blockz_status make_squashdelta(struct job *job)
@@ -236,38 +236,38 @@ static enum blockz_status make_squashdelta(struct job *job)
 	const struct squashdelta self = squashdelta(job);
 	enum blockz_status status;
 	if (job->expand)
-		status = squashdelta_expand(&self, &job->new.source, job->patch.fd, &job->squashdelta, &job->fault);
+		status = squashdelta_expand(&self, &job->new.source, job->delta.fd, &job->squashdelta, &job->fault);
 	else
-		status = squashdelta_make(&self, &job->old.source, &job->new.source, job->patch.fd, &job->squashdelta,
+		status = squashdelta_make(&self, &job->old.source, &job->new.source, job->delta.fd, &job->squashdelta,
 					  &job->fault);
 	return blame(job, status);
 }
 
-static enum blockz_status make_patch(struct job *job)
+static enum blockz_status make_delta(struct job *job)
 {
 	struct blockz_fd_sink memory;
-	struct blockz_sink sink = blockz_sink_fd(&memory, job->patch.fd);
-	job->delta.work = cli_work(&job->cli, "compare", job->new.source.size, job->threads);
-	enum blockz_status status = blockz_delta(&job->old.source, &job->new.source, &sink, &job->delta, &job->result,
+	struct blockz_sink sink = blockz_sink_fd(&memory, job->delta.fd);
+	job->options.work = cli_work(&job->cli, "compare", job->new.source.size, job->threads);
+	enum blockz_status status = blockz_delta(&job->old.source, &job->new.source, &sink, &job->options, &job->result,
 						 &job->fault);
 	cli_work_end(&job->cli);
 	return blame(job, status);
 }
 
-/* A patch counts when it makes NEW, here and now, of what was written. */
-static enum blockz_status prove_patch(struct job *job)
+/* A delta counts when it makes NEW, here and now, of what was written. */
+static enum blockz_status prove_delta(struct job *job)
 {
 	struct comparison comparison;
 	const struct blockz_sink sink = comparison_start(&comparison, &job->new.source);
-	struct blockz_source patch;
+	struct blockz_source delta;
 	struct blockz_merge_options options = {
-		.lzo = job->delta.lzo, .work = cli_work(&job->cli, "apply", job->result.new_size, job->result.merge_threads),
+		.lzo = job->options.lzo, .work = cli_work(&job->cli, "apply", job->result.new_size, job->result.merge_threads),
 	};
-	enum blockz_status status = blockz_source_fd(job->patch.fd, &patch, &job->fault);
+	enum blockz_status status = blockz_source_fd(job->delta.fd, &delta, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = blockz_delta_info(&patch, &job->head, &job->fault);
+		status = blockz_delta_info(&delta, &job->head, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = blockz_merge(&job->old.source, &patch, &sink, &options, &job->fault);
+		status = blockz_merge(&job->old.source, &delta, &sink, &options, &job->fault);
 	cli_work_end(&job->cli);
 	if (comparison.differs || (status == BLOCKZ_OK && !comparison_is_equal(&comparison)))
 		return tool_fault(&job->fault, BLOCKZ_FAILED, "it was applied and does not make NEW: not the same bytes up to %"
@@ -283,7 +283,7 @@ static enum blockz_status prove_patch(struct job *job)
 static enum blockz_status print_report(const struct job *job, const char *sha256, struct blockz_fault *fault)
 {
 	const struct blockz_delta_result *result = &job->result;
-	json_t *object = patch_report_json(job->patch_path, result->patch_size, &job->head);
+	json_t *object = delta_report_json(job->delta_path, result->delta_size, &job->head);
 	json_object_set_new(object, "sha256", json_string(sha256));
 	json_object_set_new(object, "blocks",
 			    json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "all", json_bytes(result->blocks), "equal",
@@ -332,30 +332,30 @@ static void describe_windows(const struct blockz_delta_result *result, char *tex
 static void say_done(const struct job *job)
 {
 	const struct blockz_delta_result *result = &job->result;
-	char patch[32], new[32], blocks[256], windows[192];
-	FILE *out = is_stream(job->patch_path) ? stderr : stdout;
-	size_human(patch, sizeof(patch), result->patch_size);
+	char delta[32], new[32], blocks[256], windows[192];
+	FILE *out = is_stream(job->delta_path) ? stderr : stdout;
+	size_human(delta, sizeof(delta), result->delta_size);
 	size_human(new, sizeof(new), result->new_size);
 	describe_blocks(result, blocks, sizeof(blocks));
 	describe_windows(result, windows, sizeof(windows));
-	cli_say(&job->cli, out, job->patch_path, "%s for NEW of %s (%.1f %%): %s; searched OLD in %s", patch, new,
-		result->new_size > 0 ? 100.0 * (double)result->patch_size / (double)result->new_size : 100.0, blocks, windows);
+	cli_say(&job->cli, out, job->delta_path, "%s for NEW of %s (%.1f %%): %s; searched OLD in %s", delta, new,
+		result->new_size > 0 ? 100.0 * (double)result->delta_size / (double)result->new_size : 100.0, blocks, windows);
 	if (job->head.note[0] != '\0')
-		cli_warn(&job->cli, job->patch_path, "%s", job->head.note);
+		cli_warn(&job->cli, job->delta_path, "%s", job->head.note);
 }
 
 static enum blockz_status report(struct job *job)
 {
 	char sha256[DIGEST_HEX];
-	struct blockz_source patch;
+	struct blockz_source delta;
 	const struct blockz_work work = { 0 };
 	if (!job->cli.json) {
 		say_done(job);
 		return BLOCKZ_OK;
 	}
-	enum blockz_status status = blockz_source_fd(job->patch.fd, &patch, &job->fault);
+	enum blockz_status status = blockz_source_fd(job->delta.fd, &delta, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = digest_source(&patch, &work, sha256, &job->fault);
+		status = digest_source(&delta, &work, sha256, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = print_report(job, sha256, &job->fault);
 	if (status != BLOCKZ_OK)
@@ -367,17 +367,17 @@ static enum blockz_status report(struct job *job)
 static enum blockz_status make(struct job *job)
 {
 	job->lzo = lzo_helpers_new(NULL);
-	job->delta.lzo = lzo_helpers_ops(job->lzo);
+	job->options.lzo = lzo_helpers_ops(job->lzo);
 	if (job->is_squashdelta || job->expand)
 		return make_squashdelta(job);
-	enum blockz_status status = encoders_list(job->shared, &job->encoders, &job->delta.encoder_count, &job->fault);
-	job->delta.restricted = job->shared != NULL;
-	job->delta.encoders = job->encoders;
-	if (job->delta.memory == 0)
-		job->delta.memory = allowance_memory("") / MEMORY_SHARE;
+	enum blockz_status status = encoders_list(job->shared, &job->encoders, &job->options.encoder_count, &job->fault);
+	job->options.restricted = job->shared != NULL;
+	job->options.encoders = job->encoders;
+	if (job->options.memory == 0)
+		job->options.memory = allowance_memory("") / MEMORY_SHARE;
 	if (status == BLOCKZ_OK)
-		status = make_patch(job);
-	return status == BLOCKZ_OK ? prove_patch(job) : status;
+		status = make_delta(job);
+	return status == BLOCKZ_OK ? prove_delta(job) : status;
 }
 
 static enum blockz_status report_any(struct job *job)
@@ -385,7 +385,7 @@ static enum blockz_status report_any(struct job *job)
 	const struct squashdelta self = squashdelta(job);
 	job->cli.state = BLOCKZ_IMAGE_UPDATED;
 	if (job->is_squashdelta || job->expand)
-		return squashdelta_report(&self, job->patch_path, job->patch.fd, &job->squashdelta, &job->fault);
+		return squashdelta_report(&self, job->delta_path, job->delta.fd, &job->squashdelta, &job->fault);
 	return report(job);
 }
 
@@ -394,24 +394,24 @@ static enum blockz_status create(struct job *job)
 	enum blockz_status status = open_images(job);
 	if (status != BLOCKZ_OK)
 		return status;
-	job->file = job->patch_path;
-	status = output_open_whole(&job->patch, job->patch_path, job->force, &job->audience, &job->fault);
+	job->file = job->delta_path;
+	status = output_open_whole(&job->delta, job->delta_path, job->force, &job->audience, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = make(job);
 	if (status == BLOCKZ_OK)
-		status = output_commit(&job->patch, &job->fault);
+		status = output_commit(&job->delta, &job->fault);
 	return status == BLOCKZ_OK ? report_any(job) : status;
 }
 
 int main(int argc, char **argv)
 {
-	struct job job = { .patch = OUTPUT_INIT };
+	struct job job = { .delta = OUTPUT_INIT };
 	heap_give_back();
 	read_options(&job, argc, argv);
-	enum blockz_status status = job.info ? patch_report_print(&job.cli, job.patch_path, &job.fault) : create(&job);
+	enum blockz_status status = job.info ? delta_report_print(&job.cli, job.delta_path, &job.fault) : create(&job);
 	if (status != BLOCKZ_OK)
 		cli_fail(&job.cli, job.file, &job.fault);
-	output_close(&job.patch);
+	output_close(&job.delta);
 	input_close(&job.old);
 	input_close(&job.new);
 	lzo_helpers_free(job.lzo);

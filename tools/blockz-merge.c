@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* blockz-merge: make an image of an older one and a patch by blockz-delta. */
+/* blockz-merge: make an image of an older one and a delta by blockz-delta. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@
 enum { KEY_CHECK = CLI_FIRST_KEY, KEY_CAPABILITIES, KEY_SQUASH, KEY_MAX_SIZE };
 
 static const struct cli_option option_rows[] = {
-	{ "check", KEY_CHECK, NULL, "only find out whether PATCH can be applied to OLD here;\nreads the first 4 KiB of PATCH" },
+	{ "check", KEY_CHECK, NULL, "only find out whether DELTA can be applied to OLD here;\nreads the first 4 KiB of DELTA" },
 	{ "capabilities", KEY_CAPABILITIES, NULL, "print the encoders there are here as JSON, for blockz-delta --client" },
 	{ "squash", KEY_SQUASH, NULL, "make the image of its expanded file, by blockz-delta --expand or SquashDelta" },
 	{ "max-size", KEY_MAX_SIZE, "N", "refuse to make an image of more than N bytes" },
@@ -40,9 +40,9 @@ static const struct cli_option option_rows[] = {
 
 static const struct cli_tool tool = {
 	"blockz-merge",
-	"[OPTION]... OLD PATCH... NEW\n--check [OPTION]... PATCH OLD\n--capabilities [OPTION]...\n--squash [OPTION]... EXPANDED IMAGE",
-	"Make the image NEW of the image OLD, a file or a device, and a PATCH by blockz-delta or SquashDelta, or several,\n"
-	"one after the other.  NEW gets its name when its SHA-256 agrees.  A PATCH and NEW may be -.",
+	"[OPTION]... OLD DELTA... NEW\n--check [OPTION]... DELTA OLD\n--capabilities [OPTION]...\n--squash [OPTION]... EXPANDED IMAGE",
+	"Make the image NEW of the image OLD, a file or a device, and a DELTA by blockz-delta or SquashDelta, or several,\n"
+	"one after the other.  NEW gets its name when its SHA-256 agrees.  A DELTA and NEW may be -.",
 	option_rows,
 	NULL,
 };
@@ -54,14 +54,14 @@ struct job {
 	uint64_t max_size; /* BLOCKZ_UNKNOWN: no limit */
 	const char *file; /* that the fault speaks of */
 	const char *old_path, *new_path;
-	char **patch_paths;
-	size_t patch_count;
+	char **delta_paths;
+	size_t delta_count;
 	struct lzo_helpers *helpers;
 	const struct blockz_lzo *lzo; /* theirs; NULL: there are none */
 	struct input old;
-	struct input *patches;
-	struct squashdelta_patch *heads; /* of each */
-	struct audience audience; /* of OLD and the patches */
+	struct input *deltas;
+	struct squashdelta_delta *heads; /* of each */
+	struct audience audience; /* of OLD and the deltas */
 	struct output output;
 	uint64_t new_size;
 	struct blockz_fault fault;
@@ -80,13 +80,13 @@ static void check_paths(const struct job *job)
 	size_t streams = 0;
 	if (is_stream(job->old_path))
 		cli_usage(cli, "%s is read at many offsets, and cannot be standard input", job->squash ? "EXPANDED" : "OLD");
-	for (size_t i = 0; i < job->patch_count; i++) {
-		streams += is_stream(job->patch_paths[i]);
-		if (!job->check && input_is_same(job->patch_paths[i], job->new_path))
-			cli_usage(cli, "NEW is a PATCH");
+	for (size_t i = 0; i < job->delta_count; i++) {
+		streams += is_stream(job->delta_paths[i]);
+		if (!job->check && input_is_same(job->delta_paths[i], job->new_path))
+			cli_usage(cli, "NEW is a DELTA");
 	}
 	if (streams > 1)
-		cli_usage(cli, "one PATCH can be standard input, not %zu", streams);
+		cli_usage(cli, "one DELTA can be standard input, not %zu", streams);
 	if (!job->check && is_stream(job->new_path) && isatty(STDOUT_FILENO))
 		cli_usage(cli, "an image is not written to a terminal");
 }
@@ -100,16 +100,16 @@ static void take_operands(struct job *job)
 	if (job->capabilities && count != 0)
 		cli_usage(&job->cli, "--capabilities: expected no operands, found %d", count);
 	if (job->check && count != 2)
-		cli_usage(&job->cli, "--check: expected PATCH and OLD, found %d operand%s", count, plural((uint64_t)count));
+		cli_usage(&job->cli, "--check: expected DELTA and OLD, found %d operand%s", count, plural((uint64_t)count));
 	if (job->squash && count != 2)
 		cli_usage(&job->cli, "--squash: expected EXPANDED and IMAGE, found %d operand%s", count, plural((uint64_t)count));
 	if (!job->capabilities && !job->check && !job->squash && count < 3)
-		cli_usage(&job->cli, "expected OLD, PATCH and NEW, found %d operand%s", count, plural((uint64_t)count));
+		cli_usage(&job->cli, "expected OLD, DELTA and NEW, found %d operand%s", count, plural((uint64_t)count));
 	if (job->capabilities)
 		return;
 	job->old_path = operands[job->check ? 1 : 0];
-	job->patch_paths = operands + (job->check ? 0 : 1);
-	job->patch_count = job->check ? 1 : (size_t)count - 2;
+	job->delta_paths = operands + (job->check ? 0 : 1);
+	job->delta_count = job->check ? 1 : (size_t)count - 2;
 	job->new_path = output_name(operands[count - 1]);
 	check_paths(job);
 	if (!job->check && is_stream(job->new_path))
@@ -145,7 +145,7 @@ static void read_options(struct job *job, int argc, char **argv)
 	take_operands(job);
 }
 
-/* The library's texts begin with the file that they, and the offset, speak of.  What lies between patches has no name. */
+/* The library's texts begin with the file that they, and the offset, speak of.  What lies between deltas has no name. */
 static enum blockz_status blame(struct job *job, enum blockz_status status, size_t index)
 {
 	if (status != BLOCKZ_OK && index == 0 && strncmp(job->fault.text, "OLD", 3) == 0)
@@ -192,15 +192,15 @@ static enum blockz_status check_size(struct job *job, uint64_t new_size)
 			  new_size, job->max_size);
 }
 
-/* What patches say that they make, those that are streams too.  SquashDelta's do not say it. */
+/* What deltas say that they make, those that are streams too.  SquashDelta's do not say it. */
 static enum blockz_status check_sizes(struct job *job)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = 0; i < job->patch_count && job->max_size != BLOCKZ_UNKNOWN && status == BLOCKZ_OK; i++) {
+	for (size_t i = 0; i < job->delta_count && job->max_size != BLOCKZ_UNKNOWN && status == BLOCKZ_OK; i++) {
 		struct blockz_memory memory = { job->heads[i].head, job->heads[i].head_len };
 		const struct blockz_source head = blockz_source_memory(&memory);
 		struct blockz_delta_info info;
-		job->file = job->patch_paths[i];
+		job->file = job->delta_paths[i];
 		if (job->heads[i].yes)
 			continue;
 		status = blockz_delta_info(&head, &info, &job->fault);
@@ -212,48 +212,48 @@ static enum blockz_status check_sizes(struct job *job)
 
 /* ---- --check */
 
-/* As much of a patch as tells whether it can be applied: of a stream no more needs to come. */
-static enum blockz_status read_head(struct job *job, uint8_t head[PATCH_HEAD_LEN], size_t *len_ret)
+/* As much of a delta as tells whether it can be applied: of a stream no more needs to come. */
+static enum blockz_status read_head(struct job *job, uint8_t head[DELTA_HEAD_LEN], size_t *len_ret)
 {
-	struct input patch;
-	enum blockz_status status = input_open(&patch, job->file, &job->fault);
+	struct input delta;
+	enum blockz_status status = input_open(&delta, job->file, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	int error = patch.source.ops->read(patch.source.ctx, head, PATCH_HEAD_LEN, 0, len_ret);
-	input_close(&patch);
+	int error = delta.source.ops->read(delta.source.ctx, head, DELTA_HEAD_LEN, 0, len_ret);
+	input_close(&delta);
 	return error == 0 ? BLOCKZ_OK : tool_fault_errno(&job->fault, error, "read");
 }
 
 static enum blockz_status say_applicable(const struct job *job, uint64_t new_size, struct blockz_fault *fault)
 {
 	char size[32];
-	const char *patch = job->patch_paths[0];
+	const char *delta = job->delta_paths[0];
 	if (job->cli.json)
 		return cli_print_json(&job->cli, json_pack("{s:o,s:o,s:o}", "path",
-							   is_stream(patch) ? json_null() : json_name(patch), "old",
+							   is_stream(delta) ? json_null() : json_name(delta), "old",
 							   json_name(job->old_path), "new_size", json_bytes(new_size)),
 				      fault);
 	size_human(size, sizeof(size), new_size);
-	cli_say(&job->cli, stdout, patch, "can be applied to %s here, and makes an image of %s", job->old_path, size);
+	cli_say(&job->cli, stdout, delta, "can be applied to %s here, and makes an image of %s", job->old_path, size);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status check_patch(struct job *job)
+static enum blockz_status check_delta(struct job *job)
 {
-	uint8_t head[PATCH_HEAD_LEN];
+	uint8_t head[DELTA_HEAD_LEN];
 	struct blockz_memory memory = { .bytes = head };
 	struct blockz_delta_info info;
-	job->file = job->patch_paths[0];
+	job->file = job->delta_paths[0];
 	enum blockz_status status = read_head(job, head, &memory.len);
-	struct blockz_source patch = blockz_source_memory(&memory);
-	struct squashdelta_patch theirs = { 0 };
+	struct blockz_source delta = blockz_source_memory(&memory);
+	struct squashdelta_delta theirs = { 0 };
 	if (status == BLOCKZ_OK)
-		status = squashdelta_recognise(&theirs, &patch, &job->fault);
+		status = squashdelta_recognise(&theirs, &delta, &job->fault);
 	if (theirs.yes)
 		return tool_fault(&job->fault, BLOCKZ_UNSUPPORTED,
-				  "a patch of SquashDelta does not say what it is for: only applying it shows");
+				  "a delta of SquashDelta does not say what it is for: only applying it shows");
 	if (status == BLOCKZ_OK)
-		status = blockz_delta_info(&patch, &info, &job->fault);
+		status = blockz_delta_info(&delta, &info, &job->fault);
 	if (status == BLOCKZ_OK)
 		status = check_size(job, info.new_size);
 	if (status != BLOCKZ_OK)
@@ -266,13 +266,13 @@ static enum blockz_status check_patch(struct job *job)
 	struct blockz_merge_options options = {
 		.lzo = job->lzo, .work = cli_work(&job->cli, "check", info.old_size, job->threads),
 	};
-	job->file = job->patch_paths[0];
-	status = blockz_merge_check(&job->old.source, &patch, &options, &job->fault);
+	job->file = job->delta_paths[0];
+	status = blockz_merge_check(&job->old.source, &delta, &options, &job->fault);
 	cli_work_end(&job->cli);
 	return status == BLOCKZ_OK ? say_applicable(job, info.new_size, &job->fault) : blame(job, status, 0);
 }
 
-/* ---- Patches in a row */
+/* ---- Deltas in a row */
 
 /*
  * What before makes cannot be what this is for.  It may be longer than that, as of OLD only what its container says counts;
@@ -290,20 +290,20 @@ static enum blockz_status check_chain(struct job *job)
 {
 	struct blockz_delta_info info[2];
 	bool known = false;
-	for (size_t i = 0; i < job->patch_count; i++) {
-		const struct blockz_source *patch = &job->patches[i].source;
+	for (size_t i = 0; i < job->delta_count; i++) {
+		const struct blockz_source *delta = &job->deltas[i].source;
 		struct blockz_delta_info *this = &info[i % 2], *before = &info[(i + 1) % 2];
-		if (patch->size == BLOCKZ_UNKNOWN || job->heads[i].yes) {
+		if (delta->size == BLOCKZ_UNKNOWN || job->heads[i].yes) {
 			known = false;
 			continue;
 		}
-		job->file = job->patch_paths[i];
-		enum blockz_status status = blockz_delta_info(patch, this, &job->fault);
+		job->file = job->delta_paths[i];
+		enum blockz_status status = blockz_delta_info(delta, this, &job->fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		if (known && is_for_another(this, before))
 			return tool_fault(&job->fault, BLOCKZ_DAMAGED, "is not for the image that %s makes",
-					  job->patch_paths[i - 1]);
+					  job->delta_paths[i - 1]);
 		known = true;
 	}
 	return BLOCKZ_OK;
@@ -318,17 +318,17 @@ static enum blockz_status open_inputs(struct job *job)
 		cli_note(&job->cli, job->old_path, &job->old.file.store);
 		input_add_to(&job->old, &job->audience);
 	}
-	job->patches = calloc(job->patch_count + 1, sizeof(*job->patches));
-	job->heads = calloc(job->patch_count + 1, sizeof(*job->heads));
-	if (status == BLOCKZ_OK && (job->patches == NULL || job->heads == NULL))
-		return tool_fault_errno(&job->fault, ENOMEM, "patches");
-	for (size_t i = 0; i < job->patch_count && status == BLOCKZ_OK; i++) {
-		job->file = job->patch_paths[i];
-		status = input_open(&job->patches[i], job->file, &job->fault);
+	job->deltas = calloc(job->delta_count + 1, sizeof(*job->deltas));
+	job->heads = calloc(job->delta_count + 1, sizeof(*job->heads));
+	if (status == BLOCKZ_OK && (job->deltas == NULL || job->heads == NULL))
+		return tool_fault_errno(&job->fault, ENOMEM, "deltas");
+	for (size_t i = 0; i < job->delta_count && status == BLOCKZ_OK; i++) {
+		job->file = job->delta_paths[i];
+		status = input_open(&job->deltas[i], job->file, &job->fault);
 		if (status == BLOCKZ_OK)
-			input_add_to(&job->patches[i], &job->audience);
+			input_add_to(&job->deltas[i], &job->audience);
 		if (status == BLOCKZ_OK)
-			status = squashdelta_recognise(&job->heads[i], &job->patches[i].source, &job->fault);
+			status = squashdelta_recognise(&job->heads[i], &job->deltas[i].source, &job->fault);
 	}
 	if (status == BLOCKZ_OK)
 		status = check_chain(job);
@@ -398,34 +398,34 @@ static int append_zeros(void *ctx, uint64_t len)
 /* ---- The work */
 
 static enum blockz_status apply_native(struct job *job, const struct blockz_source *old,
-				       const struct blockz_source *patch, const struct blockz_sink *sink)
+				       const struct blockz_source *delta, const struct blockz_sink *sink)
 {
 	struct blockz_delta_info info = { .new_size = BLOCKZ_UNKNOWN };
 	enum blockz_status status = BLOCKZ_OK;
-	if (patch->size != BLOCKZ_UNKNOWN)
-		status = blockz_delta_info(patch, &info, &job->fault);
+	if (delta->size != BLOCKZ_UNKNOWN)
+		status = blockz_delta_info(delta, &info, &job->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct blockz_merge_options options = {
 		.lzo = job->lzo, .work = cli_work(&job->cli, "merge", info.new_size, job->threads),
 	};
-	status = blockz_merge(old, patch, sink, &options, &job->fault);
+	status = blockz_merge(old, delta, sink, &options, &job->fault);
 	cli_work_end(&job->cli);
 	return status;
 }
 
-/* Makes an image of old by the index-th patch, or by --squash. */
+/* Makes an image of old by the index-th delta, or by --squash. */
 static enum blockz_status make(struct job *job, const struct blockz_source *old, size_t index,
 			       const struct blockz_sink *sink)
 {
 	const struct squashdelta squashdelta = { &job->cli, job->threads, job->lzo, job->output.file.dirfd };
-	job->file = job->squash ? job->old_path : job->patch_paths[index];
+	job->file = job->squash ? job->old_path : job->delta_paths[index];
 	if (job->squash)
 		return squashdelta_squash(&squashdelta, old, sink, &job->fault);
-	const struct blockz_source *patch = &job->patches[index].source;
+	const struct blockz_source *delta = &job->deltas[index].source;
 	if (job->heads[index].yes)
-		return squashdelta_apply(&squashdelta, old, patch, sink, &job->fault);
-	return apply_native(job, old, patch, sink);
+		return squashdelta_apply(&squashdelta, old, delta, sink, &job->fault);
+	return apply_native(job, old, delta, sink);
 }
 
 /* The same, to fd, a regular file. */
@@ -448,13 +448,13 @@ static enum blockz_status apply(struct job *job, const struct blockz_source *old
 	return blame(job, status, index);
 }
 
-/* All but the last patch make images that nobody sees, at most two at a time. */
+/* All but the last delta make images that nobody sees, at most two at a time. */
 static enum blockz_status apply_all(struct job *job)
 {
 	struct blockz_source old = job->old.source;
 	int held = -1;
 	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = 0; i + 1 < job->patch_count && status == BLOCKZ_OK; i++) {
+	for (size_t i = 0; i + 1 < job->delta_count && status == BLOCKZ_OK; i++) {
 		int fd = -1;
 		job->file = job->new_path;
 		status = scratch_open(job->output.file.dirfd, &fd, &job->fault);
@@ -467,7 +467,7 @@ static enum blockz_status apply_all(struct job *job)
 		held = fd;
 	}
 	if (status == BLOCKZ_OK)
-		status = apply(job, &old, job->squash ? 0 : job->patch_count - 1, job->output.fd);
+		status = apply(job, &old, job->squash ? 0 : job->delta_count - 1, job->output.fd);
 	if (held >= 0)
 		close(held);
 	return status;
@@ -486,7 +486,7 @@ static enum blockz_status print_report(struct job *job)
 		status = cli_print_json(&job->cli, json_pack("{s:o,s:o,s:s,s:o}", "path",
 							     is_stream(job->new_path) ? json_null() : json_name(job->new_path),
 							     "size", json_bytes(job->new_size), "sha256", sha256,
-							     "patches", json_bytes(job->patch_count)), &job->fault);
+							     "patches", json_bytes(job->delta_count)), &job->fault);
 	if (status != BLOCKZ_OK)
 		job->fault.state = BLOCKZ_IMAGE_UPDATED;
 	return status;
@@ -500,8 +500,8 @@ static void say_done(const struct job *job)
 	if (job->squash)
 		cli_say(&job->cli, out, job->new_path, "image of %s", size);
 	else
-		cli_say(&job->cli, out, job->new_path, "image of %s by %zu patch%s, %s", size, job->patch_count,
-			job->patch_count == 1 ? "" : "es", job->heads[job->patch_count - 1].yes
+		cli_say(&job->cli, out, job->new_path, "image of %s by %zu delta%s, %s", size, job->delta_count,
+			job->delta_count == 1 ? "" : "s", job->heads[job->delta_count - 1].yes
 								   ? "SquashDelta's, which has no digest to compare it with"
 								   : "its SHA-256 agrees");
 }
@@ -535,14 +535,14 @@ int main(int argc, char **argv)
 	read_options(&job, argc, argv);
 	job.helpers = lzo_helpers_new(NULL);
 	job.lzo = lzo_helpers_ops(job.helpers);
-	enum blockz_status status = job.capabilities ? print_capabilities(&job) : job.check ? check_patch(&job) : merge(&job);
+	enum blockz_status status = job.capabilities ? print_capabilities(&job) : job.check ? check_delta(&job) : merge(&job);
 	if (status != BLOCKZ_OK)
 		cli_fail(&job.cli, job.file, &job.fault);
 	output_close(&job.output);
-	for (size_t i = 0; job.patches != NULL && i < job.patch_count; i++)
-		input_close(&job.patches[i]);
+	for (size_t i = 0; job.deltas != NULL && i < job.delta_count; i++)
+		input_close(&job.deltas[i]);
 	lzo_helpers_free(job.helpers);
-	free(job.patches);
+	free(job.deltas);
 	free(job.heads);
 	input_close(&job.old);
 	return cli_finish(&job.cli, status);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Codecs of single blocks, each a const row.  What an encoder makes of a block is decided by its parameters and by its
- * version; the former are small integers that a patch carries, the latter shows in a fingerprint.
+ * version; the former are small integers that a delta carries, the latter shows in a fingerprint.
  *
  * A context belongs to one thread and is used for any blocks and parameters in turn; it keeps what is costly to set up.
  */
@@ -18,7 +18,7 @@ enum {
 	CODEC_NAME_MAX = 96,
 };
 
-/* These numbers stand in patches. */
+/* These numbers stand in deltas. */
 enum codec_id {
 	CODEC_STORED = 0,    /* the bytes themselves */
 	CODEC_ZLIB = 1,      /* RFC 1950: SquashFS gzip */
@@ -66,7 +66,7 @@ struct codec {
 	uint32_t probe_values[CODEC_VALUES_MAX];
 	uint32_t max_values[CODEC_VALUES_MAX]; /* of those that are not free; not all up to there are valid */
 	uint32_t probe_lens[4]; /* the probe's prefixes that are encoded; 0 ends */
-	/* Values of these ranges only, so that no patch asks for more memory than a known program would. */
+	/* Values of these ranges only, so that no delta asks for more memory than a known program would. */
 	bool (*are_valid)(const uint32_t *values);
 
 	/*

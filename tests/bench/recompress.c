@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * recompress PATCH NEW THREADS: encodes the blocks that PATCH has its client encode, and prints the seconds that takes.
+ * recompress DELTA NEW THREADS: encodes the blocks that DELTA has its client encode, and prints the seconds that takes.
  *
  * That is what no client can do without, and so what blockz-merge is measured by.  The blocks are decoded before, into memory,
  * and what the encoder makes of them is compared with NEW.
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "delta/patch/read.h"
+#include "delta/file/read.h"
 #include "deltas/lzo.h"
 #include "format/format.h"
 #include "io/access.h"
@@ -31,7 +31,7 @@ struct task {
 struct bench {
 	struct blockz_source new;
 	struct codec_env env;
-	struct patch_reader *reader;
+	struct delta_reader *reader;
 	struct task *tasks;
 	size_t count, room;
 	atomic_size_t next;
@@ -69,12 +69,12 @@ static void skip_ops(struct bench *bench, uint64_t len, uint8_t *bytes)
 	struct blockz_fault fault;
 	struct op op;
 	for (; len > 0; len -= op.len)
-		if (patch_read_op(bench->reader, len, &op, bytes, &fault) != BLOCKZ_OK)
-			give_up("patch", &fault);
+		if (delta_read_op(bench->reader, len, &op, bytes, &fault) != BLOCKZ_OK)
+			give_up("delta", &fault);
 }
 
 /* Adds the block at this place of NEW, decoded. */
-static void add_task(struct bench *bench, struct codec_contexts *contexts, const struct patch_new_block *block, uint64_t file_off)
+static void add_task(struct bench *bench, struct codec_contexts *contexts, const struct delta_new_block *block, uint64_t file_off)
 {
 	struct blockz_fault fault;
 	if (bench->count == bench->room) {
@@ -83,7 +83,7 @@ static void add_task(struct bench *bench, struct codec_contexts *contexts, const
 	}
 	struct task *task = &bench->tasks[bench->count++];
 	*task = (struct task){
-		.params = &patch_reader_head(bench->reader)->encoders[block->encoder].params,
+		.params = &delta_reader_head(bench->reader)->encoders[block->encoder].params,
 		.plain = allocate(NULL, block->plain_len + DECODE_SLACK),
 		.plain_len = block->plain_len, .file_len = block->file_len, .file_off = file_off,
 	};
@@ -100,9 +100,9 @@ static void read_section(struct bench *bench, struct codec_contexts *contexts, u
 	struct blockz_fault fault;
 	uint8_t *bytes = allocate(NULL, CODEC_BLOCK_MAX);
 	for (bool done = false;;) {
-		struct patch_step step;
-		if (patch_read_step(bench->reader, VERBATIM_MAX, &step, &done, &fault) != BLOCKZ_OK)
-			give_up("patch", &fault);
+		struct delta_step step;
+		if (delta_read_step(bench->reader, VERBATIM_MAX, &step, &done, &fault) != BLOCKZ_OK)
+			give_up("delta", &fault);
 		if (done)
 			break;
 		skip_ops(bench, step.len, bytes);
@@ -113,18 +113,18 @@ static void read_section(struct bench *bench, struct codec_contexts *contexts, u
 	free(bytes);
 }
 
-static void read_patch(struct bench *bench, const struct blockz_source *patch)
+static void read_delta(struct bench *bench, const struct blockz_source *delta)
 {
 	struct blockz_fault fault;
 	struct codec_contexts contexts = { .env = &bench->env };
-	struct patch_old_blocks old_blocks;
+	struct delta_old_blocks old_blocks;
 	uint64_t file_off = 0;
-	if (patch_reader_new(patch, &bench->reader, &fault) != BLOCKZ_OK ||
-	    patch_read_old_blocks(bench->reader, &old_blocks, &fault) != BLOCKZ_OK)
-		give_up("patch", &fault);
+	if (delta_reader_new(delta, &bench->reader, &fault) != BLOCKZ_OK ||
+	    delta_read_old_blocks(bench->reader, &old_blocks, &fault) != BLOCKZ_OK)
+		give_up("delta", &fault);
 	for (bool done = false;;) {
-		if (patch_read_section(bench->reader, &done, &fault) != BLOCKZ_OK)
-			give_up("patch", &fault);
+		if (delta_read_section(bench->reader, &done, &fault) != BLOCKZ_OK)
+			give_up("delta", &fault);
 		if (done)
 			break;
 		read_section(bench, &contexts, &file_off);
@@ -164,14 +164,14 @@ int main(int argc, char **argv)
 {
 	long threads = argc == 4 ? strtol(argv[3], NULL, 10) : 0;
 	if (threads < 1 || threads > THREADS_MAX) {
-		fprintf(stderr, "usage: recompress PATCH NEW THREADS\n");
+		fprintf(stderr, "usage: recompress DELTA NEW THREADS\n");
 		return 2;
 	}
 	struct lzo_helpers *helpers = lzo_helpers_new(NULL);
 	struct bench bench = { .new = open_file(argv[2]), .env = { lzo_helpers_ops(helpers) } };
-	struct blockz_source patch = open_file(argv[1]);
+	struct blockz_source delta = open_file(argv[1]);
 	pthread_t ids[THREADS_MAX];
-	read_patch(&bench, &patch);
+	read_delta(&bench, &delta);
 	double begin = seconds();
 	for (long i = 0; i < threads; i++)
 		if ((errno = pthread_create(&ids[i], NULL, encode_some, &bench)) != 0)
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < bench.count; i++)
 		free(bench.tasks[i].plain);
 	free(bench.tasks);
-	patch_reader_free(bench.reader);
+	delta_reader_free(bench.reader);
 	lzo_helpers_free(helpers);
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "delta/patch/write.h"
+#include "delta/file/write.h"
 #include "reseal.h"
 
 static const char *dir;

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 layers=(
 	'delta/make delta/apply delta/squashdelta'
-	'delta/patch delta/differ'
+	'delta/file delta/differ'
 	'container pagestore disk'
 	'mapped codec'
 	'journal'

@@ -153,7 +153,7 @@ deflated_pair() { # OPTION...
 	done
 }
 
-# Names of all pairs, and how many per cent of NEW a patch may have, as far as that is sure.
+# Names of all pairs, and how many per cent of NEW a delta may have, as far as that is sure.
 # shellcheck disable=SC2034  # of those who source this
 readonly PAIRS='
 gzip 40

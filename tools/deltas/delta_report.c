@@ -22,7 +22,7 @@ static json_t *image_json(uint64_t size, const uint8_t sha256[32], const char *c
 	return json_pack("{s:o,s:s,s:o}", "size", json_bytes(size), "sha256", hex, "container", json_name(container));
 }
 
-json_t *patch_report_json(const char *path, uint64_t size, const struct blockz_delta_info *head)
+json_t *delta_report_json(const char *path, uint64_t size, const struct blockz_delta_info *head)
 {
 	json_t *encoders = json_object();
 	for (size_t i = 0; i < head->encoder_count && encoders != NULL; i++)
@@ -74,7 +74,7 @@ static void print_ops(const char *label, const char *name, const struct blockz_d
 	printf("%-8s %-8s %10" PRIu64 " time%-1s %12s\n", label, name, ops->count, plural(ops->count), bytes);
 }
 
-/* What the patch consists of. */
+/* What the delta consists of. */
 static void print_summary(const struct blockz_delta_summary *summary)
 {
 	char plain[32], coded[32];
@@ -121,24 +121,24 @@ static void add_summary(json_t *object, const struct blockz_delta_summary *summa
 }
 
 /*
- * Of a stream only the head can be looked at: it is not there for a second time.  The head comes first, since a small patch
+ * Of a stream only the head can be looked at: it is not there for a second time.  The head comes first, since a small delta
  * may be one of very much, which takes long to read.
  */
-static enum blockz_status print_native(const struct cli *cli, const char *path, const struct blockz_source *patch,
+static enum blockz_status print_native(const struct cli *cli, const char *path, const struct blockz_source *delta,
 				       struct blockz_fault *fault)
 {
 	struct blockz_delta_info head;
 	struct blockz_delta_summary summary;
-	bool has_summary = patch->size != BLOCKZ_UNKNOWN, has_text = !cli->quiet && !cli->json;
-	enum blockz_status status = blockz_delta_info(patch, &head, fault);
+	bool has_summary = delta->size != BLOCKZ_UNKNOWN, has_text = !cli->quiet && !cli->json;
+	enum blockz_status status = blockz_delta_info(delta, &head, fault);
 	if (status == BLOCKZ_OK && has_text)
 		print_head(&head);
 	if (status == BLOCKZ_OK && has_summary)
-		status = blockz_delta_summary(patch, &summary, fault);
+		status = blockz_delta_summary(delta, &summary, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (cli->json) {
-		json_t *object = patch_report_json(path, patch->size, &head);
+		json_t *object = delta_report_json(path, delta->size, &head);
 		if (has_summary)
 			add_summary(object, &summary);
 		return cli_print_json(cli, object, fault);
@@ -148,18 +148,18 @@ static enum blockz_status print_native(const struct cli *cli, const char *path, 
 	return BLOCKZ_OK;
 }
 
-enum blockz_status patch_report_print(const struct cli *cli, const char *path, struct blockz_fault *fault)
+enum blockz_status delta_report_print(const struct cli *cli, const char *path, struct blockz_fault *fault)
 {
-	struct input patch;
-	struct squashdelta_patch theirs;
-	enum blockz_status status = input_open(&patch, path, fault);
+	struct input delta;
+	struct squashdelta_delta theirs;
+	enum blockz_status status = input_open(&delta, path, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = squashdelta_recognise(&theirs, &patch.source, fault);
+	status = squashdelta_recognise(&theirs, &delta.source, fault);
 	if (status == BLOCKZ_OK && theirs.yes)
-		status = squashdelta_print(cli, path, &patch.source, fault);
+		status = squashdelta_print(cli, path, &delta.source, fault);
 	else if (status == BLOCKZ_OK)
-		status = print_native(cli, path, &patch.source, fault);
-	input_close(&patch);
+		status = print_native(cli, path, &delta.source, fault);
+	input_close(&delta);
 	return status;
 }

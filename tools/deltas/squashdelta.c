@@ -19,7 +19,7 @@ enum { COPY_LEN = 1 << 20 };
 
 static int read_again(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
 {
-	const struct squashdelta_patch *self = ctx;
+	const struct squashdelta_delta *self = ctx;
 	size_t again = off < self->head_len ? self->head_len - (size_t)off : 0;
 	again = again < len ? again : len;
 	if (again > 0)
@@ -33,18 +33,18 @@ static int read_again(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 	return error;
 }
 
-enum blockz_status squashdelta_recognise(struct squashdelta_patch *self, struct blockz_source *patch,
+enum blockz_status squashdelta_recognise(struct squashdelta_delta *self, struct blockz_source *delta,
 					 struct blockz_fault *fault)
 {
 	static const struct blockz_source_ops ops = { .read = read_again };
-	*self = (struct squashdelta_patch){ .inner = *patch };
-	int error = patch->ops->read(patch->ctx, self->head, sizeof(self->head), 0, &self->head_len);
+	*self = (struct squashdelta_delta){ .inner = *delta };
+	int error = delta->ops->read(delta->ctx, self->head, sizeof(self->head), 0, &self->head_len);
 	if (error != 0)
 		return tool_fault_errno(fault, error, "read");
 	self->yes = self->head_len >= BLOCKZ_SQUASHDELTA_MAGIC_LEN &&
 		    memcmp(self->head, BLOCKZ_SQUASHDELTA_MAGIC, BLOCKZ_SQUASHDELTA_MAGIC_LEN) == 0;
-	if (patch->size == BLOCKZ_UNKNOWN)
-		*patch = (struct blockz_source){ &ops, self, BLOCKZ_UNKNOWN };
+	if (delta->size == BLOCKZ_UNKNOWN)
+		*delta = (struct blockz_source){ &ops, self, BLOCKZ_UNKNOWN };
 	return BLOCKZ_OK;
 }
 
@@ -103,8 +103,8 @@ static void close_if_open(int fd)
 
 /* ---- Applying */
 
-/* What follows the list in a patch, as an unnamed file. */
-static enum blockz_status copy_vcdiff(const struct squashdelta *self, const struct blockz_source *patch, uint64_t off,
+/* What follows the list in a delta, as an unnamed file. */
+static enum blockz_status copy_vcdiff(const struct squashdelta *self, const struct blockz_source *delta, uint64_t off,
 				      int *fd_ret, struct blockz_fault *fault)
 {
 	struct blockz_fd_sink memory;
@@ -116,7 +116,7 @@ static enum blockz_status copy_vcdiff(const struct squashdelta *self, const stru
 	void *buf = malloc(COPY_LEN);
 	int error = buf == NULL ? ENOMEM : 0;
 	for (; got == COPY_LEN && error == 0; off += got) {
-		error = patch->ops->read(patch->ctx, buf, COPY_LEN, off, &got);
+		error = delta->ops->read(delta->ctx, buf, COPY_LEN, off, &got);
 		if (error == 0)
 			error = sink.ops->write(sink.ctx, buf, got);
 	}
@@ -140,21 +140,21 @@ static enum blockz_status decode_vcdiff(const struct squashdelta *self, int sour
 static enum blockz_status blame_old(struct blockz_fault *fault)
 {
 	const struct blockz_fault why = *fault;
-	tool_fault(fault, why.status, "OLD is damaged, or not the image that the patch is for: %s", why.text);
+	tool_fault(fault, why.status, "OLD is damaged, or not the image that the delta is for: %s", why.text);
 	fault->offset = why.offset;
 	return why.status;
 }
 
 enum blockz_status squashdelta_apply(const struct squashdelta *self, const struct blockz_source *old_image,
-				     const struct blockz_source *patch, const struct blockz_sink *sink,
+				     const struct blockz_source *delta, const struct blockz_sink *sink,
 				     struct blockz_fault *fault)
 {
 	struct blockz_squashdelta *list = NULL;
 	struct blockz_source expanded;
 	int source = -1, vcdiff = -1, target = -1;
-	enum blockz_status status = blockz_squashdelta_read(patch, &list, fault);
+	enum blockz_status status = blockz_squashdelta_read(delta, &list, fault);
 	if (status == BLOCKZ_OK)
-		status = copy_vcdiff(self, patch, blockz_squashdelta_info(list).list_len, &vcdiff, fault);
+		status = copy_vcdiff(self, delta, blockz_squashdelta_info(list).list_len, &vcdiff, fault);
 	if (status == BLOCKZ_OK) {
 		status = expand_aside(self, old_image, list, &source, fault);
 		if (status == BLOCKZ_DAMAGED)
@@ -175,16 +175,16 @@ enum blockz_status squashdelta_apply(const struct squashdelta *self, const struc
 
 /* ---- Making */
 
-/* A patch counts when it makes the new image, here and now, of what was written. */
+/* A delta counts when it makes the new image, here and now, of what was written. */
 static enum blockz_status prove(const struct squashdelta *self, const struct blockz_source *old_image,
 				const struct blockz_source *new_image, int out, struct blockz_fault *fault)
 {
 	struct comparison comparison;
 	const struct blockz_sink sink = comparison_start(&comparison, new_image);
-	struct blockz_source patch;
-	enum blockz_status status = blockz_source_fd(out, &patch, fault);
+	struct blockz_source delta;
+	enum blockz_status status = blockz_source_fd(out, &delta, fault);
 	if (status == BLOCKZ_OK)
-		status = squashdelta_apply(self, old_image, &patch, &sink, fault);
+		status = squashdelta_apply(self, old_image, &delta, &sink, fault);
 	if (comparison.differs || (status == BLOCKZ_OK && !comparison_is_equal(&comparison)))
 		return tool_fault(fault, BLOCKZ_FAILED, "it was applied and does not make NEW: not the same bytes up to %"
 				  PRIu64 " of %" PRIu64, comparison.off, new_image->size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is said about patches and expanded files of SquashDelta. */
+/* What is said about deltas and expanded files of SquashDelta. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -65,18 +65,18 @@ enum blockz_status squashdelta_report(const struct squashdelta *self, const char
 	return status;
 }
 
-enum blockz_status squashdelta_print(const struct cli *cli, const char *path, const struct blockz_source *patch,
+enum blockz_status squashdelta_print(const struct cli *cli, const char *path, const struct blockz_source *delta,
 				     struct blockz_fault *fault)
 {
 	struct blockz_squashdelta *list = NULL;
-	enum blockz_status status = blockz_squashdelta_read(patch, &list, fault);
+	enum blockz_status status = blockz_squashdelta_read(delta, &list, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	const struct blockz_squashdelta_info info = blockz_squashdelta_info(list);
 	blockz_squashdelta_free(list);
 	if (cli->json)
 		return cli_print_json(cli, json_pack("{s:o,s:s,s:o,s:s,s:o}", "path", path_json(path), "format", "squashdelta",
-						     "size", json_bytes(patch->size), "encoder", info.encoder, "old",
+						     "size", json_bytes(delta->size), "encoder", info.encoder, "old",
 						     list_json(&info)), fault);
 	if (!cli->quiet)
 		printf("format   SquashDelta 0.1\nencoder  %s\nOLD      %" PRIu64 " block%s decoded, %" PRIu64 " byte%s of %" PRIu64

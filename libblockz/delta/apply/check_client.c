@@ -20,7 +20,7 @@
 enum { PART_LEN = 256 << 10 };
 
 struct admission {
-	const struct patch_head *head;
+	const struct delta_head *head;
 	const struct blockz_source *old;
 	const struct codec_env *env;
 	const struct blockz_work *work;
@@ -31,7 +31,7 @@ struct admission {
 
 /* A fingerprint, or a part of OLD. */
 struct job {
-	const struct patch_encoder *encoder; /* NULL: a part */
+	const struct delta_encoder *encoder; /* NULL: a part */
 	uint8_t fingerprint[CODEC_FINGERPRINT_LEN];
 	uint64_t off;
 	size_t len;
@@ -67,7 +67,7 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 	(void)thread, (void)fault;
 	struct admission *admission = ctx;
 	struct job *job = memory;
-	const struct patch_head *head = admission->head;
+	const struct delta_head *head = admission->head;
 	job->encoder = NULL;
 	if (admission->next_encoder < head->encoder_count) {
 		job->encoder = &head->encoders[admission->next_encoder++];
@@ -110,7 +110,7 @@ static enum blockz_status compare_fingerprint(const struct job *job, struct bloc
 		return BLOCKZ_OK;
 	codec_encoder_name(&job->encoder->params, name);
 	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-			 "the encoder here is not of the version that PATCH needs: fingerprint of \"%s\", expected %s, "
+			 "the encoder here is not of the version that DELTA needs: fingerprint of \"%s\", expected %s, "
 			 "found %s", name, hex_text(job->encoder->fingerprint, CODEC_FINGERPRINT_LEN, expected),
 			 hex_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
 }
@@ -137,35 +137,35 @@ static enum blockz_status compare_digest(const struct admission *admission, stru
 	if (memcmp(found, admission->head->old_sha256, sizeof(found)) == 0)
 		return BLOCKZ_OK;
 	return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
-			 "OLD is not the file that this patch is for: SHA-256 expected %s, found %s",
+			 "OLD is not the file that this delta is for: SHA-256 expected %s, found %s",
 			 hex_text(admission->head->old_sha256, DIGEST_LEN, expected),
 			 hex_text(found, DIGEST_LEN, found_text));
 }
 
 /* Before anything that takes long. */
-static enum blockz_status check_head(const struct patch_head *head, const struct blockz_source *old,
+static enum blockz_status check_head(const struct delta_head *head, const struct blockz_source *old,
 				     const struct codec_env *env, struct blockz_fault *fault)
 {
 	if (old->size == BLOCKZ_UNKNOWN)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "OLD is read at many offsets, and is a stream");
 	if (old->size < head->old_size)
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
-				 "OLD is not the file that this patch is for: size expected %" PRIu64 " or more, found %"
+				 "OLD is not the file that this delta is for: size expected %" PRIu64 " or more, found %"
 				 PRIu64, head->old_size, old->size);
 	for (size_t i = 0; i < head->encoder_count; i++)
 		if (head->encoders[i].params.codec == CODEC_LZO && env->lzo == NULL)
 			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-					 "PATCH needs LZO, and the program blockz-lzo is missing: install it, as part of blockz "
-					 "built with liblzo2, or make PATCH with blockz-delta --portable");
+					 "DELTA needs LZO, and the program blockz-lzo is missing: install it, as part of blockz "
+					 "built with liblzo2, or make DELTA with blockz-delta --portable");
 	for (size_t i = 0; i < head->encoder_count; i++)
 		if (!codec_params_are_valid(&head->encoders[i].params))
 			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-					 "PATCH needs an encoder of codec \"%s\" with parameters that this program does not know",
+					 "DELTA needs an encoder of codec \"%s\" with parameters that this program does not know",
 					 codec_at(head->encoders[i].params.codec)->name);
 	return BLOCKZ_OK;
 }
 
-enum blockz_status admit_patch(const struct patch_head *head, const struct blockz_source *old,
+enum blockz_status admit_delta(const struct delta_head *head, const struct blockz_source *old,
 			       const struct codec_env *env, const struct blockz_work *work_params,
 			       struct blockz_fault *fault)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What has to be true before a patch is applied. */
+/* What has to be true before a delta is applied. */
 #ifndef DELTA_APPLY_CHECK_CLIENT_H
 #define DELTA_APPLY_CHECK_CLIENT_H
 
-#include "delta/patch/patch.h"
+#include "delta/file/delta.h"
 
 /*
- * Whether a patch with this head can be applied to old here.  Reads OLD.  Errors: BLOCKZ_UNSUPPORTED (an encoder),
+ * Whether a delta with this head can be applied to old here.  Reads OLD.  Errors: BLOCKZ_UNSUPPORTED (an encoder),
  * BLOCKZ_DAMAGED (another OLD), BLOCKZ_USAGE (OLD of unknown size), BLOCKZ_FAILED.
  */
-enum blockz_status admit_patch(const struct patch_head *head, const struct blockz_source *old,
+enum blockz_status admit_delta(const struct delta_head *head, const struct blockz_source *old,
 			       const struct codec_env *env, const struct blockz_work *work,
 			       struct blockz_fault *fault);
 

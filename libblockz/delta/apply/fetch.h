@@ -6,7 +6,7 @@
 #ifndef DELTA_APPLY_FETCH_H
 #define DELTA_APPLY_FETCH_H
 
-#include "delta/patch/old_space.h"
+#include "delta/file/old_space.h"
 
 struct fetch {
 	uint64_t old_off;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Merge: NEW is made part by part.  One thread at a time reads the patch, a part being a block or some bytes between blocks;
+ * Merge: NEW is made part by part.  One thread at a time reads the delta, a part being a block or some bytes between blocks;
  * all threads fetch what parts take of OLD, and encode blocks; parts are written in order.  A thread has several parts at
  * once, so that a block of OLD is decoded once for all of them.
  *
- * A part is made in place: the patch's own bytes (differences and new content) are decoded to where they belong, and then
+ * A part is made in place: the delta's own bytes (differences and new content) are decoded to where they belong, and then
  * OLD's bytes are copied beside them, or added to them.
  */
 #include <inttypes.h>
@@ -20,7 +20,7 @@
 #include "blockz_delta.h"
 #include "delta/apply/check_client.h"
 #include "delta/apply/fetch.h"
-#include "delta/patch/read.h"
+#include "delta/file/read.h"
 #include "format/format.h"
 #include "io/access.h"
 #include "parallel/pool.h"
@@ -39,14 +39,14 @@ enum {
 struct merge {
 	const struct blockz_merge_options *options;
 	struct codec_env env;
-	const struct patch_head *head;
-	struct patch_reader *reader;
+	const struct delta_head *head;
+	struct delta_reader *reader;
 	const struct blockz_sink *sink; /* NULL: nowhere */
 	struct old *old;
 	unsigned threads;
 	/* Of who takes. */
 	bool in_section, at_end;
-	struct patch_step ahead; /* if is_ahead: the next one, which is in no job yet */
+	struct delta_step ahead; /* if is_ahead: the next one, which is in no job yet */
 	bool is_ahead;
 	uint64_t taken_len; /* bytes of NEW */
 	struct blockz_fault late; /* of what comes behind the job that was taken last */
@@ -61,8 +61,8 @@ struct merge {
 };
 
 struct part {
-	struct patch_step step;
-	uint64_t new_off, patch_off; /* where it stands in NEW, and what is behind it in the patch */
+	struct delta_step step;
+	uint64_t new_off, delta_off; /* where it stands in NEW, and what is behind it in the delta */
 	struct buffer plain, encoded;
 	const uint8_t *out;
 	size_t out_len;
@@ -115,7 +115,7 @@ static void thread_free(void *thread)
 
 /* ---- Memory of parts under way ---- */
 
-static uint64_t cost_of(const struct patch_step *step)
+static uint64_t cost_of(const struct delta_step *step)
 {
 	return step->is_block ? step->len + step->block.file_len : step->len;
 }
@@ -187,7 +187,7 @@ static enum blockz_status add_fetch(struct merge *merge, struct job *job, const 
 	return waits ? BLOCKZ_OK : run_fetches(merge, job, reader, fault);
 }
 
-/* Reads the ops of a part, and with them the patch's own bytes. */
+/* Reads the ops of a part, and with them the delta's own bytes. */
 static enum blockz_status read_ops(struct merge *merge, struct job *job, struct part *part, struct old_reader *reader,
 				   struct blockz_fault *fault)
 {
@@ -195,7 +195,7 @@ static enum blockz_status read_ops(struct merge *merge, struct job *job, struct 
 	for (uint64_t off = 0; off < part->step.len && status == BLOCKZ_OK;) {
 		struct op op = { 0 };
 		uint8_t *out = part->plain.bytes + off;
-		status = patch_read_op(merge->reader, part->step.len - off, &op, out, fault);
+		status = delta_read_op(merge->reader, part->step.len - off, &op, out, fault);
 		if (status == BLOCKZ_OK && (op.kind == OP_COPY || op.kind == OP_ADD))
 			status = add_fetch(merge, job, &op, out, reader, fault);
 		off += op.len;
@@ -212,11 +212,11 @@ static enum blockz_status look_ahead(struct merge *merge, struct blockz_fault *f
 	while (status == BLOCKZ_OK && !merge->at_end && !merge->is_ahead) {
 		bool done = false;
 		if (!merge->in_section) {
-			status = patch_read_section(merge->reader, &merge->at_end, fault);
+			status = delta_read_section(merge->reader, &merge->at_end, fault);
 			merge->in_section = true;
 			continue;
 		}
-		status = patch_read_step(merge->reader, PART_MAX, &merge->ahead, &done, fault);
+		status = delta_read_step(merge->reader, PART_MAX, &merge->ahead, &done, fault);
 		merge->in_section = !done;
 		merge->is_ahead = status == BLOCKZ_OK && !done;
 	}
@@ -234,7 +234,7 @@ static enum blockz_status take_part(struct merge *merge, struct job *job, struct
 		return fault_nomem(fault);
 	enum blockz_status status = read_ops(merge, job, part, reader, fault);
 	part->new_off = merge->taken_len;
-	part->patch_off = patch_reader_len(merge->reader);
+	part->delta_off = delta_reader_len(merge->reader);
 	merge->taken_len += part->step.is_block ? part->step.block.file_len : part->step.len;
 	return status;
 }
@@ -286,7 +286,7 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 static enum blockz_status encode_block(struct merge *merge, struct part *part, struct old_reader *reader,
 				       struct blockz_fault *fault)
 {
-	const struct patch_new_block *block = &part->step.block;
+	const struct delta_new_block *block = &part->step.block;
 	const struct codec_params *params = &merge->head->encoders[block->encoder].params;
 	char name[CODEC_NAME_MAX];
 	enum blockz_status status = codec_encode(&reader->contexts, params, part->plain.bytes, block->plain_len,
@@ -326,7 +326,7 @@ static enum blockz_status write_part(struct merge *merge, const struct part *par
 							: write_out(merge->sink, part->out, part->out_len, fault);
 	merge->given_len += part->out_len;
 	if (status == BLOCKZ_OK && params->progress != NULL &&
-	    !params->progress(params->progress_ctx, merge->given_len, part->patch_off))
+	    !params->progress(params->progress_ctx, merge->given_len, part->delta_off))
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
 	return status;
 }
@@ -360,8 +360,8 @@ static enum blockz_status make_new(struct merge *merge, const struct blockz_sour
 		.ctx = merge, .job_new = job_new, .job_free = job_free, .thread_new = thread_new,
 		.thread_free = thread_free, .take = take, .work = work, .give = give,
 	};
-	struct patch_old_blocks blocks = { 0 };
-	enum blockz_status status = patch_read_old_blocks(merge->reader, &blocks, fault);
+	struct delta_old_blocks blocks = { 0 };
+	enum blockz_status status = delta_read_old_blocks(merge->reader, &blocks, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	merge->old = old_new(old, merge->head->old_size, &blocks, CLIENT_CACHE + CLIENT_LISTS,
@@ -374,7 +374,7 @@ static enum blockz_status make_new(struct merge *merge, const struct blockz_sour
 	return status == BLOCKZ_OK ? compare_digest(merge, fault) : status;
 }
 
-EXPORT enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *patch,
+EXPORT enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *delta,
 				       const struct blockz_sink *sink, const struct blockz_merge_options *options,
 				       struct blockz_fault *fault)
 {
@@ -383,27 +383,27 @@ EXPORT enum blockz_status blockz_merge(const struct blockz_source *old, const st
 		.threads = pool_threads(options->work.threads),
 		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER,
 	};
-	enum blockz_status status = patch_reader_new(patch, &merge.reader, fault);
+	enum blockz_status status = delta_reader_new(delta, &merge.reader, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	merge.head = patch_reader_head(merge.reader);
-	status = admit_patch(merge.head, old, &merge.env, &options->work, fault);
+	merge.head = delta_reader_head(merge.reader);
+	status = admit_delta(merge.head, old, &merge.env, &options->work, fault);
 	if (status == BLOCKZ_OK)
 		status = make_new(&merge, old, fault);
 	EVP_MD_CTX_free(merge.digest);
 	old_free(merge.old);
-	patch_reader_free(merge.reader);
+	delta_reader_free(merge.reader);
 	return status;
 }
 
-EXPORT enum blockz_status blockz_merge_check(const struct blockz_source *old, const struct blockz_source *patch,
+EXPORT enum blockz_status blockz_merge_check(const struct blockz_source *old, const struct blockz_source *delta,
 					     const struct blockz_merge_options *options, struct blockz_fault *fault)
 {
 	const struct codec_env env = { .lzo = options->lzo };
-	struct patch_reader *reader = NULL;
-	enum blockz_status status = patch_reader_new(patch, &reader, fault);
+	struct delta_reader *reader = NULL;
+	enum blockz_status status = delta_reader_new(delta, &reader, fault);
 	if (status == BLOCKZ_OK)
-		status = admit_patch(patch_reader_head(reader), old, &env, &options->work, fault);
-	patch_reader_free(reader);
+		status = admit_delta(delta_reader_head(reader), old, &env, &options->work, fault);
+	delta_reader_free(reader);
 	return status;
 }

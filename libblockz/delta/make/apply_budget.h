@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A patch for which a client does not need more time than it is given. */
+/* A delta for which a client does not need more time than it is given. */
 #ifndef DELTA_MAKE_APPLY_BUDGET_H
 #define DELTA_MAKE_APPLY_BUDGET_H
 
@@ -7,7 +7,7 @@
 
 /*
  * Demotes the open blocks that save least for the time that the client needs for them, to encode them and to decode what they
- * take of OLD, until the rest keeps to the budget.  prices: what each block of NEW costs in the patch if it stays open.
+ * take of OLD, until the rest keeps to the budget.  prices: what each block of NEW costs in the delta if it stays open.
  * budget_ms: CPU time as measured here; 0: no limit.  Errors: BLOCKZ_FAILED (no memory).
  */
 enum blockz_status bargains_keep(const struct items *items, struct selection *selection, const uint64_t *prices,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Making a patch.
+ * Making a delta.
  *
  *	images      both are taken apart into blocks and hashed
  *	selection   blocks of NEW that OLD has are copied; those that OLD has nothing of, and those that no encoder makes
@@ -37,12 +37,12 @@ struct creation {
 	struct budget budget;
 	struct windows windows;
 	struct budget_writing writing;
-	/* All wanted blocks of OLD, and those that the patch lists. */
-	struct patch_old_blocks wanted, listed;
+	/* All wanted blocks of OLD, and those that the delta lists. */
+	struct delta_old_blocks wanted, listed;
 	uint64_t *wanted_places, *listed_places;
 	struct old *space;
 	uint64_t *prices;
-	struct patch_head head;
+	struct delta_head head;
 	uint8_t *encoders; /* of each candidate: its index in the head's */
 };
 
@@ -64,7 +64,7 @@ static void creation_free(struct creation *creation)
 }
 
 /* Of OLD's blocks those that are wanted, and where each begins in OLD's space. */
-static enum blockz_status list_blocks(const struct image *old, const bool *wanted, struct patch_old_blocks *list,
+static enum blockz_status list_blocks(const struct image *old, const bool *wanted, struct delta_old_blocks *list,
 				      uint64_t **places, struct blockz_fault *fault)
 {
 	list->items = calloc(old->blocks.count + 1, sizeof(*list->items));
@@ -77,7 +77,7 @@ static enum blockz_status list_blocks(const struct image *old, const bool *wante
 		(*places)[i] = place;
 		if (!wanted[i] || block->is_plain)
 			continue;
-		list->items[list->count++] = (struct patch_old_block){
+		list->items[list->count++] = (struct delta_old_block){
 			.file_off = block->file_off, .plain_len = block->plain_len,
 			.file_len = block->file_len & 0x3ffffff, .codec = block->codec & 0x3f,
 		};
@@ -145,7 +145,7 @@ static enum blockz_status name_encoders(struct creation *creation, struct blockz
 {
 	const struct blocks *blocks = &creation->images[1].blocks;
 	struct selection *selection = &creation->selection;
-	struct patch_head *head = &creation->head;
+	struct delta_head *head = &creation->head;
 	uint64_t uses[PROVE_NONE] = { 0 };
 	creation->encoders = malloc(PROVE_NONE);
 	if (creation->encoders == NULL)
@@ -154,13 +154,13 @@ static enum blockz_status name_encoders(struct creation *creation, struct blockz
 	for (size_t i = 0; i < blocks->count; i++)
 		if (selection->blocks[i].fate == FATE_OPEN && selection->blocks[i].candidate != PROVE_NONE)
 			uses[selection->blocks[i].candidate]++;
-	while (head->encoder_count < PATCH_ENCODERS_MAX) {
+	while (head->encoder_count < DELTA_ENCODERS_MAX) {
 		size_t most = 0;
 		for (size_t i = 1; i < PROVE_NONE; i++)
 			most = uses[i] > uses[most] ? i : most;
 		if (uses[most] == 0)
 			break;
-		struct patch_encoder *encoder = &head->encoders[head->encoder_count];
+		struct delta_encoder *encoder = &head->encoders[head->encoder_count];
 		encoder->params = blocks->candidates[most];
 		enum blockz_status status =
 			codec_fingerprint(&creation->env, &encoder->params, encoder->fingerprint, fault);
@@ -196,7 +196,7 @@ static void mark_used(const struct creation *creation, uint64_t start, uint64_t 
 	}
 }
 
-/* The patch lists the blocks of OLD that it refers to, no others. */
+/* The delta lists the blocks of OLD that it refers to, no others. */
 static enum blockz_status list_used(struct creation *creation, struct blockz_fault *fault)
 {
 	const struct image *old = &creation->images[0];
@@ -237,7 +237,7 @@ static enum blockz_status decide(struct creation *creation, struct blockz_fault 
 
 static void fill_head(struct creation *creation)
 {
-	struct patch_head *head = &creation->head;
+	struct delta_head *head = &creation->head;
 	const struct image *old = &creation->images[0], *new = &creation->images[1];
 	head->old_size = old->blocks.size;
 	head->new_size = new->blocks.size;
@@ -249,33 +249,33 @@ static void fill_head(struct creation *creation)
 	selection_note(&creation->selection, &new->blocks, creation->options, head->note, sizeof(head->note));
 }
 
-static enum blockz_status write_patch(struct creation *creation, const struct blockz_sink *sink, uint64_t *len_ret,
+static enum blockz_status write_delta(struct creation *creation, const struct blockz_sink *sink, uint64_t *len_ret,
 				      struct blockz_fault *fault)
 {
 	struct items items = items_of(creation);
-	const struct patch_names names = { creation->encoders, creation->listed_places };
-	struct patch_writer *writer = NULL;
+	const struct delta_names names = { creation->encoders, creation->listed_places };
+	struct delta_writer *writer = NULL;
 	fill_head(creation);
-	enum blockz_status status = patch_writer_new(sink, &creation->head, &creation->listed,
+	enum blockz_status status = delta_writer_new(sink, &creation->head, &creation->listed,
 						     creation->writing.threads, &writer, fault);
 	if (status == BLOCKZ_OK) {
 		struct blockz_work work = stages_next(&creation->stages, STAGE_WRITE, creation->images[1].blocks.size);
 		status = pass_write(&items, &names, writer, creation->writing.sections, &work, fault);
 	}
 	if (status == BLOCKZ_OK)
-		status = patch_write_end(writer, fault);
+		status = delta_write_end(writer, fault);
 	if (status == BLOCKZ_OK)
-		*len_ret = patch_writer_len(writer);
-	patch_writer_free(writer);
+		*len_ret = delta_writer_len(writer);
+	delta_writer_free(writer);
 	return status;
 }
 
-static void fill_result(const struct creation *creation, uint64_t patch_size, struct blockz_delta_result *result)
+static void fill_result(const struct creation *creation, uint64_t delta_size, struct blockz_delta_result *result)
 {
 	const struct blocks *blocks = &creation->images[1].blocks;
 	uint64_t encode_ns = 0;
 	*result = (struct blockz_delta_result){
-		.old_size = creation->head.old_size, .new_size = creation->head.new_size, .patch_size = patch_size,
+		.old_size = creation->head.old_size, .new_size = creation->head.new_size, .delta_size = delta_size,
 		.windows = creation->windows.count > 0 ? creation->windows.count : 1,
 		.window_size = creation->windows.len, .memory = creation->budget.limit,
 		.memory_wanted = budget_limit_for(&creation->budget, creation->new_text.len,
@@ -300,10 +300,10 @@ static void fill_result(const struct creation *creation, uint64_t patch_size, st
 }
 
 EXPORT enum blockz_status blockz_delta(const struct blockz_source *old, const struct blockz_source *new,
-				       const struct blockz_sink *patch, const struct blockz_delta_options *options,
+				       const struct blockz_sink *delta, const struct blockz_delta_options *options,
 				       struct blockz_delta_result *result_ret, struct blockz_fault *fault)
 {
-	uint64_t patch_size = 0;
+	uint64_t delta_size = 0;
 	if (old->size == BLOCKZ_UNKNOWN || new->size == BLOCKZ_UNKNOWN)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "an image is a stream, expected a file");
 	const struct blockz_source *const files[2] = { old, new };
@@ -323,9 +323,9 @@ EXPORT enum blockz_status blockz_delta(const struct blockz_source *old, const st
 	if (status == BLOCKZ_OK)
 		status = decide(&creation, fault);
 	if (status == BLOCKZ_OK)
-		status = write_patch(&creation, patch, &patch_size, fault);
+		status = write_delta(&creation, delta, &delta_size, fault);
 	if (status == BLOCKZ_OK)
-		fill_result(&creation, patch_size, result_ret);
+		fill_result(&creation, delta_size, result_ret);
 	creation_free(&creation);
 	return status;
 }

@@ -6,9 +6,9 @@
 #include "base/array.h"
 #include "base/checked.h"
 #include "base/fault.h"
-#include "delta/patch/client.h"
+#include "delta/file/client.h"
 #include "delta/differ/match.h"
-#include "delta/patch/old_space.h"
+#include "delta/file/old_space.h"
 
 /* Spans of NEW that a client makes at once, as a group, take something of a block of OLD. */
 struct visit {

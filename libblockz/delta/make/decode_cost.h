@@ -15,7 +15,7 @@
 
 /*
  * A stay has to bring one byte of NEW for so many that are decoded.  Measured on two disk images of 365 MiB in gzip pieces of
- * 1 MiB: from 1024 to 128 the patch becomes half a per cent smaller, as short matches are dear, and applying it takes a
+ * 1 MiB: from 1024 to 128 the delta becomes half a per cent smaller, as short matches are dear, and applying it takes a
  * fifth less; SquashFS does not notice.
  */
 enum { SEEKS_DECODED_FOR_A_BYTE = 128 };

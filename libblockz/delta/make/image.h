@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One of the two images of a patch that is being made: taken apart, and hashed. */
+/* One of the two images of a delta that is being made: taken apart, and hashed. */
 #ifndef DELTA_MAKE_IMAGE_H
 #define DELTA_MAKE_IMAGE_H
 
@@ -26,7 +26,7 @@ void image_free(struct image *image);
 /*
  * The index of a block that is byte for byte block `block` of image, by size, codec and hash; or UINT32_MAX.  Of several the
  * one at the same place in the file, or behind it, so that what is copied goes on where it ended.  The
- * hash is no proof against somebody who makes collisions; a patch is believed when it was applied.
+ * hash is no proof against somebody who makes collisions; a delta is believed when it was applied.
  */
 struct block_index;
 

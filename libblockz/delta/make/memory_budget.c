@@ -11,7 +11,7 @@
 #include "delta/make/coverage.h"
 #include "delta/make/plain_text.h"
 #include "delta/make/windows.h"
-#include "delta/patch/stream_write.h"
+#include "delta/file/stream_write.h"
 #include "parallel/pool.h"
 
 enum {
@@ -19,7 +19,7 @@ enum {
 	PROCESS = 8 * MIB,     /* libraries' data, stacks, buffers for files */
 	OF_BLOCK = 256,        /* bytes in all lists there are of blocks */
 	CONTEXTS = 2 * MIB,    /* of a thread: decoders, without what grows with blocks; an encoder for prices */
-	SECTION = PATCH_SECTION_DIFF_MAX + PATCH_SECTION_COST_MAX,
+	SECTION = DELTA_SECTION_DIFF_MAX + DELTA_SECTION_COST_MAX,
 	SECTION_LISTS = 4 * MIB, /* ops, and columns of numbers */
 	/* Of a byte of text that is matched, an eighth of a byte goes to lists of matches: there is one for some 400 bytes. */
 	OF_MATCHES = 8,
@@ -128,7 +128,7 @@ uint64_t budget_limit_for(const struct budget *budget, uint64_t new_len, uint64_
 static uint64_t writing(const struct budget *budget, size_t match_count, unsigned threads, unsigned sections)
 {
 	uint64_t section = min(SECTION, budget->new_plain + budget->new_plain / 4) + min(SECTION_LISTS, budget->new_plain);
-	uint64_t coder = streams_coder_memory(min(PATCH_SECTION_DIFF_MAX, budget->new_plain));
+	uint64_t coder = streams_coder_memory(min(DELTA_SECTION_DIFF_MAX, budget->new_plain));
 	return budget->kept + match_count * sizeof(struct match) + threads * write_each(budget) +
 	       pool_jobs_max(threads) * job_memory(budget) + sections * section + min(threads, 2 * sections) * coder;
 }
@@ -162,14 +162,14 @@ static unsigned most_threads(const struct budget *budget, uint64_t (*step)(const
 
 struct budget_writing budget_writing(const struct budget *budget, size_t match_count)
 {
-	struct budget_writing share = { .threads = budget->threads, .sections = PATCH_SECTIONS_AT_ONCE };
+	struct budget_writing share = { .threads = budget->threads, .sections = DELTA_SECTIONS_AT_ONCE };
 	while (writing(budget, match_count, share.threads, share.sections) > budget->limit) {
 		if (share.sections > 1)
 			share.sections--;
 		else if (share.threads == 1)
 			break;
 		else
-			share = (struct budget_writing){ .threads = share.threads - 1, .sections = PATCH_SECTIONS_AT_ONCE };
+			share = (struct budget_writing){ .threads = share.threads - 1, .sections = DELTA_SECTIONS_AT_ONCE };
 	}
 	uint64_t taken = writing(budget, match_count, share.threads, share.sections);
 	share.cache = taken < budget->limit ? budget->limit - taken : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a limit on memory is kept by the steps of making a patch: by fewer threads, fewer sections and a smaller cache, which
- * change nothing of the patch, and by windows of OLD.  What a step takes is counted as if its blocks were all as long as the
+ * How a limit on memory is kept by the steps of making a delta: by fewer threads, fewer sections and a smaller cache, which
+ * change nothing of the delta, and by windows of OLD.  What a step takes is counted as if its blocks were all as long as the
  * longest, and its streams as long as they may be.
  */
 #ifndef DELTA_MAKE_MEMORY_BUDGET_H
@@ -32,7 +32,7 @@ enum blockz_status budget_make(struct budget *budget, const struct image images[
 
 /*
  * What is left for windows while new_len bytes of NEW are matched and threads read texts: as many as find room in a part of the
- * memory, whether there are so many or not, since windows make a difference to the patch.
+ * memory, whether there are so many or not, since windows make a difference to the delta.
  */
 uint64_t budget_for_windows(const struct budget *budget, uint64_t new_len);
 /* The limit that would leave so much. */

@@ -19,7 +19,7 @@
 enum { COPY_MIN = 256, PRICE_LEVEL = 3, PRICE_OF_OP = 2, PACKED_ITEM_MAX = 1 << 20 };
 
 /* So that a section that keeps to its cost keeps to its blocks. */
-enum { BLOCK_COST = PATCH_SECTION_COST_MAX / PATCH_SECTION_BLOCKS_MAX };
+enum { BLOCK_COST = DELTA_SECTION_COST_MAX / DELTA_SECTION_BLOCKS_MAX };
 
 /* A block that was demoted after the text was laid out still has its span there. */
 static void leave_block(const struct items *items, struct items_walk *walk)

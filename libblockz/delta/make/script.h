@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * NEW, item by item as it lies in the file, and what a patch says for each: its script.  Items do not depend on each
+ * NEW, item by item as it lies in the file, and what a delta says for each: its script.  Items do not depend on each
  * other, so scripts are made in parallel and joined in order.
  */
 #ifndef DELTA_MAKE_SCRIPT_H
@@ -9,8 +9,8 @@
 #include "delta/differ/differ.h"
 #include "delta/make/plain_text.h"
 #include "delta/make/select.h"
-#include "delta/patch/old_space.h"
-#include "delta/patch/patch.h"
+#include "delta/file/old_space.h"
+#include "delta/file/delta.h"
 
 /* What scripts are made from; threads share it. */
 struct items {
@@ -47,7 +47,7 @@ bool items_next(const struct items *items, struct items_walk *walk, struct item 
  */
 bool ops_append(struct op **ops, size_t *count, struct op op, uint64_t edge);
 
-/* What the patch says for one item. */
+/* What the delta says for one item. */
 struct script {
 	uint64_t edge; /* for ops_append() */
 	struct op *ops; /* in OLD's space as in struct items */
@@ -55,7 +55,7 @@ struct script {
 	uint64_t stream_len;
 	struct buffer bytes[OP_COUNT]; /* of ADD, EXTRA and PACKED ops, each behind the other */
 	size_t lens[OP_COUNT];
-	size_t cost; /* as patch_write_sections() counts it, and something for a block */
+	size_t cost; /* as delta_write_sections() counts it, and something for a block */
 };
 
 void script_free(struct script *script);
@@ -71,7 +71,7 @@ void scripter_free(void *scripter);
 enum blockz_status script_make(struct scripter *scripter, const struct item *item, struct script *script,
 			       struct blockz_fault *fault);
 
-/* About how many bytes of a patch a script takes: less than compressed for itself alone, whatever comes before it. */
+/* About how many bytes of a delta a script takes: less than compressed for itself alone, whatever comes before it. */
 enum blockz_status script_price(struct scripter *scripter, const struct script *script, uint64_t *price_ret,
 				struct blockz_fault *fault);
 

@@ -21,10 +21,10 @@ struct pass {
 	struct selection *selection;
 	uint64_t *prices;
 	/* Writing; no writer: measuring. */
-	const struct patch_names *names;
-	struct patch_writer *writer;
-	struct section sections[PATCH_SECTIONS_AT_ONCE];
-	size_t rooms[PATCH_SECTIONS_AT_ONCE][OP_COUNT]; /* of the sections' bytes */
+	const struct delta_names *names;
+	struct delta_writer *writer;
+	struct section sections[DELTA_SECTIONS_AT_ONCE];
+	size_t rooms[DELTA_SECTIONS_AT_ONCE][OP_COUNT]; /* of the sections' bytes */
 	size_t at, at_once; /* the section that is being filled, of so many */
 	size_t cost;
 	uint64_t verbatim; /* bytes of the stream since the last block */
@@ -89,7 +89,7 @@ static void measure(struct pass *pass, const struct pass_job *job)
 	const struct block *block = &pass->items->new->blocks.items[job->item.block];
 	pass->prices[job->item.block] = job->price;
 	bool pays = job->price * 100 < (uint64_t)block->file_len * PAYS_BELOW || block->codec == CODEC_STORED;
-	if (!pays || job->script.cost > PATCH_SECTION_COST_MAX)
+	if (!pays || job->script.cost > DELTA_SECTION_COST_MAX)
 		selection_demote(pass->selection, job->item.block);
 }
 
@@ -97,7 +97,7 @@ static void measure(struct pass *pass, const struct pass_job *job)
 static enum blockz_status flush(struct pass *pass, struct blockz_fault *fault)
 {
 	size_t count = pass->at + (pass->sections[pass->at].op_count > 0);
-	enum blockz_status status = patch_write_sections(pass->writer, pass->sections, count, fault);
+	enum blockz_status status = delta_write_sections(pass->writer, pass->sections, count, fault);
 	for (size_t i = 0; i < count; i++) {
 		struct section *section = &pass->sections[i];
 		section->op_count = section->block_count = 0;
@@ -135,7 +135,7 @@ static bool append_bytes(uint8_t **bytes, size_t *len, size_t *room, const uint8
 	return true;
 }
 
-/* Of a place in the space that lists all wanted blocks, the one in that of the patch. */
+/* Of a place in the space that lists all wanted blocks, the one in that of the delta. */
 static uint64_t final_place(const struct pass *pass, uint64_t old_off)
 {
 	const struct items *items = pass->items;
@@ -159,11 +159,11 @@ static bool append_block(struct pass *pass, const struct item *item)
 	struct section *section = &pass->sections[pass->at];
 	const struct block *block = &pass->items->new->blocks.items[item->block];
 	uint8_t candidate = pass->items->selection->blocks[item->block].candidate;
-	struct patch_new_block *blocks = array_room(section->blocks, section->block_count, sizeof(*blocks));
+	struct delta_new_block *blocks = array_room(section->blocks, section->block_count, sizeof(*blocks));
 	if (blocks == NULL)
 		return false;
 	section->blocks = blocks;
-	blocks[section->block_count++] = (struct patch_new_block){
+	blocks[section->block_count++] = (struct delta_new_block){
 		.before = pass->verbatim, .plain_len = block->plain_len, .file_len = block->file_len,
 		.encoder = pass->names->encoders[candidate],
 	};
@@ -176,8 +176,8 @@ static enum blockz_status append(struct pass *pass, const struct pass_job *job, 
 	const struct script *script = &job->script;
 	const struct item *item = &job->item;
 	if (pass->sections[pass->at].op_count > 0 &&
-	    (pass->cost + script->cost > PATCH_SECTION_COST_MAX ||
-	     pass->sections[pass->at].diff_len + script->lens[OP_ADD] > PATCH_SECTION_DIFF_MAX)) {
+	    (pass->cost + script->cost > DELTA_SECTION_COST_MAX ||
+	     pass->sections[pass->at].diff_len + script->lens[OP_ADD] > DELTA_SECTION_DIFF_MAX)) {
 		enum blockz_status status = next_section(pass, fault);
 		if (status != BLOCKZ_OK)
 			return status;
@@ -236,14 +236,14 @@ enum blockz_status pass_measure(const struct items *items, struct selection *sel
 	return run(&pass, fault);
 }
 
-enum blockz_status pass_write(const struct items *items, const struct patch_names *names, struct patch_writer *writer,
+enum blockz_status pass_write(const struct items *items, const struct delta_names *names, struct delta_writer *writer,
 			      size_t sections, const struct blockz_work *work, struct blockz_fault *fault)
 {
 	struct pass pass = { .items = items, .work = work, .names = names, .writer = writer, .at_once = sections };
 	enum blockz_status status = run(&pass, fault);
 	if (status == BLOCKZ_OK)
 		status = flush(&pass, fault);
-	for (size_t i = 0; i < PATCH_SECTIONS_AT_ONCE; i++)
+	for (size_t i = 0; i < DELTA_SECTIONS_AT_ONCE; i++)
 		section_free(&pass.sections[i]);
 	return status;
 }

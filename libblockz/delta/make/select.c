@@ -11,11 +11,11 @@
 #include "delta/make/coverage.h"
 #include "delta/make/plain_text.h"
 #include "delta/make/stages.h"
-#include "delta/patch/patch.h"
+#include "delta/file/delta.h"
 
 /*
  * Of the windows of a block, so many must be in OLD.  Below it the content is new, and its encoding about as small as
- * what the patch would need instead.
+ * what the delta would need instead.
  */
 static const double coverage_min = 1.0 / 16;
 
@@ -77,14 +77,14 @@ static bool client_has_lzo(const struct blockz_delta_options *options)
 	return !options->portable && !options->restricted;
 }
 
-/* A patch lists so many blocks of OLD at most, and none that the client cannot decode. */
+/* A delta lists so many blocks of OLD at most, and none that the client cannot decode. */
 static void limit_wanted(struct selection *selection, const struct image *old,
 			 const struct blockz_delta_options *options)
 {
 	bool has_lzo = client_has_lzo(options);
 	size_t count = 0;
 	for (size_t i = 0; i < old->blocks.count; i++) {
-		if (count >= PATCH_OLD_BLOCKS_MAX || (old->blocks.items[i].codec == CODEC_LZO && !has_lzo))
+		if (count >= DELTA_OLD_BLOCKS_MAX || (old->blocks.items[i].codec == CODEC_LZO && !has_lzo))
 			selection->old_wanted[i] = false;
 		count += selection->old_wanted[i] && !old->blocks.items[i].is_plain;
 	}

@@ -13,7 +13,7 @@
 enum fate {
 	FATE_EQUAL,  /* OLD has it, byte for byte: its encoded bytes are copied */
 	FATE_OPEN,   /* its content is in the stream, and the client encodes it */
-	FATE_PACKED, /* the patch brings its encoded bytes */
+	FATE_PACKED, /* the delta brings its encoded bytes */
 };
 
 struct selected {

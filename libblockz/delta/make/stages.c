@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "delta/make/stages.h"
 
-/* Parts of a hundred of the time that a patch between two file systems takes. */
+/* Parts of a hundred of the time that a delta between two file systems takes. */
 static const unsigned char shares[STAGE_COUNT] = {
 	[STAGE_LOOK_OLD] = 3, [STAGE_LOOK_NEW] = 3, [STAGE_PROVE] = 34, [STAGE_RUNS] = 5, [STAGE_MATCH] = 35,
 	[STAGE_MEASURE] = 5,  [STAGE_WRITE] = 15,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The steps of making a patch, and how far through each of them: as bytes of NEW, for a caller's progress function. */
+/* The steps of making a delta, and how far through each of them: as bytes of NEW, for a caller's progress function. */
 #ifndef DELTA_MAKE_STAGES_H
 #define DELTA_MAKE_STAGES_H
 

@@ -195,14 +195,14 @@ static enum blockz_status read_entries(const struct blockz_source *source, uint6
 	return status;
 }
 
-EXPORT enum blockz_status blockz_squashdelta_read(const struct blockz_source *patch, struct blockz_squashdelta **list_ret,
+EXPORT enum blockz_status blockz_squashdelta_read(const struct blockz_source *delta, struct blockz_squashdelta **list_ret,
 						  struct blockz_fault *fault)
 {
 	struct blockz_squashdelta *list = NULL;
 	uint32_t count = 0;
-	enum blockz_status status = read_header(patch, 0, &list, &count, fault);
+	enum blockz_status status = read_header(delta, 0, &list, &count, fault);
 	if (status == BLOCKZ_OK)
-		status = read_entries(patch, SQUASHDELTA_HEADER_LEN, count, list, fault);
+		status = read_entries(delta, SQUASHDELTA_HEADER_LEN, count, list, fault);
 	if (status == BLOCKZ_OK)
 		*list_ret = list;
 	else

@@ -183,7 +183,7 @@ START_TEST(decodes_are_counted)
 END_TEST
 
 /* OLD's space with one block in it, which has been decoded, so that it is known what that takes. */
-static struct old *space_new(struct codec_env *env, struct blockz_source *file, struct patch_old_blocks *blocks)
+static struct old *space_new(struct codec_env *env, struct blockz_source *file, struct delta_old_blocks *blocks)
 {
 	struct old_reader reader = { .contexts.env = env };
 	struct buffer packed = { 0 };
@@ -195,7 +195,7 @@ static struct old *space_new(struct codec_env *env, struct blockz_source *file, 
 	struct bytes block = bytes_new(len);
 	memcpy(block.data, packed.bytes, len);
 	*file = bytes_source(block);
-	blocks->items[0] = (struct patch_old_block){
+	blocks->items[0] = (struct delta_old_block){
 		.plain_len = OLD_LEN, .file_len = (uint32_t)len & 0x3ffffff, .codec = CODEC_ZLIB,
 	};
 	struct old *space = old_new(file, len, blocks, CLIENT_CACHE, 1);
@@ -212,8 +212,8 @@ START_TEST(the_budget_counts_decoding)
 	enum { BLOCKS = 2 * KEPT };
 	struct codec_env env = { .lzo = NULL };
 	struct blockz_source file;
-	struct patch_old_block block;
-	struct patch_old_blocks blocks = { &block, 1 };
+	struct delta_old_block block;
+	struct delta_old_blocks blocks = { &block, 1 };
 	struct old *space = space_new(&env, &file, &blocks);
 	struct scene *scene = scene_new(2 * BLOCKS, BLOCKS);
 	struct image new = { .blocks = { .items = keep(BLOCKS * sizeof(struct block)), .count = BLOCKS } };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Patches made from images, and applied. */
+/* Deltas made from images, and applied. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 /* ---- Making and applying ---- */
 
-static struct bytes make_patch(struct bytes old, struct bytes new, const struct blockz_delta_options *options,
+static struct bytes make_delta(struct bytes old, struct bytes new, const struct blockz_delta_options *options,
 			       struct blockz_delta_result *result)
 {
 	struct growing_sink sink = { 0 };
@@ -24,17 +24,17 @@ static struct bytes make_patch(struct bytes old, struct bytes new, const struct 
 	struct blockz_fault fault = { 0 };
 	enum blockz_status status = blockz_delta(&sources[0], &sources[1], &out, options, result, &fault);
 	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
-	ck_assert_uint_eq(result->patch_size, sink.bytes.len);
+	ck_assert_uint_eq(result->delta_size, sink.bytes.len);
 	ck_assert_uint_eq(result->blocks, result->blocks_equal + result->blocks_encoded + result->blocks_stored +
 						  result->blocks_packed);
 	return sink.bytes;
 }
 
-static struct bytes apply(struct bytes old, struct bytes patch)
+static struct bytes apply(struct bytes old, struct bytes delta)
 {
 	struct growing_sink sink = { 0 };
 	struct blockz_sink out = growing_sink(&sink);
-	struct blockz_source sources[2] = { bytes_source(old), bytes_source(patch) };
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(delta) };
 	struct blockz_merge_options options = { .work = { .threads = 2 } };
 	struct blockz_fault fault = { 0 };
 	enum blockz_status status = blockz_merge(&sources[0], &sources[1], &out, &options, &fault);
@@ -42,21 +42,21 @@ static struct bytes apply(struct bytes old, struct bytes patch)
 	return sink.bytes;
 }
 
-/* A patch by 1, 2 and 8 threads (2 and 8, where each costs a lot) is the same, and makes NEW. */
+/* A delta by 1, 2 and 8 threads (2 and 8, where each costs a lot) is the same, and makes NEW. */
 static struct bytes round_trip(struct bytes old, struct bytes new, struct blockz_delta_options options,
 			       struct blockz_delta_result *result)
 {
 	static const unsigned threads[] = { 1, 2, 8 };
-	struct bytes patch = { 0 };
+	struct bytes delta = { 0 };
 	for (size_t i = sanitized, first = i; i < 3; i++) {
 		options.work.threads = threads[i];
-		struct bytes made = make_patch(old, new, &options, result);
+		struct bytes made = make_delta(old, new, &options, result);
 		if (i == first)
-			patch = made;
-		assert_bytes(made, patch);
+			delta = made;
+		assert_bytes(made, delta);
 	}
-	assert_bytes(apply(old, patch), new);
-	return patch;
+	assert_bytes(apply(old, delta), new);
+	return delta;
 }
 
 /* ---- Images ---- */
@@ -96,14 +96,14 @@ START_TEST(test_compressed)
 	struct bytes old = compress(format_of(_i), image), new = compress(format_of(_i), changed);
 	struct blockz_delta_options options = { 0 };
 	struct blockz_delta_result result;
-	struct bytes patch = round_trip(old, new, options, &result);
+	struct bytes delta = round_trip(old, new, options, &result);
 	ck_assert_uint_gt(result.blocks_encoded, 3);
 	ck_assert_uint_eq(result.blocks_unproved, 0);
 	ck_assert_uint_eq(result.windows, 1);
 	options.portable = true;
 	struct bytes portable = round_trip(old, new, options, &result);
 	ck_assert_uint_eq(result.blocks_encoded, 0);
-	ck_assert_msg(patch.len * 4 < portable.len, "%zu bytes, %zu if portable", patch.len, portable.len);
+	ck_assert_msg(delta.len * 4 < portable.len, "%zu bytes, %zu if portable", delta.len, portable.len);
 }
 END_TEST
 
@@ -131,12 +131,12 @@ START_TEST(test_clients)
 
 	struct blockz_delta_info info;
 	struct blockz_delta_options free_options = { 0 };
-	struct bytes patch = make_patch(old, new, &free_options, &result);
-	struct blockz_source source = bytes_source(patch);
+	struct bytes delta = make_delta(old, new, &free_options, &result);
+	struct blockz_source source = bytes_source(delta);
 	ck_assert_int_eq(blockz_delta_info(&source, &info, NULL), BLOCKZ_OK);
 	ck_assert_uint_eq(info.encoder_count, 1);
 	collect(&options, &info.encoders[0]);
-	assert_bytes(round_trip(old, new, options, &result), patch);
+	assert_bytes(round_trip(old, new, options, &result), delta);
 	struct blockz_encoder other = info.encoders[0];
 	other.fingerprint[3] ^= 1;
 	options.encoders = &other;
@@ -152,14 +152,14 @@ START_TEST(test_budget)
 	struct bytes old = compress(xz, image), new = compress(xz, changed);
 	struct blockz_delta_options options = { 0 };
 	struct blockz_delta_result all, some;
-	make_patch(old, new, &options, &all);
+	make_delta(old, new, &options, &all);
 	ck_assert_uint_gt(all.encode_ms, 1);
 	options.apply_budget_ms = all.encode_ms / 2;
-	struct bytes patch = make_patch(old, new, &options, &some);
+	struct bytes delta = make_delta(old, new, &options, &some);
 	ck_assert_uint_lt(some.blocks_encoded, all.blocks_encoded);
 	ck_assert_uint_le(some.encode_ms, options.apply_budget_ms);
-	ck_assert_uint_gt(some.patch_size, all.patch_size);
-	assert_bytes(apply(old, patch), new);
+	ck_assert_uint_gt(some.delta_size, all.delta_size);
+	assert_bytes(apply(old, delta), new);
 }
 END_TEST
 
@@ -206,8 +206,8 @@ START_TEST(test_plain)
 	const struct bytes none = { 0 };
 	struct blockz_delta_options options = { 0 };
 	struct blockz_delta_result result;
-	struct bytes patch = round_trip(old, new, options, &result);
-	ck_assert_uint_lt(patch.len, 64 * KIB);
+	struct bytes delta = round_trip(old, new, options, &result);
+	ck_assert_uint_lt(delta.len, 64 * KIB);
 	ck_assert_uint_lt(round_trip(old, old, options, &result).len, 512);
 	round_trip(none, none, options, &result);
 	round_trip(old, none, options, &result);
@@ -215,7 +215,7 @@ START_TEST(test_plain)
 }
 END_TEST
 
-/* Tries to make a patch, and returns the least memory that the refusal asks for. */
+/* Tries to make a delta, and returns the least memory that the refusal asks for. */
 static uint64_t refused(struct bytes old, struct bytes new, uint64_t memory)
 {
 	struct growing_sink sink = { 0 };
@@ -246,17 +246,17 @@ START_TEST(test_windows)
 	struct bytes old = image_new(IMAGE_NOISE, 6 * MIB), new = part_of(old);
 	struct blockz_delta_options options = { 0 };
 	struct blockz_delta_result result;
-	struct bytes whole = make_patch(old, new, &options, &result);
+	struct bytes whole = make_delta(old, new, &options, &result);
 	ck_assert_uint_eq(result.windows, 1);
 	ck_assert_uint_ge(result.memory, result.memory_wanted);
 	uint64_t enough = result.memory_wanted;
 	options.memory = enough - 16 * MIB;
-	struct bytes patch = round_trip(old, new, options, &result);
+	struct bytes delta = round_trip(old, new, options, &result);
 	ck_assert_uint_gt(result.windows, 1);
 	ck_assert_uint_eq(result.memory, options.memory);
 	ck_assert_uint_eq(result.memory_wanted, enough);
 	ck_assert_uint_lt(result.window_size, old.len);
-	ck_assert_msg(patch.len < whole.len + 4 * KIB, "%zu bytes in %u windows, %zu in one", patch.len, result.windows, whole.len);
+	ck_assert_msg(delta.len < whole.len + 4 * KIB, "%zu bytes in %u windows, %zu in one", delta.len, result.windows, whole.len);
 	options.memory = enough;
 	assert_bytes(round_trip(old, new, options, &result), whole);
 	ck_assert_uint_eq(result.windows, 1);
@@ -273,11 +273,11 @@ START_TEST(test_windows_of_like_texts)
 	struct bytes old = bytes_join(like, right);
 	struct blockz_delta_options options = { 0 };
 	struct blockz_delta_result result;
-	struct bytes whole = make_patch(old, new, &options, &result);
+	struct bytes whole = make_delta(old, new, &options, &result);
 	options.memory = result.memory_wanted - 16 * MIB;
-	struct bytes patch = round_trip(old, new, options, &result);
+	struct bytes delta = round_trip(old, new, options, &result);
 	ck_assert_uint_gt(result.windows, 1);
-	ck_assert_msg(patch.len < whole.len + 4 * KIB, "%zu bytes in %u windows, %zu in one", patch.len, result.windows, whole.len);
+	ck_assert_msg(delta.len < whole.len + 4 * KIB, "%zu bytes in %u windows, %zu in one", delta.len, result.windows, whole.len);
 }
 END_TEST
 
@@ -300,11 +300,11 @@ START_TEST(test_narrow)
 	struct bytes old = compress(format_named("zstd"), image), new = compress(format_named("zstd"), changed);
 	struct blockz_delta_options options = { .work = { .threads = 8 } };
 	struct blockz_delta_result result;
-	struct bytes patch = make_patch(old, new, &options, &result);
+	struct bytes delta = make_delta(old, new, &options, &result);
 	ck_assert_uint_eq(result.merge_threads, 8);
 	uint64_t least = refused(old, new, MIB);
 	options.memory = least > result.memory_wanted ? least : result.memory_wanted;
-	assert_bytes(make_patch(old, new, &options, &result), patch);
+	assert_bytes(make_delta(old, new, &options, &result), delta);
 	ck_assert_uint_eq(result.windows, 1);
 	ck_assert_uint_lt(result.merge_threads, 8);
 }

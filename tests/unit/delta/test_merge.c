@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Patches made by hand, applied. */
+/* Deltas made by hand, applied. */
 #include <errno.h>
 #include <malloc.h>
 #include <openssl/evp.h>
@@ -7,23 +7,23 @@
 
 #include "base/checked.h"
 #include "blockz_delta.h"
-#include "delta/patch/old_space.h"
-#include "delta/patch/write.h"
+#include "delta/file/old_space.h"
+#include "delta/file/write.h"
 #include "images.h"
 #include "memory.h"
 #include "random.h"
 
 enum { STORED = 2, ENCODERS, BLOCK_LEN = 20000 };
 
-/* ---- OLD, NEW and a patch between them ---- */
+/* ---- OLD, NEW and a delta between them ---- */
 
 struct scene {
-	struct bytes old, new, patch;
-	struct bytes space; /* of OLD: see patch.h */
-	struct patch_head head;
-	struct patch_old_blocks old_blocks;
+	struct bytes old, new, delta;
+	struct bytes space; /* of OLD: see delta.h */
+	struct delta_head head;
+	struct delta_old_blocks old_blocks;
 	struct section section; /* the one that is being made */
-	struct patch_writer *writer;
+	struct delta_writer *writer;
 	struct growing_sink sink;
 	uint64_t since_block; /* bytes of the stream */
 	struct codec_contexts contexts;
@@ -62,7 +62,7 @@ static struct bytes encoded(struct scene *scene, unsigned *encoder, struct bytes
 static void add_encoder(struct scene *scene, struct codec_params params)
 {
 	static const struct codec_env env = { .lzo = NULL };
-	struct patch_encoder *encoder = &scene->head.encoders[scene->head.encoder_count++];
+	struct delta_encoder *encoder = &scene->head.encoders[scene->head.encoder_count++];
 	encoder->params = params;
 	ck_assert_int_eq(codec_fingerprint(&env, &params, encoder->fingerprint, NULL), BLOCKZ_OK);
 }
@@ -78,7 +78,7 @@ static void make_old(struct scene *scene, size_t blocks, size_t block_len)
 		unsigned encoder = i % ENCODERS;
 		struct bytes block = encoded(scene, &encoder, part);
 		scene->old = bytes_join(scene->old, image_new(IMAGE_DISK, i % 3 * 1000));
-		scene->old_blocks.items[scene->old_blocks.count++] = (struct patch_old_block){
+		scene->old_blocks.items[scene->old_blocks.count++] = (struct delta_old_block){
 			.file_off = scene->old.len, .plain_len = (uint32_t)part.len,
 			.file_len = (uint32_t)block.len & 0x3ffffff,
 			.codec = scene->head.encoders[encoder].params.codec & 0x3f,
@@ -147,13 +147,13 @@ static void scene_block(struct scene *scene, unsigned encoder, struct bytes made
 {
 	struct section *section = &scene->section;
 	struct bytes block = encoded(scene, &encoder, made);
-	struct patch_new_block item = {
+	struct delta_new_block item = {
 		.before = scene->since_block, .plain_len = (uint32_t)made.len, .file_len = (uint32_t)block.len,
 		.encoder = (uint8_t)encoder,
 	};
 	struct bytes blocks = append((struct bytes){ (uint8_t *)section->blocks, section->block_count * sizeof(item) },
 				     &item, sizeof(item));
-	section->blocks = (struct patch_new_block *)blocks.data;
+	section->blocks = (struct delta_new_block *)blocks.data;
 	section->block_count++;
 	scene->since_block = 0;
 	scene->new = bytes_join(scene->new, block);
@@ -164,13 +164,13 @@ static void finish(struct scene *scene, struct section *sections, size_t count)
 	struct blockz_sink sink = growing_sink(&scene->sink);
 	scene->head.new_size = scene->new.len;
 	sha256(scene->new, scene->head.new_sha256);
-	ck_assert_int_eq(patch_writer_new(&sink, &scene->head, &scene->old_blocks, 1, &scene->writer, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(delta_writer_new(&sink, &scene->head, &scene->old_blocks, 1, &scene->writer, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < count; i++)
-		ck_assert_int_eq(patch_write_sections(scene->writer, &sections[i], 1, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(patch_write_end(scene->writer, NULL), BLOCKZ_OK);
-	patch_writer_free(scene->writer);
+		ck_assert_int_eq(delta_write_sections(scene->writer, &sections[i], 1, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(delta_write_end(scene->writer, NULL), BLOCKZ_OK);
+	delta_writer_free(scene->writer);
 	codec_contexts_free(&scene->contexts);
-	scene->patch = scene->sink.bytes;
+	scene->delta = scene->sink.bytes;
 }
 
 static struct section cut_section(struct scene *scene)
@@ -225,13 +225,13 @@ static struct scene *random_scene(size_t old_blocks, size_t section_count, size_
 
 /* ---- Applying it ---- */
 
-static enum blockz_status merge(struct blockz_source old, struct blockz_source patch, struct growing_sink *sink,
+static enum blockz_status merge(struct blockz_source old, struct blockz_source delta, struct growing_sink *sink,
 				struct blockz_work work, struct blockz_fault *fault)
 {
 	struct blockz_sink out = growing_sink(sink);
 	struct blockz_merge_options options = { .work = work };
 	*fault = (struct blockz_fault){ .text = "" };
-	enum blockz_status status = blockz_merge(&old, &patch, &out, &options, fault);
+	enum blockz_status status = blockz_merge(&old, &delta, &out, &options, fault);
 	ck_assert_int_eq(fault->status, status);
 	return status;
 }
@@ -240,7 +240,7 @@ static void assert_merges(const struct scene *scene, unsigned threads)
 {
 	struct growing_sink sink = { .calls = 0 };
 	struct blockz_fault fault;
-	enum blockz_status status = merge(bytes_source(scene->old), bytes_source(scene->patch), &sink,
+	enum blockz_status status = merge(bytes_source(scene->old), bytes_source(scene->delta), &sink,
 					  (struct blockz_work){ .threads = threads }, &fault);
 	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
 	assert_bytes(sink.bytes, scene->new);
@@ -251,7 +251,7 @@ static void assert_refused(const struct scene *scene, enum blockz_status expecte
 	for (unsigned threads = 1; threads <= 8; threads *= threads == 2 ? 4 : 2) {
 		struct growing_sink sink = { .calls = 0 };
 		struct blockz_fault fault;
-		enum blockz_status status = merge(bytes_source(scene->old), bytes_source(scene->patch), &sink,
+		enum blockz_status status = merge(bytes_source(scene->old), bytes_source(scene->delta), &sink,
 						  (struct blockz_work){ .threads = threads }, &fault);
 		ck_assert_msg(status == expected, "status %d: %s", (int)status, fault.text);
 		ck_assert_msg(strstr(fault.text, text) != NULL, "%s", fault.text);
@@ -326,12 +326,12 @@ static uint64_t block_place(const struct scene *scene, size_t block)
 static unsigned count_decodes(const struct scene *scene)
 {
 	struct flaky_source self = { .bytes = scene->old };
-	struct blockz_source old = flaky_source(&self), patch = bytes_source(scene->patch);
+	struct blockz_source old = flaky_source(&self), delta = bytes_source(scene->delta);
 	struct blockz_merge_options options = { .work = { .threads = 1 } };
-	ck_assert_int_eq(blockz_merge_check(&old, &patch, &options, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_merge_check(&old, &delta, &options, NULL), BLOCKZ_OK);
 	unsigned for_digest = self.reads;
 	self.reads = 0;
-	ck_assert_int_eq(blockz_merge(&old, &patch, NULL, &options, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_merge(&old, &delta, NULL, &options, NULL), BLOCKZ_OK);
 	return self.reads - for_digest;
 }
 
@@ -403,9 +403,9 @@ START_TEST(long_parts_do_not_pile_up)
 	struct section section = cut_section(scene);
 	finish(scene, &section, 1);
 	size_t before = allocated(), most = 0;
-	struct blockz_source old = bytes_source(scene->old), patch = bytes_source(scene->patch);
+	struct blockz_source old = bytes_source(scene->old), delta = bytes_source(scene->delta);
 	struct blockz_merge_options options = { .work = { 1, note_memory, &most } };
-	ck_assert_int_eq(blockz_merge(&old, &patch, NULL, &options, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_merge(&old, &delta, NULL, &options, NULL), BLOCKZ_OK);
 	ck_assert_uint_gt(most, 0);
 	ck_assert_uint_lt(most - before, MOST);
 }
@@ -424,13 +424,13 @@ END_TEST
 START_TEST(to_nowhere)
 {
 	struct scene *scene = random_scene(6, 2, 8, 1000);
-	struct blockz_source old = bytes_source(scene->old), patch = bytes_source(scene->patch);
+	struct blockz_source old = bytes_source(scene->old), delta = bytes_source(scene->delta);
 	struct blockz_merge_options options = { .work = { .threads = 2 } };
-	ck_assert_int_eq(blockz_merge(&old, &patch, NULL, &options, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(blockz_merge_check(&old, &patch, &options, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_merge(&old, &delta, NULL, &options, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_merge_check(&old, &delta, &options, NULL), BLOCKZ_OK);
 	scene->old.data[0] ^= 1;
-	ck_assert_int_eq(blockz_merge(&old, &patch, NULL, &options, NULL), BLOCKZ_DAMAGED);
-	ck_assert_int_eq(blockz_merge_check(&old, &patch, &options, NULL), BLOCKZ_DAMAGED);
+	ck_assert_int_eq(blockz_merge(&old, &delta, NULL, &options, NULL), BLOCKZ_DAMAGED);
+	ck_assert_int_eq(blockz_merge_check(&old, &delta, &options, NULL), BLOCKZ_DAMAGED);
 }
 END_TEST
 
@@ -440,12 +440,12 @@ START_TEST(another_old)
 	scene->old.data[scene->head.old_size] ^= 1; /* does not count */
 	assert_merges(scene, 1);
 	scene->old.data[scene->head.old_size - 1] ^= 1;
-	assert_refused(scene, BLOCKZ_DAMAGED, "OLD is not the file that this patch is for: SHA-256 expected ", true);
+	assert_refused(scene, BLOCKZ_DAMAGED, "OLD is not the file that this delta is for: SHA-256 expected ", true);
 	scene->old.data[scene->head.old_size - 1] ^= 1;
 	scene->old.len = scene->head.old_size;
 	assert_merges(scene, 1);
 	scene->old.len--;
-	assert_refused(scene, BLOCKZ_DAMAGED, "OLD is not the file that this patch is for: size expected ", true);
+	assert_refused(scene, BLOCKZ_DAMAGED, "OLD is not the file that this delta is for: size expected ", true);
 }
 END_TEST
 
@@ -495,7 +495,7 @@ START_TEST(two_failures)
 	scene_verbatim(scene, scene_op(scene, OP_EXTRA, 0, 5000));
 	sections[1] = cut_section(scene);
 	finish(scene, sections, 2);
-	scene->patch.len -= 100;
+	scene->delta.len -= 100;
 	assert_refused(scene, BLOCKZ_DAMAGED, "makes another block than NEW has", false);
 }
 END_TEST
@@ -529,7 +529,7 @@ START_TEST(a_sink_that_fails)
 		for (unsigned at = 1; at <= 9; at += 1 + at / 4) {
 			struct growing_sink sink = { .fail_at = at };
 			struct blockz_fault fault;
-			ck_assert_int_eq(merge(bytes_source(scene->old), bytes_source(scene->patch), &sink,
+			ck_assert_int_eq(merge(bytes_source(scene->old), bytes_source(scene->delta), &sink,
 					       (struct blockz_work){ .threads = threads }, &fault), BLOCKZ_FAILED);
 			ck_assert_uint_eq(sink.calls, at);
 			ck_assert(strstr(fault.text, strerror(EIO)) != NULL);
@@ -544,12 +544,12 @@ START_TEST(sources_that_fail)
 	for (int which = 0; which < 2; which++)
 		for (unsigned threads = 1; threads <= 2; threads++)
 			for (unsigned at = 1;; at++) {
-				struct flaky_source flaky = { .bytes = which == 0 ? scene->old : scene->patch, .fail_at = at };
+				struct flaky_source flaky = { .bytes = which == 0 ? scene->old : scene->delta, .fail_at = at };
 				struct blockz_source old = which == 0 ? flaky_source(&flaky) : bytes_source(scene->old);
-				struct blockz_source patch = which == 1 ? flaky_source(&flaky) : bytes_source(scene->patch);
+				struct blockz_source delta = which == 1 ? flaky_source(&flaky) : bytes_source(scene->delta);
 				struct growing_sink sink = { .calls = 0 };
 				struct blockz_fault fault;
-				enum blockz_status status = merge(old, patch, &sink, (struct blockz_work){ .threads = threads },
+				enum blockz_status status = merge(old, delta, &sink, (struct blockz_work){ .threads = threads },
 								  &fault);
 				if (flaky.reads < at) {
 					ck_assert_int_eq(status, BLOCKZ_OK);
@@ -583,12 +583,12 @@ START_TEST(progress_and_interrupts)
 		struct blockz_work work = { threads, count_down, &patience };
 		struct growing_sink sink = { .calls = 0 };
 		struct blockz_fault fault;
-		ck_assert_int_eq(merge(bytes_source(scene->old), bytes_source(scene->patch), &sink, work, &fault), BLOCKZ_OK);
+		ck_assert_int_eq(merge(bytes_source(scene->old), bytes_source(scene->delta), &sink, work, &fault), BLOCKZ_OK);
 		ck_assert_uint_eq(patience.done, scene->new.len);
 		for (unsigned calls = patience.calls, last = 1; last <= calls; last += 1 + last / 3) {
 			patience = (struct patience){ .last = last };
 			sink = (struct growing_sink){ .calls = 0 };
-			ck_assert_int_eq(merge(bytes_source(scene->old), bytes_source(scene->patch), &sink, work, &fault),
+			ck_assert_int_eq(merge(bytes_source(scene->old), bytes_source(scene->delta), &sink, work, &fault),
 					 BLOCKZ_FAILED);
 			ck_assert_str_eq(fault.text, "interrupted");
 			ck_assert_uint_eq(patience.calls, last);
@@ -613,13 +613,13 @@ static int stream_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *g
 	return 0;
 }
 
-START_TEST(a_patch_through_a_pipe)
+START_TEST(a_delta_through_a_pipe)
 {
 	static const struct blockz_source_ops ops = { .read = stream_read };
 	struct scene *scene = random_scene(10, 3, 20, 4000);
 	struct blockz_fault fault;
 	for (unsigned threads = 1; threads <= 2; threads++) {
-		struct stream_source stream = { .bytes = scene->patch };
+		struct stream_source stream = { .bytes = scene->delta };
 		struct blockz_source source = { &ops, &stream, BLOCKZ_UNKNOWN };
 		struct growing_sink sink = { .calls = 0 };
 		enum blockz_status status = merge(bytes_source(scene->old), source, &sink,
@@ -629,21 +629,21 @@ START_TEST(a_patch_through_a_pipe)
 	}
 	struct stream_source stream = { .bytes = scene->old };
 	struct growing_sink sink = { .calls = 0 };
-	ck_assert_int_eq(merge((struct blockz_source){ &ops, &stream, BLOCKZ_UNKNOWN }, bytes_source(scene->patch), &sink,
+	ck_assert_int_eq(merge((struct blockz_source){ &ops, &stream, BLOCKZ_UNKNOWN }, bytes_source(scene->delta), &sink,
 			       (struct blockz_work){ .threads = 1 }, &fault), BLOCKZ_USAGE);
 }
 END_TEST
 
 /* A client that looks first reads no more of a pipe than the head. */
-START_TEST(what_a_patch_says)
+START_TEST(what_a_delta_says)
 {
 	static const struct blockz_source_ops ops = { .read = stream_read };
 	struct scene *scene = random_scene(10, 3, 10, 4000);
-	struct stream_source stream = { .bytes = scene->patch };
+	struct stream_source stream = { .bytes = scene->delta };
 	struct blockz_source source = { &ops, &stream, BLOCKZ_UNKNOWN };
 	struct blockz_delta_info info;
 	ck_assert_int_eq(blockz_delta_info(&source, &info, NULL), BLOCKZ_OK);
-	ck_assert_uint_le(stream.off, PATCH_HEAD_MAX);
+	ck_assert_uint_le(stream.off, DELTA_HEAD_MAX);
 	ck_assert(info.old_size == scene->head.old_size && info.new_size == scene->new.len);
 	ck_assert_mem_eq(info.new_sha256, scene->head.new_sha256, 32);
 	ck_assert_str_eq(info.old_container, "by hand");
@@ -653,13 +653,13 @@ START_TEST(what_a_patch_says)
 	struct blockz_delta_summary summary;
 	stream.off = 0;
 	ck_assert_int_eq(blockz_delta_summary(&source, &summary, NULL), BLOCKZ_OK);
-	ck_assert_uint_eq(summary.patch_size, scene->patch.len);
+	ck_assert_uint_eq(summary.delta_size, scene->delta.len);
 	ck_assert_uint_eq(summary.sections, 3);
 	ck_assert_uint_eq(summary.old_blocks, 10);
 	uint64_t coded = 0, verbatim = scene->new.len - summary.blocks_coded;
 	for (size_t i = 0; i < summary.part_count; i++)
 		coded += summary.parts[i].coded;
-	ck_assert(coded > 0 && coded < summary.patch_size);
+	ck_assert(coded > 0 && coded < summary.delta_size);
 	ck_assert_uint_eq(summary.copy.bytes + summary.add.bytes + summary.extra.bytes + summary.packed.bytes,
 			  summary.blocks_plain + verbatim);
 }
@@ -686,7 +686,7 @@ int main(void)
 	tcase_add_test(tcase, a_sink_that_fails);
 	tcase_add_test(tcase, sources_that_fail);
 	tcase_add_test(tcase, progress_and_interrupts);
-	tcase_add_test(tcase, a_patch_through_a_pipe);
-	tcase_add_test(tcase, what_a_patch_says);
+	tcase_add_test(tcase, a_delta_through_a_pipe);
+	tcase_add_test(tcase, what_a_delta_says);
 	return case_run("merge", tcase);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Each allocation of each operation on patches fails in turn, alone and with all that follow. */
+/* Each allocation of each operation on deltas fails in turn, alone and with all that follow. */
 #include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +27,9 @@ enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static const struct blockz_merge_options serial = { .work = { .threads = 1 } };
 static struct pair {
-	struct bytes old, new, patch;
+	struct bytes old, new, delta;
 } pairs[KINDS];
-static struct blockz_source old_source, new_source, patch_source;
+static struct blockz_source old_source, new_source, delta_source;
 static const struct pair *pair;
 static struct fixed_sink sink;
 
@@ -87,7 +87,7 @@ static void use(const struct pair *chosen)
 	pair = chosen;
 	old_source = bytes_source(pair->old);
 	new_source = bytes_source(pair->new);
-	patch_source = bytes_source(pair->patch);
+	delta_source = bytes_source(pair->delta);
 	sink = (struct fixed_sink){ .room = bytes_new(ROOM) };
 }
 
@@ -110,7 +110,7 @@ static void make_pairs(void)
 		pairs[i] = (struct pair){ image_of(&kinds[i], content), image_of(&kinds[i], edited(content)), { 0 } };
 		use(&pairs[i]);
 		ck_assert_msg(run_delta(&fault) == BLOCKZ_OK, "%s", fault.text);
-		pairs[i].patch = bytes_copy((struct bytes){ sink.room.data, sink.len });
+		pairs[i].delta = bytes_copy((struct bytes){ sink.room.data, sink.len });
 	}
 }
 
@@ -121,15 +121,15 @@ static void empty_sink(void)
 	sink.len = 0;
 }
 
-static bool sink_has_the_patch(void)
+static bool sink_has_the_delta(void)
 {
-	return sink.len == pair->patch.len && memcmp(sink.room.data, pair->patch.data, sink.len) == 0;
+	return sink.len == pair->delta.len && memcmp(sink.room.data, pair->delta.data, sink.len) == 0;
 }
 
 static enum blockz_status run_merge(struct blockz_fault *fault)
 {
 	struct blockz_sink out = fixed_sink(&sink);
-	return blockz_merge(&old_source, &patch_source, &out, &serial, fault);
+	return blockz_merge(&old_source, &delta_source, &out, &serial, fault);
 }
 
 static bool sink_has_new(void)
@@ -139,28 +139,28 @@ static bool sink_has_new(void)
 
 static enum blockz_status run_check(struct blockz_fault *fault)
 {
-	return blockz_merge_check(&old_source, &patch_source, &serial, fault);
+	return blockz_merge_check(&old_source, &delta_source, &serial, fault);
 }
 
 static enum blockz_status run_info(struct blockz_fault *fault)
 {
 	struct blockz_delta_info info;
-	return blockz_delta_info(&patch_source, &info, fault);
+	return blockz_delta_info(&delta_source, &info, fault);
 }
 
 static enum blockz_status run_summary(struct blockz_fault *fault)
 {
 	struct blockz_delta_summary summary;
-	return blockz_delta_summary(&patch_source, &summary, fault);
+	return blockz_delta_summary(&delta_source, &summary, fault);
 }
 
 static const struct operation operations[] = {
-	{ .name = "delta", .prepare = empty_sink, .run = run_delta, .is_right = sink_has_the_patch,
+	{ .name = "delta", .prepare = empty_sink, .run = run_delta, .is_right = sink_has_the_delta,
 	  .may_succeed = true },
 	{ .name = "merge", .prepare = empty_sink, .run = run_merge, .is_right = sink_has_new },
 	{ .name = "merge check", .prepare = empty_sink, .run = run_check },
-	{ .name = "patch info", .prepare = empty_sink, .run = run_info },
-	{ .name = "patch summary", .prepare = empty_sink, .run = run_summary },
+	{ .name = "delta info", .prepare = empty_sink, .run = run_info },
+	{ .name = "delta summary", .prepare = empty_sink, .run = run_summary },
 };
 
 enum { OPERATIONS = sizeof(operations) / sizeof(operations[0]) };

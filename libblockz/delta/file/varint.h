@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Numbers as they stand in patches: see layout.h. */
-#ifndef DELTA_PATCH_VARINT_H
-#define DELTA_PATCH_VARINT_H
+/* Numbers as they stand in deltas: see layout.h. */
+#ifndef DELTA_FILE_VARINT_H
+#define DELTA_FILE_VARINT_H
 
 #include <stddef.h>
 #include <stdint.h>

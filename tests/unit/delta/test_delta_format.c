@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Patches as they are written down: what was written is read, and nothing else is. */
+/* Deltas as they are written down: what was written is read, and nothing else is. */
 #include <string.h>
 
 #include "base/checked.h"
 #include "blockz_delta.h"
-#include "delta/patch/read.h"
-#include "delta/patch/write.h"
-#include "fuzz/reseal_patch.h"
+#include "delta/file/read.h"
+#include "delta/file/write.h"
+#include "fuzz/reseal_delta.h"
 #include "images.h"
 #include "memory.h"
 #include "random.h"
 
-/* ---- A patch, by what it says ---- */
+/* ---- A delta, by what it says ---- */
 
 enum { SECTIONS_MAX = 4 };
 
 struct script {
-	struct patch_head head;
-	struct patch_old_blocks old;
+	struct delta_head head;
+	struct delta_old_blocks old;
 	uint64_t old_space;
 	struct section sections[SECTIONS_MAX];
 	size_t section_count;
@@ -31,7 +31,7 @@ static void random_old(struct script *script, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		uint32_t len = 1 + (uint32_t)rnd_below(100000);
 		off += rnd_below(3) == 0 ? rnd_below(1000) : 0;
-		script->old.items[script->old.count++] = (struct patch_old_block){
+		script->old.items[script->old.count++] = (struct delta_old_block){
 			.file_off = off, .plain_len = 1 + (uint32_t)rnd_below(CODEC_BLOCK_MAX), .file_len = len,
 			.codec = (unsigned)rnd_below(CODEC_COUNT) & 0x3f,
 		};
@@ -82,7 +82,7 @@ static void random_section(struct script *script, struct section *section, size_
 		uint64_t before = rnd_below(2) * rnd_below(2 * len_max), len = 4 + rnd_below(2 * len_max);
 		if (before + len > section->stream_len - pos || len > CODEC_BLOCK_MAX)
 			break;
-		section->blocks[section->block_count++] = (struct patch_new_block){
+		section->blocks[section->block_count++] = (struct delta_new_block){
 			.before = before, .plain_len = (uint32_t)len, .file_len = 1 + (uint32_t)rnd_below(len),
 			.encoder = (uint8_t)rnd_below(script->head.encoder_count),
 		};
@@ -91,9 +91,9 @@ static void random_section(struct script *script, struct section *section, size_
 	}
 }
 
-static void random_head(struct patch_head *head, size_t encoders)
+static void random_head(struct delta_head *head, size_t encoders)
 {
-	*head = (struct patch_head){ .encoder_count = encoders };
+	*head = (struct delta_head){ .encoder_count = encoders };
 	rnd_fill(head->old_sha256, sizeof(head->old_sha256));
 	rnd_fill(head->new_sha256, sizeof(head->new_sha256));
 	for (size_t i = 0; i < encoders; i++) {
@@ -122,21 +122,21 @@ static struct bytes write_script(const struct script *script, unsigned threads)
 {
 	struct growing_sink growing = { .calls = 0 };
 	struct blockz_sink sink = growing_sink(&growing);
-	struct patch_writer *writer = NULL;
-	ck_assert_int_eq(patch_writer_new(&sink, &script->head, &script->old, threads, &writer, NULL), BLOCKZ_OK);
+	struct delta_writer *writer = NULL;
+	ck_assert_int_eq(delta_writer_new(&sink, &script->head, &script->old, threads, &writer, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < script->section_count; i++)
-		ck_assert_int_eq(patch_write_sections(writer, &script->sections[i], 1, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(patch_write_end(writer, NULL), BLOCKZ_OK);
-	ck_assert_uint_eq(patch_writer_len(writer), growing.bytes.len);
-	patch_writer_free(writer);
+		ck_assert_int_eq(delta_write_sections(writer, &script->sections[i], 1, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(delta_write_end(writer, NULL), BLOCKZ_OK);
+	ck_assert_uint_eq(delta_writer_len(writer), growing.bytes.len);
+	delta_writer_free(writer);
 	return growing.bytes;
 }
 
 /* ---- Reading it ---- */
 
-/* All that a patch says but its head: of any patch, as long as it is good. */
+/* All that a delta says but its head: of any delta, as long as it is good. */
 struct told {
-	struct patch_old_blocks old;
+	struct delta_old_blocks old;
 	struct section sections[SECTIONS_MAX];
 	size_t section_count;
 };
@@ -171,14 +171,14 @@ static bool goes_on(const struct section *section, const struct op *op)
 					  last->old_off + last->len == op->old_off);
 }
 
-static enum blockz_status read_step_ops(struct patch_reader *reader, uint64_t left, struct section *section,
+static enum blockz_status read_step_ops(struct delta_reader *reader, uint64_t left, struct section *section,
 					struct blockz_fault *fault)
 {
 	struct bytes room = bytes_new((size_t)left);
 	enum blockz_status status = BLOCKZ_OK;
 	while (left > 0 && status == BLOCKZ_OK) {
 		struct op op;
-		status = patch_read_op(reader, left, &op, room.data, fault);
+		status = delta_read_op(reader, left, &op, room.data, fault);
 		if (status != BLOCKZ_OK)
 			break;
 		ck_assert(op.len > 0 && op.len <= left);
@@ -188,15 +188,15 @@ static enum blockz_status read_step_ops(struct patch_reader *reader, uint64_t le
 	return status;
 }
 
-static enum blockz_status read_steps(struct patch_reader *reader, uint64_t verbatim_max, struct section *section,
+static enum blockz_status read_steps(struct delta_reader *reader, uint64_t verbatim_max, struct section *section,
 				     struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	bool done = false;
 	uint64_t before = 0;
 	while (status == BLOCKZ_OK) {
-		struct patch_step step;
-		status = patch_read_step(reader, verbatim_max, &step, &done, fault);
+		struct delta_step step;
+		status = delta_read_step(reader, verbatim_max, &step, &done, fault);
 		if (status != BLOCKZ_OK || done)
 			break;
 		section->stream_len += step.len;
@@ -205,7 +205,7 @@ static enum blockz_status read_steps(struct patch_reader *reader, uint64_t verba
 			struct bytes blocks = bytes_join(
 				(struct bytes){ (uint8_t *)section->blocks, section->block_count * sizeof(step.block) },
 				bytes_new(sizeof(step.block)));
-			section->blocks = (struct patch_new_block *)blocks.data;
+			section->blocks = (struct delta_new_block *)blocks.data;
 			step.block.before = before;
 			section->blocks[section->block_count++] = step.block;
 		}
@@ -215,32 +215,32 @@ static enum blockz_status read_steps(struct patch_reader *reader, uint64_t verba
 	return status;
 }
 
-static enum blockz_status read_all(const struct blockz_source *source, uint64_t verbatim_max, struct patch_head *head,
+static enum blockz_status read_all(const struct blockz_source *source, uint64_t verbatim_max, struct delta_head *head,
 				   struct told *told, struct blockz_fault *fault)
 {
-	struct patch_reader *reader = NULL;
-	enum blockz_status status = patch_reader_new(source, &reader, fault);
+	struct delta_reader *reader = NULL;
+	enum blockz_status status = delta_reader_new(source, &reader, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	*head = *patch_reader_head(reader);
-	status = patch_read_old_blocks(reader, &told->old, fault);
+	*head = *delta_reader_head(reader);
+	status = delta_read_old_blocks(reader, &told->old, fault);
 	if (status == BLOCKZ_OK) {
 		struct bytes copy = bytes_copy((struct bytes){ (uint8_t *)told->old.items,
 							       told->old.count * sizeof(*told->old.items) });
-		told->old.items = (struct patch_old_block *)copy.data;
+		told->old.items = (struct delta_old_block *)copy.data;
 	}
 	bool done = false;
 	while (status == BLOCKZ_OK) {
-		status = patch_read_section(reader, &done, fault);
+		status = delta_read_section(reader, &done, fault);
 		if (status != BLOCKZ_OK || done)
 			break;
-		if (told->section_count == SECTIONS_MAX) /* a test's patches have no more */
+		if (told->section_count == SECTIONS_MAX) /* a test's deltas have no more */
 			told->section_count = 0;
 		struct section *section = &told->sections[told->section_count++];
 		*section = (struct section){ 0 };
 		status = read_steps(reader, verbatim_max, section, fault);
 	}
-	patch_reader_free(reader);
+	delta_reader_free(reader);
 	return status;
 }
 
@@ -273,7 +273,7 @@ static void assert_sections(const struct section *found, const struct section *w
 	}
 	ck_assert_uint_eq(found->block_count, expected.block_count);
 	for (size_t i = 0; i < expected.block_count; i++) {
-		const struct patch_new_block *a = &found->blocks[i], *b = &expected.blocks[i];
+		const struct delta_new_block *a = &found->blocks[i], *b = &expected.blocks[i];
 		ck_assert(a->before == b->before && a->plain_len == b->plain_len && a->file_len == b->file_len &&
 			  a->encoder == b->encoder);
 	}
@@ -284,7 +284,7 @@ static void assert_sections(const struct section *found, const struct section *w
 		     (struct bytes){ expected.packed, expected.packed_len });
 }
 
-static void assert_told(const struct script *script, const struct patch_head *head, const struct told *told)
+static void assert_told(const struct script *script, const struct delta_head *head, const struct told *told)
 {
 	ck_assert(head->old_size == script->head.old_size && head->new_size == script->head.new_size);
 	ck_assert_mem_eq(head->old_sha256, script->head.old_sha256, 32);
@@ -294,14 +294,14 @@ static void assert_told(const struct script *script, const struct patch_head *he
 	ck_assert_str_eq(head->note, script->head.note);
 	ck_assert_uint_eq(head->encoder_count, script->head.encoder_count);
 	for (size_t i = 0; i < head->encoder_count; i++) {
-		const struct patch_encoder *a = &head->encoders[i], *b = &script->head.encoders[i];
+		const struct delta_encoder *a = &head->encoders[i], *b = &script->head.encoders[i];
 		ck_assert_uint_eq(a->params.codec, b->params.codec);
 		ck_assert_mem_eq(a->params.values, b->params.values, sizeof(a->params.values));
 		ck_assert_mem_eq(a->fingerprint, b->fingerprint, CODEC_FINGERPRINT_LEN);
 	}
 	ck_assert_uint_eq(told->old.count, script->old.count);
 	for (size_t i = 0; i < told->old.count; i++) {
-		struct patch_old_block a = told->old.items[i], b = script->old.items[i];
+		struct delta_old_block a = told->old.items[i], b = script->old.items[i];
 		ck_assert(a.file_off == b.file_off && a.file_len == b.file_len && a.plain_len == b.plain_len &&
 			  a.codec == b.codec);
 	}
@@ -310,23 +310,23 @@ static void assert_told(const struct script *script, const struct patch_head *he
 		assert_sections(&told->sections[i], &script->sections[i]);
 }
 
-static void assert_reads_back(const struct script *script, struct bytes patch, uint64_t verbatim_max)
+static void assert_reads_back(const struct script *script, struct bytes delta, uint64_t verbatim_max)
 {
-	struct blockz_source source = bytes_source(patch);
+	struct blockz_source source = bytes_source(delta);
 	struct blockz_fault fault = { .text = "" };
-	struct patch_head head;
+	struct delta_head head;
 	struct told told = { .section_count = 0 };
 	enum blockz_status status = read_all(&source, verbatim_max, &head, &told, &fault);
 	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
 	assert_told(script, &head, &told);
 }
 
-/* Neither the bytes nor another patch: what is read of a changed patch may only be a prefix of what was written. */
-static void assert_refused(struct bytes patch, const char *what, size_t where)
+/* Neither the bytes nor another delta: what is read of a changed delta may only be a prefix of what was written. */
+static void assert_refused(struct bytes delta, const char *what, size_t where)
 {
-	struct blockz_source source = bytes_source(patch);
+	struct blockz_source source = bytes_source(delta);
 	struct blockz_fault fault = { .status = BLOCKZ_OK };
-	struct patch_head head;
+	struct delta_head head;
 	struct told told = { .section_count = 0 };
 	enum blockz_status status = read_all(&source, 1000, &head, &told, &fault);
 	ck_assert_msg(status == BLOCKZ_DAMAGED || status == BLOCKZ_UNSUPPORTED, "%s at %zu: status %d", what, where,
@@ -341,11 +341,11 @@ START_TEST(what_was_written_is_read)
 {
 	for (int round = 0; round < (sanitized ? 5 : 15); round++) {
 		uint64_t len_max = (uint64_t)1 << rnd_below(11);
-		struct script *script = random_script(rnd_below(PATCH_ENCODERS_MAX + 1), rnd_below(50),
+		struct script *script = random_script(rnd_below(DELTA_ENCODERS_MAX + 1), rnd_below(50),
 						      rnd_below(SECTIONS_MAX + 1), 200, len_max);
-		struct bytes patch = write_script(script, 1);
-		assert_reads_back(script, patch, 1 + rnd_below(2 * len_max));
-		assert_reads_back(script, patch, UINT64_MAX);
+		struct bytes delta = write_script(script, 1);
+		assert_reads_back(script, delta, 1 + rnd_below(2 * len_max));
+		assert_reads_back(script, delta, UINT64_MAX);
 	}
 }
 END_TEST
@@ -353,39 +353,39 @@ END_TEST
 START_TEST(threads_change_nothing)
 {
 	struct script *script = random_script(3, 100, 2, 300, 800);
-	struct bytes patch = write_script(script, 1);
-	assert_bytes(write_script(script, 2), patch);
-	assert_bytes(write_script(script, 8), patch);
-	assert_reads_back(script, patch, 4096);
+	struct bytes delta = write_script(script, 1);
+	assert_bytes(write_script(script, 2), delta);
+	assert_bytes(write_script(script, 8), delta);
+	assert_reads_back(script, delta, 4096);
 }
 END_TEST
 
 START_TEST(every_truncation_is_refused)
 {
-	struct bytes patch = write_script(random_script(2, 5, 2, 12, 40), 1);
-	for (size_t len = 0; len < patch.len; len++)
-		assert_refused(bytes_copy((struct bytes){ patch.data, len }), "truncated", len);
-	assert_refused(bytes_join(patch, bytes_new(1)), "longer", patch.len);
+	struct bytes delta = write_script(random_script(2, 5, 2, 12, 40), 1);
+	for (size_t len = 0; len < delta.len; len++)
+		assert_refused(bytes_copy((struct bytes){ delta.data, len }), "truncated", len);
+	assert_refused(bytes_join(delta, bytes_new(1)), "longer", delta.len);
 }
 END_TEST
 
 START_TEST(every_changed_byte_is_refused)
 {
-	struct bytes patch = write_script(random_script(2, 5, 2, 12, 40), 1);
-	for (size_t i = 0; i < patch.len; i++) {
-		uint8_t byte = patch.data[i];
+	struct bytes delta = write_script(random_script(2, 5, 2, 12, 40), 1);
+	for (size_t i = 0; i < delta.len; i++) {
+		uint8_t byte = delta.data[i];
 		for (int bit = 0; bit < 8; bit++) {
-			patch.data[i] = byte ^ (uint8_t)(1 << bit);
-			assert_refused(patch, "changed", i);
+			delta.data[i] = byte ^ (uint8_t)(1 << bit);
+			assert_refused(delta, "changed", i);
 		}
-		patch.data[i] = byte;
+		delta.data[i] = byte;
 	}
 }
 END_TEST
 
 /* ---- Lies, by a writer that writes what it is told ---- */
 
-/* A patch of 1000 bytes of OLD's space and of each stream, with one block of 500. */
+/* A delta of 1000 bytes of OLD's space and of each stream, with one block of 500. */
 static struct script *plain_script(void)
 {
 	struct script *script = keep(sizeof(*script));
@@ -394,8 +394,8 @@ static struct script *plain_script(void)
 	script->head.old_size = 5000;
 	script->old.items = keep(2 * sizeof(*script->old.items));
 	script->old.count = 2;
-	script->old.items[0] = (struct patch_old_block){ .file_off = 100, .plain_len = 600, .file_len = 200 };
-	script->old.items[1] = (struct patch_old_block){ .file_off = 4000, .plain_len = 700, .file_len = 1000 };
+	script->old.items[0] = (struct delta_old_block){ .file_off = 100, .plain_len = 600, .file_len = 200 };
+	script->old.items[1] = (struct delta_old_block){ .file_off = 4000, .plain_len = 700, .file_len = 1000 };
 	script->section_count = 1;
 	section->ops = keep(OP_COUNT * sizeof(*section->ops));
 	section->op_count = OP_COUNT;
@@ -407,7 +407,7 @@ static struct script *plain_script(void)
 	section->diff_len = section->extra_len = section->packed_len = 1000;
 	section->stream_len = 4000;
 	section->blocks = keep(sizeof(*section->blocks));
-	section->blocks[0] = (struct patch_new_block){ .before = 3000, .plain_len = 500, .file_len = 100 };
+	section->blocks[0] = (struct delta_new_block){ .before = 3000, .plain_len = 500, .file_len = 100 };
 	section->block_count = 1;
 	script->head.new_size = 3600;
 	return script;
@@ -433,7 +433,7 @@ static void lie_block_huge(struct script *script) { script->sections[0].blocks[0
 static void lie_new_less(struct script *script) { script->head.new_size--; }
 static void lie_new_more(struct script *script) { script->head.new_size++; }
 static void lie_new_huge(struct script *script) { script->head.new_size = UINT64_MAX; }
-static void lie_old_huge(struct script *script) { script->head.old_size = PATCH_SIZE_MAX + 1; }
+static void lie_old_huge(struct script *script) { script->head.old_size = DELTA_SIZE_MAX + 1; }
 static void lie_old_beyond(struct script *script) { script->head.old_size = 4999; }
 static void lie_old_far(struct script *script) { script->old.items[1].file_off = UINT64_MAX - 10; }
 static void lie_old_empty(struct script *script) { script->old.items[0].file_len = 0; }
@@ -470,7 +470,7 @@ START_TEST(every_lie_is_told_apart)
 		lies[i].lie(script);
 		struct blockz_source source = bytes_source(write_script(script, 1));
 		struct blockz_fault fault = { .text = "" };
-		struct patch_head head;
+		struct delta_head head;
 		struct told told = { .section_count = 0 };
 		ck_assert_int_eq(read_all(&source, 1000, &head, &told, &fault), BLOCKZ_DAMAGED);
 		ck_assert_msg(strstr(fault.text, lies[i].text) != NULL, "lie %zu: %s", i, fault.text);
@@ -480,36 +480,36 @@ END_TEST
 
 START_TEST(a_later_version)
 {
-	struct bytes patch = write_script(plain_script(), 1);
-	struct blockz_source source = bytes_source(patch);
+	struct bytes delta = write_script(plain_script(), 1);
+	struct blockz_source source = bytes_source(delta);
 	struct blockz_fault fault = { .text = "" };
-	struct patch_head head;
+	struct delta_head head;
 	struct told told = { .section_count = 0 };
-	store_le32(patch.data + HEAD_FEATURES_OFF, 1u << 3 | 1u << 31);
-	reseal_patch(patch.data, patch.len);
+	store_le32(delta.data + HEAD_FEATURES_OFF, 1u << 3 | 1u << 31);
+	reseal_delta(delta.data, delta.len);
 	ck_assert_int_eq(read_all(&source, 1000, &head, &told, &fault), BLOCKZ_UNSUPPORTED);
 	ck_assert_msg(strstr(fault.text, "features that this program does not know: 3 31") != NULL, "%s", fault.text);
-	store_le16(patch.data + HEAD_VERSION_OFF, 2);
-	reseal_patch(patch.data, patch.len);
+	store_le16(delta.data + HEAD_VERSION_OFF, 2);
+	reseal_delta(delta.data, delta.len);
 	ck_assert_int_eq(read_all(&source, 1000, &head, &told, &fault), BLOCKZ_UNSUPPORTED);
 	ck_assert_msg(strstr(fault.text, "version 2") != NULL, "%s", fault.text);
 }
 END_TEST
 
-/* As above, where no check stands in the way: what is read then is another patch, or refused. */
+/* As above, where no check stands in the way: what is read then is another delta, or refused. */
 START_TEST(every_changed_byte_with_good_checks)
 {
-	struct bytes patch = write_script(random_script(2, 5, 2, 12, 40), 1);
+	struct bytes delta = write_script(random_script(2, 5, 2, 12, 40), 1);
 	size_t refused = 0, tried = 0;
-	for (size_t i = PATCH_MAGIC_LEN; i < patch.len; i++)
+	for (size_t i = DELTA_MAGIC_LEN; i < delta.len; i++)
 		for (int bit = 0; bit < 8; bit++) {
-			struct bytes changed = bytes_copy(patch);
+			struct bytes changed = bytes_copy(delta);
 			struct blockz_source source = bytes_source(changed);
 			struct blockz_fault fault = { .status = BLOCKZ_OK };
-			struct patch_head head;
+			struct delta_head head;
 			struct told told = { .section_count = 0 };
 			changed.data[i] ^= (uint8_t)(1 << bit);
-			reseal_patch(changed.data, changed.len);
+			reseal_delta(changed.data, changed.len);
 			enum blockz_status status = read_all(&source, 1000, &head, &told, &fault);
 			ck_assert(status == BLOCKZ_OK || status == BLOCKZ_DAMAGED || status == BLOCKZ_UNSUPPORTED);
 			ck_assert_int_eq(fault.status, status);
@@ -532,9 +532,9 @@ START_TEST(streams_that_decode_to_more)
 	section->extra_len = len;
 	section->stream_len += len - 1000;
 	script->head.new_size += len - 1000;
-	struct bytes patch = write_script(script, 2);
-	ck_assert_uint_lt(patch.len, 100000);
-	struct blockz_source source = bytes_source(patch);
+	struct bytes delta = write_script(script, 2);
+	ck_assert_uint_lt(delta.len, 100000);
+	struct blockz_source source = bytes_source(delta);
 	struct blockz_delta_summary summary;
 	ck_assert_int_eq(blockz_delta_summary(&source, &summary, NULL), BLOCKZ_OK);
 	ck_assert_uint_eq(summary.extra.bytes, len);
@@ -549,7 +549,7 @@ END_TEST
 
 int main(void)
 {
-	TCase *tcase = case_new("patch format");
+	TCase *tcase = case_new("delta format");
 	tcase_add_test(tcase, what_was_written_is_read);
 	tcase_add_test(tcase, threads_change_nothing);
 	tcase_add_test(tcase, every_truncation_is_refused);
@@ -558,5 +558,5 @@ int main(void)
 	tcase_add_test(tcase, a_later_version);
 	tcase_add_test(tcase, every_changed_byte_with_good_checks);
 	tcase_add_test(tcase, streams_that_decode_to_more);
-	return case_run("patch format", tcase);
+	return case_run("delta format", tcase);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Coding of streams by whatever makes them smallest. */
-#ifndef DELTA_PATCH_STREAM_WRITE_H
-#define DELTA_PATCH_STREAM_WRITE_H
+#ifndef DELTA_FILE_STREAM_WRITE_H
+#define DELTA_FILE_STREAM_WRITE_H
 
-#include "delta/patch/layout.h"
-#include "delta/patch/write.h"
+#include "delta/file/layout.h"
+#include "delta/file/write.h"
 
-enum { STREAMS_AT_ONCE_MAX = PATCH_SECTIONS_AT_ONCE * STREAM_COUNT_MAX };
+enum { STREAMS_AT_ONCE_MAX = DELTA_SECTIONS_AT_ONCE * STREAM_COUNT_MAX };
 
 struct stream {
 	const uint8_t *plain;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * OLD's space (see patch.h): the bytes of the file, and behind them those of its blocks, which are decoded when they are
+ * OLD's space (see delta.h): the bytes of the file, and behind them those of its blocks, which are decoded when they are
  * first asked for, and kept while there is room.
  */
-#ifndef DELTA_PATCH_OLD_SPACE_H
-#define DELTA_PATCH_OLD_SPACE_H
+#ifndef DELTA_FILE_OLD_SPACE_H
+#define DELTA_FILE_OLD_SPACE_H
 
-#include "delta/patch/client.h"
-#include "delta/patch/patch.h"
+#include "delta/file/client.h"
+#include "delta/file/delta.h"
 
 struct old;
 
@@ -15,7 +15,7 @@ struct old;
  * file has at least file_size bytes; both it and the blocks must live as long.  cache: bytes of decoded blocks that are kept; if
  * that is too little for `at_once` blocks, as many as those need: so many threads do not wait for each other.  NULL: no memory.
  */
-struct old *old_new(const struct blockz_source *file, uint64_t file_size, const struct patch_old_blocks *blocks,
+struct old *old_new(const struct blockz_source *file, uint64_t file_size, const struct delta_old_blocks *blocks,
 		    uint64_t cache, unsigned at_once);
 void old_free(struct old *old);
 

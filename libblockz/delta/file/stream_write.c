@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "delta/patch/stream_write.h"
+#include "delta/file/stream_write.h"
 
 #include <lzma.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "base/buffer.h"
 #include "base/checked.h"
 #include "base/fault.h"
-#include "delta/patch/layout.h"
+#include "delta/file/layout.h"
 #include "parallel/pool.h"
 
 /* Ways to code a stream, the one that wins a draw first. */
@@ -54,7 +54,7 @@ static lzma_options_lzma lzma2_options(const struct way *way, size_t dictionary)
 
 uint64_t streams_coder_memory(uint64_t plain_len)
 {
-	lzma_options_lzma options = lzma2_options(&ways[0], stream_dictionary(plain_len, PATCH_DICTIONARY_MAX));
+	lzma_options_lzma options = lzma2_options(&ways[0], stream_dictionary(plain_len, DELTA_DICTIONARY_MAX));
 	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
 	return lzma_raw_encoder_memusage(filters) + plain_len / 2;
 }

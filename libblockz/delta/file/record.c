@@ -6,66 +6,66 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "delta/patch/reader.h"
-#include "delta/patch/varint.h"
+#include "delta/file/reader.h"
+#include "delta/file/varint.h"
 
-enum blockz_status patch_damaged(const struct patch_reader *reader, struct blockz_fault *fault, const char *format, ...)
+enum blockz_status delta_damaged(const struct delta_reader *reader, struct blockz_fault *fault, const char *format, ...)
 {
 	struct blockz_fault why = { .text = "" };
 	va_list args;
 	va_start(args, format);
 	vsnprintf(why.text, sizeof(why.text), format, args);
 	va_end(args);
-	return fault_set(fault, BLOCKZ_DAMAGED, reader->record_off, "PATCH: record at %" PRIu64 ": %s",
+	return fault_set(fault, BLOCKZ_DAMAGED, reader->record_off, "DELTA: record at %" PRIu64 ": %s",
 			 reader->record_off, why.text);
 }
 
-enum blockz_status record_read(struct patch_reader *reader, struct record *record, struct blockz_fault *fault)
+enum blockz_status record_read(struct delta_reader *reader, struct record *record, struct blockz_fault *fault)
 {
 	reader->record_off = reader->input.off;
 	enum blockz_status status = input_read(&reader->input, record->head, RECORD_FIXED_LEN, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	size_t len = load_le16(record->head + 1);
-	if (len < RECORD_FIXED_LEN + PATCH_CHECK_LEN || len > RECORD_HEAD_MAX)
-		return patch_damaged(reader, fault, "its head's length is %zu, expected %d to %d", len,
-				     RECORD_FIXED_LEN + PATCH_CHECK_LEN, RECORD_HEAD_MAX);
+	if (len < RECORD_FIXED_LEN + DELTA_CHECK_LEN || len > RECORD_HEAD_MAX)
+		return delta_damaged(reader, fault, "its head's length is %zu, expected %d to %d", len,
+				     RECORD_FIXED_LEN + DELTA_CHECK_LEN, RECORD_HEAD_MAX);
 	record->type = record->head[0];
 	record->pos = RECORD_FIXED_LEN;
-	record->head_len = len - PATCH_CHECK_LEN;
+	record->head_len = len - DELTA_CHECK_LEN;
 	status = input_read(&reader->input, record->head + record->pos, record->head_len - record->pos, fault);
 	return status == BLOCKZ_OK ? input_check(&reader->input, "a record's head", reader->record_off, fault) : status;
 }
 
-enum blockz_status record_varint(struct patch_reader *reader, struct record *record, uint64_t *value_ret,
+enum blockz_status record_varint(struct delta_reader *reader, struct record *record, uint64_t *value_ret,
 				 struct blockz_fault *fault)
 {
 	size_t len = varint_get(record->head + record->pos, record->head_len - record->pos, value_ret);
 	if (len == 0)
-		return patch_damaged(reader, fault, "a number is missing, or is none");
+		return delta_damaged(reader, fault, "a number is missing, or is none");
 	record->pos += len;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status record_finish(const struct patch_reader *reader, const struct record *record,
+enum blockz_status record_finish(const struct delta_reader *reader, const struct record *record,
 				 struct blockz_fault *fault)
 {
 	if (record->pos < record->head_len)
-		return patch_damaged(reader, fault, "its head goes on behind its last field");
+		return delta_damaged(reader, fault, "its head goes on behind its last field");
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status read_stream_field(struct patch_reader *reader, struct record *record, uint8_t *method_ret,
-					    struct patch_stream_lens *lens, struct blockz_fault *fault)
+static enum blockz_status read_stream_field(struct delta_reader *reader, struct record *record, uint8_t *method_ret,
+					    struct delta_stream_lens *lens, struct blockz_fault *fault)
 {
 	if (record->pos == record->head_len)
-		return patch_damaged(reader, fault, "a stream is missing");
+		return delta_damaged(reader, fault, "a stream is missing");
 	*method_ret = record->head[record->pos++];
 	enum blockz_status status = record_varint(reader, record, &lens->coded_len, fault);
 	return status == BLOCKZ_OK ? record_varint(reader, record, &lens->plain_len, fault) : status;
 }
 
-static enum blockz_status load_bytes(struct patch_reader *reader, size_t len, struct blockz_fault *fault)
+static enum blockz_status load_bytes(struct delta_reader *reader, size_t len, struct blockz_fault *fault)
 {
 	uint64_t start = reader->input.off;
 	if (!buffer_reserve(&reader->coded, len))
@@ -74,18 +74,18 @@ static enum blockz_status load_bytes(struct patch_reader *reader, size_t len, st
 	return status == BLOCKZ_OK ? input_check(&reader->input, "a record's streams", start, fault) : status;
 }
 
-static enum blockz_status start_streams(struct patch_reader *reader, uint64_t start, const uint8_t *methods,
+static enum blockz_status start_streams(struct delta_reader *reader, uint64_t start, const uint8_t *methods,
 					struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	size_t pos = 0;
 	for (size_t i = 0; i < reader->stream_count && status == BLOCKZ_OK; i++) {
-		const struct patch_stream_lens *lens = &reader->lens[i];
+		const struct delta_stream_lens *lens = &reader->lens[i];
 		const struct stream_facts facts = {
-			.name = lens->name, .patch_off = start + pos, .method = methods[i],
+			.name = lens->name, .delta_off = start + pos, .method = methods[i],
 			.coded = reader->coded.bytes + pos, .coded_len = (size_t)lens->coded_len,
 			.plain_len = lens->plain_len,
-			.dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? PATCH_DICTIONARY_MAX
+			.dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? DELTA_DICTIONARY_MAX
 										  : STREAM_DICTIONARY_MAX,
 		};
 		status = stream_start(&reader->streams[i], &facts, fault);
@@ -94,7 +94,7 @@ static enum blockz_status start_streams(struct patch_reader *reader, uint64_t st
 	return status;
 }
 
-enum blockz_status record_load(struct patch_reader *reader, struct record *record, const char *const *names,
+enum blockz_status record_load(struct delta_reader *reader, struct record *record, const char *const *names,
 			       size_t count, struct blockz_fault *fault)
 {
 	uint8_t methods[STREAM_COUNT_MAX];
@@ -102,12 +102,12 @@ enum blockz_status record_load(struct patch_reader *reader, struct record *recor
 	enum blockz_status status = BLOCKZ_OK;
 	reader->stream_count = count;
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
-		struct patch_stream_lens *lens = &reader->lens[i];
+		struct delta_stream_lens *lens = &reader->lens[i];
 		lens->name = names[i];
 		status = read_stream_field(reader, record, &methods[i], lens, fault);
-		if (status == BLOCKZ_OK && lens->coded_len > PATCH_SECTION_PACKED_MAX - len)
-			return patch_damaged(reader, fault, "its streams are longer than %d bytes",
-					     PATCH_SECTION_PACKED_MAX);
+		if (status == BLOCKZ_OK && lens->coded_len > DELTA_SECTION_PACKED_MAX - len)
+			return delta_damaged(reader, fault, "its streams are longer than %d bytes",
+					     DELTA_SECTION_PACKED_MAX);
 		len += (size_t)lens->coded_len;
 	}
 	if (status == BLOCKZ_OK)
@@ -118,7 +118,7 @@ enum blockz_status record_load(struct patch_reader *reader, struct record *recor
 	return status == BLOCKZ_OK ? start_streams(reader, start, methods, fault) : status;
 }
 
-enum blockz_status record_unload(struct patch_reader *reader, struct blockz_fault *fault)
+enum blockz_status record_unload(struct delta_reader *reader, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i < reader->stream_count && status == BLOCKZ_OK; i++)

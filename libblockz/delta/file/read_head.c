@@ -5,8 +5,8 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "delta/patch/reader.h"
-#include "delta/patch/varint.h"
+#include "delta/file/reader.h"
+#include "delta/file/varint.h"
 
 struct fields {
 	const uint8_t *bytes;
@@ -16,7 +16,7 @@ struct fields {
 
 static enum blockz_status bad(const struct fields *fields, const char *what)
 {
-	return fault_set(fields->fault, BLOCKZ_DAMAGED, fields->pos, "PATCH: head: %s", what);
+	return fault_set(fields->fault, BLOCKZ_DAMAGED, fields->pos, "DELTA: head: %s", what);
 }
 
 static enum blockz_status take_bytes(struct fields *fields, const uint8_t **bytes_ret, size_t len)
@@ -39,7 +39,7 @@ static enum blockz_status take_varint(struct fields *fields, uint64_t max, uint6
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status take_encoder(struct fields *fields, struct patch_encoder *encoder)
+static enum blockz_status take_encoder(struct fields *fields, struct delta_encoder *encoder)
 {
 	const uint8_t *bytes = NULL;
 	enum blockz_status status = take_bytes(fields, &bytes, 2);
@@ -83,10 +83,10 @@ static enum blockz_status take_text(struct fields *fields, char *text, size_t ro
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status take_all(struct fields *fields, struct patch_head *head)
+static enum blockz_status take_all(struct fields *fields, struct delta_head *head)
 {
 	uint64_t count = 0;
-	enum blockz_status status = take_varint(fields, PATCH_ENCODERS_MAX, &count);
+	enum blockz_status status = take_varint(fields, DELTA_ENCODERS_MAX, &count);
 	head->encoder_count = (size_t)count;
 	for (size_t i = 0; i < head->encoder_count && status == BLOCKZ_OK; i++)
 		status = take_encoder(fields, &head->encoders[i]);
@@ -103,12 +103,12 @@ static enum blockz_status take_all(struct fields *fields, struct patch_head *hea
 
 static enum blockz_status check_magic(const uint8_t *bytes, struct blockz_fault *fault)
 {
-	if (memcmp(bytes, PATCH_MAGIC, PATCH_MAGIC_LEN) == 0)
+	if (memcmp(bytes, DELTA_MAGIC, DELTA_MAGIC_LEN) == 0)
 		return BLOCKZ_OK;
 	/* What the transfer as a text makes of it. */
-	if (memcmp(&bytes[1], &PATCH_MAGIC[1], 3) == 0)
-		return fault_set(fault, BLOCKZ_DAMAGED, 0, "PATCH was damaged as texts are when they are converted");
-	return fault_set(fault, BLOCKZ_UNSUPPORTED, 0, "PATCH is not a patch of blockz-delta: magic expected "
+	if (memcmp(&bytes[1], &DELTA_MAGIC[1], 3) == 0)
+		return fault_set(fault, BLOCKZ_DAMAGED, 0, "DELTA was damaged as texts are when they are converted");
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, 0, "DELTA is not a delta of blockz-delta: magic expected "
 			 "89425a440d0a1a0a, found %02x%02x%02x%02x%02x%02x%02x%02x",
 			 bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]);
 }
@@ -120,45 +120,45 @@ static enum blockz_status check_version(const uint8_t *bytes, struct blockz_faul
 	uint32_t features = load_le32(bytes + HEAD_FEATURES_OFF);
 	char list[128] = "";
 	size_t len = 0;
-	if (version != PATCH_VERSION)
+	if (version != DELTA_VERSION)
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, HEAD_VERSION_OFF,
-				 "PATCH is of version %u, and this program knows version %d", version, PATCH_VERSION);
+				 "DELTA is of version %u, and this program knows version %d", version, DELTA_VERSION);
 	for (unsigned i = 0; i < 32; i++)
 		if ((features >> i & 1) != 0)
 			len += (size_t)snprintf(list + len, sizeof(list) - len, " %u", i);
 	if (features != 0)
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, HEAD_FEATURES_OFF,
-				 "PATCH needs features that this program does not know:%s", list);
+				 "DELTA needs features that this program does not know:%s", list);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status check_fields(const struct patch_head *head, struct blockz_fault *fault)
+static enum blockz_status check_fields(const struct delta_head *head, struct blockz_fault *fault)
 {
-	if (head->old_size > PATCH_SIZE_MAX || head->new_size > PATCH_SIZE_MAX)
-		return fault_set(fault, BLOCKZ_DAMAGED, HEAD_OLD_SIZE_OFF, "PATCH: head: a size is too large");
+	if (head->old_size > DELTA_SIZE_MAX || head->new_size > DELTA_SIZE_MAX)
+		return fault_set(fault, BLOCKZ_DAMAGED, HEAD_OLD_SIZE_OFF, "DELTA: head: a size is too large");
 	for (size_t i = 0; i < head->encoder_count; i++)
 		if (head->encoders[i].params.codec >= CODEC_COUNT)
 			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-					 "PATCH needs codec %u, which this program does not know",
+					 "DELTA needs codec %u, which this program does not know",
 					 head->encoders[i].params.codec);
 	return BLOCKZ_OK;
 }
 
-enum blockz_status patch_read_head(struct input *input, struct patch_head *head, struct blockz_fault *fault)
+enum blockz_status delta_read_head(struct input *input, struct delta_head *head, struct blockz_fault *fault)
 {
-	uint8_t bytes[PATCH_HEAD_MAX];
-	enum blockz_status status = input_read(input, bytes, PATCH_MAGIC_LEN, fault);
+	uint8_t bytes[DELTA_HEAD_MAX];
+	enum blockz_status status = input_read(input, bytes, DELTA_MAGIC_LEN, fault);
 	if (status == BLOCKZ_OK)
 		status = check_magic(bytes, fault);
 	if (status == BLOCKZ_OK)
-		status = input_read(input, bytes + PATCH_MAGIC_LEN, HEAD_FIXED_LEN - PATCH_MAGIC_LEN, fault);
+		status = input_read(input, bytes + DELTA_MAGIC_LEN, HEAD_FIXED_LEN - DELTA_MAGIC_LEN, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	size_t len = load_le16(bytes + HEAD_LEN_OFF);
-	if (len < HEAD_FIXED_LEN + PATCH_CHECK_LEN || len > PATCH_HEAD_MAX)
-		return fault_set(fault, BLOCKZ_DAMAGED, HEAD_LEN_OFF, "PATCH: head: its length is %zu, expected %d to %d",
-				 len, HEAD_FIXED_LEN + PATCH_CHECK_LEN, PATCH_HEAD_MAX);
-	len -= PATCH_CHECK_LEN;
+	if (len < HEAD_FIXED_LEN + DELTA_CHECK_LEN || len > DELTA_HEAD_MAX)
+		return fault_set(fault, BLOCKZ_DAMAGED, HEAD_LEN_OFF, "DELTA: head: its length is %zu, expected %d to %d",
+				 len, HEAD_FIXED_LEN + DELTA_CHECK_LEN, DELTA_HEAD_MAX);
+	len -= DELTA_CHECK_LEN;
 	status = input_read(input, bytes + HEAD_FIXED_LEN, len - HEAD_FIXED_LEN, fault);
 	if (status == BLOCKZ_OK)
 		status = input_check(input, "the head", 0, fault);
@@ -166,7 +166,7 @@ enum blockz_status patch_read_head(struct input *input, struct patch_head *head,
 		status = check_version(bytes, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	*head = (struct patch_head){
+	*head = (struct delta_head){
 		.old_size = load_le64(bytes + HEAD_OLD_SIZE_OFF), .new_size = load_le64(bytes + HEAD_NEW_SIZE_OFF),
 	};
 	memcpy(head->old_sha256, bytes + HEAD_OLD_SHA256_OFF, sizeof(head->old_sha256));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "delta/patch/write.h"
+#include "delta/file/write.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -9,12 +9,12 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
-#include "delta/patch/layout.h"
-#include "delta/patch/stream_write.h"
-#include "delta/patch/varint.h"
+#include "delta/file/layout.h"
+#include "delta/file/stream_write.h"
+#include "delta/file/varint.h"
 #include "io/access.h"
 
-struct patch_writer {
+struct delta_writer {
 	struct blockz_sink sink;
 	unsigned threads;
 	uint64_t len;
@@ -24,7 +24,7 @@ struct patch_writer {
 
 /* ---- Bytes and checks ---- */
 
-static enum blockz_status put(struct patch_writer *writer, const void *bytes, size_t len, struct blockz_fault *fault)
+static enum blockz_status put(struct delta_writer *writer, const void *bytes, size_t len, struct blockz_fault *fault)
 {
 	if (len == 0)
 		return BLOCKZ_OK;
@@ -34,9 +34,9 @@ static enum blockz_status put(struct patch_writer *writer, const void *bytes, si
 	return status;
 }
 
-static enum blockz_status put_check(struct patch_writer *writer, struct blockz_fault *fault)
+static enum blockz_status put_check(struct delta_writer *writer, struct blockz_fault *fault)
 {
-	uint8_t field[PATCH_CHECK_LEN];
+	uint8_t field[DELTA_CHECK_LEN];
 	store_le32(field, writer->crc);
 	enum blockz_status status = write_out(&writer->sink, field, sizeof(field), fault);
 	writer->len += sizeof(field);
@@ -95,14 +95,14 @@ static void record_varint(struct record *record, uint64_t value)
 	record->len += varint_put(record->bytes + record->len, value);
 }
 
-static enum blockz_status record_put(struct patch_writer *writer, struct record *record, struct blockz_fault *fault)
+static enum blockz_status record_put(struct delta_writer *writer, struct record *record, struct blockz_fault *fault)
 {
-	store_le16(record->bytes + 1, (uint16_t)(record->len + PATCH_CHECK_LEN));
+	store_le16(record->bytes + 1, (uint16_t)(record->len + DELTA_CHECK_LEN));
 	enum blockz_status status = put(writer, record->bytes, record->len, fault);
 	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
 }
 
-static enum blockz_status put_streams(struct patch_writer *writer, struct record *record, const struct stream *streams,
+static enum blockz_status put_streams(struct delta_writer *writer, struct record *record, const struct stream *streams,
 				      size_t count, struct blockz_fault *fault)
 {
 	size_t len = 0;
@@ -112,9 +112,9 @@ static enum blockz_status put_streams(struct patch_writer *writer, struct record
 		record_varint(record, streams[i].plain_len);
 		len += streams[i].coded_len;
 	}
-	if (len > PATCH_SECTION_PACKED_MAX)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "a section of the patch comes to %zu bytes, "
-				 "expected up to %d", len, PATCH_SECTION_PACKED_MAX);
+	if (len > DELTA_SECTION_PACKED_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "a section of the delta comes to %zu bytes, "
+				 "expected up to %d", len, DELTA_SECTION_PACKED_MAX);
 	enum blockz_status status = record_put(writer, record, fault);
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++)
 		status = put(writer, streams[i].coded != NULL ? streams[i].coded : streams[i].plain,
@@ -125,18 +125,18 @@ static enum blockz_status put_streams(struct patch_writer *writer, struct record
 static void choose_dictionaries(struct stream *streams, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		streams[i].dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? PATCH_DICTIONARY_MAX
+		streams[i].dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? DELTA_DICTIONARY_MAX
 										    : STREAM_DICTIONARY_MAX;
 }
 
 /* ---- Head ---- */
 
 struct head {
-	uint8_t bytes[PATCH_HEAD_MAX];
+	uint8_t bytes[DELTA_HEAD_MAX];
 	size_t len;
 };
 
-static void head_encoder(struct head *head, const struct patch_encoder *encoder)
+static void head_encoder(struct head *head, const struct delta_encoder *encoder)
 {
 	size_t count = CODEC_VALUES_MAX;
 	while (count > 0 && encoder->params.values[count - 1] == 0)
@@ -158,16 +158,16 @@ static void head_text(struct head *head, const char *text)
 }
 
 /* The longest there can be. */
-_Static_assert(HEAD_FIXED_LEN + 1 + PATCH_ENCODERS_MAX * (2 + CODEC_VALUES_MAX * 5 + CODEC_FINGERPRINT_LEN) +
-		       sizeof(((struct patch_head *)0)->old_container) + sizeof(((struct patch_head *)0)->new_container) +
-		       sizeof(((struct patch_head *)0)->note) + PATCH_CHECK_LEN <= PATCH_HEAD_MAX,
+_Static_assert(HEAD_FIXED_LEN + 1 + DELTA_ENCODERS_MAX * (2 + CODEC_VALUES_MAX * 5 + CODEC_FINGERPRINT_LEN) +
+		       sizeof(((struct delta_head *)0)->old_container) + sizeof(((struct delta_head *)0)->new_container) +
+		       sizeof(((struct delta_head *)0)->note) + DELTA_CHECK_LEN <= DELTA_HEAD_MAX,
 	       "a head has room for all encoders and texts");
 
-static enum blockz_status put_head(struct patch_writer *writer, const struct patch_head *from,
+static enum blockz_status put_head(struct delta_writer *writer, const struct delta_head *from,
 				   struct blockz_fault *fault)
 {
-	struct head head = { .bytes = PATCH_MAGIC, .len = HEAD_FIXED_LEN };
-	store_le16(head.bytes + HEAD_VERSION_OFF, PATCH_VERSION);
+	struct head head = { .bytes = DELTA_MAGIC, .len = HEAD_FIXED_LEN };
+	store_le16(head.bytes + HEAD_VERSION_OFF, DELTA_VERSION);
 	store_le64(head.bytes + HEAD_OLD_SIZE_OFF, from->old_size);
 	store_le64(head.bytes + HEAD_NEW_SIZE_OFF, from->new_size);
 	memcpy(head.bytes + HEAD_OLD_SHA256_OFF, from->old_sha256, sizeof(from->old_sha256));
@@ -178,19 +178,19 @@ static enum blockz_status put_head(struct patch_writer *writer, const struct pat
 	head_text(&head, from->old_container);
 	head_text(&head, from->new_container);
 	head_text(&head, from->note);
-	store_le16(head.bytes + HEAD_LEN_OFF, (uint16_t)(head.len + PATCH_CHECK_LEN));
+	store_le16(head.bytes + HEAD_LEN_OFF, (uint16_t)(head.len + DELTA_CHECK_LEN));
 	enum blockz_status status = put(writer, head.bytes, head.len, fault);
 	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
 }
 
 /* ---- OLD's blocks ---- */
 
-static bool fill_old_columns(struct column *columns, const struct patch_old_blocks *blocks)
+static bool fill_old_columns(struct column *columns, const struct delta_old_blocks *blocks)
 {
 	uint64_t end = 0;
 	bool good = true;
 	for (size_t i = 0; i < blocks->count && good; i++) {
-		const struct patch_old_block *block = &blocks->items[i];
+		const struct delta_old_block *block = &blocks->items[i];
 		assert(block->file_off >= end);
 		good = add_varint(&columns[OLD_GAPS], block->file_off - end) &&
 		       add_varint(&columns[OLD_FILE_LENS], block->file_len) &&
@@ -201,14 +201,14 @@ static bool fill_old_columns(struct column *columns, const struct patch_old_bloc
 	return good;
 }
 
-static enum blockz_status put_old_blocks(struct patch_writer *writer, const struct patch_old_blocks *blocks,
+static enum blockz_status put_old_blocks(struct delta_writer *writer, const struct delta_old_blocks *blocks,
 					 struct blockz_fault *fault)
 {
 	struct column columns[OLD_STREAM_COUNT] = { { 0 } };
 	struct stream streams[OLD_STREAM_COUNT] = { { 0 } };
 	struct record record;
 	enum blockz_status status = BLOCKZ_OK;
-	assert(blocks->count <= PATCH_OLD_BLOCKS_MAX);
+	assert(blocks->count <= DELTA_OLD_BLOCKS_MAX);
 	if (!fill_old_columns(columns, blocks))
 		status = fault_nomem(fault);
 	for (size_t i = 0; i < OLD_STREAM_COUNT; i++)
@@ -226,12 +226,12 @@ static enum blockz_status put_old_blocks(struct patch_writer *writer, const stru
 	return status;
 }
 
-enum blockz_status patch_writer_new(const struct blockz_sink *sink, const struct patch_head *head,
-				    const struct patch_old_blocks *old_blocks, unsigned threads,
-				    struct patch_writer **writer_ret, struct blockz_fault *fault)
+enum blockz_status delta_writer_new(const struct blockz_sink *sink, const struct delta_head *head,
+				    const struct delta_old_blocks *old_blocks, unsigned threads,
+				    struct delta_writer **writer_ret, struct blockz_fault *fault)
 {
-	assert(head->encoder_count <= PATCH_ENCODERS_MAX);
-	struct patch_writer *writer = calloc(1, sizeof(*writer));
+	assert(head->encoder_count <= DELTA_ENCODERS_MAX);
+	struct delta_writer *writer = calloc(1, sizeof(*writer));
 	if (writer == NULL)
 		return fault_nomem(fault);
 	writer->sink = *sink;
@@ -242,16 +242,16 @@ enum blockz_status patch_writer_new(const struct blockz_sink *sink, const struct
 	if (status == BLOCKZ_OK)
 		*writer_ret = writer;
 	else
-		patch_writer_free(writer);
+		delta_writer_free(writer);
 	return status;
 }
 
-void patch_writer_free(struct patch_writer *writer)
+void delta_writer_free(struct delta_writer *writer)
 {
 	free(writer);
 }
 
-uint64_t patch_writer_len(const struct patch_writer *writer)
+uint64_t delta_writer_len(const struct delta_writer *writer)
 {
 	return writer->len;
 }
@@ -262,7 +262,7 @@ static bool fill_block_columns(struct column *columns, const struct section *sec
 {
 	bool good = true;
 	for (size_t i = 0; i < section->block_count && good; i++) {
-		const struct patch_new_block *block = &section->blocks[i];
+		const struct delta_new_block *block = &section->blocks[i];
 		good = add_varint(&columns[SECTION_BEFORES], block->before) &&
 		       add_varint(&columns[SECTION_PLAIN_LENS], block->plain_len) &&
 		       add_varint(&columns[SECTION_FILE_LENS], block->file_len) &&
@@ -294,7 +294,7 @@ struct writing {
 
 static bool fill_streams(struct writing *writing, const struct section *section)
 {
-	assert(section->op_count <= PATCH_SECTION_OPS_MAX && section->block_count <= PATCH_SECTION_BLOCKS_MAX);
+	assert(section->op_count <= DELTA_SECTION_OPS_MAX && section->block_count <= DELTA_SECTION_BLOCKS_MAX);
 	bool good = fill_block_columns(writing->columns, section) && fill_op_columns(writing->columns, section);
 	struct stream *streams = writing->streams;
 	for (size_t i = 0; i < SECTION_DIFF; i++)
@@ -306,7 +306,7 @@ static bool fill_streams(struct writing *writing, const struct section *section)
 	return good;
 }
 
-static enum blockz_status put_section(struct patch_writer *writer, const struct section *section,
+static enum blockz_status put_section(struct delta_writer *writer, const struct section *section,
 				      const struct stream *streams, struct blockz_fault *fault)
 {
 	struct record record;
@@ -320,13 +320,13 @@ static enum blockz_status put_section(struct patch_writer *writer, const struct 
 	return put_streams(writer, &record, streams, SECTION_STREAM_COUNT, fault);
 }
 
-enum blockz_status patch_write_sections(struct patch_writer *writer, const struct section *sections, size_t count,
+enum blockz_status delta_write_sections(struct delta_writer *writer, const struct section *sections, size_t count,
 					struct blockz_fault *fault)
 {
-	struct writing writings[PATCH_SECTIONS_AT_ONCE];
-	struct stream streams[PATCH_SECTIONS_AT_ONCE * SECTION_STREAM_COUNT] = { { 0 } };
+	struct writing writings[DELTA_SECTIONS_AT_ONCE];
+	struct stream streams[DELTA_SECTIONS_AT_ONCE * SECTION_STREAM_COUNT] = { { 0 } };
 	bool good = true;
-	assert(count <= PATCH_SECTIONS_AT_ONCE);
+	assert(count <= DELTA_SECTIONS_AT_ONCE);
 	memset(writings, 0, sizeof(writings));
 	for (size_t i = 0; i < count; i++) {
 		writings[i].streams = streams + i * SECTION_STREAM_COUNT;
@@ -343,7 +343,7 @@ enum blockz_status patch_write_sections(struct patch_writer *writer, const struc
 	return status;
 }
 
-enum blockz_status patch_write_end(struct patch_writer *writer, struct blockz_fault *fault)
+enum blockz_status delta_write_end(struct delta_writer *writer, struct blockz_fault *fault)
 {
 	struct record record;
 	record_start(&record, RECORD_END);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "delta/patch/old_space.h"
+#include "delta/file/old_space.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -32,7 +32,7 @@ struct entry {
 struct old {
 	const struct blockz_source *file;
 	uint64_t file_size;
-	const struct patch_old_block *blocks;
+	const struct delta_old_block *blocks;
 	size_t block_count;
 	uint64_t *starts; /* of each STARTS_STEP-th block: where it is behind the file */
 	pthread_mutex_t lock; /* of all below */
@@ -50,7 +50,7 @@ static uint64_t cost_of(size_t len)
 	return sizeof(struct entry) + len + DECODE_SLACK;
 }
 
-struct old *old_new(const struct blockz_source *file, uint64_t file_size, const struct patch_old_blocks *blocks,
+struct old *old_new(const struct blockz_source *file, uint64_t file_size, const struct delta_old_blocks *blocks,
 		    uint64_t cache, unsigned at_once)
 {
 	struct old *old = calloc(1, sizeof(*old));
@@ -169,7 +169,7 @@ static bool make_room(struct old *old, size_t len)
 static enum blockz_status decode(const struct old *old, struct old_reader *reader, struct entry *entry,
 				 struct blockz_fault *fault)
 {
-	const struct patch_old_block *block = &old->blocks[entry->block];
+	const struct delta_old_block *block = &old->blocks[entry->block];
 	struct blockz_fault why = { .text = "" };
 	if (!buffer_reserve(&reader->bytes, block->file_len + DECODE_SLACK))
 		return fault_nomem(fault);
@@ -182,7 +182,7 @@ static enum blockz_status decode(const struct old *old, struct old_reader *reade
 	if (status == BLOCKZ_OK)
 		return BLOCKZ_OK;
 	return fault_set(fault, status, block->file_off,
-			 "OLD's block of %" PRIu32 " bytes at %" PRIu64 " of OLD, which PATCH says is %s: %s",
+			 "OLD's block of %" PRIu32 " bytes at %" PRIu64 " of OLD, which DELTA says is %s: %s",
 			 block->file_len, block->file_off, codec_at(block->codec)->name, why.text);
 }
 

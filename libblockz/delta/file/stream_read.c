@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "delta/patch/stream_read.h"
+#include "delta/file/stream_read.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -7,13 +7,13 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
-#include "delta/patch/layout.h"
-#include "delta/patch/stream_write.h"
-#include "delta/patch/varint.h"
+#include "delta/file/layout.h"
+#include "delta/file/stream_write.h"
+#include "delta/file/varint.h"
 
 static enum blockz_status damaged(const struct stream_reader *reader, const char *what, struct blockz_fault *fault)
 {
-	return fault_set(fault, BLOCKZ_DAMAGED, reader->patch_off, "PATCH: stream \"%s\" %s", reader->name, what);
+	return fault_set(fault, BLOCKZ_DAMAGED, reader->delta_off, "DELTA: stream \"%s\" %s", reader->name, what);
 }
 
 static enum blockz_status start_lzma2(struct stream_reader *reader, size_t dictionary, struct blockz_fault *fault)
@@ -49,7 +49,7 @@ enum blockz_status stream_start(struct stream_reader *reader, const struct strea
 		reader->zstd = NULL;
 	}
 	reader->name = facts->name;
-	reader->patch_off = facts->patch_off;
+	reader->delta_off = facts->delta_off;
 	reader->method = facts->method;
 	reader->in = facts->coded;
 	reader->in_len = facts->coded_len;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdlib.h>
 
-#include "delta/patch/patch.h"
+#include "delta/file/delta.h"
 
 void section_free(struct section *section)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Decoding of streams, as far as they are asked for: no more of one is in memory than a dictionary. */
-#ifndef DELTA_PATCH_STREAM_READ_H
-#define DELTA_PATCH_STREAM_READ_H
+#ifndef DELTA_FILE_STREAM_READ_H
+#define DELTA_FILE_STREAM_READ_H
 
 #include <lzma.h>
 #include <zstd.h>
@@ -11,7 +11,7 @@
 /* Zeros at first; used for one stream after the other. */
 struct stream_reader {
 	const char *name;
-	uint64_t patch_off; /* where it stands */
+	uint64_t delta_off; /* where it stands */
 	uint8_t method;
 	const uint8_t *in;
 	size_t in_len;       /* not yet taken */
@@ -25,7 +25,7 @@ struct stream_reader {
 
 struct stream_facts {
 	const char *name;
-	uint64_t patch_off;
+	uint64_t delta_off;
 	uint8_t method;
 	const uint8_t *coded; /* stays until the stream is finished */
 	size_t coded_len;

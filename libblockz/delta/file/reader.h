@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the parts of a reader share; private to this folder. */
-#ifndef DELTA_PATCH_READER_H
-#define DELTA_PATCH_READER_H
+#ifndef DELTA_FILE_READER_H
+#define DELTA_FILE_READER_H
 
 #include "base/buffer.h"
-#include "delta/patch/input.h"
-#include "delta/patch/layout.h"
-#include "delta/patch/read.h"
-#include "delta/patch/stream_read.h"
+#include "delta/file/input.h"
+#include "delta/file/layout.h"
+#include "delta/file/read.h"
+#include "delta/file/stream_read.h"
 
-struct patch_reader {
+struct delta_reader {
 	struct input input;
-	struct patch_head head;
-	struct patch_old_block *old_blocks;
+	struct delta_head head;
+	struct delta_old_block *old_blocks;
 	size_t old_block_count;
 	uint64_t old_space; /* length of OLD's space */
 	/* The record loaded last. */
 	struct buffer coded;
 	struct stream_reader streams[STREAM_COUNT_MAX];
-	struct patch_stream_lens lens[STREAM_COUNT_MAX];
+	struct delta_stream_lens lens[STREAM_COUNT_MAX];
 	size_t stream_count;
-	uint64_t record_off; /* in the patch */
+	uint64_t record_off; /* in the delta */
 	/* The section loaded last, and what is left of it. */
 	uint64_t stream_left;
 	uint64_t ops_left, blocks_left;
 	bool has_block; /* the next block has been read; its `before` is what is left of that */
-	struct patch_new_block block;
+	struct delta_new_block block;
 	struct op op;       /* what is left of it; len 0: none */
 	uint64_t old_end;   /* where the last COPY or ADD ended */
 	/* So far. */
 	uint64_t new_len; /* bytes of NEW */
-	struct patch_totals totals;
+	struct delta_totals totals;
 };
 
 /* One record: its head, and the streams behind it. */
@@ -41,22 +41,22 @@ struct record {
 };
 
 /* Reads and checks the head of the next record. */
-enum blockz_status record_read(struct patch_reader *reader, struct record *record, struct blockz_fault *fault);
-enum blockz_status record_varint(struct patch_reader *reader, struct record *record, uint64_t *value_ret,
+enum blockz_status record_read(struct delta_reader *reader, struct record *record, struct blockz_fault *fault);
+enum blockz_status record_varint(struct delta_reader *reader, struct record *record, uint64_t *value_ret,
 				 struct blockz_fault *fault);
 /* Every field has been read. */
-enum blockz_status record_finish(const struct patch_reader *reader, const struct record *record,
+enum blockz_status record_finish(const struct delta_reader *reader, const struct record *record,
 				 struct blockz_fault *fault);
 
 /* The last fields of a record, its streams: loads them, compares their check, and starts a decoder for each. */
-enum blockz_status record_load(struct patch_reader *reader, struct record *record, const char *const *names,
+enum blockz_status record_load(struct delta_reader *reader, struct record *record, const char *const *names,
 			       size_t count, struct blockz_fault *fault);
-enum blockz_status record_unload(struct patch_reader *reader, struct blockz_fault *fault);
+enum blockz_status record_unload(struct delta_reader *reader, struct blockz_fault *fault);
 
-/* BLOCKZ_DAMAGED with "PATCH: " before the text. */
-enum blockz_status patch_damaged(const struct patch_reader *reader, struct blockz_fault *fault, const char *format, ...)
+/* BLOCKZ_DAMAGED with "DELTA: " before the text. */
+enum blockz_status delta_damaged(const struct delta_reader *reader, struct blockz_fault *fault, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-enum blockz_status patch_read_head(struct input *input, struct patch_head *head, struct blockz_fault *fault);
+enum blockz_status delta_read_head(struct input *input, struct delta_head *head, struct blockz_fault *fault);
 
 #endif

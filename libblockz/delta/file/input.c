@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "delta/patch/input.h"
+#include "delta/file/input.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -9,8 +9,8 @@
 #include "base/fault.h"
 #include "base/plural.h"
 #include "check/crc.h"
-#include "delta/patch/layout.h"
-#include "delta/patch/patch.h"
+#include "delta/file/layout.h"
+#include "delta/file/delta.h"
 
 void input_init(struct input *input, const struct blockz_source *source)
 {
@@ -24,7 +24,7 @@ static enum blockz_status fetch(const struct input *input, uint8_t *buf, size_t 
 	const struct blockz_source *source = input->source;
 	uint64_t off = input->off + (input->end - input->start);
 	int error = source->ops->read(source->ctx, buf, len, off, got_ret);
-	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, off, "PATCH: read");
+	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, off, "DELTA: read");
 }
 
 /* Makes one byte ready, if there is one. */
@@ -32,7 +32,7 @@ static enum blockz_status refill(struct input *input, struct blockz_fault *fault
 {
 	if (input->start < input->end)
 		return BLOCKZ_OK;
-	size_t got = 0, want = input->off == 0 ? PATCH_HEAD_MAX : sizeof(input->bytes);
+	size_t got = 0, want = input->off == 0 ? DELTA_HEAD_MAX : sizeof(input->bytes);
 	input->start = input->end = 0;
 	enum blockz_status status = fetch(input, input->bytes, want, &got, fault);
 	input->end = got;
@@ -66,7 +66,7 @@ static enum blockz_status read_exactly(struct input *input, uint8_t *buf, size_t
 			return status;
 		if (got == 0)
 			return fault_set(fault, BLOCKZ_DAMAGED, input->off,
-					 "PATCH ends, %zu more byte%s expected: it is truncated", len, plural(len));
+					 "DELTA ends, %zu more byte%s expected: it is truncated", len, plural(len));
 		buf += got;
 		len -= got;
 	}
@@ -83,12 +83,12 @@ enum blockz_status input_read(struct input *input, void *buf, size_t len, struct
 
 enum blockz_status input_check(struct input *input, const char *what, uint64_t start, struct blockz_fault *fault)
 {
-	uint8_t field[PATCH_CHECK_LEN];
+	uint8_t field[DELTA_CHECK_LEN];
 	uint64_t off = input->off;
 	enum blockz_status status = read_exactly(input, field, sizeof(field), fault);
 	if (status == BLOCKZ_OK && load_le32(field) != input->crc)
 		return fault_set(fault, BLOCKZ_DAMAGED, off,
-				 "PATCH is damaged: CRC-32 of %s at %" PRIu64 ", expected %08" PRIx32 ", found %08" PRIx32,
+				 "DELTA is damaged: CRC-32 of %s at %" PRIu64 ", expected %08" PRIx32 ", found %08" PRIx32,
 				 what, start, load_le32(field), input->crc);
 	return status;
 }
@@ -97,6 +97,6 @@ enum blockz_status input_end(struct input *input, struct blockz_fault *fault)
 {
 	enum blockz_status status = refill(input, fault);
 	if (status == BLOCKZ_OK && input->start < input->end)
-		return fault_set(fault, BLOCKZ_DAMAGED, input->off, "PATCH goes on behind its end");
+		return fault_set(fault, BLOCKZ_DAMAGED, input->off, "DELTA goes on behind its end");
 	return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The limits of a client, which applies a delta: who makes one reckons with them. */
-#ifndef DELTA_PATCH_CLIENT_H
-#define DELTA_PATCH_CLIENT_H
+#ifndef DELTA_FILE_CLIENT_H
+#define DELTA_FILE_CLIENT_H
 
 enum {
 	CLIENT_CACHE = 12 << 20, /* bytes of decoded blocks of OLD that it keeps, */

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a patch is written down; blockz-delta(5) describes it in full.  Little-endian.
+ * How a delta is written down; blockz-delta(5) describes it in full.  Little-endian.
  *
  *   head      fixed fields, encoders, texts, check
  *   record O  OLD's blocks
  *   record S  a section; any number of these
  *   record E  totals; nothing follows
  *
- * A check is the CRC-32 of all bytes of the patch before it, other checks left out.  So a record that is good by itself is
+ * A check is the CRC-32 of all bytes of the delta before it, other checks left out.  So a record that is good by itself is
  * refused where it does not belong.  A varint is 7 bits a byte, low ones first, the highest bit set in all but the last, in
  * as few bytes as can be.
  */
-#ifndef DELTA_PATCH_LAYOUT_H
-#define DELTA_PATCH_LAYOUT_H
+#ifndef DELTA_FILE_LAYOUT_H
+#define DELTA_FILE_LAYOUT_H
 
 /* A byte of more than 7 bits, a line end of each kind, and what ends a text: see the PNG specification, section 12.12. */
-#define PATCH_MAGIC "\x89" "BZD\r\n\x1a\n"
+#define DELTA_MAGIC "\x89" "BZD\r\n\x1a\n"
 
 enum {
-	PATCH_MAGIC_LEN = 8,
-	PATCH_VERSION = 1,
-	PATCH_CHECK_LEN = 4,
+	DELTA_MAGIC_LEN = 8,
+	DELTA_VERSION = 1,
+	DELTA_CHECK_LEN = 4,
 
 	HEAD_VERSION_OFF = 8,   /* u16 */
 	HEAD_LEN_OFF = 10,      /* u16: of the head, its check included */
@@ -60,7 +60,7 @@ enum {
 
 /* Streams of record S; all but kinds, encoders and the last three are varints. */
 enum {
-	SECTION_BEFORES, /* of blocks: see struct patch_new_block */
+	SECTION_BEFORES, /* of blocks: see struct delta_new_block */
 	SECTION_PLAIN_LENS,
 	SECTION_FILE_LENS,
 	SECTION_ENCODERS,
@@ -81,7 +81,7 @@ enum {
 	STREAM_COUNT_MAX = SECTION_STREAM_COUNT,
 	/*
 	 * What a stream's decoder may look back is the least power of two that is not below the stream's plain length,
-	 * within these; that of diff and extra may be PATCH_DICTIONARY_MAX.
+	 * within these; that of diff and extra may be DELTA_DICTIONARY_MAX.
 	 */
 	STREAM_DICTIONARY_MIN = 4096,
 	STREAM_DICTIONARY_MAX = 1 << 20,
