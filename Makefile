@@ -18,7 +18,7 @@
 #:    NBDKIT=0                     leave the nbdkit plugins out (default: built where pkg-config finds nbdkit)
 #:    LZO=0                        leave the LZO helper program out (default: built where pkg-config finds lzo2)
 #:    BUILD=dir                    build directory (default .build, one for each configuration), without blanks in its name
-#:    BINDIR, LIBDIR, INCDIR, MANDIR   default: bin, lib, include and share/man in PREFIX
+#:    BINDIR, LIBDIR, INCDIR, MANDIR, DOCDIR   default: bin, lib, include, share/man and share/doc/blockz in PREFIX
 #:    PLUGINDIR=dir                default: where nbdkit looks for plugins if PREFIX is /usr or /usr/local, or else
 #:                                 lib/nbdkit/plugins in PREFIX: nbdkit has to be told the file's path then
 #:    CC, CFLAGS, CPPFLAGS, LDFLAGS are yours; they come last.
@@ -30,6 +30,7 @@ BINDIR    = $(PREFIX)/bin
 LIBDIR    = $(PREFIX)/lib
 INCDIR    = $(PREFIX)/include
 MANDIR    = $(PREFIX)/share/man
+DOCDIR    = $(PREFIX)/share/doc/blockz
 # Where the programs look for their helper: they know their own folder alone.
 LIBEXECDIR = $(BINDIR)/../libexec/blockz
 SANITIZE ?=
@@ -65,7 +66,10 @@ LIB_LIBS     = $(shell $(PKGCONFIG) --libs $(LIB_PKGS))
 TOOL_LIBS    = $(shell $(PKGCONFIG) --libs $(TOOL_PKGS))
 CHECK_LIBS   = $(shell $(PKGCONFIG) --libs check)
 
-LIB_SRC    := $(wildcard libblockz/*/*.c libblockz/*/*/*.c)
+# What a program of somebody else's looks like: no part of the library.
+EXAMPLE_SRC := $(wildcard libblockz/examples/*.c)
+EXAMPLE_BIN := $(EXAMPLE_SRC:libblockz/examples/%.c=$(BUILD)/examples/%)
+LIB_SRC    := $(filter-out $(EXAMPLE_SRC),$(wildcard libblockz/*/*.c libblockz/*/*/*.c))
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 INTERNALS  := $(BUILD)/internals.a
 # What programs and plugins share, in an archive, from which each takes what it needs.
@@ -90,7 +94,7 @@ UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
 PUBLIC_HEADERS := $(wildcard libblockz/blockz*.h)
 MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 
-.PHONY: all help tools unit demo check bench bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
+.PHONY: all help tools unit examples demo check bench bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -101,6 +105,7 @@ help:
 
 tools: $(TOOL_BIN) $(NBD_BIN) $(LZO_BIN)
 unit: $(UNIT_BIN)
+examples: $(EXAMPLE_BIN)
 
 # BUILD may be given as an absolute path or as a relative one: what an object depends on is said of both its names.
 $(BUILD)/%.o: %.c
@@ -132,6 +137,10 @@ $(SHARED) $(INTERNALS):
 
 $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(SHARED) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
+
+$(EXAMPLE_BIN): $(BUILD)/examples/%: libblockz/examples/%.c $(PUBLIC_HEADERS) $(BUILD)/libblockz.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $(filter-out %.h,$^) $(ALL_LDFLAGS) $(LIB_LIBS)
 
 $(BUILD)/tools/%.o: PKG_CFLAGS += -Itools
 $(BUILD)/tools/nbdkit/%.o $(BUILD)/tools/nbdkit-ram/%.o: PKG_CFLAGS += $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
@@ -176,7 +185,7 @@ demo: prepare
 	@tests/demo "$(abspath $(BUILD))"
 
 check: prepare
-	@$(MAKE) --no-print-directory -s all unit
+	@$(MAKE) --no-print-directory -s all unit examples
 	@tests/run "$(abspath $(BUILD))"
 
 bench: all
@@ -214,7 +223,7 @@ fuzz: all
 # Each in quotes, as folders may have blanks in their names.
 INSTALLED = $(TOOLS:%='$(DESTDIR)$(BINDIR)/%') \
 	$(patsubst %,'$(DESTDIR)$(LIBDIR)/%',libblockz.a libblockz.so.$(SOVERSION) libblockz.so pkgconfig/blockz.pc) \
-	$(PUBLIC_HEADERS:libblockz/%='$(DESTDIR)$(INCDIR)/%') \
+	$(PUBLIC_HEADERS:libblockz/%='$(DESTDIR)$(INCDIR)/%') $(EXAMPLE_SRC:libblockz/%='$(DESTDIR)$(DOCDIR)/%') \
 	$(NBD_PLUGINS:$(BUILD)/%='$(DESTDIR)$(PLUGINDIR)/%') $(if $(NBD_BIN),'$(DESTDIR)$(BINDIR)/blockz-guestfish') \
 	$(LZO_BIN:$(BUILD)/%='$(DESTDIR)$(LIBEXECDIR)/%') \
 	$(foreach page,$(MAN_PAGES),'$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))')
@@ -235,13 +244,15 @@ endif
 		-e 's|@INCDIR@|$(INCDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(LIB_PKGS)|' \
 		libblockz/blockz.pc.in | install -m 644 /dev/stdin '$(DESTDIR)$(LIBDIR)/pkgconfig/blockz.pc'
 	install -m 644 $(PUBLIC_HEADERS) '$(DESTDIR)$(INCDIR)'
+	install -D -m 644 -t '$(DESTDIR)$(DOCDIR)/examples' $(EXAMPLE_SRC)
 	set -e; for page in $(MAN_PAGES); do \
 		install -D -m 644 $$page '$(DESTDIR)$(MANDIR)'/man$${page##*.}/$${page##*/}; done
 
 # Folders that nobody else has made go too.
 uninstall:
 	rm -f $(INSTALLED)
-	for folder in '$(DESTDIR)$(LIBEXECDIR)' '$(DESTDIR)$(PREFIX)/lib/nbdkit/plugins' '$(DESTDIR)$(PREFIX)/lib/nbdkit'; do \
+	for folder in '$(DESTDIR)$(LIBEXECDIR)' '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(DOCDIR)' \
+			'$(DESTDIR)$(PREFIX)/lib/nbdkit/plugins' '$(DESTDIR)$(PREFIX)/lib/nbdkit'; do \
 		[ ! -d "$$folder" ] || rmdir --ignore-fail-on-non-empty "$$folder"; done
 
 clean:

@@ -71,6 +71,19 @@ usable() {
 		[ "$(LD_LIBRARY_PATH=$3$2 "$tmp/user")" = "gzip $version" ] && [ "$(pkg-config --variable=prefix blockz)" = "$3$1" ]
 }
 
+# examples_usable DOCDIR LIBDIR SYSROOT: each installed example is built by the command in its opening comment.
+examples_usable() {
+	local -x PKG_CONFIG_PATH=$3$2/pkgconfig PKG_CONFIG_SYSROOT_DIR=$3
+	local example command count=0
+	for example in "$3$1"/examples/*.c; do
+		command=$(sed -n 's/^ \* compile: //p' "$example")
+		[ -n "$command" ] && (cd "$3$1/examples" && eval "$command -Wall -Wextra -Werror") || return 1
+		rm "${example%.c}"
+		count=$((count + 1))
+	done
+	[ $count -eq 5 ]
+}
+
 # gone NAME FOLDER: of all that was installed nothing is left but folders that others may use too.
 gone() {
 	local left
@@ -86,6 +99,8 @@ holds install "$(tail -n 3 "$tmp/log" | tr '\n' ' ')" [ -e "$root/opt/some/bin/b
 closed=$(find "$root" -mindepth 1 ! -type l ! -perm -444)
 holds install-for-all "closed to others: $closed" [ -z "$closed" ]
 holds use-installed "a program built with pkg-config does not run" usable /opt/some /opt/some/lib/here "$root"
+holds examples-installed "an example is not built by its own command" \
+	examples_usable /opt/some/share/doc/blockz /opt/some/lib/here "$root"
 make_quietly uninstall "${folders[@]}"
 gone uninstall "$root"
 
