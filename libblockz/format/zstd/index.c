@@ -3,6 +3,8 @@
  * The seek table (zstd seekable format 0.1.0).  Its entries say how long each frame is, in file and image; whether a frame
  * is one of raw blocks shows in the frame's own header and the first of its blocks.
  */
+#include "format/zstd/index.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 #include "base/fault.h"
 #include "format/zstd/codec.h"
 #include "format/zstd/frame.h"
-#include "format/zstd/scan.h"
+#include "format/zstd/frame_size.h"
 #include "io/access.h"
 #include "io/peek.h"
 
