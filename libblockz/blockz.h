@@ -11,7 +11,7 @@
  *   file          the compressed stream; a file offset counts in it
  *   range         half-open [start, end) of image offsets
  *   raw range     a range that is stored uncompressed
- *   piece         the unit that decodes on its own, with no history
+ *   piece         what decodes on its own, with no history
  *   map           the gap-free list of pieces, and where the checks over them stand
  *   plan          the ordered writes that an edit needs, as data
  *

@@ -49,24 +49,27 @@ static void *get_encoder(struct pieces *pieces, const uint32_t *values, const st
 }
 
 enum blockz_status pieces_encode(struct pieces *pieces, const uint32_t *values, const struct pack_params *params,
-				 const uint8_t *plain, size_t plain_len, struct buffer *out, size_t *len_ret,
+				 const struct plain_piece *plain, struct buffer *out, size_t *len_ret,
 				 struct blockz_fault *fault)
 {
 	void *encoder = get_encoder(pieces, values, params);
-	uint64_t tag = 0;
+	struct encoding encoding = { .out = *out };
 	if (encoder == NULL)
 		return fault_nomem(fault);
-	return pieces->format->encode(encoder, plain, plain_len, 0, false, out, len_ret, &tag, fault);
+	enum blockz_status status = pieces->format->encode(encoder, plain, &encoding, fault);
+	*out = encoding.out;
+	*len_ret = encoding.len;
+	return status;
 }
 
-enum blockz_status pieces_decode(struct pieces *pieces, const struct unit *unit, uint8_t *out, size_t out_len,
+enum blockz_status pieces_decode(struct pieces *pieces, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				 struct blockz_fault *fault)
 {
 	if (pieces->decoder == NULL)
 		pieces->decoder = pieces->format->decoder_new(WINDOW_MAX);
 	if (pieces->decoder == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = pieces->format->decode(pieces->decoder, unit, out, out_len, fault);
+	enum blockz_status status = pieces->format->decode(pieces->decoder, encoded, out, out_len, fault);
 	if (status == BLOCKZ_UNSUPPORTED)
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN, "a piece of a kind that is not supported");
 	return status;
@@ -96,7 +99,8 @@ static enum blockz_status gzip_encode(void *context, const uint32_t *values, con
 				      struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct pack_params params = gzip_params(values);
-	return pieces_encode(context, values, &params, plain, plain_len, out, len_ret, fault);
+	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
+	return pieces_encode(context, values, &params, &piece, out, len_ret, fault);
 }
 
 static uint64_t gzip_encoder_memory(const uint32_t *values, uint32_t plain_len)
@@ -109,8 +113,8 @@ static uint64_t gzip_encoder_memory(const uint32_t *values, uint32_t plain_len)
 static enum blockz_status gzip_decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				      struct blockz_fault *fault)
 {
-	const struct unit unit = { .bytes = bytes, .len = len, .method = CHECK_CRC32 };
-	return pieces_decode(context, &unit, out, out_len, fault);
+	const struct encoded_piece encoded = { .bytes = bytes, .len = len, .method = CHECK_CRC32 };
+	return pieces_decode(context, &encoded, out, out_len, fault);
 }
 
 const struct codec codec_gzip_piece = {

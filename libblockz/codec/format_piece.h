@@ -14,11 +14,11 @@ void pieces_free(void *pieces);
 
 /* By the format's encoder for params, which values stand for.  Errors: BLOCKZ_FAILED. */
 enum blockz_status pieces_encode(struct pieces *pieces, const uint32_t *values, const struct pack_params *params,
-				 const uint8_t *plain, size_t plain_len, struct buffer *out, size_t *len_ret,
+				 const struct plain_piece *plain, struct buffer *out, size_t *len_ret,
 				 struct blockz_fault *fault);
 
 /* As decode() of struct codec. */
-enum blockz_status pieces_decode(struct pieces *pieces, const struct unit *unit, uint8_t *out, size_t out_len,
+enum blockz_status pieces_decode(struct pieces *pieces, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				 struct blockz_fault *fault);
 
 #endif

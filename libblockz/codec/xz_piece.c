@@ -96,10 +96,11 @@ static enum blockz_status encode(void *context, const uint32_t *values, const ui
 				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct pack_params params = params_of(values);
+	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
 	/* Room that the format's encoder has no use for, and leaves as it is. */
 	if (!buffer_reserve(out, plain_len + plain_len / 256 + 4 * BLOCK_HEADER_LEN_MAX))
 		return fault_nomem(fault);
-	enum blockz_status status = pieces_encode(context, values, &params, plain, plain_len, out, len_ret, fault);
+	enum blockz_status status = pieces_encode(context, values, &params, &piece, out, len_ret, fault);
 	if (status != BLOCKZ_OK || values[XZ_PIECE_HEADER] == XZ_HEADER_OWN)
 		return status;
 	assert(out->room >= *len_ret + BLOCK_HEADER_LEN_MAX);
@@ -122,7 +123,7 @@ static size_t chunks_end(const uint8_t *bytes, size_t len, size_t pos)
 }
 
 /* A Block does not say of which kind its Check is, but its length does: it is what stands behind the padding. */
-static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct unit *unit, struct blockz_fault *fault)
+static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct encoded_piece *encoded, struct blockz_fault *fault)
 {
 	struct xz_block block;
 	enum blockz_status status = xz_block_parse(bytes, len, CHECK_NONE, 0, &block, fault);
@@ -138,11 +139,11 @@ static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct un
 			return block_damaged(codec_xz_piece.name, fault);
 		packed = end - header;
 	}
-	if (packed > len - header || packed + (unit->padding = -packed & 3) > len - header)
+	if (packed > len - header || packed + (encoded->padding = -packed & 3) > len - header)
 		return block_damaged(codec_xz_piece.name, fault);
-	size_t field = (size_t)(len - header - packed - unit->padding);
-	for (unit->method = CHECK_NONE; unit->method <= CHECK_SHA256; unit->method++)
-		if (check_methods[unit->method].len == field)
+	size_t field = (size_t)(len - header - packed - encoded->padding);
+	for (encoded->method = CHECK_NONE; encoded->method <= CHECK_SHA256; encoded->method++)
+		if (check_methods[encoded->method].len == field)
 			return BLOCKZ_OK;
 	return block_damaged(codec_xz_piece.name, fault);
 }
@@ -150,9 +151,9 @@ static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct un
 static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				 struct blockz_fault *fault)
 {
-	struct unit unit = { .bytes = bytes, .len = len };
-	enum blockz_status status = find_check(bytes, len, &unit, fault);
-	return status == BLOCKZ_OK ? pieces_decode(context, &unit, out, out_len, fault) : status;
+	struct encoded_piece encoded = { .bytes = bytes, .len = len };
+	enum blockz_status status = find_check(bytes, len, &encoded, fault);
+	return status == BLOCKZ_OK ? pieces_decode(context, &encoded, out, out_len, fault) : status;
 }
 
 /* As it stands in a Block Header, which rounds it up a little. */

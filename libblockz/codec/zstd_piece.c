@@ -114,16 +114,17 @@ static enum blockz_status encode(void *context, const uint32_t *values, const ui
 				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct pack_params params = pack_params(values);
+	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
 	if (values[ZSTD_PIECE_STREAM] != ZSTD_STREAM_NONE)
 		return encode_stream(values, plain, plain_len, out, len_ret, fault);
-	return pieces_encode(context, values, &params, plain, plain_len, out, len_ret, fault);
+	return pieces_encode(context, values, &params, &piece, out, len_ret, fault);
 }
 
 static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 			       struct blockz_fault *fault)
 {
-	const struct unit unit = { .bytes = bytes, .len = len };
-	return pieces_decode(context, &unit, out, out_len, fault);
+	const struct encoded_piece encoded = { .bytes = bytes, .len = len };
+	return pieces_decode(context, &encoded, out, out_len, fault);
 }
 
 const struct codec codec_zstd_piece = {

@@ -91,8 +91,8 @@ static enum blockz_status prove(const struct blockz_disk *disk, size_t index, ui
 				struct blockz_fault *fault)
 {
 	const struct piece *piece = &disk->map->pieces[index];
-	uint64_t unit = piece_image_len(disk->map, index) / piece->units;
-	uint64_t first = (start - piece->start) / unit, last = (end - 1 - piece->start) / unit;
+	uint64_t copy_len = piece_image_len(disk->map, index) / piece->copies;
+	uint64_t first = (start - piece->start) / copy_len, last = (end - 1 - piece->start) / copy_len;
 	return cache_prove(disk->cache, index, first, last - first + 1, fault);
 }
 
@@ -230,10 +230,10 @@ static enum blockz_status check_pieces(const struct blockz_disk *disk, struct bl
 	const struct blockz_map *map = disk->map;
 	for (size_t i = 0; i < map->piece_count; i++) {
 		const struct piece *piece = &map->pieces[i];
-		uint64_t len = piece_image_len(map, i) / piece->units;
+		uint64_t len = piece_image_len(map, i) / piece->copies;
 		if (piece->kind == BLOCKZ_RAW || (len <= disk->options.cache && !piece_is_long(map, i)))
 			continue;
-		if (piece->kind == BLOCKZ_ZERO && piece->file_len / piece->units <= PIECE_MEMORY_MAX)
+		if (piece->kind == BLOCKZ_ZERO && piece->file_len / piece->copies <= PIECE_MEMORY_MAX)
 			continue; /* proved, not kept */
 		return fault_set(fault, BLOCKZ_LIMIT, piece->file_off,
 				 "the piece at image offset %" PRIu64 " has %" PRIu64 " bytes, and at most %" PRIu64

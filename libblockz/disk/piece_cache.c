@@ -18,7 +18,7 @@ struct entry {
 /* What is known of a piece. */
 struct slot {
 	struct entry *entry; /* NULL: not decoded */
-	uint8_t *proved;     /* a bit for each unit of a zero piece; NULL: none yet */
+	uint8_t *proved;     /* a bit for each copy of a zero piece; NULL: none yet */
 };
 
 struct idle_reader {
@@ -230,12 +230,12 @@ bool cache_has(struct cache *cache, size_t piece)
 
 /* ---- Zeros ---- */
 
-static bool is_proved(const uint8_t *proved, uint64_t unit)
+static bool is_proved(const uint8_t *proved, uint64_t copy)
 {
-	return proved != NULL && (proved[unit / 8] >> unit % 8 & 1) != 0;
+	return proved != NULL && (proved[copy / 8] >> copy % 8 & 1) != 0;
 }
 
-/* The next units of [*first, *first + *count) that are not proved: true, with both set, if there are some. */
+/* The next copies of [*first, *first + *count) that are not proved: true, with both set, if there are some. */
 static bool find_unproved(struct cache *cache, size_t piece, uint64_t *first, uint64_t *count)
 {
 	pthread_mutex_lock(&cache->lock);
@@ -257,10 +257,10 @@ static enum blockz_status remember(struct cache *cache, size_t piece, uint64_t f
 	struct slot *slot = &cache->slots[piece];
 	pthread_mutex_lock(&cache->lock);
 	if (slot->proved == NULL)
-		slot->proved = calloc(cache->map->pieces[piece].units / 8 + 1, 1);
+		slot->proved = calloc(cache->map->pieces[piece].copies / 8 + 1, 1);
 	bool good = slot->proved != NULL;
-	for (uint64_t unit = first; unit < first + count && good; unit++)
-		slot->proved[unit / 8] |= (uint8_t)(1 << unit % 8);
+	for (uint64_t copy = first; copy < first + count && good; copy++)
+		slot->proved[copy / 8] |= (uint8_t)(1 << copy % 8);
 	pthread_mutex_unlock(&cache->lock);
 	return good ? BLOCKZ_OK : fault_nomem(fault);
 }

@@ -14,7 +14,7 @@ void cache_free(struct cache *cache);
 /* All of these may be called by any thread. */
 
 /*
- * The bytes of a piece that is not long, of one unit; they stay until cache_put().  A piece is decoded by one thread,
+ * The bytes of a piece that is not long, of one copy; they stay until cache_put().  A piece is decoded by one thread,
  * others that want it wait.  A thread holds one piece at a time.
  */
 enum blockz_status cache_get(struct cache *cache, size_t piece, const uint8_t **bytes_ret, struct blockz_fault *fault);
@@ -24,7 +24,7 @@ void cache_put(struct cache *cache, size_t piece);
 void cache_fetch(struct cache *cache, size_t piece);
 bool cache_has(struct cache *cache, size_t piece); /* or is about to */
 
-/* Proves that units [first, first + count) of a zero piece are zeros; each is looked at once. */
+/* Proves that copies [first, first + count) of a zero piece are zeros; each is looked at once. */
 enum blockz_status cache_prove(struct cache *cache, size_t piece, uint64_t first, uint64_t count,
 			       struct blockz_fault *fault);
 

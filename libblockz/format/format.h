@@ -28,16 +28,31 @@ struct pack_params {
 struct written_piece {
 	enum blockz_kind kind;
 	uint64_t start, end; /* image offsets */
-	uint64_t file_len;   /* of all its units */
-	uint64_t units;
-	uint64_t tag; /* what encode() said of one unit */
+	uint64_t file_len;   /* of the whole run */
+	uint64_t copies;     /* as in struct piece */
+	uint64_t tag; /* of the encoding of one */
 };
 
-/* Decoders read a unit from a buffer, and write to one, with so many writable bytes behind what it holds. */
+/* The image bytes of one piece, for an encoder. */
+struct plain_piece {
+	const uint8_t *bytes;
+	size_t len;
+	uint64_t start; /* image offset of the first of them; raw blocks are cut at the image's multiples of their payload */
+	bool raw;
+};
+
+/* What an encoder has made of them.  Whoever has the struct, zeros at first, frees out. */
+struct encoding {
+	struct buffer out; /* grown as needed */
+	size_t len;        /* so much of it is used */
+	uint64_t tag;      /* what the writer wants to know beside the length: a checksum, or padding */
+};
+
+/* Decoders read a piece from a buffer, and write to one, with so many writable bytes behind what it holds. */
 enum { DECODE_SLACK = 32 };
 
-/* One unit of a piece, for a decoder. */
-struct unit {
+/* The file's bytes of one piece, for a decoder; of a run of zero pieces, those of one. */
+struct encoded_piece {
 	uint8_t *bytes; /* the decoder may change them, and DECODE_SLACK bytes behind them */
 	size_t len;
 	uint64_t file_off;
@@ -79,12 +94,8 @@ struct format {
 
 	void *(*encoder_new)(const struct pack_params *params);
 	void (*encoder_free)(void *encoder);
-	/*
-	 * Encodes the image bytes [start, start + len), raw or compressed, as a piece.  *tag_ret: what the writer wants to
-	 * know of it beside its length: a checksum, or padding.
-	 */
-	enum blockz_status (*encode)(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-				     struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret,
+	/* Encodes a piece, raw or compressed.  Errors: BLOCKZ_FAILED. */
+	enum blockz_status (*encode)(void *encoder, const struct plain_piece *plain, struct encoding *encoding,
 				     struct blockz_fault *fault);
 
 	/*
@@ -100,11 +111,11 @@ struct format {
 	void *(*decoder_new)(uint64_t window_max);
 	void (*decoder_free)(void *decoder);
 	/*
-	 * Decodes a unit to exactly out_len bytes, verifies the checks that stand in it, and shows that its bytes alone leave
+	 * Decodes a piece to exactly out_len bytes, verifies the checks that stand in it, and shows that its bytes alone leave
 	 * a decoder of the whole stream at a block's boundary: success alone does not.  out has DECODE_SLACK bytes more,
 	 * which may be written to.
 	 */
-	enum blockz_status (*decode)(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+	enum blockz_status (*decode)(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);
 	/*
 	 * Decodes a piece too large for memory, in parts, with bounded memory.  Some formats take an image_len of

@@ -42,6 +42,6 @@ EXPORT struct blockz_map_info blockz_map_info(const struct blockz_map *map)
 		.appended_bytes = map->appended_bytes,
 	};
 	for (size_t i = 0; i < map->piece_count; i++)
-		info.pieces += map->pieces[i].units;
+		info.pieces += map->pieces[i].copies;
 	return info;
 }

@@ -23,14 +23,14 @@ struct pack {
 	/* Giving. */
 	uint64_t file_done;
 	struct blockz_pack_result result;
-	struct buffer zero_piece; /* encodings of a zero piece, as many as ZERO_BATCH holds */
-	size_t zero_len;          /* of one; 0: not made yet */
-	uint64_t zero_tag;
+	struct buffer zero_pieces; /* encodings of a zero piece, as many as ZERO_BATCH holds */
+	size_t zero_len;           /* of one; 0: not made yet */
+	uint64_t zero_tag;         /* as in struct encoding */
 };
 
 struct pack_job {
 	struct pack_piece piece;
-	struct pack_code code;
+	struct encoding encoding;
 };
 
 /* Jobs that wait for their turn have been encoded: what was read is kept by the thread alone. */
@@ -49,7 +49,7 @@ static void *job_new(void *ctx)
 static void job_free(void *memory)
 {
 	struct pack_job *job = memory;
-	buffer_free(&job->code.out);
+	buffer_free(&job->encoding.out);
 	free(job);
 }
 
@@ -94,21 +94,20 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 /* The piece is one of those that are written from the same memory. */
 static bool is_common_zero(const struct pack *pack, const struct pack_piece *piece)
 {
-	return piece->kind == BLOCKZ_ZERO && piece->end - piece->start == piece->units * pack->task->zero_size;
+	return piece->kind == BLOCKZ_ZERO && piece->end - piece->start == piece->copies * pack->task->zero_size;
 }
 
-static enum blockz_status encode(struct pack_thread *self, const struct pack_piece *piece, const uint8_t *bytes,
-				 struct pack_code *code, struct blockz_fault *fault)
+static enum blockz_status encode_piece(struct pack_thread *self, const struct pack_piece *piece, const uint8_t *bytes,
+				       struct encoding *encoding, struct blockz_fault *fault)
 {
 	const struct pack *pack = self->pack;
-	size_t len = (size_t)(piece->end - piece->start);
-	bool raw = piece->kind == BLOCKZ_RAW;
-	enum blockz_status status = pack->format->encode(self->encoder, bytes, len, piece->start, raw, &code->out,
-							 &code->len, &code->tag, fault);
-	if (status != BLOCKZ_OK || raw || !pack->task->store_incompressible || code->len < len - (len >> STORE_SHIFT))
+	struct plain_piece plain = { bytes, (size_t)(piece->end - piece->start), piece->start, piece->kind == BLOCKZ_RAW };
+	enum blockz_status status = pack->format->encode(self->encoder, &plain, encoding, fault);
+	if (status != BLOCKZ_OK || plain.raw || !pack->task->store_incompressible ||
+	    encoding->len < plain.len - (plain.len >> STORE_SHIFT))
 		return status;
-	return pack->format->encode(self->encoder, bytes, len, piece->start, true, &code->out, &code->len, &code->tag,
-				    fault);
+	plain.raw = true;
+	return pack->format->encode(self->encoder, &plain, encoding, fault);
 }
 
 static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
@@ -117,19 +116,19 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 	const struct pack_feed *feed = &pack->task->feed;
 	struct pack_thread *self = thread;
 	struct pack_piece *piece = &((struct pack_job *)memory)->piece;
-	struct pack_code *code = &((struct pack_job *)memory)->code;
+	struct encoding *encoding = &((struct pack_job *)memory)->encoding;
 	if (is_common_zero(pack, piece))
 		return BLOCKZ_OK;
 	if (piece->kind == BLOCKZ_ZERO)
-		return encode(self, piece, pack->zeros, code, fault);
-	code->len = 0;
+		return encode_piece(self, piece, pack->zeros, encoding, fault);
+	encoding->len = 0;
 	enum blockz_status status =
-		feed->fetch != NULL ? feed->fetch(feed->ctx, piece, self->in.bytes, code, fault) : BLOCKZ_OK;
-	if (status != BLOCKZ_OK || code->len > 0)
+		feed->fetch != NULL ? feed->fetch(feed->ctx, piece, self->in.bytes, encoding, fault) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK || encoding->len > 0)
 		return status;
 	if (piece->may_be_zero && all_zeros(self->in.bytes, (size_t)(piece->end - piece->start)))
 		piece->kind = BLOCKZ_ZERO;
-	return is_common_zero(pack, piece) ? BLOCKZ_OK : encode(self, piece, self->in.bytes, code, fault);
+	return is_common_zero(pack, piece) ? BLOCKZ_OK : encode_piece(self, piece, self->in.bytes, encoding, fault);
 }
 
 /* ---- Giving ---- */
@@ -137,30 +136,31 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 /* Encodes a zero piece once, and repeats it in memory so that many are written at once. */
 static enum blockz_status make_zero_piece(struct pack *pack, void *encoder, struct blockz_fault *fault)
 {
-	struct buffer one = { 0 };
-	enum blockz_status status = pack->format->encode(encoder, pack->zeros, (size_t)pack->task->zero_size, 0, false,
-							 &one, &pack->zero_len, &pack->zero_tag, fault);
-	if (status == BLOCKZ_OK && !buffer_reserve(&pack->zero_piece, ZERO_BATCH + pack->zero_len))
+	const struct plain_piece plain = { .bytes = pack->zeros, .len = (size_t)pack->task->zero_size };
+	struct encoding one = { .len = 0 };
+	enum blockz_status status = pack->format->encode(encoder, &plain, &one, fault);
+	if (status == BLOCKZ_OK && !buffer_reserve(&pack->zero_pieces, ZERO_BATCH + one.len))
 		status = fault_nomem(fault);
-	if (status == BLOCKZ_OK)
-		for (size_t pos = 0; pos < ZERO_BATCH; pos += pack->zero_len)
-			memcpy(pack->zero_piece.bytes + pos, one.bytes, pack->zero_len);
-	else
-		pack->zero_len = 0;
-	buffer_free(&one);
+	if (status == BLOCKZ_OK) {
+		for (size_t pos = 0; pos < ZERO_BATCH; pos += one.len)
+			memcpy(pack->zero_pieces.bytes + pos, one.out.bytes, one.len);
+		pack->zero_len = one.len;
+		pack->zero_tag = one.tag;
+	}
+	buffer_free(&one.out);
 	return status;
 }
 
-static enum blockz_status give_zeros(struct pack *pack, uint64_t units, void *encoder, struct blockz_fault *fault)
+static enum blockz_status give_zeros(struct pack *pack, uint64_t copies, void *encoder, struct blockz_fault *fault)
 {
 	enum blockz_status status = pack->zero_len == 0 ? make_zero_piece(pack, encoder, fault) : BLOCKZ_OK;
 	if (status != BLOCKZ_OK)
 		return status;
 	uint64_t batch = pack->zero_len < ZERO_BATCH ? ZERO_BATCH / pack->zero_len : 1;
-	while (units > 0 && status == BLOCKZ_OK) {
-		uint64_t part = min(units, batch);
-		status = write_out(pack->task->sink, pack->zero_piece.bytes, (size_t)part * pack->zero_len, fault);
-		units -= part;
+	while (copies > 0 && status == BLOCKZ_OK) {
+		uint64_t part = min(copies, batch);
+		status = write_out(pack->task->sink, pack->zero_pieces.bytes, (size_t)part * pack->zero_len, fault);
+		copies -= part;
 	}
 	return status;
 }
@@ -170,12 +170,12 @@ static enum blockz_status give_bytes(struct pack *pack, const struct pack_job *j
 {
 	const struct pack_piece *piece = &job->piece;
 	bool common = is_common_zero(pack, piece);
-	enum blockz_status status = common ? give_zeros(pack, piece->units, encoder, fault)
-					   : write_out(pack->task->sink, job->code.out.bytes, job->code.len, fault);
+	enum blockz_status status = common ? give_zeros(pack, piece->copies, encoder, fault)
+					   : write_out(pack->task->sink, job->encoding.out.bytes, job->encoding.len, fault);
 	*written_ret = (struct written_piece){
-		.kind = piece->kind, .start = piece->start, .end = piece->end, .units = piece->units,
-		.file_len = common ? piece->units * pack->zero_len : job->code.len,
-		.tag = common ? pack->zero_tag : job->code.tag,
+		.kind = piece->kind, .start = piece->start, .end = piece->end, .copies = piece->copies,
+		.file_len = common ? piece->copies * pack->zero_len : job->encoding.len,
+		.tag = common ? pack->zero_tag : job->encoding.tag,
 	};
 	return status;
 }
@@ -195,7 +195,7 @@ static enum blockz_status give(void *ctx, void *memory, void *thread, struct blo
 		pack->result.raw_bytes += written.end - written.start;
 	if (written.kind == BLOCKZ_ZERO)
 		pack->result.zero_bytes += written.end - written.start;
-	pack->result.pieces += written.units;
+	pack->result.pieces += written.copies;
 	pack->result.image_size = written.end;
 	pack->file_done += written.file_len;
 	if (work->progress != NULL && !work->progress(work->progress_ctx, written.end, pack->file_done))
@@ -272,7 +272,7 @@ enum blockz_status pack_run(const struct pack_task *task, struct blockz_pack_res
 	pack.writer = task->format->writer_new(&task->params);
 	enum blockz_status status = pack.zeros == NULL || pack.writer == NULL ? fault_nomem(fault) : run(&pack, fault);
 	task->format->writer_free(pack.writer);
-	buffer_free(&pack.zero_piece);
+	buffer_free(&pack.zero_pieces);
 	free(pack.zeros);
 	if (status == BLOCKZ_OK)
 		*result_ret = pack.result;

@@ -12,15 +12,8 @@
 struct pack_piece {
 	enum blockz_kind kind;
 	uint64_t start, end; /* image offsets */
-	uint64_t units;      /* BLOCKZ_ZERO: so many equal pieces, more than one only of zero_size each; else 1 */
+	uint64_t copies;     /* BLOCKZ_ZERO: so many equal pieces, more than one only of zero_size each; else 1 */
 	bool may_be_zero;    /* becomes BLOCKZ_ZERO if its bytes are found to be zeros */
-};
-
-/* What a feed may have of a piece in place of its bytes. */
-struct pack_code {
-	struct buffer out;
-	size_t len;   /* 0: nothing */
-	uint64_t tag; /* as format->encode() gives it */
 };
 
 /* Where pieces come from. */
@@ -32,10 +25,10 @@ struct pack_feed {
 	 */
 	enum blockz_status (*next)(void *ctx, struct pack_piece *piece, uint8_t *bytes, struct blockz_fault *fault);
 	/*
-	 * NULL: next has read.  Else reads the bytes of a piece that is not BLOCKZ_ZERO, or fills code, len 0 before, with its
-	 * encoding.  Called by any thread, several at once, in any order.
+	 * NULL: next has read.  Else reads the bytes of a piece that is not BLOCKZ_ZERO, or fills encoding, of len 0
+	 * before.  Called by any thread, several at once, in any order.
 	 */
-	enum blockz_status (*fetch)(void *ctx, const struct pack_piece *piece, uint8_t *bytes, struct pack_code *code,
+	enum blockz_status (*fetch)(void *ctx, const struct pack_piece *piece, uint8_t *bytes, struct encoding *encoding,
 				    struct blockz_fault *fault);
 };
 

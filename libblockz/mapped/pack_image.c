@@ -43,7 +43,7 @@ static void cut(struct input *input, struct pack_piece *piece)
 	piece->kind = in_raw ? BLOCKZ_RAW : BLOCKZ_COMPRESSED;
 	piece->start = input->pos;
 	piece->end = end;
-	piece->units = 1;
+	piece->copies = 1;
 	piece->may_be_zero = !in_raw && end - input->pos == size;
 }
 
@@ -64,12 +64,12 @@ static enum blockz_status take_hole(struct input *input, struct pack_piece *piec
 	if (input->next_raw < input->raw_count)
 		limit = min(limit, input->raw[input->next_raw].start);
 	uint64_t piece_size = input->params->piece_size;
-	uint64_t units = limit > input->pos ? min((limit - input->pos) / piece_size, ZERO_RUN_MAX) : 0;
-	if (units == 0)
+	uint64_t copies = limit > input->pos ? min((limit - input->pos) / piece_size, ZERO_RUN_MAX) : 0;
+	if (copies == 0)
 		return BLOCKZ_OK;
 	piece->kind = BLOCKZ_ZERO;
-	piece->end = input->pos + units * piece_size;
-	piece->units = units;
+	piece->end = input->pos + copies * piece_size;
+	piece->copies = copies;
 	*taken_ret = true;
 	return BLOCKZ_OK;
 }

@@ -48,8 +48,8 @@ uint64_t piece_image_len(const struct blockz_map *map, size_t index)
 bool piece_is_long(const struct blockz_map *map, size_t index)
 {
 	const struct piece *piece = &map->pieces[index];
-	return piece_image_len(map, index) / piece->units > PIECE_MEMORY_MAX ||
-	       piece->file_len / piece->units > PIECE_MEMORY_MAX;
+	return piece_image_len(map, index) / piece->copies > PIECE_MEMORY_MAX ||
+	       piece->file_len / piece->copies > PIECE_MEMORY_MAX;
 }
 
 static enum blockz_status read_in(struct piece_reader *reader, uint64_t off, uint64_t len, struct blockz_fault *fault)
@@ -91,11 +91,11 @@ enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8
 	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct unit unit = {
+	const struct encoded_piece encoded = {
 		reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->method, piece->ends_stream,
 		piece->padding, reader->strict,
 	};
-	status = reader->map->format->decode(reader->decoder, &unit, out, (size_t)piece_image_len(reader->map, index),
+	status = reader->map->format->decode(reader->decoder, &encoded, out, (size_t)piece_image_len(reader->map, index),
 					     fault);
 	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }
@@ -107,18 +107,18 @@ static bool emit_zeros(void *ctx, const uint8_t *bytes, size_t len)
 	return *zeros;
 }
 
-/* Decodes a unit that holds no more than fits into memory; the decoder may change its bytes. */
-static enum blockz_status decode_zeros(struct piece_reader *reader, const struct unit *unit, size_t image_len,
+/* Decodes a zero piece that holds no more than fits into memory; the decoder may change its bytes. */
+static enum blockz_status decode_zeros(struct piece_reader *reader, const struct encoded_piece *encoded, size_t image_len,
 				       bool *zeros_ret, struct blockz_fault *fault)
 {
 	struct buffer in = { 0 }, out = { 0 };
 	enum blockz_status status = BLOCKZ_OK;
-	if (!buffer_reserve(&in, unit->len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK)) {
+	if (!buffer_reserve(&in, encoded->len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK)) {
 		status = fault_nomem(fault);
 	} else {
-		struct unit copy = *unit;
+		struct encoded_piece copy = *encoded;
 		copy.bytes = in.bytes;
-		memcpy(in.bytes, unit->bytes, unit->len);
+		memcpy(in.bytes, encoded->bytes, encoded->len);
 		status = reader->map->format->decode(reader->decoder, &copy, out.bytes, image_len, fault);
 	}
 	if (status == BLOCKZ_OK)
@@ -128,32 +128,32 @@ static enum blockz_status decode_zeros(struct piece_reader *reader, const struct
 	return status;
 }
 
-/* Keeps the bytes of a unit, if it decodes to zeros, so that others are compared with it. */
-static enum blockz_status learn_zeros(struct piece_reader *reader, const struct unit *unit, uint64_t image_len,
+/* Keeps the bytes of a zero piece, if it decodes to zeros, so that others are compared with it. */
+static enum blockz_status learn_zeros(struct piece_reader *reader, const struct encoded_piece *encoded, uint64_t image_len,
 				      struct blockz_fault *fault)
 {
 	const struct piece piece = {
-		.file_off = unit->file_off, .file_len = unit->len, .method = unit->method, .padding = unit->padding & 3,
-		.ends_stream = unit->ends_stream, .units = 1,
+		.file_off = encoded->file_off, .file_len = encoded->len, .method = encoded->method, .padding = encoded->padding & 3,
+		.ends_stream = encoded->ends_stream, .copies = 1,
 	};
 	bool zeros = true;
 	enum blockz_status status = BLOCKZ_OK;
 	reader->zeros_len = 0;
-	if (!buffer_reserve(&reader->zeros, unit->len))
+	if (!buffer_reserve(&reader->zeros, encoded->len))
 		status = fault_nomem(fault);
 	else if (image_len <= PIECE_MEMORY_MAX)
-		status = decode_zeros(reader, unit, (size_t)image_len, &zeros, fault);
+		status = decode_zeros(reader, encoded, (size_t)image_len, &zeros, fault);
 	else
 		status = reader->map->format->decode_long(reader->decoder, reader->file, &piece, image_len, emit_zeros,
 							  &zeros, fault);
 	if (status == BLOCKZ_OK && !zeros)
-		status = fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a piece that the index calls zero is not");
+		status = fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off, "a piece that the index calls zero is not");
 	if (status != BLOCKZ_OK)
 		return status;
-	memcpy(reader->zeros.bytes, unit->bytes, unit->len);
-	reader->zeros_len = unit->len;
+	memcpy(reader->zeros.bytes, encoded->bytes, encoded->len);
+	reader->zeros_len = encoded->len;
 	reader->zeros_image_len = image_len;
-	reader->zeros_padding = unit->padding;
+	reader->zeros_padding = encoded->padding;
 	return BLOCKZ_OK;
 }
 
@@ -161,21 +161,21 @@ enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, 
 				     struct blockz_fault *fault)
 {
 	const struct piece *piece = &reader->map->pieces[index];
-	size_t unit_len = (size_t)(piece->file_len / piece->units);
-	uint64_t image_len = piece_image_len(reader->map, index) / piece->units;
-	uint64_t batch = unit_len < RAW_PART_MAX ? RAW_PART_MAX / unit_len : 1;
+	size_t copy_len = (size_t)(piece->file_len / piece->copies);
+	uint64_t image_len = piece_image_len(reader->map, index) / piece->copies;
+	uint64_t batch = copy_len < RAW_PART_MAX ? RAW_PART_MAX / copy_len : 1;
 	while (count > 0) {
-		uint64_t part = count < batch ? count : batch, off = piece->file_off + first * unit_len;
-		enum blockz_status status = read_in(reader, off, part * unit_len, fault);
+		uint64_t part = count < batch ? count : batch, off = piece->file_off + first * copy_len;
+		enum blockz_status status = read_in(reader, off, part * copy_len, fault);
 		for (uint64_t i = 0; i < part && status == BLOCKZ_OK; i++) {
-			const struct unit unit = {
-				reader->in.bytes + i * unit_len, unit_len, off + i * unit_len, piece->method,
+			const struct encoded_piece encoded = {
+				reader->in.bytes + i * copy_len, copy_len, off + i * copy_len, piece->method,
 				piece->ends_stream, piece->padding, reader->strict,
 			};
-			if (reader->zeros_len == unit_len && reader->zeros_image_len == image_len &&
-			    reader->zeros_padding == unit.padding && memcmp(unit.bytes, reader->zeros.bytes, unit_len) == 0)
+			if (reader->zeros_len == copy_len && reader->zeros_image_len == image_len &&
+			    reader->zeros_padding == encoded.padding && memcmp(encoded.bytes, reader->zeros.bytes, copy_len) == 0)
 				continue;
-			status = learn_zeros(reader, &unit, image_len, fault);
+			status = learn_zeros(reader, &encoded, image_len, fault);
 		}
 		if (status != BLOCKZ_OK)
 			return status;

@@ -15,10 +15,10 @@ struct piece_reader {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
 	void *decoder;
-	bool strict; /* as in struct unit; false at first */
+	bool strict; /* as in struct encoded_piece; false at first */
 	bool written; /* raw pieces were written to since the map was read; false at first */
 	struct buffer in;
-	struct buffer zeros;    /* the bytes of a zero piece's unit that was decoded and found zero */
+	struct buffer zeros;    /* the bytes of a zero piece that was decoded and found zero */
 	size_t zeros_len;       /* 0: none yet */
 	uint64_t zeros_image_len; /* what it decoded to */
 	unsigned zeros_padding;
@@ -31,11 +31,11 @@ void piece_reader_free(struct piece_reader *reader);
 void *piece_reader_new(const struct blockz_source *file, const struct blockz_map *map);
 void piece_reader_delete(void *reader);
 
-uint64_t piece_image_len(const struct blockz_map *map, size_t index); /* of all units */
+uint64_t piece_image_len(const struct blockz_map *map, size_t index); /* of all its copies */
 bool piece_is_long(const struct blockz_map *map, size_t index);
 
 /*
- * Decodes a piece that is not long, of one unit, to out, which has room for its image length and DECODE_SLACK, and compares
+ * Decodes a piece that is not long, of one copy, to out, which has room for its image length and DECODE_SLACK, and compares
  * its CRC if the map has one.  crc_ret: the check of what was decoded by the piece's
  * method, if that is linear; may be NULL.
  */
@@ -46,7 +46,7 @@ enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8
 enum blockz_status piece_compare_crc(const struct piece *piece, const uint8_t *field, struct blockz_fault *fault);
 
 /*
- * Proves that units [first, first + count) of a zero piece are zeros: one is decoded, the others have the same bytes.
+ * Proves that copies [first, first + count) of a zero piece are zeros: one is decoded, the others have the same bytes.
  */
 enum blockz_status piece_prove_zeros(struct piece_reader *reader, size_t index, uint64_t first, uint64_t count,
 				     struct blockz_fault *fault);

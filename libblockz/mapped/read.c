@@ -14,7 +14,7 @@
 
 enum segment_kind { SEGMENT_DECODE, SEGMENT_RAW, SEGMENT_ZERO, SEGMENT_LONG };
 
-/* A part of the image that is read in one way: part of a piece, or of a raw span, or units of a zero piece. */
+/* A part of the image that is read in one way: part of a piece, or of a raw span, or copies of a zero piece. */
 struct segment {
 	enum segment_kind kind;
 	uint64_t start, end;
@@ -38,12 +38,12 @@ static struct segment segment_at(const struct blockz_map *map, uint64_t pos, uin
 			segment.end = min(segment.end, pos + RAW_PART_MAX);
 	} else if (piece->kind == BLOCKZ_ZERO) {
 		segment.kind = SEGMENT_ZERO;
-		/* As many units as a moderate part of the file holds. */
-		uint64_t unit = piece_image_len(map, segment.piece) / piece->units;
-		uint64_t units = RAW_PART_MAX / (piece->file_len / piece->units) + 1;
-		uint64_t first = (pos - piece->start) / unit;
-		if (units < piece->units - first)
-			segment.end = min(segment.end, piece->start + (first + units) * unit);
+		/* As many copies as a moderate part of the file holds. */
+		uint64_t copy_len = piece_image_len(map, segment.piece) / piece->copies;
+		uint64_t copies = RAW_PART_MAX / (piece->file_len / piece->copies) + 1;
+		uint64_t first = (pos - piece->start) / copy_len;
+		if (copies < piece->copies - first)
+			segment.end = min(segment.end, piece->start + (first + copies) * copy_len);
 	} else {
 		segment.kind = piece_is_long(map, segment.piece) ? SEGMENT_LONG : SEGMENT_DECODE;
 	}
@@ -54,9 +54,9 @@ static enum blockz_status prove_zeros(struct piece_reader *reader, const struct 
 				      struct blockz_fault *fault)
 {
 	const struct piece *piece = &reader->map->pieces[segment->piece];
-	uint64_t unit = piece_image_len(reader->map, segment->piece) / piece->units;
-	uint64_t first = (segment->start - piece->start) / unit;
-	uint64_t last = (segment->end - 1 - piece->start) / unit;
+	uint64_t copy_len = piece_image_len(reader->map, segment->piece) / piece->copies;
+	uint64_t first = (segment->start - piece->start) / copy_len;
+	uint64_t last = (segment->end - 1 - piece->start) / copy_len;
 	return piece_prove_zeros(reader, segment->piece, first, last - first + 1, fault);
 }
 

@@ -17,14 +17,14 @@
 #include "mapped/piece.h"
 #include "parallel/pool.h"
 
-enum { ZERO_UNITS_A_JOB = 256 };
+enum { ZERO_COPIES_A_JOB = 256 };
 
 struct verify {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
 	const struct blockz_verify_options *options;
 	size_t piece;  /* the next job */
-	uint64_t unit; /* of a zero piece */
+	uint64_t copy; /* of a zero piece */
 	/* Where checks have to be joined of several pieces: what is known of each, by its method. */
 	bool joins;
 	uint64_t *crcs;
@@ -33,7 +33,7 @@ struct verify {
 
 struct verify_job {
 	size_t piece;
-	uint64_t first_unit, units;
+	uint64_t first_copy, copies;
 	uint64_t crc;
 	bool known;
 	struct buffer out, other;
@@ -72,14 +72,14 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 	*done_ret = verify->piece == verify->map->piece_count;
 	if (*done_ret)
 		return BLOCKZ_OK;
-	uint64_t left = verify->map->pieces[verify->piece].units - verify->unit;
+	uint64_t left = verify->map->pieces[verify->piece].copies - verify->copy;
 	job->piece = verify->piece;
-	job->first_unit = verify->unit;
-	job->units = left < ZERO_UNITS_A_JOB ? left : ZERO_UNITS_A_JOB;
-	verify->unit += job->units;
-	if (job->units == left) {
+	job->first_copy = verify->copy;
+	job->copies = left < ZERO_COPIES_A_JOB ? left : ZERO_COPIES_A_JOB;
+	verify->copy += job->copies;
+	if (job->copies == left) {
 		verify->piece++;
-		verify->unit = 0;
+		verify->copy = 0;
 	}
 	return BLOCKZ_OK;
 }
@@ -179,12 +179,12 @@ static enum blockz_status work_zeros(const struct verify *verify, struct verify_
 {
 	const struct piece *piece = &verify->map->pieces[job->piece];
 	uint64_t image_len = piece_image_len(verify->map, job->piece);
-	uint64_t unit_len = image_len / piece->units, start = piece->start + job->first_unit * unit_len;
+	uint64_t copy_len = image_len / piece->copies, start = piece->start + job->first_copy * copy_len;
 	enum blockz_status status = BLOCKZ_OK;
 	if (!verify->options->quick)
-		status = piece_prove_zeros(reader, job->piece, job->first_unit, job->units, fault);
+		status = piece_prove_zeros(reader, job->piece, job->first_copy, job->copies, fault);
 	if (status == BLOCKZ_OK)
-		status = compare_zeros(verify, job, start, start + job->units * unit_len, fault);
+		status = compare_zeros(verify, job, start, start + job->copies * copy_len, fault);
 	if (verify->joins && check_methods[piece->method].poly != NULL)
 		job->crc = crc_zeros(check_methods[piece->method].poly, image_len);
 	job->known = true;
@@ -228,7 +228,7 @@ static enum blockz_status give(void *ctx, void *memory, void *thread, struct blo
 	verify->known[job->piece] = job->known;
 	const struct blockz_work *options = &verify->options->work;
 	uint64_t done = piece->start +
-			piece_image_len(verify->map, job->piece) / piece->units * (job->first_unit + job->units);
+			piece_image_len(verify->map, job->piece) / piece->copies * (job->first_copy + job->copies);
 	if (options->progress != NULL && !options->progress(options->progress_ctx, done, piece->file_off))
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
 	return BLOCKZ_OK;

@@ -165,10 +165,10 @@ static enum blockz_status next(void *ctx, struct pack_piece *piece, uint8_t *byt
 		*piece = (struct pack_piece){ BLOCKZ_ZERO, save->pos, save->zero_end, 1, false };
 	else
 		status = cut(save, piece, fault);
-	uint64_t units = (piece->end - piece->start) / save->zero_size;
-	if (piece->kind == BLOCKZ_ZERO && units > 0) {
-		piece->units = min(units, ZERO_RUN_MAX);
-		piece->end = piece->start + piece->units * save->zero_size;
+	uint64_t copies = (piece->end - piece->start) / save->zero_size;
+	if (piece->kind == BLOCKZ_ZERO && copies > 0) {
+		piece->copies = min(copies, ZERO_RUN_MAX);
+		piece->end = piece->start + piece->copies * save->zero_size;
 	}
 	save->pos = piece->end;
 	return status;
@@ -202,16 +202,16 @@ static enum blockz_status read_pages(struct save *save, uint64_t start, uint64_t
 	return status;
 }
 
-static enum blockz_status fetch(void *ctx, const struct pack_piece *piece, uint8_t *bytes, struct pack_code *code,
+static enum blockz_status fetch(void *ctx, const struct pack_piece *piece, uint8_t *bytes, struct encoding *encoding,
 				struct blockz_fault *fault)
 {
 	struct save *save = ctx;
 	if (piece->kind == BLOCKZ_RAW || !is_frame(save, piece))
 		return read_pages(save, piece->start, piece->end, bytes, fault);
 	enum blockz_status status =
-		frozen_frame(save->pages, piece->start / save->page_size, &code->out, &code->len, fault);
+		frozen_frame(save->pages, piece->start / save->page_size, &encoding->out, &encoding->len, fault);
 	if (status == BLOCKZ_OK)
-		code->tag = load_le32(code->out.bytes + code->len - CHECKSUM_LEN);
+		encoding->tag = load_le32(encoding->out.bytes + encoding->len - CHECKSUM_LEN);
 	return status;
 }
 

@@ -4,7 +4,7 @@
  *
  * Three arrays, pieces and spans in ascending order, are all that reading, patching and verifying need to know of a file:
  *
- *   pieces   gap-free cover of the image by units that decode on their own
+ *   pieces   gap-free cover of the image by pieces, which decode on their own
  *   spans    the raw bytes: where in the file payload stands unencoded
  *   checks   fields over an interval of the image or of the file
  */
@@ -16,7 +16,7 @@
 
 enum {
 	MAP_ITEMS_MAX = 1 << 20, /* of each array: 32 or 40 bytes each, so a hostile file costs at most 112 MiB */
-	PIECE_UNITS_MAX = (1 << 23) - 1,
+	PIECE_COPIES_MAX = (1 << 23) - 1,
 };
 
 struct piece {
@@ -28,8 +28,8 @@ struct piece {
 	uint32_t has_crc : 1;
 	uint32_t method : 3; /* enum check_method of the checks over its bytes */
 	uint32_t ends_stream : 1; /* holds the end-of-stream mark, which other pieces lack */
-	uint32_t padding : 2; /* bytes in a unit of its own that an index does not count: xz Block Padding */
-	uint32_t units : 23; /* BLOCKZ_ZERO: so many equal encodings of equal runs of zeros; else 1 */
+	uint32_t padding : 2; /* bytes in each copy that an index does not count: xz Block Padding */
+	uint32_t copies : 23; /* BLOCKZ_ZERO: so many equal pieces, one behind the other, of equal lengths; else 1 */
 };
 
 struct span {

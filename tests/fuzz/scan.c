@@ -13,8 +13,8 @@ static void check_pieces(const struct blockz_map *map)
 		uint64_t end = map_piece_end(map, i);
 		assert(i > 0 || piece->start == 0);
 		assert(piece->start < end && end <= map->image_size);
-		assert(piece->units > 0 && (piece->units == 1 || piece->kind == BLOCKZ_ZERO));
-		assert((end - piece->start) % piece->units == 0 && piece->file_len % piece->units == 0);
+		assert(piece->copies > 0 && (piece->copies == 1 || piece->kind == BLOCKZ_ZERO));
+		assert((end - piece->start) % piece->copies == 0 && piece->file_len % piece->copies == 0);
 		assert(piece->file_off >= file_pos && piece->file_len > 0);
 		assert(piece->file_len <= map->file_size && piece->file_off <= map->file_size - piece->file_len);
 		file_pos = piece->file_off + piece->file_len;

@@ -72,28 +72,28 @@ void *deflate_decoder_new(uint64_t window_max)
 }
 
 /* Shows by its blocks what deflate_decode() has to show, or says where it is not so. */
-static enum blockz_status walk_unit(struct walker *walker, const struct unit *unit, size_t out_len,
+static enum blockz_status walk_piece(struct walker *walker, const struct encoded_piece *encoded, size_t out_len,
 				    struct blockz_fault *fault)
 {
 	struct walk_block block = { 0 };
-	walker_reset_memory(walker, unit->bytes, unit->len);
-	while (block.end_bit < (uint64_t)unit->len * 8 && !block.final) {
+	walker_reset_memory(walker, encoded->bytes, encoded->len);
+	while (block.end_bit < (uint64_t)encoded->len * 8 && !block.final) {
 		enum blockz_status status = walker_next(walker, &block, NULL, fault);
 		if (status != BLOCKZ_OK) {
 			if (fault != NULL)
-				fault->offset += unit->file_off;
+				fault->offset += encoded->file_off;
 			return status;
 		}
 	}
-	if (block.final != unit->ends_stream)
-		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + block.header_bit / 8,
-				 unit->ends_stream ? "deflate stream does not end with its last piece"
+	if (block.final != encoded->ends_stream)
+		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off + block.header_bit / 8,
+				 encoded->ends_stream ? "deflate stream does not end with its last piece"
 						   : "a final deflate block in the middle of the stream");
-	if ((block.end_bit + 7) / 8 != unit->len || (!unit->ends_stream && block.end_bit % 8 != 0))
-		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off + block.end_bit / 8,
+	if ((block.end_bit + 7) / 8 != encoded->len || (!encoded->ends_stream && block.end_bit % 8 != 0))
+		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off + block.end_bit / 8,
 				 "a piece does not end at a block boundary");
 	if (block.out_end != out_len)
-		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off,
+		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off,
 				 "a piece decodes to %" PRIu64 " byte%s, expected %zu", block.out_end, plural(block.out_end),
 				 out_len);
 	return BLOCKZ_OK;
@@ -106,24 +106,24 @@ static bool ends_with_probe(const struct decoder *decoder, const uint8_t *out, s
 	return !copied && memcmp(out + out_len, decoder->end + STORED_HEADER_LEN, PROBE_LEN) == 0;
 }
 
-enum blockz_status deflate_decode(void *context, const struct unit *unit, uint8_t *out, size_t out_len,
+enum blockz_status deflate_decode(void *context, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				  struct blockz_fault *fault)
 {
 	struct decoder *decoder = context;
-	size_t in_len = unit->len, made_len = out_len, used = 0, made = 0;
-	if (!unit->ends_stream) {
-		memcpy(unit->bytes + in_len, decoder->end, PROBED_END_LEN);
+	size_t in_len = encoded->len, made_len = out_len, used = 0, made = 0;
+	if (!encoded->ends_stream) {
+		memcpy(encoded->bytes + in_len, decoder->end, PROBED_END_LEN);
 		in_len += PROBED_END_LEN;
 		made_len += PROBE_LEN;
 	}
-	enum libdeflate_result result = libdeflate_deflate_decompress_ex(decoder->decompressor, unit->bytes, in_len, out,
+	enum libdeflate_result result = libdeflate_deflate_decompress_ex(decoder->decompressor, encoded->bytes, in_len, out,
 									 made_len, &used, &made);
 	bool good = result == LIBDEFLATE_SUCCESS && used == in_len && made == made_len;
-	if (good && !unit->strict && (unit->ends_stream || ends_with_probe(decoder, out, out_len)))
+	if (good && !encoded->strict && (encoded->ends_stream || ends_with_probe(decoder, out, out_len)))
 		return BLOCKZ_OK;
-	enum blockz_status status = walk_unit(decoder->walker, unit, out_len, fault);
+	enum blockz_status status = walk_piece(decoder->walker, encoded, out_len, fault);
 	if (status == BLOCKZ_OK && !good)
-		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a piece does not decode alone");
+		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off, "a piece does not decode alone");
 	return status;
 }
 

@@ -13,13 +13,13 @@ uint64_t stored_len(uint64_t start, uint64_t end);
 
 void *deflate_encoder_new(const struct pack_params *params);
 void deflate_encoder_free(void *encoder);
-enum blockz_status deflate_encode(void *encoder, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-				  struct buffer *out, size_t *out_len_ret, uint64_t *crc_ret,
+/* The tag is the CRC-32 of the image bytes. */
+enum blockz_status deflate_encode(void *encoder, const struct plain_piece *plain, struct encoding *encoding,
 				  struct blockz_fault *fault);
 
 void *deflate_decoder_new(uint64_t window_max);
 void deflate_decoder_free(void *decoder);
-enum blockz_status deflate_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+enum blockz_status deflate_decode(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				  struct blockz_fault *fault);
 enum blockz_status deflate_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
 				       uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);

@@ -81,24 +81,29 @@ static enum blockz_status join(struct walker *walker, uint8_t *out, size_t strea
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status encode_compressed(struct encoder *encoder, const uint8_t *bytes, size_t len,
-					    struct buffer *out, size_t *out_len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_compressed(struct encoder *encoder, const struct plain_piece *plain,
+					    struct encoding *encoding, struct blockz_fault *fault)
 {
-	size_t bound = libdeflate_deflate_compress_bound(encoder->compressor, len);
+	const uint8_t *bytes = plain->bytes;
+	size_t len = plain->len, bound = libdeflate_deflate_compress_bound(encoder->compressor, len);
+	struct buffer *out = &encoding->out;
 	if (!buffer_reserve(out, bound + len / 1024 + 4096))
 		return fault_nomem(fault);
 	if (encoder->fast != NULL) {
-		*out_len_ret = fast_deflate_piece(encoder->fast, bytes, len, out->bytes, out->room);
-		if (*out_len_ret != 0)
+		encoding->len = fast_deflate_piece(encoder->fast, bytes, len, out->bytes, out->room);
+		if (encoding->len != 0)
 			return BLOCKZ_OK;
 	}
 	size_t stream_len = libdeflate_deflate_compress(encoder->compressor, bytes, len, out->bytes, bound);
-	return join(encoder->walker, out->bytes, stream_len, out_len_ret, fault);
+	return join(encoder->walker, out->bytes, stream_len, &encoding->len, fault);
 }
 
-static enum blockz_status encode_raw(const uint8_t *bytes, size_t len, uint64_t start, struct buffer *out,
-				     size_t *out_len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_raw(const struct plain_piece *plain, struct encoding *encoding,
+				     struct blockz_fault *fault)
 {
+	uint64_t start = plain->start;
+	size_t len = plain->len;
+	struct buffer *out = &encoding->out;
 	if (!buffer_reserve(out, (size_t)stored_len(start, start + len)))
 		return fault_nomem(fault);
 	uint8_t *p = out->bytes;
@@ -109,19 +114,17 @@ static enum blockz_status encode_raw(const uint8_t *bytes, size_t len, uint64_t 
 		*p = 0; /* BFINAL 0, BTYPE 00, padding 0 */
 		store_le16(p + 1, (uint16_t)part);
 		store_le16(p + 3, (uint16_t)~part);
-		memcpy(p + STORED_HEADER_LEN, bytes + pos, part);
+		memcpy(p + STORED_HEADER_LEN, plain->bytes + pos, part);
 		p += STORED_HEADER_LEN + part;
 		pos += part;
 	}
-	*out_len_ret = (size_t)(p - out->bytes);
+	encoding->len = (size_t)(p - out->bytes);
 	return BLOCKZ_OK;
 }
 
-enum blockz_status deflate_encode(void *context, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-				  struct buffer *out, size_t *out_len_ret, uint64_t *crc_ret,
+enum blockz_status deflate_encode(void *context, const struct plain_piece *plain, struct encoding *encoding,
 				  struct blockz_fault *fault)
 {
-	*crc_ret = crc32_update(0, bytes, len);
-	return raw ? encode_raw(bytes, len, start, out, out_len_ret, fault)
-		   : encode_compressed(context, bytes, len, out, out_len_ret, fault);
+	encoding->tag = crc32_update(0, plain->bytes, plain->len);
+	return plain->raw ? encode_raw(plain, encoding, fault) : encode_compressed(context, plain, encoding, fault);
 }

@@ -40,13 +40,13 @@ static enum blockz_status read_varint(struct input *in, uint64_t *value_ret)
 	return damaged(in, "a number of more than 63 bits");
 }
 
-/* Adds `units` pieces, one item of the map, that hold image_len bytes in file_len bytes. */
+/* Adds `copies` pieces, one item of the map, that hold image_len bytes in file_len bytes. */
 static enum blockz_status add_piece(struct input *in, enum blockz_kind kind, uint64_t image_len, uint64_t file_len,
-				    uint64_t units)
+				    uint64_t copies)
 {
 	struct piece piece = {
 		.start = in->image_pos, .file_off = in->file_pos, .file_len = file_len, .kind = kind,
-		.method = CHECK_CRC32, .units = (uint32_t)units,
+		.method = CHECK_CRC32, .copies = (uint32_t)copies,
 	};
 	enum blockz_status status = map_add_piece(in->map, &piece, in->fault);
 	in->image_pos += image_len;
@@ -55,13 +55,13 @@ static enum blockz_status add_piece(struct input *in, enum blockz_kind kind, uin
 }
 
 /* Adds zero pieces, as many in an item as one can count. */
-static enum blockz_status add_zeros(struct input *in, uint64_t unit_len, uint64_t units)
+static enum blockz_status add_zeros(struct input *in, uint64_t copy_len, uint64_t copies)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	while (units > 0 && status == BLOCKZ_OK) {
-		uint64_t part = units < PIECE_UNITS_MAX ? units : PIECE_UNITS_MAX;
-		status = add_piece(in, BLOCKZ_ZERO, part * in->piece_size, part * unit_len, part);
-		units -= part;
+	while (copies > 0 && status == BLOCKZ_OK) {
+		uint64_t part = copies < PIECE_COPIES_MAX ? copies : PIECE_COPIES_MAX;
+		status = add_piece(in, BLOCKZ_ZERO, part * in->piece_size, part * copy_len, part);
+		copies -= part;
 	}
 	return status;
 }
@@ -85,10 +85,10 @@ static enum blockz_status add_raw(struct input *in, uint64_t image_len)
 }
 
 /* The image length of an entry. */
-static enum blockz_status entry_length(struct input *in, enum index_type type, uint64_t *len_ret, uint64_t *units_ret)
+static enum blockz_status entry_length(struct input *in, enum index_type type, uint64_t *len_ret, uint64_t *copies_ret)
 {
 	uint64_t left = in->image_size - in->image_pos, len;
-	uint64_t to_edge = in->piece_size - in->image_pos % in->piece_size, units = 1;
+	uint64_t to_edge = in->piece_size - in->image_pos % in->piece_size, copies = 1;
 	if (type == INDEX_DATA) {
 		len = to_edge < left ? to_edge : left;
 	} else {
@@ -97,42 +97,42 @@ static enum blockz_status entry_length(struct input *in, enum index_type type, u
 			return status;
 	}
 	if (type == INDEX_ZERO) {
-		units = len;
-		if (to_edge != in->piece_size || !checked_mul(units, in->piece_size, &len))
+		copies = len;
+		if (to_edge != in->piece_size || !checked_mul(copies, in->piece_size, &len))
 			return damaged(in, "a run of zero pieces that does not start at a piece, or is too long");
 	}
 	if (len == 0 || len > left || (type == INDEX_SHORT && len >= to_edge))
 		return damaged(in, "pieces do not add up to the image");
 	*len_ret = len;
-	*units_ret = units;
+	*copies_ret = copies;
 	return BLOCKZ_OK;
 }
 
 static enum blockz_status read_entry(struct input *in)
 {
-	uint64_t value = 0, image_len = 0, units = 1;
+	uint64_t value = 0, image_len = 0, copies = 1;
 	enum blockz_status status = read_varint(in, &value);
 	if (status != BLOCKZ_OK)
 		return status;
 	enum index_type type = value & 3;
-	uint64_t unit_len = value >> 2, file_len;
-	status = entry_length(in, type, &image_len, &units);
+	uint64_t copy_len = value >> 2, file_len;
+	status = entry_length(in, type, &image_len, &copies);
 	if (status != BLOCKZ_OK)
 		return status;
 	/* Deflate expands by little; more is a lie, and would cost memory. */
-	uint64_t unit_image_len = image_len / units;
-	if (type == INDEX_RAW ? unit_len != stored_len(in->image_pos, in->image_pos + image_len)
-			      : unit_len < FLUSH_MARK_LEN || unit_len > unit_image_len + unit_image_len / 8 + 1024)
+	uint64_t copy_image_len = image_len / copies;
+	if (type == INDEX_RAW ? copy_len != stored_len(in->image_pos, in->image_pos + image_len)
+			      : copy_len < FLUSH_MARK_LEN || copy_len > copy_image_len + copy_image_len / 8 + 1024)
 		return damaged(in, "a piece's length cannot be right");
-	if (!checked_mul(unit_len, units, &file_len) || file_len > in->map->end_off - in->file_pos)
+	if (!checked_mul(copy_len, copies, &file_len) || file_len > in->map->end_off - in->file_pos)
 		return damaged(in, "pieces lie beyond the end of the file");
 	switch (type) {
 	case INDEX_RAW:
 		return add_raw(in, image_len);
 	case INDEX_ZERO:
-		return add_zeros(in, unit_len, units);
+		return add_zeros(in, copy_len, copies);
 	default:
-		return add_piece(in, BLOCKZ_COMPRESSED, image_len, file_len, units);
+		return add_piece(in, BLOCKZ_COMPRESSED, image_len, file_len, copies);
 	}
 }
 

@@ -16,7 +16,7 @@ enum {
 
 struct entry {
 	uint64_t start, end; /* image offsets */
-	uint64_t file_len;   /* of all units */
+	uint64_t file_len;   /* of all copies */
 	uint32_t crc;        /* of all of it; unused for zeros */
 	uint8_t kind;        /* enum blockz_kind */
 };
@@ -76,13 +76,13 @@ static void put(struct entry *entries, size_t *count, const struct entry *entry,
 }
 
 /*
- * Appends a run of zeros that was written in units of unit_size, at most three entries: whole pieces stay zero pieces,
+ * Appends a run of zeros that was written as copies of copy_size bytes each, at most three entries: whole pieces stay zero pieces,
  * what sticks out at either end is data.
  */
-static void put_zeros(struct entry *entries, size_t *count, const struct entry *run, uint64_t unit_size,
+static void put_zeros(struct entry *entries, size_t *count, const struct entry *run, uint64_t copy_size,
 		      uint64_t piece_size)
 {
-	uint64_t unit_len = run->file_len / ((run->end - run->start) / unit_size);
+	uint64_t copy_len = run->file_len / ((run->end - run->start) / copy_size);
 	uint64_t edges[] = { run->start, (run->start + piece_size - 1) / piece_size * piece_size,
 			     run->end / piece_size * piece_size, run->end };
 	if (edges[1] > edges[2])
@@ -92,7 +92,7 @@ static void put_zeros(struct entry *entries, size_t *count, const struct entry *
 		if (len == 0)
 			continue;
 		struct entry cut = {
-			.start = edges[part], .end = edges[part + 1], .file_len = len / unit_size * unit_len,
+			.start = edges[part], .end = edges[part + 1], .file_len = len / copy_size * copy_len,
 			.crc = (uint32_t)crc_zeros(&crc32_poly, len), .kind = part == 1 ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED,
 		};
 		put(entries, count, &cut, piece_size);
@@ -146,7 +146,7 @@ enum blockz_status index_add(struct index_builder *builder, const struct written
 	struct entry entry = { piece->start, piece->end, piece->file_len, (uint32_t)piece->tag,
 			       (uint8_t)piece->kind };
 	if (entry.kind == BLOCKZ_ZERO)
-		put_zeros(builder->entries, &builder->count, &entry, (entry.end - entry.start) / piece->units,
+		put_zeros(builder->entries, &builder->count, &entry, (entry.end - entry.start) / piece->copies,
 			  builder->piece_size);
 	else
 		put(builder->entries, &builder->count, &entry, builder->piece_size);
@@ -198,9 +198,9 @@ static void out_entry(struct output *out, const struct index_builder *builder, s
 		out_varint(out, image_end - entry->start);
 		break;
 	case BLOCKZ_ZERO: {
-		uint64_t units = (entry->end - entry->start) / builder->piece_size;
-		out_varint(out, entry->file_len / units << 2 | INDEX_ZERO);
-		out_varint(out, units);
+		uint64_t copies = (entry->end - entry->start) / builder->piece_size;
+		out_varint(out, entry->file_len / copies << 2 | INDEX_ZERO);
+		out_varint(out, copies);
 		break;
 	}
 	default:

@@ -43,7 +43,7 @@ static enum blockz_status add_piece(struct scan *scan, uint64_t end, uint64_t en
 {
 	struct piece piece = {
 		.start = scan->piece_start, .file_off = scan->piece_off, .file_len = end_off - scan->piece_off,
-		.kind = BLOCKZ_COMPRESSED, .method = CHECK_CRC32, .ends_stream = ends_stream, .units = 1,
+		.kind = BLOCKZ_COMPRESSED, .method = CHECK_CRC32, .ends_stream = ends_stream, .copies = 1,
 	};
 	if (end == scan->piece_start)
 		return BLOCKZ_OK;

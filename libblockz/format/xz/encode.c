@@ -84,11 +84,11 @@ uint32_t xz_header_len(size_t image_len)
 	return lzma_block_header_size(&block) == LZMA_OK ? block.header_size : 0;
 }
 
-static enum blockz_status encode_compressed(struct encoder *encoder, const uint8_t *bytes, size_t len,
-					    struct buffer *out, size_t *out_len_ret, uint64_t *padding_ret,
-					    struct blockz_fault *fault)
+static enum blockz_status encode_compressed(struct encoder *encoder, const struct plain_piece *plain,
+					    struct encoding *encoding, struct blockz_fault *fault)
 {
-	size_t room = room_for(len);
+	size_t len = plain->len, room = room_for(len);
+	struct buffer *out = &encoding->out;
 	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &encoder->options }, { LZMA_VLI_UNKNOWN, NULL } };
 	lzma_block block = {
 		.check = xz_check_id(encoder->check), .compressed_size = room, .uncompressed_size = len, .filters = filters,
@@ -100,7 +100,7 @@ static enum blockz_status encode_compressed(struct encoder *encoder, const uint8
 	lzma_ret result = lzma_block_encoder(stream, &block);
 	if (result != LZMA_OK)
 		return failed(result, fault);
-	stream->next_in = bytes;
+	stream->next_in = plain->bytes;
 	stream->avail_in = len;
 	stream->next_out = out->bytes + block.header_size;
 	stream->avail_out = room - block.header_size;
@@ -110,19 +110,19 @@ static enum blockz_status encode_compressed(struct encoder *encoder, const uint8
 	result = lzma_block_header_encode(&block, out->bytes);
 	if (result != LZMA_OK)
 		return failed(result, fault);
-	*out_len_ret = room - stream->avail_out;
-	*padding_ret = *out_len_ret - lzma_block_unpadded_size(&block);
+	encoding->len = room - stream->avail_out;
+	encoding->tag = encoding->len - lzma_block_unpadded_size(&block);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status encode_raw(const struct encoder *encoder, const uint8_t *bytes, size_t len, uint64_t start,
-				     struct buffer *out, size_t *out_len_ret, uint64_t *padding_ret,
-				     struct blockz_fault *fault)
+static enum blockz_status encode_raw(const struct encoder *encoder, const struct plain_piece *plain,
+				     struct encoding *encoding, struct blockz_fault *fault)
 {
-	uint64_t end = start + len;
+	uint64_t start = plain->start, end = start + plain->len;
+	struct buffer *out = &encoding->out;
 	uint8_t field[CHECK_LEN_MAX];
 	if (!buffer_reserve(out, (size_t)raw_chunks_len(start, end) + BLOCK_HEADER_LEN_MAX + ALIGNMENT + CHECK_LEN_MAX) ||
-	    !check_sum(encoder->check, bytes, len, field))
+	    !check_sum(encoder->check, plain->bytes, plain->len, field))
 		return fault_nomem(fault);
 	size_t header_len = raw_block_header(out->bytes, start, end, encoder->check);
 	if (header_len == 0)
@@ -134,20 +134,19 @@ static enum blockz_status encode_raw(const struct encoder *encoder, const uint8_
 		p[0] = pos == start ? CHUNK_RAW_RESET : CHUNK_RAW;
 		p[1] = (uint8_t)((chunk - 1) >> 8);
 		p[2] = (uint8_t)(chunk - 1);
-		memcpy(p + CHUNK_RAW_HEADER_LEN, bytes + (pos - start), chunk);
+		memcpy(p + CHUNK_RAW_HEADER_LEN, plain->bytes + (pos - start), chunk);
 		p += CHUNK_RAW_HEADER_LEN + chunk;
 	}
 	*p++ = CHUNK_END;
-	for (*padding_ret = 0; (size_t)(p - out->bytes) % ALIGNMENT != 0; ++*padding_ret)
+	for (encoding->tag = 0; (size_t)(p - out->bytes) % ALIGNMENT != 0; encoding->tag++)
 		*p++ = 0;
 	memcpy(p, field, check_methods[encoder->check].len);
-	*out_len_ret = (size_t)(p - out->bytes) + check_methods[encoder->check].len;
+	encoding->len = (size_t)(p - out->bytes) + check_methods[encoder->check].len;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status xz_encode(void *memory, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-			     struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret, struct blockz_fault *fault)
+enum blockz_status xz_encode(void *memory, const struct plain_piece *plain, struct encoding *encoding,
+			     struct blockz_fault *fault)
 {
-	return raw ? encode_raw(memory, bytes, len, start, out, out_len_ret, tag_ret, fault)
-		   : encode_compressed(memory, bytes, len, out, out_len_ret, tag_ret, fault);
+	return plain->raw ? encode_raw(memory, plain, encoding, fault) : encode_compressed(memory, plain, encoding, fault);
 }

@@ -72,34 +72,34 @@ static enum blockz_status check_length(const struct xz_block *block, uint64_t fi
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(struct decoder *decoder, const struct unit *unit, struct xz_block *block, uint8_t *out,
+static enum blockz_status decode(struct decoder *decoder, const struct encoded_piece *encoded, struct xz_block *block, uint8_t *out,
 				 size_t out_len, struct blockz_fault *fault)
 {
 	lzma_stream *stream = &decoder->stream;
-	enum blockz_status status = start(decoder, block, out_len, unit->file_off, fault);
+	enum blockz_status status = start(decoder, block, out_len, encoded->file_off, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	stream->next_in = unit->bytes + block->block.header_size;
-	stream->avail_in = unit->len - block->block.header_size;
+	stream->next_in = encoded->bytes + block->block.header_size;
+	stream->avail_in = encoded->len - block->block.header_size;
 	stream->next_out = out;
 	stream->avail_out = out_len;
 	lzma_ret result = lzma_code(stream, LZMA_FINISH);
-	uint64_t at = unit->file_off + unit->len - stream->avail_in;
+	uint64_t at = encoded->file_off + encoded->len - stream->avail_in;
 	if (result != LZMA_STREAM_END)
-		return refuse(result, result == LZMA_OPTIONS_ERROR ? unit->file_off : at, fault);
+		return refuse(result, result == LZMA_OPTIONS_ERROR ? encoded->file_off : at, fault);
 	if (stream->avail_in != 0 || stream->avail_out != 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, at, "an xz Block has other sizes than the Index says");
-	return check_length(block, unit->len, unit->padding, unit->file_off, fault);
+	return check_length(block, encoded->len, encoded->padding, encoded->file_off, fault);
 }
 
-enum blockz_status xz_decode(void *decoder, const struct unit *unit, uint8_t *out, size_t out_len,
+enum blockz_status xz_decode(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 			     struct blockz_fault *fault)
 {
 	struct xz_block block;
-	enum blockz_status status = xz_block_parse(unit->bytes, unit->len, unit->method, unit->file_off, &block, fault);
+	enum blockz_status status = xz_block_parse(encoded->bytes, encoded->len, encoded->method, encoded->file_off, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = decode(decoder, unit, &block, out, out_len, fault);
+	status = decode(decoder, encoded, &block, out, out_len, fault);
 	xz_block_free(&block);
 	return status;
 }

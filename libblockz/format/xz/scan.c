@@ -66,7 +66,7 @@ static enum blockz_status add_check(struct reader *reader, const struct record *
 static struct piece make_piece(const struct reader *reader, const struct record *record, enum blockz_kind kind)
 {
 	return (struct piece){
-		.start = reader->image_pos, .file_off = reader->off, .file_len = record->len, .kind = kind, .units = 1,
+		.start = reader->image_pos, .file_off = reader->off, .file_len = record->len, .kind = kind, .copies = 1,
 		.method = reader->stream->method, .padding = (record->len - record->unpadded_len) % ALIGNMENT,
 	};
 }

@@ -49,9 +49,9 @@ enum blockz_status xz_write_head(void *memory, struct buffer *out, size_t *len_r
 enum blockz_status xz_write_piece(void *memory, const struct written_piece *piece, struct blockz_fault *fault)
 {
 	struct writer *writer = memory;
-	uint64_t file_len = piece->file_len / piece->units - piece->tag;
-	uint64_t image_len = (piece->end - piece->start) / piece->units;
-	for (uint64_t i = 0; i < piece->units; i++) {
+	uint64_t file_len = piece->file_len / piece->copies - piece->tag;
+	uint64_t image_len = (piece->end - piece->start) / piece->copies;
+	for (uint64_t i = 0; i < piece->copies; i++) {
 		lzma_ret result = lzma_index_append(writer->index, NULL, file_len, image_len);
 		if (result == LZMA_MEM_ERROR)
 			return fault_nomem(fault);

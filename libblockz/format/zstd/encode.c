@@ -48,56 +48,55 @@ uint64_t zstd_encoder_memory(const struct pack_params *params)
 	return 3 * params->piece_size + ZSTD_estimateCCtxSize_usingCParams(compression);
 }
 
-static enum blockz_status encode_raw(const struct encoder *encoder, const uint8_t *bytes, size_t len, uint64_t start,
-				     struct buffer *out, size_t *out_len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_raw(const struct encoder *encoder, const struct plain_piece *plain,
+				     struct encoding *encoding, struct blockz_fault *fault)
 {
 	bool checksum = encoder->check != CHECK_NONE;
-	uint64_t end = start + len;
+	uint64_t start = plain->start, end = start + plain->len;
 	uint8_t field[CHECK_LEN_MAX];
-	if (!buffer_reserve(out, (size_t)raw_frame_len(start, end, checksum)) ||
-	    (checksum && !check_sum(encoder->check, bytes, len, field)))
+	if (!buffer_reserve(&encoding->out, (size_t)raw_frame_len(start, end, checksum)) ||
+	    (checksum && !check_sum(encoder->check, plain->bytes, plain->len, field)))
 		return fault_nomem(fault);
-	uint8_t *p = out->bytes;
-	raw_frame_header(p, len, checksum);
+	uint8_t *p = encoding->out.bytes;
+	raw_frame_header(p, plain->len, checksum);
 	p += RAW_HEADER_LEN;
 	for (uint64_t pos = start, block_end; pos < end; pos = block_end) {
 		block_end = raw_block_end(pos, end);
 		struct block_header header = { block_end == end, BLOCK_RAW, (uint32_t)(block_end - pos) };
 		block_header_store(p, &header);
-		memcpy(p + BLOCK_HEADER_LEN, bytes + (pos - start), header.size);
+		memcpy(p + BLOCK_HEADER_LEN, plain->bytes + (pos - start), header.size);
 		p += BLOCK_HEADER_LEN + header.size;
 	}
 	if (checksum)
 		memcpy(p, field, CHECKSUM_LEN);
-	*out_len_ret = (size_t)(p - out->bytes) + (checksum ? CHECKSUM_LEN : 0);
+	encoding->len = (size_t)(p - encoding->out.bytes) + (checksum ? CHECKSUM_LEN : 0);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status encode_compressed(struct encoder *encoder, const uint8_t *bytes, size_t len,
-					    struct buffer *out, size_t *out_len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_compressed(struct encoder *encoder, const struct plain_piece *plain,
+					    struct encoding *encoding, struct blockz_fault *fault)
 {
-	size_t bound = ZSTD_compressBound(len) + CHECKSUM_LEN;
-	if (!buffer_reserve(out, bound))
+	size_t bound = ZSTD_compressBound(plain->len) + CHECKSUM_LEN;
+	if (!buffer_reserve(&encoding->out, bound))
 		return fault_nomem(fault);
-	size_t result = ZSTD_compress2(encoder->context, out->bytes, bound, bytes, len);
+	size_t result = ZSTD_compress2(encoder->context, encoding->out.bytes, bound, plain->bytes, plain->len);
 	if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
 		return fault_nomem(fault);
 	if (ZSTD_isError(result))
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "libzstd: %s", ZSTD_getErrorName(result));
-	*out_len_ret = result;
+	encoding->len = result;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status zstd_encode(void *memory, const uint8_t *bytes, size_t len, uint64_t start, bool raw,
-			       struct buffer *out, size_t *out_len_ret, uint64_t *tag_ret, struct blockz_fault *fault)
+enum blockz_status zstd_encode(void *memory, const struct plain_piece *plain, struct encoding *encoding,
+			       struct blockz_fault *fault)
 {
 	struct encoder *encoder = memory;
-	size_t out_len = 0;
-	enum blockz_status status = raw ? encode_raw(encoder, bytes, len, start, out, &out_len, fault)
-					: encode_compressed(encoder, bytes, len, out, &out_len, fault);
+	enum blockz_status status = plain->raw ? encode_raw(encoder, plain, encoding, fault)
+					       : encode_compressed(encoder, plain, encoding, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	*tag_ret = encoder->check != CHECK_NONE ? load_le32(out->bytes + out_len - CHECKSUM_LEN) : 0;
-	*out_len_ret = out_len;
+	bool checksum = encoder->check != CHECK_NONE;
+	encoding->tag = checksum ? load_le32(encoding->out.bytes + encoding->len - CHECKSUM_LEN) : 0;
 	return BLOCKZ_OK;
 }

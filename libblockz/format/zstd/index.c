@@ -162,7 +162,7 @@ static enum blockz_status add_frame(struct reader *reader, const struct frame_he
 {
 	struct piece piece = {
 		.start = reader->image_pos, .file_off = reader->off, .file_len = entry->file_len, .kind = BLOCKZ_COMPRESSED,
-		.units = 1, .method = header->checksum || reader->table.checksums ? CHECK_XXH64_LOW32 : CHECK_NONE,
+		.copies = 1, .method = header->checksum || reader->table.checksums ? CHECK_XXH64_LOW32 : CHECK_NONE,
 		/* Where only the table has it, the decoder does not see it. */
 		.has_crc = !header->checksum && reader->table.checksums, .crc = entry->checksum,
 	};

@@ -70,39 +70,39 @@ static enum blockz_status check_window(const struct frame_header *header, uint64
 }
 
 /* The last byte comes alone: libzstd decodes a frame that it has whole as if it were not asked to stream. */
-static size_t decode_strict(ZSTD_DCtx *context, const struct unit *unit, uint8_t *out, size_t out_len)
+static size_t decode_strict(ZSTD_DCtx *context, const struct encoded_piece *encoded, uint8_t *out, size_t out_len)
 {
 	ZSTD_outBuffer to = { out, out_len, 0 };
-	ZSTD_inBuffer from = { unit->bytes, unit->len - 1, 0 };
+	ZSTD_inBuffer from = { encoded->bytes, encoded->len - 1, 0 };
 	size_t result = ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
 	for (size_t before = 1; !ZSTD_isError(result) && from.pos + to.pos != before;) {
 		before = from.pos + to.pos;
 		if (from.pos == from.size)
-			from.size = unit->len;
+			from.size = encoded->len;
 		result = ZSTD_decompressStream(context, &to, &from);
 		if (result == 0)
 			break;
 	}
-	return ZSTD_isError(result) ? result : result == 0 && from.pos == unit->len ? to.pos : 0;
+	return ZSTD_isError(result) ? result : result == 0 && from.pos == encoded->len ? to.pos : 0;
 }
 
-enum blockz_status zstd_decode(void *memory, const struct unit *unit, uint8_t *out, size_t out_len,
+enum blockz_status zstd_decode(void *memory, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 			       struct blockz_fault *fault)
 {
 	const struct decoder *decoder = memory;
 	struct frame_header header;
-	enum blockz_status status = frame_walk(unit->bytes, unit->len, unit->file_off, &header, fault);
-	if (status == BLOCKZ_OK && unit->strict)
-		status = check_window(&header, decoder->window_max, unit->file_off, fault);
+	enum blockz_status status = frame_walk(encoded->bytes, encoded->len, encoded->file_off, &header, fault);
+	if (status == BLOCKZ_OK && encoded->strict)
+		status = check_window(&header, decoder->window_max, encoded->file_off, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	size_t result = unit->strict && header.window < out_len
-				? decode_strict(decoder->context, unit, out, out_len)
-				: ZSTD_decompressDCtx(decoder->context, out, out_len, unit->bytes, unit->len);
+	size_t result = encoded->strict && header.window < out_len
+				? decode_strict(decoder->context, encoded, out, out_len)
+				: ZSTD_decompressDCtx(decoder->context, out, out_len, encoded->bytes, encoded->len);
 	if (ZSTD_isError(result))
-		return refuse(result, unit->file_off, fault);
+		return refuse(result, encoded->file_off, fault);
 	if (result != out_len)
-		return fault_set(fault, BLOCKZ_DAMAGED, unit->file_off, "a frame decodes to %zu byte%s, expected %zu", result,
+		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off, "a frame decodes to %zu byte%s, expected %zu", result,
 				 plural(result),
 				 out_len);
 	return BLOCKZ_OK;

@@ -182,7 +182,7 @@ static enum blockz_status add_frame(struct scan *scan, uint64_t size, struct blo
 {
 	struct piece piece = {
 		.start = scan->image_pos, .file_off = scan->frame_off, .file_len = scan->pos - scan->frame_off,
-		.kind = is_raw_frame(scan, size) ? BLOCKZ_RAW : BLOCKZ_COMPRESSED, .units = 1,
+		.kind = is_raw_frame(scan, size) ? BLOCKZ_RAW : BLOCKZ_COMPRESSED, .copies = 1,
 		.method = scan->header.checksum ? CHECK_XXH64_LOW32 : CHECK_NONE,
 	};
 	uint64_t end = scan->image_pos + size;

@@ -51,12 +51,12 @@ enum blockz_status zstd_write_head(void *memory, struct buffer *out, size_t *len
 enum blockz_status zstd_write_piece(void *memory, const struct written_piece *piece, struct blockz_fault *fault)
 {
 	struct writer *writer = memory;
-	writer->frames += piece->units;
+	writer->frames += piece->copies;
 	if (writer->no_index || writer->frames > SEEK_FRAMES_MAX)
 		return BLOCKZ_OK;
 	struct entry entry = {
-		(uint32_t)(piece->file_len / piece->units), (uint32_t)((piece->end - piece->start) / piece->units),
-		(uint32_t)piece->tag, (uint32_t)piece->units,
+		(uint32_t)(piece->file_len / piece->copies), (uint32_t)((piece->end - piece->start) / piece->copies),
+		(uint32_t)piece->tag, (uint32_t)piece->copies,
 	};
 	struct entry *last = writer->entry_count > 0 ? &writer->entries[writer->entry_count - 1] : NULL;
 	if (last != NULL && last->file_len == entry.file_len && last->image_len == entry.image_len &&
@@ -127,7 +127,7 @@ enum blockz_status zstd_write_tail(void *memory, struct buffer *out, size_t *len
 	size_t empty_len = 0;
 	if (writer->frames == 0) {
 		enum blockz_status status = put_empty_frame(writer, empty, &empty_len, &checksum, fault);
-		struct written_piece piece = { .file_len = empty_len, .units = 1, .tag = checksum };
+		struct written_piece piece = { .file_len = empty_len, .copies = 1, .tag = checksum };
 		if (status == BLOCKZ_OK)
 			status = zstd_write_piece(writer, &piece, fault);
 		if (status != BLOCKZ_OK)

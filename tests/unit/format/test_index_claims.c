@@ -91,9 +91,9 @@ static bool map_is_sound(const struct blockz_map *map)
 	for (size_t i = 0; i < map->piece_count; i++) {
 		const struct piece *piece = &map->pieces[i];
 		uint64_t end = map_piece_end(map, i);
-		if (piece->start != start || end <= start || piece->file_off != pos || piece->units == 0 ||
-		    piece->file_len / piece->units == 0 || piece->file_len % piece->units != 0 ||
-		    (end - start) % piece->units != 0 || (piece->units > 1 && piece->kind != BLOCKZ_ZERO))
+		if (piece->start != start || end <= start || piece->file_off != pos || piece->copies == 0 ||
+		    piece->file_len / piece->copies == 0 || piece->file_len % piece->copies != 0 ||
+		    (end - start) % piece->copies != 0 || (piece->copies > 1 && piece->kind != BLOCKZ_ZERO))
 			return false;
 		start = end;
 		pos += piece->file_len;

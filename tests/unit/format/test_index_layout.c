@@ -34,7 +34,7 @@ static struct blockz_map *map;
 
 /* ---- Layouts ---- */
 
-static void add(enum blockz_kind kind, uint64_t end, uint64_t units)
+static void add(enum blockz_kind kind, uint64_t end, uint64_t copies)
 {
 	if (layout.count == layout.room) {
 		layout.room = layout.room == 0 ? 64 : 2 * layout.room;
@@ -42,10 +42,10 @@ static void add(enum blockz_kind kind, uint64_t end, uint64_t units)
 		layout.file_offs = realloc(layout.file_offs, layout.room * sizeof(*layout.file_offs));
 	}
 	uint64_t start = layout.image_size, len = end - start;
-	struct written_piece piece = { .kind = kind, .start = start, .end = end, .units = units };
+	struct written_piece piece = { .kind = kind, .start = start, .end = end, .copies = copies };
 	piece.tag = kind == BLOCKZ_ZERO ? crc32_of_zeros(len) : (uint32_t)rnd();
 	piece.file_len = kind == BLOCKZ_RAW    ? stored_len(start, end)
-			 : kind == BLOCKZ_ZERO ? units * layout.zero_len
+			 : kind == BLOCKZ_ZERO ? copies * layout.zero_len
 					       : FLUSH_MARK_LEN + rnd_below(len + 100);
 	layout.file_offs[layout.count] = layout.file_pos;
 	layout.pieces[layout.count++] = piece;
@@ -79,9 +79,9 @@ static void add_data(bool stop_short)
 	add(BLOCKZ_COMPRESSED, stop_short ? layout.image_size + 1 + rnd_below(edge - layout.image_size) : edge, 1);
 }
 
-static void add_zeros(uint64_t units)
+static void add_zeros(uint64_t copies)
 {
-	add(BLOCKZ_ZERO, layout.image_size + units * layout.piece_size, units);
+	add(BLOCKZ_ZERO, layout.image_size + copies * layout.piece_size, copies);
 }
 
 static void begin_layout(uint64_t piece_size)
@@ -150,7 +150,7 @@ static bool has_data_crcs(void)
 
 /* ---- Comparing a map with the layout ---- */
 
-/* What was written at an image offset; *file_off_ret: where in the file, if that is an edge of a piece or a unit. */
+/* What was written at an image offset; *file_off_ret: where in the file, if that is an edge of a piece or of a copy of one. */
 static size_t written_at(uint64_t off, uint64_t *file_off_ret)
 {
 	size_t low = 0, high = layout.count;
@@ -162,9 +162,9 @@ static size_t written_at(uint64_t off, uint64_t *file_off_ret)
 			high = middle;
 	}
 	const struct written_piece *written = &layout.pieces[low];
-	uint64_t unit = (written->end - written->start) / written->units, into = off - written->start;
-	*file_off_ret = layout.body_off + layout.file_offs[low] + into / unit * (written->file_len / written->units);
-	if (into % unit != 0)
+	uint64_t copy_len = (written->end - written->start) / written->copies, into = off - written->start;
+	*file_off_ret = layout.body_off + layout.file_offs[low] + into / copy_len * (written->file_len / written->copies);
+	if (into % copy_len != 0)
 		*file_off_ret = BLOCKZ_UNKNOWN;
 	return low;
 }
@@ -199,9 +199,9 @@ static bool piece_is_right(size_t i, uint64_t index_piece_size)
 	    (index_piece_size == layout.piece_size && kinds != 1U << piece->kind))
 		return false;
 	if (piece->kind == BLOCKZ_ZERO)
-		return piece->units * index_piece_size == end - start && piece->file_len % piece->units == 0 &&
+		return piece->copies * index_piece_size == end - start && piece->file_len % piece->copies == 0 &&
 		       !piece->has_crc;
-	return piece->units == 1 && start / index_piece_size == (end - 1) / index_piece_size &&
+	return piece->copies == 1 && start / index_piece_size == (end - 1) / index_piece_size &&
 	       piece->has_crc == (piece->kind == BLOCKZ_RAW || has_data_crcs()) &&
 	       (!piece->has_crc || piece->crc == crc);
 }
@@ -348,7 +348,7 @@ START_TEST(zeros_cost_nothing_however_many)
 	add_data(true);
 	ck_assert_uint_eq(round_trip(), 1 << 16);
 	/* As many items as their counts need, and the data before and behind. */
-	ck_assert_uint_eq(map->piece_count, 2 + (5000 * 4096 + PIECE_UNITS_MAX - 1) / PIECE_UNITS_MAX);
+	ck_assert_uint_eq(map->piece_count, 2 + (5000 * 4096 + PIECE_COPIES_MAX - 1) / PIECE_COPIES_MAX);
 }
 END_TEST
 

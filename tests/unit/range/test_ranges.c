@@ -178,7 +178,7 @@ static void add_piece(uint64_t start, uint64_t end)
 	uint64_t file_end = end == last->range.end ? last->range.file_end : file_off_of[end] - HEADER;
 	struct piece piece = {
 		.start = start, .file_off = file_off, .file_len = file_end - file_off,
-		.kind = BLOCKZ_COMPRESSED, .units = 1,
+		.kind = BLOCKZ_COMPRESSED, .copies = 1,
 	};
 	if (part->range.kind == BLOCKZ_ZERO || (part->range.kind == BLOCKZ_RAW && one_kind && rnd_below(2) == 0))
 		piece.kind = part->range.kind;
@@ -316,7 +316,7 @@ START_TEST(maps_are_bounded)
 	uint64_t count = 0;
 	map = map_new(NULL, UINT64_MAX);
 	while (status == BLOCKZ_OK) {
-		struct piece piece = { .start = count, .units = 1 };
+		struct piece piece = { .start = count, .copies = 1 };
 		status = map_add_piece(map, &piece, &fault);
 		count += status == BLOCKZ_OK;
 	}
