@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* All encoders that there are, with all values that choose between algorithms. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/export.h"
-#include "base/fault.h"
 #include "blockz_delta.h"
 #include "codec/codec.h"
 #include "parallel/pool.h"
@@ -58,27 +56,10 @@ static void advance(struct codec_params *params)
 		start_codec(params, params->codec + 1u);
 }
 
-static void *job_new(void *ctx)
+static enum blockz_status take_params(const struct pool_call *call, bool *done_ret)
 {
-	(void)ctx;
-	return calloc(1, sizeof(struct job));
-}
-
-static void *thread_new(void *ctx)
-{
-	return ctx;
-}
-
-static void thread_free(void *thread)
-{
-	(void)thread;
-}
-
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
-{
-	struct listing *listing = ctx;
-	struct job *job = memory;
-	(void)thread, (void)fault;
+	struct listing *listing = call->ctx;
+	struct job *job = call->job;
 	while (listing->next.codec < CODEC_COUNT && !codec_params_are_valid(&listing->next))
 		advance(&listing->next);
 	*done_ret = listing->next.codec == CODEC_COUNT;
@@ -88,29 +69,23 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status fingerprint_encoder(const struct pool_call *call)
 {
-	const struct listing *listing = ctx;
-	struct job *job = memory;
-	(void)thread;
+	const struct listing *listing = call->ctx;
+	struct job *job = call->job;
 	codec_encoder_name(&job->params, job->encoder.name);
-	enum blockz_status status = codec_fingerprint(&listing->env, &job->params, job->encoder.fingerprint, fault);
+	enum blockz_status status = codec_fingerprint(&listing->env, &job->params, job->encoder.fingerprint, call->fault);
 	job->exists = status == BLOCKZ_OK;
 	return status == BLOCKZ_UNSUPPORTED ? BLOCKZ_OK : status;
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status list_encoder(const struct pool_call *call)
 {
-	struct listing *listing = ctx;
-	const struct job *job = memory;
-	const struct blockz_work *params = listing->work;
-	(void)thread;
+	struct listing *listing = call->ctx;
+	const struct job *job = call->job;
 	listing->done++;
 	listing->stopped = job->exists && !listing->each(listing->ctx, &job->encoder);
-	if (listing->stopped ||
-	    (params->progress != NULL && !params->progress(params->progress_ctx, listing->done, listing->done)))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return BLOCKZ_OK;
+	return listing->stopped ? BLOCKZ_FAILED : pool_progress(listing->work, listing->done, listing->done, call->fault);
 }
 
 EXPORT enum blockz_status blockz_encoders(const struct blockz_lzo *lzo,
@@ -119,9 +94,8 @@ EXPORT enum blockz_status blockz_encoders(const struct blockz_lzo *lzo,
 {
 	struct listing listing = { .env = { lzo }, .work = work_params, .each = each, .ctx = ctx };
 	const struct pool_jobs jobs = {
-		.ctx = &listing, .job_new = job_new, .job_free = free,
-		.thread_new = thread_new, .thread_free = thread_free,
-		.take = take, .work = work, .give = give,
+		.ctx = &listing, .job_size = sizeof(struct job),
+		.take = take_params, .work = fingerprint_encoder, .give = list_encoder,
 	};
 	start_codec(&listing.next, CODEC_STORED);
 	enum blockz_status status = pool_run(&jobs, work_params->threads, fault);

@@ -93,12 +93,6 @@ static void choose_sample(struct prover *prover)
 
 /* ---- Jobs ---- */
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return malloc(sizeof(struct job));
-}
-
 static void *thread_new(void *ctx)
 {
 	const struct prover *prover = ctx;
@@ -118,11 +112,10 @@ static void thread_free(void *memory)
 	free(thread);
 }
 
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take_block(const struct pool_call *call, bool *done_ret)
 {
-	struct prover *prover = ctx;
-	struct job *job = memory;
-	(void)thread, (void)fault;
+	struct prover *prover = call->ctx;
+	struct job *job = call->job;
 	while (prover->next < prover->count && prover->sampled[prover->next] != prover->in_sample)
 		prover->next++;
 	*done_ret = prover->next == prover->count;
@@ -181,7 +174,7 @@ static enum blockz_status try(const struct prover *prover, const struct block *b
 }
 
 /* Leaves out what the header excludes, and decodes when the first candidate is left. */
-static enum blockz_status work_on(const struct prover *prover, const struct block *block, struct thread *thread,
+static enum blockz_status prove_block(const struct prover *prover, const struct block *block, struct thread *thread,
 				  struct job *job, struct blockz_fault *fault)
 {
 	const struct codec *codec = codec_at(block->codec);
@@ -207,22 +200,21 @@ static enum blockz_status work_on(const struct prover *prover, const struct bloc
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status read_and_prove_block(const struct pool_call *call)
 {
-	const struct prover *prover = ctx;
-	struct job *job = memory;
+	const struct prover *prover = call->ctx;
+	struct job *job = call->job;
 	const struct block *block = block_at(prover, job->index);
-	enum blockz_status status = read_block(prover, block, thread, fault);
-	return status == BLOCKZ_OK ? work_on(prover, block, thread, job, fault) : status;
+	enum blockz_status status = read_block(prover, block, call->thread, call->fault);
+	return status == BLOCKZ_OK ? prove_block(prover, block, call->thread, job, call->fault) : status;
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status note_proof(const struct pool_call *call)
 {
-	struct prover *prover = ctx;
-	const struct job *job = memory;
+	struct prover *prover = call->ctx;
+	const struct job *job = call->job;
 	const struct block *block = block_at(prover, job->index);
 	struct verdict *verdict = &prover->verdicts[block->is_metadata];
-	(void)thread;
 	prover->proof[job->index] = job->proof;
 	prover->cost_ns[job->index] = job->cost_ns;
 	for (size_t i = 0; i < prover->candidates && prover->in_sample; i++)
@@ -231,18 +223,15 @@ static enum blockz_status give(void *ctx, void *memory, void *thread, struct blo
 		verdict->made[job->proof] = true;
 	prover->in_done += block->plain_len;
 	prover->out_done += block->file_len;
-	if (prover->work->progress != NULL &&
-	    !prover->work->progress(prover->work->progress_ctx, prover->in_done, prover->out_done))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return BLOCKZ_OK;
+	return pool_progress(prover->work, prover->in_done, prover->out_done, call->fault);
 }
 
-static enum blockz_status run(struct prover *prover, bool in_sample, struct blockz_fault *fault)
+static enum blockz_status prove_all(struct prover *prover, bool in_sample, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
-		.ctx = prover, .job_new = job_new, .job_free = free,
+		.ctx = prover, .job_size = sizeof(struct job),
 		.thread_new = thread_new, .thread_free = thread_free,
-		.take = take, .work = work, .give = give,
+		.take = take_block, .work = read_and_prove_block, .give = note_proof,
 	};
 	prover->in_sample = in_sample;
 	prover->next = 0;
@@ -267,9 +256,9 @@ enum blockz_status prove_blocks(const struct blockz_source *file, const struct b
 		.candidates = blocks->candidate_count < CANDIDATES_MAX ? blocks->candidate_count : CANDIDATES_MAX,
 	};
 	choose_sample(prover);
-	status = run(prover, true, fault);
+	status = prove_all(prover, true, fault);
 	if (status == BLOCKZ_OK)
-		status = run(prover, false, fault);
+		status = prove_all(prover, false, fault);
 out:
 	free(sampled);
 	free(prover);

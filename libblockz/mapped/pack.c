@@ -20,7 +20,7 @@ struct pack {
 	const struct format *format; /* the task's */
 	void *writer;
 	uint8_t *zeros; /* zero_size of them */
-	/* Giving. */
+	/* Writing. */
 	uint64_t file_done;
 	struct blockz_pack_result result;
 	struct buffer zero_pieces; /* encodings of a zero piece, as many as ZERO_BATCH holds */
@@ -40,17 +40,10 @@ struct pack_thread {
 	struct buffer in; /* image bytes of the job under work */
 };
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct pack_job));
-}
-
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct pack_job *job = memory;
 	buffer_free(&job->encoding.out);
-	free(job);
 }
 
 static void thread_free(void *memory)
@@ -79,12 +72,14 @@ static void *thread_new(void *ctx)
 	return thread;
 }
 
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take_piece(const struct pool_call *call, bool *done_ret)
 {
-	const struct pack_feed *feed = &((struct pack *)ctx)->task->feed;
-	struct pack_job *job = memory;
+	const struct pack *pack = call->ctx;
+	const struct pack_feed *feed = &pack->task->feed;
+	const struct pack_thread *self = call->thread;
+	struct pack_job *job = call->job;
 	job->piece = (struct pack_piece){ .start = 0 };
-	enum blockz_status status = feed->next(feed->ctx, &job->piece, ((struct pack_thread *)thread)->in.bytes, fault);
+	enum blockz_status status = feed->next(feed->ctx, &job->piece, self->in.bytes, call->fault);
 	*done_ret = job->piece.start == job->piece.end;
 	return status;
 }
@@ -110,28 +105,29 @@ static enum blockz_status encode_piece(struct pack_thread *self, const struct pa
 	return pack->format->encode(self->encoder, &plain, encoding, fault);
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status fetch_and_encode_piece(const struct pool_call *call)
 {
-	const struct pack *pack = ctx;
+	const struct pack *pack = call->ctx;
 	const struct pack_feed *feed = &pack->task->feed;
-	struct pack_thread *self = thread;
-	struct pack_piece *piece = &((struct pack_job *)memory)->piece;
-	struct encoding *encoding = &((struct pack_job *)memory)->encoding;
+	struct pack_thread *self = call->thread;
+	struct pack_job *job = call->job;
+	struct pack_piece *piece = &job->piece;
+	struct encoding *encoding = &job->encoding;
 	if (is_common_zero(pack, piece))
 		return BLOCKZ_OK;
 	if (piece->kind == BLOCKZ_ZERO)
-		return encode_piece(self, piece, pack->zeros, encoding, fault);
+		return encode_piece(self, piece, pack->zeros, encoding, call->fault);
 	encoding->len = 0;
 	enum blockz_status status =
-		feed->fetch != NULL ? feed->fetch(feed->ctx, piece, self->in.bytes, encoding, fault) : BLOCKZ_OK;
+		feed->fetch != NULL ? feed->fetch(feed->ctx, piece, self->in.bytes, encoding, call->fault) : BLOCKZ_OK;
 	if (status != BLOCKZ_OK || encoding->len > 0)
 		return status;
 	if (piece->may_be_zero && all_zeros(self->in.bytes, (size_t)(piece->end - piece->start)))
 		piece->kind = BLOCKZ_ZERO;
-	return is_common_zero(pack, piece) ? BLOCKZ_OK : encode_piece(self, piece, self->in.bytes, encoding, fault);
+	return is_common_zero(pack, piece) ? BLOCKZ_OK : encode_piece(self, piece, self->in.bytes, encoding, call->fault);
 }
 
-/* ---- Giving ---- */
+/* ---- Writing ---- */
 
 /* Encodes a zero piece once, and repeats it in memory so that many are written at once. */
 static enum blockz_status make_zero_piece(struct pack *pack, void *encoder, struct blockz_fault *fault)
@@ -151,7 +147,7 @@ static enum blockz_status make_zero_piece(struct pack *pack, void *encoder, stru
 	return status;
 }
 
-static enum blockz_status give_zeros(struct pack *pack, uint64_t copies, void *encoder, struct blockz_fault *fault)
+static enum blockz_status write_zero_pieces(struct pack *pack, uint64_t copies, void *encoder, struct blockz_fault *fault)
 {
 	enum blockz_status status = pack->zero_len == 0 ? make_zero_piece(pack, encoder, fault) : BLOCKZ_OK;
 	if (status != BLOCKZ_OK)
@@ -165,12 +161,12 @@ static enum blockz_status give_zeros(struct pack *pack, uint64_t copies, void *e
 	return status;
 }
 
-static enum blockz_status give_bytes(struct pack *pack, const struct pack_job *job, void *encoder,
+static enum blockz_status write_code(struct pack *pack, const struct pack_job *job, void *encoder,
 				     struct written_piece *written_ret, struct blockz_fault *fault)
 {
 	const struct pack_piece *piece = &job->piece;
 	bool common = is_common_zero(pack, piece);
-	enum blockz_status status = common ? give_zeros(pack, piece->copies, encoder, fault)
+	enum blockz_status status = common ? write_zero_pieces(pack, piece->copies, encoder, fault)
 					   : write_out(pack->task->sink, job->encoding.out.bytes, job->encoding.len, fault);
 	*written_ret = (struct written_piece){
 		.kind = piece->kind, .start = piece->start, .end = piece->end, .copies = piece->copies,
@@ -180,15 +176,14 @@ static enum blockz_status give_bytes(struct pack *pack, const struct pack_job *j
 	return status;
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status write_piece(const struct pool_call *call)
 {
-	struct pack *pack = ctx;
-	const struct blockz_work *work = pack->task->work;
+	struct pack *pack = call->ctx;
+	const struct pack_thread *self = call->thread;
 	struct written_piece written;
-	enum blockz_status status =
-		give_bytes(pack, memory, ((struct pack_thread *)thread)->encoder, &written, fault);
+	enum blockz_status status = write_code(pack, call->job, self->encoder, &written, call->fault);
 	if (status == BLOCKZ_OK)
-		status = pack->format->write_piece(pack->writer, &written, fault);
+		status = pack->format->write_piece(pack->writer, &written, call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (written.kind == BLOCKZ_RAW)
@@ -198,9 +193,7 @@ static enum blockz_status give(void *ctx, void *memory, void *thread, struct blo
 	pack->result.pieces += written.copies;
 	pack->result.image_size = written.end;
 	pack->file_done += written.file_len;
-	if (work->progress != NULL && !work->progress(work->progress_ctx, written.end, pack->file_done))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return BLOCKZ_OK;
+	return pool_progress(pack->task->work, written.end, pack->file_done, call->fault);
 }
 
 /* ---- The whole ---- */
@@ -245,13 +238,13 @@ static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *f
 	return status;
 }
 
-static enum blockz_status run(struct pack *pack, struct blockz_fault *fault)
+static enum blockz_status write_all(struct pack *pack, struct blockz_fault *fault)
 {
 	const struct pack_params *params = &pack->task->params;
 	const struct pool_jobs jobs = {
-		.ctx = pack, .job_new = job_new, .job_free = job_free,
+		.ctx = pack, .job_size = sizeof(struct pack_job), .job_release = job_release,
 		.thread_new = thread_new, .thread_free = thread_free,
-		.take = take, .work = work, .give = give,
+		.take = take_piece, .work = fetch_and_encode_piece, .give = write_piece,
 	};
 	enum blockz_status status = write_head(pack, fault);
 	if (status == BLOCKZ_OK)
@@ -270,7 +263,7 @@ enum blockz_status pack_run(const struct pack_task *task, struct blockz_pack_res
 	struct pack pack = { .task = task, .format = task->format };
 	pack.zeros = calloc(1, (size_t)task->zero_size);
 	pack.writer = task->format->writer_new(&task->params);
-	enum blockz_status status = pack.zeros == NULL || pack.writer == NULL ? fault_nomem(fault) : run(&pack, fault);
+	enum blockz_status status = pack.zeros == NULL || pack.writer == NULL ? fault_nomem(fault) : write_all(&pack, fault);
 	task->format->writer_free(pack.writer);
 	buffer_free(&pack.zero_pieces);
 	free(pack.zeros);

@@ -116,17 +116,10 @@ struct extract_job {
 	const uint8_t *bytes; /* of the segment, in out; NULL: zeros, or a long piece that is read when it is its turn */
 };
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct extract_job));
-}
-
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct extract_job *job = memory;
 	buffer_free(&job->out);
-	free(job);
 }
 
 static void *thread_new(void *ctx)
@@ -135,13 +128,10 @@ static void *thread_new(void *ctx)
 	return piece_reader_new(extract->file, extract->map);
 }
 
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret,
-			       struct blockz_fault *fault)
+static enum blockz_status take_segment(const struct pool_call *call, bool *done_ret)
 {
-	(void)thread;
-	(void)fault;
-	struct extract *extract = ctx;
-	struct extract_job *job = memory;
+	struct extract *extract = call->ctx;
+	struct extract_job *job = call->job;
 	*done_ret = extract->pos >= extract->end;
 	if (!*done_ret) {
 		job->segment = segment_at(extract->map, extract->pos, extract->end);
@@ -150,43 +140,41 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status fill_segment(const struct pool_call *call)
 {
-	const struct extract *extract = ctx;
-	struct extract_job *job = memory;
+	const struct extract *extract = call->ctx;
+	struct extract_job *job = call->job;
 	const struct segment *segment = &job->segment;
 	job->bytes = NULL;
 	if (segment->kind == SEGMENT_LONG)
 		return BLOCKZ_OK;
 	if (segment->kind == SEGMENT_ZERO)
-		return prove_zeros(thread, segment, fault);
+		return prove_zeros(call->thread, segment, call->fault);
 	bool whole = segment->kind == SEGMENT_DECODE;
 	uint64_t len = whole ? piece_image_len(extract->map, segment->piece) : segment->end - segment->start;
 	if (!buffer_reserve(&job->out, (size_t)len + DECODE_SLACK))
-		return fault_nomem(fault);
+		return fault_nomem(call->fault);
 	job->bytes = job->out.bytes + (whole ? segment->start - extract->map->pieces[segment->piece].start : 0);
-	return whole ? piece_decode(thread, segment->piece, job->out.bytes, NULL, fault)
-		     : read_raw(thread, segment, job->out.bytes, fault);
+	return whole ? piece_decode(call->thread, segment->piece, job->out.bytes, NULL, call->fault)
+		     : read_raw(call->thread, segment, job->out.bytes, call->fault);
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status write_segment(const struct pool_call *call)
 {
-	const struct extract *extract = ctx;
-	const struct extract_job *job = memory;
+	const struct extract *extract = call->ctx;
+	const struct extract_job *job = call->job;
 	const struct segment *segment = &job->segment;
 	enum blockz_status status;
 	if (segment->kind == SEGMENT_LONG)
-		status = read_long(thread, segment, extract->sink, fault);
+		status = read_long(call->thread, segment, extract->sink, call->fault);
 	else if (segment->kind == SEGMENT_ZERO)
-		status = write_zeros(extract->sink, segment->end - segment->start, fault);
+		status = write_zeros(extract->sink, segment->end - segment->start, call->fault);
 	else
-		status = write_out(extract->sink, job->bytes, (size_t)(segment->end - segment->start), fault);
-	const struct blockz_work *options = extract->work;
-	if (status == BLOCKZ_OK && options->progress != NULL &&
-	    !options->progress(options->progress_ctx, segment->end - extract->start,
-			       extract->map->pieces[segment->piece].file_off))
-		status = fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return status;
+		status = write_out(extract->sink, job->bytes, (size_t)(segment->end - segment->start), call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	return pool_progress(extract->work, segment->end - extract->start, extract->map->pieces[segment->piece].file_off,
+			     call->fault);
 }
 
 static enum blockz_status check_range(const struct blockz_map *map, uint64_t start, uint64_t end,
@@ -208,9 +196,9 @@ EXPORT enum blockz_status blockz_extract(const struct blockz_source *file, const
 		.start = range.start, .pos = range.start, .end = range.end,
 	};
 	const struct pool_jobs jobs = {
-		.ctx = &extract, .job_new = job_new, .job_free = job_free,
+		.ctx = &extract, .job_size = sizeof(struct extract_job), .job_release = job_release,
 		.thread_new = thread_new, .thread_free = piece_reader_delete,
-		.take = take, .work = work, .give = give,
+		.take = take_segment, .work = fill_segment, .give = write_segment,
 	};
 	enum blockz_status status = check_range(map, range.start, range.end, fault);
 	return status == BLOCKZ_OK ? pool_run(&jobs, options->threads, fault) : status;

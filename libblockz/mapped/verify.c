@@ -39,18 +39,11 @@ struct verify_job {
 	struct buffer out, other;
 };
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct verify_job));
-}
-
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct verify_job *job = memory;
 	buffer_free(&job->out);
 	buffer_free(&job->other);
-	free(job);
 }
 
 static void *thread_new(void *ctx)
@@ -62,13 +55,10 @@ static void *thread_new(void *ctx)
 	return reader;
 }
 
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret,
-			       struct blockz_fault *fault)
+static enum blockz_status take_piece(const struct pool_call *call, bool *done_ret)
 {
-	(void)thread;
-	(void)fault;
-	struct verify *verify = ctx;
-	struct verify_job *job = memory;
+	struct verify *verify = call->ctx;
+	struct verify_job *job = call->job;
 	*done_ret = verify->piece == verify->map->piece_count;
 	if (*done_ret)
 		return BLOCKZ_OK;
@@ -85,8 +75,8 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 }
 
 /* Compares image bytes with those of options->against. */
-static enum blockz_status compare(const struct verify *verify, struct verify_job *job, const uint8_t *bytes,
-				  size_t len, uint64_t start, struct blockz_fault *fault)
+static enum blockz_status compare_bytes(const struct verify *verify, struct verify_job *job, const uint8_t *bytes,
+					size_t len, uint64_t start, struct blockz_fault *fault)
 {
 	const struct blockz_source *against = verify->options->against;
 	if (against == NULL)
@@ -126,7 +116,7 @@ static enum blockz_status compare_zeros(const struct verify *verify, struct veri
 			break;
 		data_end = data_end < end ? data_end : end;
 		uint64_t len = data_end - data_start < RAW_PART_MAX ? data_end - data_start : RAW_PART_MAX;
-		status = compare(verify, job, job->out.bytes, (size_t)len, data_start, fault);
+		status = compare_bytes(verify, job, job->out.bytes, (size_t)len, data_start, fault);
 		start = data_start + len;
 	}
 	return status;
@@ -148,12 +138,12 @@ static bool emit_check(void *ctx, const uint8_t *bytes, size_t len)
 	if (check->verify->joins && check->facts->poly != NULL)
 		check->job->crc = check->facts->update(check->job->crc, bytes, len);
 	check_sum_update(&check->sum, bytes, len);
-	check->status = compare(check->verify, check->job, bytes, len, check->pos, check->fault);
+	check->status = compare_bytes(check->verify, check->job, bytes, len, check->pos, check->fault);
 	check->pos += len;
 	return check->status == BLOCKZ_OK;
 }
 
-static enum blockz_status work_long(const struct verify *verify, struct verify_job *job, struct piece_reader *reader,
+static enum blockz_status verify_long(const struct verify *verify, struct verify_job *job, struct piece_reader *reader,
 				    struct blockz_fault *fault)
 {
 	const struct piece *piece = &verify->map->pieces[job->piece];
@@ -174,8 +164,8 @@ static enum blockz_status work_long(const struct verify *verify, struct verify_j
 	return status == BLOCKZ_OK ? piece_compare_crc(piece, field, fault) : status;
 }
 
-static enum blockz_status work_zeros(const struct verify *verify, struct verify_job *job,
-				     struct piece_reader *reader, struct blockz_fault *fault)
+static enum blockz_status verify_zeros(const struct verify *verify, struct verify_job *job,
+				       struct piece_reader *reader, struct blockz_fault *fault)
 {
 	const struct piece *piece = &verify->map->pieces[job->piece];
 	uint64_t image_len = piece_image_len(verify->map, job->piece);
@@ -191,47 +181,43 @@ static enum blockz_status work_zeros(const struct verify *verify, struct verify_
 	return status;
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status verify_piece(const struct pool_call *call)
 {
-	const struct verify *verify = ctx;
-	struct verify_job *job = memory;
+	const struct verify *verify = call->ctx;
+	struct verify_job *job = call->job;
 	const struct piece *piece = &verify->map->pieces[job->piece];
 	if (piece->kind == BLOCKZ_ZERO)
-		return work_zeros(verify, job, thread, fault);
+		return verify_zeros(verify, job, call->thread, call->fault);
 	if (verify->options->quick && piece->kind == BLOCKZ_COMPRESSED) {
 		job->crc = piece->crc;
 		job->known = piece->has_crc;
 		return BLOCKZ_OK;
 	}
 	if (piece_is_long(verify->map, job->piece))
-		return work_long(verify, job, thread, fault);
+		return verify_long(verify, job, call->thread, call->fault);
 	size_t len = (size_t)piece_image_len(verify->map, job->piece);
 	if (!buffer_reserve(&job->out, len + DECODE_SLACK))
-		return fault_nomem(fault);
+		return fault_nomem(call->fault);
 	uint64_t *crc = verify->joins ? &job->crc : NULL;
 	enum blockz_status status = piece->kind == BLOCKZ_RAW
-					    ? piece_read_raw_checked(thread, job->piece, job->out.bytes, crc, fault)
-					    : piece_decode(thread, job->piece, job->out.bytes, crc, fault);
+					    ? piece_read_raw_checked(call->thread, job->piece, job->out.bytes, crc, call->fault)
+					    : piece_decode(call->thread, job->piece, job->out.bytes, crc, call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	job->known = true;
-	return compare(verify, job, job->out.bytes, len, piece->start, fault);
+	return compare_bytes(verify, job, job->out.bytes, len, piece->start, call->fault);
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status note_crc(const struct pool_call *call)
 {
-	(void)thread;
-	struct verify *verify = ctx;
-	const struct verify_job *job = memory;
+	struct verify *verify = call->ctx;
+	const struct verify_job *job = call->job;
 	const struct piece *piece = &verify->map->pieces[job->piece];
 	verify->crcs[job->piece] = job->crc;
 	verify->known[job->piece] = job->known;
-	const struct blockz_work *options = &verify->options->work;
 	uint64_t done = piece->start +
 			piece_image_len(verify->map, job->piece) / piece->copies * (job->first_copy + job->copies);
-	if (options->progress != NULL && !options->progress(options->progress_ctx, done, piece->file_off))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return BLOCKZ_OK;
+	return pool_progress(&verify->options->work, done, piece->file_off, call->fault);
 }
 
 /* ---- Checks over everything ---- */
@@ -306,12 +292,12 @@ static enum blockz_status check_sizes(const struct verify *verify, struct blockz
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status run(struct verify *verify, struct blockz_fault *fault)
+static enum blockz_status verify_all(struct verify *verify, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
-		.ctx = verify, .job_new = job_new, .job_free = job_free,
+		.ctx = verify, .job_size = sizeof(struct verify_job), .job_release = job_release,
 		.thread_new = thread_new, .thread_free = piece_reader_delete,
-		.take = take, .work = work, .give = give,
+		.take = take_piece, .work = verify_piece, .give = note_crc,
 	};
 	enum blockz_status status = check_sizes(verify, fault);
 	if (status == BLOCKZ_OK)
@@ -353,7 +339,7 @@ EXPORT enum blockz_status blockz_verify(const struct blockz_source *file, const 
 		verify.joins = is_joined(map, &map->checks[i]);
 	verify.crcs = calloc(map->piece_count + 1, sizeof(*verify.crcs));
 	verify.known = calloc(map->piece_count + 1, sizeof(*verify.known));
-	status = verify.crcs == NULL || verify.known == NULL ? fault_nomem(fault) : run(&verify, fault);
+	status = verify.crcs == NULL || verify.known == NULL ? fault_nomem(fault) : verify_all(&verify, fault);
 	if (status == BLOCKZ_OK)
 		*result_ret = summary(map);
 	free(verify.crcs);

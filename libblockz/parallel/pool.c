@@ -71,7 +71,8 @@ static void take_step(struct pool *pool, struct slot *slot, void *thread)
 	pool->taking = true;
 	slot->job = pool->spare[--pool->spare_count];
 	pthread_mutex_unlock(&pool->lock);
-	enum blockz_status status = pool->jobs->take(pool->jobs->ctx, slot->job, thread, &done, &fault);
+	const struct pool_call call = { pool->jobs->ctx, slot->job, thread, &fault };
+	enum blockz_status status = pool->jobs->take(&call, &done);
 	pthread_mutex_lock(&pool->lock);
 	pool->taking = false;
 	if (status == BLOCKZ_OK && !done) {
@@ -92,7 +93,8 @@ static void take_step(struct pool *pool, struct slot *slot, void *thread)
 static void work_step(struct pool *pool, struct slot *slot, void *thread)
 {
 	pthread_mutex_unlock(&pool->lock);
-	slot->status = pool->jobs->work(pool->jobs->ctx, slot->job, thread, &slot->fault);
+	const struct pool_call call = { pool->jobs->ctx, slot->job, thread, &slot->fault };
+	slot->status = pool->jobs->work(&call);
 	pthread_mutex_lock(&pool->lock);
 	slot->state = SLOT_DONE;
 	pthread_cond_broadcast(&pool->changed);
@@ -102,8 +104,9 @@ static void give_step(struct pool *pool, struct slot *slot, void *thread)
 {
 	pool->giving = true;
 	pthread_mutex_unlock(&pool->lock);
-	if (slot->status == BLOCKZ_OK)
-		slot->status = pool->jobs->give(pool->jobs->ctx, slot->job, thread, &slot->fault);
+	const struct pool_call call = { pool->jobs->ctx, slot->job, thread, &slot->fault };
+	if (slot->status == BLOCKZ_OK && pool->jobs->give != NULL)
+		slot->status = pool->jobs->give(&call);
 	pthread_mutex_lock(&pool->lock);
 	pool->giving = false;
 	slot->state = SLOT_FREE;
@@ -117,7 +120,7 @@ static void give_step(struct pool *pool, struct slot *slot, void *thread)
 	pthread_cond_broadcast(&pool->changed);
 }
 
-static void run(struct pool *pool, void *thread)
+static void do_jobs(struct pool *pool, void *thread)
 {
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stop && !(pool->all_taken && pool->given == pool->taken)) {
@@ -146,38 +149,82 @@ struct pool_thread {
 static void *thread_main(void *arg)
 {
 	struct pool_thread *self = arg;
-	run(self->pool, self->state);
+	do_jobs(self->pool, self->state);
 	return NULL;
 }
 
-/* Starts what can be started; the caller's own thread, the first, is always there. */
-static enum blockz_status run_threads(struct pool *pool, unsigned threads, struct blockz_fault *fault)
+/* Makes what threads keep, of as many as there is memory for; returns how many. */
+static unsigned make_threads(struct pool *pool, struct pool_thread *threads, unsigned count)
 {
 	const struct pool_jobs *jobs = pool->jobs;
-	struct pool_thread *self = calloc(threads, sizeof(*self));
-	if (self == NULL)
+	for (unsigned i = 0; i < count; i++) {
+		threads[i].pool = pool;
+		if (jobs->thread_new == NULL)
+			continue;
+		threads[i].state = jobs->thread_new(jobs->ctx);
+		if (threads[i].state == NULL)
+			return i;
+	}
+	return count;
+}
+
+/* Starts what can be started; the caller's own thread, the first, is always there. */
+static void run_threads(struct pool *pool, struct pool_thread *threads, unsigned count)
+{
+	for (unsigned i = 1; i < count; i++)
+		threads[i].started = pthread_create(&threads[i].id, NULL, thread_main, &threads[i]) == 0;
+	do_jobs(pool, threads[0].state);
+	for (unsigned i = 1; i < count; i++)
+		if (threads[i].started)
+			pthread_join(threads[i].id, NULL);
+}
+
+static enum blockz_status run_all(struct pool *pool, unsigned threads, struct blockz_fault *fault)
+{
+	struct pool_thread *all = calloc(threads, sizeof(*all));
+	if (all == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = BLOCKZ_OK;
-	unsigned ready = 0;
-	for (; ready < threads; ready++) {
-		self[ready] = (struct pool_thread){ .pool = pool, .state = jobs->thread_new(jobs->ctx) };
-		if (self[ready].state == NULL)
-			break;
+	unsigned ready = make_threads(pool, all, threads);
+	if (ready > 0)
+		run_threads(pool, all, ready);
+	for (unsigned i = 0; i < ready && pool->jobs->thread_free != NULL; i++)
+		pool->jobs->thread_free(all[i].state);
+	free(all);
+	if (ready == 0)
+		return fault_nomem(fault);
+	if (pool->status != BLOCKZ_OK && fault != NULL)
+		*fault = pool->fault;
+	return pool->status;
+}
+
+static bool make_jobs(struct pool *pool)
+{
+	size_t size = pool->jobs->job_size;
+	pool->slots = calloc(pool->slot_count, sizeof(*pool->slots));
+	pool->spare = calloc(pool->slot_count, sizeof(*pool->spare));
+	if (pool->slots == NULL || pool->spare == NULL)
+		return false;
+	for (; pool->spare_count < pool->slot_count; pool->spare_count++) {
+		pool->spare[pool->spare_count] = calloc(1, size > 0 ? size : 1);
+		if (pool->spare[pool->spare_count] == NULL)
+			return false;
 	}
-	if (ready == 0) {
-		status = fault_nomem(fault);
-	} else {
-		for (unsigned i = 1; i < ready; i++)
-			self[i].started = pthread_create(&self[i].id, NULL, thread_main, &self[i]) == 0;
-		run(pool, self[0].state);
+	return true;
+}
+
+static void free_jobs(struct pool *pool)
+{
+	/* After a failure some are in slots still. */
+	for (size_t i = 0; pool->slots != NULL && i < pool->slot_count; i++)
+		if (pool->slots[i].job != NULL)
+			drop_job(pool, &pool->slots[i]);
+	for (size_t i = 0; i < pool->spare_count; i++) {
+		if (pool->jobs->job_release != NULL)
+			pool->jobs->job_release(pool->spare[i]);
+		free(pool->spare[i]);
 	}
-	for (unsigned i = 0; i < ready; i++) {
-		if (self[i].started)
-			pthread_join(self[i].id, NULL);
-		jobs->thread_free(self[i].state);
-	}
-	free(self);
-	return status;
+	free(pool->spare);
+	free(pool->slots);
 }
 
 enum blockz_status pool_run(const struct pool_jobs *jobs, unsigned threads, struct blockz_fault *fault)
@@ -189,32 +236,50 @@ enum blockz_status pool_run(const struct pool_jobs *jobs, unsigned threads, stru
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
 	};
-	enum blockz_status status = BLOCKZ_OK;
-	pool.slots = calloc(pool.slot_count, sizeof(*pool.slots));
-	pool.spare = calloc(pool.slot_count, sizeof(*pool.spare));
-	if (pool.slots == NULL || pool.spare == NULL)
-		status = fault_nomem(fault);
-	while (status == BLOCKZ_OK && pool.spare_count < pool.slot_count) {
-		void *job = jobs->job_new(jobs->ctx);
-		if (job == NULL)
-			status = fault_nomem(fault);
-		else
-			pool.spare[pool.spare_count++] = job;
-	}
-	if (status == BLOCKZ_OK)
-		status = run_threads(&pool, threads, fault);
-	if (status == BLOCKZ_OK && pool.status != BLOCKZ_OK) {
-		status = pool.status;
-		if (fault != NULL)
-			*fault = pool.fault;
-	}
-	/* After a failure some are in slots still. */
-	for (size_t i = 0; pool.slots != NULL && i < pool.slot_count; i++)
-		if (pool.slots[i].job != NULL)
-			jobs->job_free(pool.slots[i].job);
-	while (pool.spare_count > 0)
-		jobs->job_free(pool.spare[--pool.spare_count]);
-	free(pool.spare);
-	free(pool.slots);
+	enum blockz_status status = make_jobs(&pool) ? run_all(&pool, threads, fault) : fault_nomem(fault);
+	free_jobs(&pool);
 	return status;
+}
+
+/* ---- The plain case ---- */
+
+struct each {
+	size_t next, count;
+	enum blockz_status (*work)(void *ctx, size_t i, struct blockz_fault *fault);
+	void *ctx;
+};
+
+static enum blockz_status take_next(const struct pool_call *call, bool *done_ret)
+{
+	struct each *each = call->ctx;
+	*done_ret = each->next == each->count;
+	*(size_t *)call->job = *done_ret ? each->count : each->next++;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status work_on_one(const struct pool_call *call)
+{
+	const struct each *each = call->ctx;
+	return each->work(each->ctx, *(const size_t *)call->job, call->fault);
+}
+
+enum blockz_status pool_each(size_t count, enum blockz_status (*work)(void *ctx, size_t i, struct blockz_fault *fault), void *ctx,
+			     unsigned threads, struct blockz_fault *fault)
+{
+	struct each each = { .count = count, .work = work, .ctx = ctx };
+	const struct pool_jobs jobs = { .ctx = &each, .job_size = sizeof(size_t), .take = take_next, .work = work_on_one };
+	threads = pool_threads(threads);
+	if (count == 0)
+		return BLOCKZ_OK;
+	return pool_run(&jobs, threads < count ? threads : (unsigned)count, fault);
+}
+
+/* ---- Progress ---- */
+
+enum blockz_status pool_progress(const struct blockz_work *work, uint64_t image_done, uint64_t file_done,
+				 struct blockz_fault *fault)
+{
+	if (work->progress == NULL || work->progress(work->progress_ctx, image_done, file_done))
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
 }

@@ -46,27 +46,10 @@ const char *hex_text(const uint8_t *bytes, size_t len, char text[HEX_TEXT_MAX])
 	return text;
 }
 
-static void *job_new(void *ctx)
+static enum blockz_status take_encoder_or_part(const struct pool_call *call, bool *done_ret)
 {
-	(void)ctx;
-	return malloc(sizeof(struct job));
-}
-
-static void *thread_new(void *ctx)
-{
-	return ctx;
-}
-
-static void thread_free(void *thread)
-{
-	(void)thread;
-}
-
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
-{
-	(void)thread, (void)fault;
-	struct admission *admission = ctx;
-	struct job *job = memory;
+	struct admission *admission = call->ctx;
+	struct job *job = call->job;
 	const struct delta_head *head = admission->head;
 	job->encoder = NULL;
 	if (admission->next_encoder < head->encoder_count) {
@@ -93,14 +76,13 @@ static enum blockz_status read_part(const struct blockz_source *old, struct job 
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status fingerprint_or_read(const struct pool_call *call)
 {
-	(void)thread;
-	const struct admission *admission = ctx;
-	struct job *job = memory;
+	const struct admission *admission = call->ctx;
+	struct job *job = call->job;
 	if (job->encoder == NULL)
-		return read_part(admission->old, job, fault);
-	return codec_fingerprint(admission->env, &job->encoder->params, job->fingerprint, fault);
+		return read_part(admission->old, job, call->fault);
+	return codec_fingerprint(admission->env, &job->encoder->params, job->fingerprint, call->fault);
 }
 
 static enum blockz_status compare_fingerprint(const struct job *job, struct blockz_fault *fault)
@@ -115,17 +97,16 @@ static enum blockz_status compare_fingerprint(const struct job *job, struct bloc
 			 hex_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status compare_or_hash(const struct pool_call *call)
 {
-	(void)thread;
-	struct admission *admission = ctx;
-	const struct job *job = memory;
-	const struct blockz_work *options = admission->work;
-	if (options->progress != NULL && !options->progress(options->progress_ctx, 0, 0))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
+	struct admission *admission = call->ctx;
+	const struct job *job = call->job;
+	enum blockz_status status = pool_progress(admission->work, 0, 0, call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	if (job->encoder != NULL)
-		return compare_fingerprint(job, fault);
-	return EVP_DigestUpdate(admission->digest, job->bytes, job->len) == 1 ? BLOCKZ_OK : fault_nomem(fault);
+		return compare_fingerprint(job, call->fault);
+	return EVP_DigestUpdate(admission->digest, job->bytes, job->len) == 1 ? BLOCKZ_OK : fault_nomem(call->fault);
 }
 
 static enum blockz_status compare_digest(const struct admission *admission, struct blockz_fault *fault)
@@ -171,9 +152,8 @@ enum blockz_status admit_delta(const struct delta_head *head, const struct block
 {
 	struct admission admission = { .head = head, .old = old, .env = env, .work = work_params };
 	const struct pool_jobs jobs = {
-		.ctx = &admission, .job_new = job_new, .job_free = free,
-		.thread_new = thread_new, .thread_free = thread_free,
-		.take = take, .work = work, .give = give,
+		.ctx = &admission, .job_size = sizeof(struct job),
+		.take = take_encoder_or_part, .work = fingerprint_or_read, .give = compare_or_hash,
 	};
 	enum blockz_status status = check_head(head, old, env, fault);
 	if (status != BLOCKZ_OK)

@@ -76,12 +76,6 @@ struct job {
 	size_t fetch_count, good_fetches; /* that are to be done: all, and those of parts that are whole */
 };
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct job));
-}
-
 static void free_buffers(struct job *job)
 {
 	for (size_t i = 0; i < CLIENT_PARTS; i++) {
@@ -90,12 +84,11 @@ static void free_buffers(struct job *job)
 	}
 }
 
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct job *job = memory;
 	free_buffers(job);
 	free(job->fetches);
-	free(job);
 }
 
 static void *thread_new(void *ctx)
@@ -262,19 +255,18 @@ static enum blockz_status take_parts(struct merge *merge, struct job *job, struc
 }
 
 /* What fails behind good parts has its turn after them: which failure is told does not depend on how parts join. */
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take_good_parts(const struct pool_call *call, bool *done_ret)
 {
-	struct merge *merge = ctx;
-	struct job *job = memory;
+	struct merge *merge = call->ctx;
+	struct job *job = call->job;
 	size_t good = 0;
 	job->count = job->fetch_count = job->good_fetches = 0;
 	job->len = job->cost = 0;
 	if (merge->late.status == BLOCKZ_OK)
-		merge->late.status = take_parts(merge, job, thread, &good, &merge->late);
+		merge->late.status = take_parts(merge, job, call->thread, &good, &merge->late);
 	*done_ret = merge->late.status == BLOCKZ_OK && good == 0;
 	if (merge->late.status != BLOCKZ_OK && good == 0) {
-		if (fault != NULL)
-			*fault = merge->late;
+		*call->fault = merge->late;
 		return merge->late.status;
 	}
 	job->count = good;
@@ -300,17 +292,17 @@ static enum blockz_status encode_block(struct merge *merge, struct part *part, s
 			 ", found %zu", name, part->new_off, block->file_len, part->out_len);
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status make_parts(const struct pool_call *call)
 {
-	struct merge *merge = ctx;
-	struct job *job = memory;
-	enum blockz_status status = run_fetches(merge, job, thread, fault);
+	struct merge *merge = call->ctx;
+	struct job *job = call->job;
+	enum blockz_status status = run_fetches(merge, job, call->thread, call->fault);
 	for (size_t i = 0; i < job->count && status == BLOCKZ_OK; i++) {
 		struct part *part = &job->parts[i];
 		part->out = part->plain.bytes;
 		part->out_len = (size_t)part->step.len;
 		if (part->step.is_block)
-			status = encode_block(merge, part, thread, fault);
+			status = encode_block(merge, part, call->thread, call->fault);
 	}
 	if (status != BLOCKZ_OK)
 		leave_flight(merge, job, false);
@@ -319,26 +311,23 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 
 static enum blockz_status write_part(struct merge *merge, const struct part *part, struct blockz_fault *fault)
 {
-	const struct blockz_work *params = &merge->options->work;
 	if (EVP_DigestUpdate(merge->digest, part->out, part->out_len) != 1)
 		return fault_nomem(fault);
 	enum blockz_status status = merge->sink == NULL ? BLOCKZ_OK
 							: write_out(merge->sink, part->out, part->out_len, fault);
 	merge->given_len += part->out_len;
-	if (status == BLOCKZ_OK && params->progress != NULL &&
-	    !params->progress(params->progress_ctx, merge->given_len, part->delta_off))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	return pool_progress(&merge->options->work, merge->given_len, part->delta_off, fault);
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status write_parts(const struct pool_call *call)
 {
-	const struct job *job = memory;
+	struct job *job = call->job;
 	enum blockz_status status = BLOCKZ_OK;
-	(void)thread;
 	for (size_t i = 0; i < job->count && status == BLOCKZ_OK; i++)
-		status = write_part(ctx, &job->parts[i], fault);
-	leave_flight(ctx, memory, status == BLOCKZ_OK);
+		status = write_part(call->ctx, &job->parts[i], call->fault);
+	leave_flight(call->ctx, job, status == BLOCKZ_OK);
 	return status;
 }
 
@@ -357,8 +346,9 @@ static enum blockz_status compare_digest(const struct merge *merge, struct block
 static enum blockz_status make_new(struct merge *merge, const struct blockz_source *old, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
-		.ctx = merge, .job_new = job_new, .job_free = job_free, .thread_new = thread_new,
-		.thread_free = thread_free, .take = take, .work = work, .give = give,
+		.ctx = merge, .job_size = sizeof(struct job), .job_release = job_release,
+		.thread_new = thread_new, .thread_free = thread_free,
+		.take = take_good_parts, .work = make_parts, .give = write_parts,
 	};
 	struct delta_old_blocks blocks = { 0 };
 	enum blockz_status status = delta_read_old_blocks(merge->reader, &blocks, fault);

@@ -178,36 +178,16 @@ static bool scan_gap(const struct sweep *sweep, const struct gap *gap, struct ma
 
 /* ---- Jobs ---- */
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct job));
-}
-
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct job *job = memory;
 	matches_free(&job->found);
-	free(job);
 }
 
-/* Threads keep nothing. */
-static void *thread_new(void *ctx)
+static enum blockz_status take_piece(const struct pool_call *call, bool *done_ret)
 {
-	return ctx;
-}
-
-static void thread_free(void *thread)
-{
-	(void)thread;
-}
-
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
-{
-	(void)thread;
-	(void)fault;
-	struct sweep *sweep = ctx;
-	struct job *job = memory;
+	struct sweep *sweep = call->ctx;
+	struct job *job = call->job;
 	*done_ret = sweep->pos == sweep->texts->new_len;
 	job->start = sweep->pos;
 	job->end = sweep->pos + (size_t)min(PIECE, sweep->texts->new_len - sweep->pos);
@@ -236,11 +216,10 @@ static bool touches(const struct sweep *sweep, size_t i, size_t new_off)
 	return match->old_off < sweep->texts->old_len && (match->new_off == new_off || match_end(match) == new_off);
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status find_matches(const struct pool_call *call)
 {
-	(void)thread;
-	const struct sweep *sweep = ctx;
-	struct job *job = memory;
+	const struct sweep *sweep = call->ctx;
+	struct job *job = call->job;
 	const struct matches *matches = sweep->matches;
 	size_t i = first_behind(matches, job->start), pos = job->start;
 	while (pos < job->end) {
@@ -252,25 +231,21 @@ static enum blockz_status work(void *ctx, void *memory, void *thread, struct blo
 			gap.left = gap.has_left ? match_diagonal(&matches->items[i - 1]) : 0;
 			gap.right = gap.has_right ? match_diagonal(&matches->items[i]) : 0;
 			if (!scan_gap(sweep, &gap, &job->found))
-				return fault_nomem(fault);
+				return fault_nomem(call->fault);
 		}
 		pos = has_next ? match_end(&matches->items[i++]) : job->end;
 	}
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status add_matches(const struct pool_call *call)
 {
-	(void)thread;
-	struct sweep *sweep = ctx;
-	const struct job *job = memory;
+	struct sweep *sweep = call->ctx;
+	const struct job *job = call->job;
 	for (size_t i = 0; i < job->found.count; i++)
 		if (!matches_add(&sweep->found, job->found.items[i]))
-			return fault_nomem(fault);
-	const struct blockz_work *options = sweep->work;
-	if (options->progress != NULL && !options->progress(options->progress_ctx, job->end, job->end))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return BLOCKZ_OK;
+			return fault_nomem(call->fault);
+	return pool_progress(sweep->work, job->end, job->end, call->fault);
 }
 
 /* ---- Joining ---- */
@@ -317,8 +292,8 @@ enum blockz_status sweep(const struct texts *texts, const struct finder *finder,
 {
 	struct sweep self = { .texts = texts, .finder = finder, .matches = matches, .work = work_options };
 	const struct pool_jobs jobs = {
-		.ctx = &self, .job_new = job_new, .job_free = job_free, .thread_new = thread_new,
-		.thread_free = thread_free, .take = take, .work = work, .give = give,
+		.ctx = &self, .job_size = sizeof(struct job), .job_release = job_release,
+		.take = take_piece, .work = find_matches, .give = add_matches,
 	};
 	struct matches joined = { 0 };
 	enum blockz_status status = pool_run(&jobs, work_options->threads, fault);

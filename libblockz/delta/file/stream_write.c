@@ -7,7 +7,6 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#include "base/buffer.h"
 #include "base/checked.h"
 #include "base/fault.h"
 #include "delta/file/layout.h"
@@ -107,81 +106,30 @@ struct attempt {
 
 struct attempts {
 	struct attempt *items;
-	size_t count, taken;
+	size_t count;
 	bool keep; /* the bytes, and not only how many */
 };
 
-struct slot {
-	struct attempt *attempt;
-};
-
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct slot));
-}
-
-static void *thread_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct buffer));
-}
-
-static void thread_free(void *thread)
-{
-	buffer_free(thread);
-	free(thread);
-}
-
-static enum blockz_status take(void *ctx, void *job, void *thread, bool *done_ret, struct blockz_fault *fault)
-{
-	(void)thread;
-	(void)fault;
-	struct attempts *attempts = ctx;
-	struct slot *slot = job;
-	*done_ret = attempts->taken == attempts->count;
-	if (!*done_ret)
-		slot->attempt = &attempts->items[attempts->taken++];
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status work(void *ctx, void *job, void *thread, struct blockz_fault *fault)
+static enum blockz_status make_attempt(void *ctx, size_t i, struct blockz_fault *fault)
 {
 	const struct attempts *attempts = ctx;
-	struct attempt *attempt = ((struct slot *)job)->attempt;
-	struct buffer *buffer = thread;
+	struct attempt *attempt = &attempts->items[i];
 	size_t dictionary = stream_dictionary(attempt->plain_len, attempt->stream->dictionary_max);
-	if (!buffer_reserve(buffer, attempt->plain_len))
+	uint8_t *coded = malloc(attempt->plain_len);
+	if (coded == NULL)
 		return fault_nomem(fault);
 	enum blockz_status status =
 		(attempt->way->method == STREAM_LZMA2 ? encode_lzma2 : encode_zstd)(
-			attempt->way, dictionary, attempt->plain, attempt->plain_len, buffer->bytes,
-			attempt->plain_len, &attempt->len, fault);
+			attempt->way, dictionary, attempt->plain, attempt->plain_len, coded, attempt->plain_len,
+			&attempt->len, fault);
 	if (status == BLOCKZ_OK && attempts->keep && attempt->len > 0) {
-		attempt->coded = malloc(attempt->len);
-		if (attempt->coded == NULL)
-			return fault_nomem(fault);
-		memcpy(attempt->coded, buffer->bytes, attempt->len);
+		attempt->coded = realloc(coded, attempt->len);
+		if (attempt->coded != NULL)
+			return BLOCKZ_OK;
+		status = fault_nomem(fault);
 	}
+	free(coded);
 	return status;
-}
-
-static enum blockz_status give(void *ctx, void *job, void *thread, struct blockz_fault *fault)
-{
-	(void)ctx;
-	(void)job;
-	(void)thread;
-	(void)fault;
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status run(struct attempts *attempts, unsigned threads, struct blockz_fault *fault)
-{
-	const struct pool_jobs jobs = {
-		.ctx = attempts, .job_new = job_new, .job_free = free, .thread_new = thread_new,
-		.thread_free = thread_free, .take = take, .work = work, .give = give,
-	};
-	return pool_run(&jobs, threads, fault);
 }
 
 /* ---- Choice ---- */
@@ -233,7 +181,7 @@ static enum blockz_status choose(struct stream *streams, size_t count, unsigned 
 			};
 	}
 	if (status == BLOCKZ_OK)
-		status = run(&attempts, threads, fault);
+		status = pool_each(attempts.count, make_attempt, &attempts, threads, fault);
 	const struct attempt *next = items;
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
 		chosen[i] = NULL;
@@ -261,7 +209,7 @@ enum blockz_status streams_encode(struct stream *streams, size_t count, unsigned
 				.stream = &streams[i], .plain = streams[i].plain, .plain_len = streams[i].plain_len,
 				.way = chosen[i],
 			};
-	status = run(&attempts, threads, fault);
+	status = pool_each(attempts.count, make_attempt, &attempts, threads, fault);
 	for (size_t i = 0; i < count; i++) {
 		streams[i].method = STREAM_NONE;
 		streams[i].coded = NULL;

@@ -131,66 +131,23 @@ static enum blockz_status image_read(struct image *image, bool is_new, const str
 struct reading {
 	struct image *images;
 	const struct codec_env *env;
-	size_t next;
 };
 
-static enum blockz_status take(void *ctx, void *job, void *thread, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status read_one(void *ctx, size_t i, struct blockz_fault *fault)
 {
-	(void)thread;
-	(void)fault;
-	struct reading *reading = ctx;
-	*done_ret = reading->next == 2;
-	if (!*done_ret)
-		*(struct image **)job = &reading->images[reading->next++];
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status work_on(void *ctx, void *job, void *thread, struct blockz_fault *fault)
-{
-	(void)thread;
 	const struct reading *reading = ctx;
-	struct image *image = *(struct image **)job;
-	return image_read(image, image == &reading->images[1], reading->env, fault);
-}
-
-static enum blockz_status give(void *ctx, void *job, void *thread, struct blockz_fault *fault)
-{
-	(void)ctx;
-	(void)job;
-	(void)thread;
-	(void)fault;
-	return BLOCKZ_OK;
-}
-
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return malloc(sizeof(struct image *));
-}
-
-static void *thread_new(void *ctx)
-{
-	return ctx;
-}
-
-static void thread_free(void *thread)
-{
-	(void)thread;
+	return image_read(&reading->images[i], i == 1, reading->env, fault);
 }
 
 enum blockz_status images_read(struct image images[2], const struct blockz_source *const files[2],
 			       const struct codec_env *env, const struct blockz_work *work, struct blockz_fault *fault)
 {
 	struct reading reading = { .images = images, .env = env };
-	const struct pool_jobs jobs = {
-		.ctx = &reading, .job_new = job_new, .job_free = free, .thread_new = thread_new,
-		.thread_free = thread_free, .take = take, .work = work_on, .give = give,
-	};
 	images[0].file = *files[0];
 	images[1].file = *files[1];
 	images[0].name = "OLD";
 	images[1].name = "NEW";
-	return pool_run(&jobs, work->threads, fault);
+	return pool_each(2, read_one, &reading, work->threads, fault);
 }
 
 /* Sorted by hash. */

@@ -102,34 +102,26 @@ static void *thread_new(void *ctx)
 	return unpacker_new(reading->image, reading->env);
 }
 
-static void *job_new(void *ctx)
+static enum blockz_status take_span(const struct pool_call *call, bool *done_ret)
 {
-	(void)ctx;
-	return malloc(sizeof(const struct text_span *));
-}
-
-static enum blockz_status take(void *ctx, void *job, void *thread, bool *done_ret, struct blockz_fault *fault)
-{
-	(void)thread;
-	(void)fault;
-	struct reading *reading = ctx;
+	struct reading *reading = call->ctx;
 	*done_ret = reading->next == reading->end;
 	if (!*done_ret)
-		*(const struct text_span **)job = &reading->spans[reading->next++];
+		*(const struct text_span **)call->job = &reading->spans[reading->next++];
 	return BLOCKZ_OK;
 }
 
 /* Blocks are decoded beside their place, since decoders may write behind it. */
-static enum blockz_status work_on(void *ctx, void *job, void *thread, struct blockz_fault *fault)
+static enum blockz_status read_span(const struct pool_call *call)
 {
-	const struct reading *reading = ctx;
-	const struct text_span *span = *(const struct text_span **)job;
-	struct unpacker *unpacker = thread;
+	const struct reading *reading = call->ctx;
+	const struct text_span *span = *(const struct text_span **)call->job;
 	uint8_t *out = reading->out == NULL ? NULL : reading->out + (span->text_off - reading->spans[0].text_off);
 	if (span->block == TEXT_NO_BLOCK)
-		return read_data(&reading->image->file, out, (size_t)span->len, span->file_off, reading->image->name, fault);
+		return read_data(&reading->image->file, out, (size_t)span->len, span->file_off, reading->image->name,
+				 call->fault);
 	const uint8_t *plain = NULL;
-	enum blockz_status status = unpack(unpacker, &reading->image->blocks.items[span->block], &plain, fault);
+	enum blockz_status status = unpack(call->thread, &reading->image->blocks.items[span->block], &plain, call->fault);
 	if (reading->look == NULL) {
 		if (status == BLOCKZ_OK)
 			memcpy(out, plain, (size_t)span->len);
@@ -141,22 +133,19 @@ static enum blockz_status work_on(void *ctx, void *job, void *thread, struct blo
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status give(void *ctx, void *job, void *thread, struct blockz_fault *fault)
+static enum blockz_status count_span(const struct pool_call *call)
 {
-	(void)thread;
-	struct reading *reading = ctx;
-	reading->done += (*(const struct text_span **)job)->len;
-	const struct blockz_work *work = reading->work;
-	if (work->progress != NULL && !work->progress(work->progress_ctx, reading->done, 0))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return BLOCKZ_OK;
+	struct reading *reading = call->ctx;
+	reading->done += (*(const struct text_span **)call->job)->len;
+	return pool_progress(reading->work, reading->done, 0, call->fault);
 }
 
-static enum blockz_status run(struct reading *reading, struct blockz_fault *fault)
+static enum blockz_status read_spans(struct reading *reading, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
-		.ctx = reading, .job_new = job_new, .job_free = free, .thread_new = thread_new,
-		.thread_free = unpacker_free, .take = take, .work = work_on, .give = give,
+		.ctx = reading, .job_size = sizeof(const struct text_span *),
+		.thread_new = thread_new, .thread_free = unpacker_free,
+		.take = take_span, .work = read_span, .give = count_span,
 	};
 	return pool_run(&jobs, reading->work->threads, fault);
 }
@@ -168,7 +157,7 @@ enum blockz_status text_read(const struct text *text, size_t first, size_t end, 
 		.image = text->image, .env = env, .work = work, .spans = text->spans + first, .end = end - first,
 		.out = out,
 	};
-	return run(&reading, fault);
+	return read_spans(&reading, fault);
 }
 
 enum blockz_status text_look(const struct image *image, const bool *wanted, const struct codec_env *env,
@@ -184,7 +173,7 @@ enum blockz_status text_look(const struct image *image, const bool *wanted, cons
 		.image = image, .env = env, .work = work, .spans = text.spans, .end = text.count,
 		.look = look, .look_ctx = ctx,
 	};
-	enum blockz_status status = run(&reading, fault);
+	enum blockz_status status = read_spans(&reading, fault);
 	text_free(&text);
 	return status;
 }

@@ -36,17 +36,10 @@ struct pass_job {
 	uint64_t price;
 };
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct pass_job));
-}
-
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct pass_job *job = memory;
 	script_free(&job->script);
-	free(job);
 }
 
 static void *thread_new(void *ctx)
@@ -55,12 +48,10 @@ static void *thread_new(void *ctx)
 	return scripter_new(pass->items);
 }
 
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take_item(const struct pool_call *call, bool *done_ret)
 {
-	(void)thread;
-	(void)fault;
-	struct pass *pass = ctx;
-	struct pass_job *job = memory;
+	struct pass *pass = call->ctx;
+	struct pass_job *job = call->job;
 	*done_ret = !items_next(pass->items, &pass->walk, &job->item);
 	return BLOCKZ_OK;
 }
@@ -70,15 +61,15 @@ static bool is_open_block(const struct item *item)
 	return item->fate == FATE_OPEN && item->block != TEXT_NO_BLOCK;
 }
 
-static enum blockz_status work_on(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status script_item(const struct pool_call *call)
 {
-	const struct pass *pass = ctx;
-	struct pass_job *job = memory;
+	const struct pass *pass = call->ctx;
+	struct pass_job *job = call->job;
 	if (pass->writer == NULL && !is_open_block(&job->item))
 		return BLOCKZ_OK;
-	enum blockz_status status = script_make(thread, &job->item, &job->script, fault);
+	enum blockz_status status = script_make(call->thread, &job->item, &job->script, call->fault);
 	if (status == BLOCKZ_OK && pass->writer == NULL)
-		status = script_price(thread, &job->script, &job->price, fault);
+		status = script_price(call->thread, &job->script, &job->price, call->fault);
 	return status;
 }
 
@@ -203,28 +194,25 @@ static enum blockz_status append(struct pass *pass, const struct pass_job *job, 
 	return ok ? BLOCKZ_OK : fault_nomem(fault);
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status use_script(const struct pool_call *call)
 {
-	(void)thread;
-	struct pass *pass = ctx;
-	const struct pass_job *job = memory;
+	struct pass *pass = call->ctx;
+	const struct pass_job *job = call->job;
 	enum blockz_status status = BLOCKZ_OK;
 	if (pass->writer == NULL)
 		measure(pass, job);
 	else
-		status = append(pass, job, fault);
+		status = append(pass, job, call->fault);
 	pass->done += job->item.file_len;
-	const struct blockz_work *work = pass->work;
-	if (status == BLOCKZ_OK && work->progress != NULL && !work->progress(work->progress_ctx, pass->done, 0))
-		status = fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return status;
+	return status == BLOCKZ_OK ? pool_progress(pass->work, pass->done, 0, call->fault) : status;
 }
 
-static enum blockz_status run(struct pass *pass, struct blockz_fault *fault)
+static enum blockz_status run_pass(struct pass *pass, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
-		.ctx = pass, .job_new = job_new, .job_free = job_free, .thread_new = thread_new,
-		.thread_free = scripter_free, .take = take, .work = work_on, .give = give,
+		.ctx = pass, .job_size = sizeof(struct pass_job), .job_release = job_release,
+		.thread_new = thread_new, .thread_free = scripter_free,
+		.take = take_item, .work = script_item, .give = use_script,
 	};
 	return pool_run(&jobs, pass->work->threads, fault);
 }
@@ -233,14 +221,14 @@ enum blockz_status pass_measure(const struct items *items, struct selection *sel
 				const struct blockz_work *work, struct blockz_fault *fault)
 {
 	struct pass pass = { .items = items, .work = work, .selection = selection, .prices = prices };
-	return run(&pass, fault);
+	return run_pass(&pass, fault);
 }
 
 enum blockz_status pass_write(const struct items *items, const struct delta_names *names, struct delta_writer *writer,
 			      size_t sections, const struct blockz_work *work, struct blockz_fault *fault)
 {
 	struct pass pass = { .items = items, .work = work, .names = names, .writer = writer, .at_once = sections };
-	enum blockz_status status = run(&pass, fault);
+	enum blockz_status status = run_pass(&pass, fault);
 	if (status == BLOCKZ_OK)
 		status = flush(&pass, fault);
 	for (size_t i = 0; i < DELTA_SECTIONS_AT_ONCE; i++)

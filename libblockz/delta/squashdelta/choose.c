@@ -12,6 +12,7 @@
 #include "container/container.h"
 #include "delta/squashdelta/squashdelta.h"
 #include "io/access.h"
+#include "parallel/pool.h"
 
 /* The content of a block as it stands in the file.  What seems equal by chance stays compressed, which does no harm. */
 struct key {
@@ -101,8 +102,8 @@ static enum blockz_status hash_blocks(struct side *side, const struct blockz_wor
 			status = read_file(side->file, buffer.bytes, block->file_len, block->file_off, fault);
 		if (status == BLOCKZ_OK)
 			side->keys[i] = (struct key){ XXH64(buffer.bytes, block->file_len, 0), block->file_len, (uint32_t)i };
-		if (status == BLOCKZ_OK && work->progress != NULL && !work->progress(work->progress_ctx, 0, block->file_off))
-			status = fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
+		if (status == BLOCKZ_OK)
+			status = pool_progress(work, 0, block->file_off, fault);
 	}
 	buffer_free(&buffer);
 	return status;

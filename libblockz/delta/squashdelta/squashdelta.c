@@ -51,18 +51,11 @@ struct walk_job {
 	struct buffer in, out;
 };
 
-static void *job_new(void *ctx)
-{
-	(void)ctx;
-	return calloc(1, sizeof(struct walk_job));
-}
-
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct walk_job *job = memory;
 	buffer_free(&job->in);
 	buffer_free(&job->out);
-	free(job);
 }
 
 static void *thread_new(void *ctx)
@@ -94,13 +87,10 @@ static struct part part_in_image(struct walk *walk)
 	return part;
 }
 
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret, struct blockz_fault *fault)
+static enum blockz_status take_part(const struct pool_call *call, bool *done_ret)
 {
-	(void)thread;
-	(void)fault;
-	struct walk *walk = ctx;
-	struct walk_job *job = memory;
-	*done_ret = false;
+	struct walk *walk = call->ctx;
+	struct walk_job *job = call->job;
 	if (walk->pos < walk->image_size) {
 		job->part = part_in_image(walk);
 	} else if (!walk->squashes && walk->decoded < walk->list->count) {
@@ -112,7 +102,7 @@ static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status copy(const struct walk *walk, struct walk_job *job, struct blockz_fault *fault)
+static enum blockz_status copy_part(const struct walk *walk, struct walk_job *job, struct blockz_fault *fault)
 {
 	if (!buffer_reserve(&job->out, job->part.len))
 		return fault_nomem(fault);
@@ -127,8 +117,8 @@ static enum blockz_status at_block(const struct part *part, enum blockz_status s
 	return status;
 }
 
-static enum blockz_status decode(const struct walk *walk, struct walk_job *job, struct codec_contexts *contexts,
-				 struct blockz_fault *fault)
+static enum blockz_status decode_part(const struct walk *walk, struct walk_job *job, struct codec_contexts *contexts,
+				      struct blockz_fault *fault)
 {
 	const struct part *part = &job->part;
 	size_t len = part->block->file_len;
@@ -140,8 +130,8 @@ static enum blockz_status decode(const struct walk *walk, struct walk_job *job, 
 	return at_block(part, status, fault);
 }
 
-static enum blockz_status encode(const struct walk *walk, struct walk_job *job, struct codec_contexts *contexts,
-				 struct blockz_fault *fault)
+static enum blockz_status encode_part(const struct walk *walk, struct walk_job *job, struct codec_contexts *contexts,
+				      struct blockz_fault *fault)
 {
 	const struct part *part = &job->part;
 	size_t plain_len = part->block->plain_len, len = 0;
@@ -158,43 +148,40 @@ static enum blockz_status encode(const struct walk *walk, struct walk_job *job, 
 	return at_block(part, status, fault);
 }
 
-static enum blockz_status work(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status make_part(const struct pool_call *call)
 {
-	const struct walk *walk = ctx;
-	struct walk_job *job = memory;
+	const struct walk *walk = call->ctx;
+	struct walk_job *job = call->job;
 	switch (job->part.kind) {
 	case PART_COPY:
-		return copy(walk, job, fault);
+		return copy_part(walk, job, call->fault);
 	case PART_DECODE:
-		return decode(walk, job, thread, fault);
+		return decode_part(walk, job, call->thread, call->fault);
 	case PART_ENCODE:
-		return encode(walk, job, thread, fault);
+		return encode_part(walk, job, call->thread, call->fault);
 	case PART_ZEROS:
 		break;
 	}
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *thread, struct blockz_fault *fault)
+static enum blockz_status write_part(const struct pool_call *call)
 {
-	(void)thread;
-	struct walk *walk = ctx;
-	const struct walk_job *job = memory;
+	struct walk *walk = call->ctx;
+	const struct walk_job *job = call->job;
 	const struct part *part = &job->part;
-	enum blockz_status status = part->kind == PART_ZEROS ? write_zeros(walk->sink, part->len, fault)
-							     : write_out(walk->sink, job->out.bytes, part->len, fault);
+	enum blockz_status status = part->kind == PART_ZEROS ? write_zeros(walk->sink, part->len, call->fault)
+							     : write_out(walk->sink, job->out.bytes, part->len, call->fault);
 	walk->done += part->len;
-	if (status == BLOCKZ_OK && walk->work->progress != NULL &&
-	    !walk->work->progress(walk->work->progress_ctx, walk->done, part->off))
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "interrupted");
-	return status;
+	return status == BLOCKZ_OK ? pool_progress(walk->work, walk->done, part->off, call->fault) : status;
 }
 
-static enum blockz_status run(struct walk *walk, struct blockz_fault *fault)
+static enum blockz_status run_walk(struct walk *walk, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
-		.ctx = walk, .job_new = job_new, .job_free = job_free, .thread_new = thread_new, .thread_free = thread_free,
-		.take = take, .work = work, .give = give,
+		.ctx = walk, .job_size = sizeof(struct walk_job), .job_release = job_release,
+		.thread_new = thread_new, .thread_free = thread_free,
+		.take = take_part, .work = make_part, .give = write_part,
 	};
 	return pool_run(&jobs, walk->work->threads, fault);
 }
@@ -209,7 +196,7 @@ EXPORT enum blockz_status blockz_squashdelta_expand(const struct blockz_source *
 			     .image_size = image->size };
 	enum blockz_status status = squashdelta_fit(list, image->size, fault);
 	if (status == BLOCKZ_OK)
-		status = run(&walk, fault);
+		status = run_walk(&walk, fault);
 	return status == BLOCKZ_OK ? squashdelta_write_end(list, sink, fault) : status;
 }
 
@@ -226,7 +213,7 @@ EXPORT enum blockz_status blockz_squashdelta_squash(const struct blockz_source *
 	walk.list = list;
 	walk.plain_pos = walk.image_size;
 	if (status == BLOCKZ_OK)
-		status = run(&walk, fault);
+		status = run_walk(&walk, fault);
 	blockz_squashdelta_free(list);
 	return status;
 }

@@ -29,7 +29,7 @@ struct run {
 	int count;
 	int fail_at[STAGES];
 	bool slow_last_take; /* the take behind the last job begins before job 1 is worked on, and outlasts a failure */
-	struct counted jobs, threads;
+	struct counted jobs, threads; /* jobs: those that have been taken */
 	atomic_int taking, giving; /* threads inside */
 	atomic_bool give_failed, last_take;
 	atomic_int wrong;
@@ -39,7 +39,7 @@ struct run {
 };
 
 struct job {
-	struct run *run;
+	struct run *run; /* NULL until it is taken for the first time */
 	int number;
 	uint32_t value;
 };
@@ -65,21 +65,11 @@ static bool may_make(struct counted *counted)
 	return true;
 }
 
-static void *job_new(void *ctx)
-{
-	struct run *run = ctx;
-	if (!may_make(&run->jobs))
-		return NULL;
-	struct job *job = calloc(1, sizeof(*job));
-	job->run = run;
-	return job;
-}
-
-static void job_free(void *memory)
+static void job_release(void *memory)
 {
 	struct job *job = memory;
-	job->run->jobs.alive--;
-	free(job);
+	if (job->run != NULL)
+		job->run->jobs.alive--;
 }
 
 static void *thread_new(void *ctx)
@@ -121,30 +111,33 @@ static void wait_for_failure(struct run *run)
 	nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
 }
 
-static enum blockz_status take(void *ctx, void *memory, void *thread, bool *done_ret,
-			       struct blockz_fault *fault)
+static enum blockz_status take(const struct pool_call *call, bool *done_ret)
 {
-	(void)thread;
-	struct run *run = ctx;
-	struct job *job = memory;
+	struct run *run = call->ctx;
+	struct job *job = call->job;
+	if (job->run == NULL)
+		may_make(&run->jobs);
+	expect(run, job->run == NULL || job->run == run);
+	expect(run, !*done_ret);
+	job->run = run;
 	expect(run, atomic_fetch_add(&run->taking, 1) == 0);
 	enum blockz_status status = BLOCKZ_OK;
 	*done_ret = run->taken == run->count;
 	if (*done_ret && run->slow_last_take)
 		wait_for_failure(run);
 	if (!*done_ret || run->fail_at[TAKE] == run->count)
-		status = finish(run, TAKE, run->taken, fault);
+		status = finish(run, TAKE, run->taken, call->fault);
 	job->number = run->taken++;
 	atomic_fetch_sub(&run->taking, 1);
 	return status;
 }
 
 /* Takes longer for some numbers than for others, so that jobs are ready in another order than they were taken in. */
-static enum blockz_status work(void *ctx, void *memory, void *state, struct blockz_fault *fault)
+static enum blockz_status work(const struct pool_call *call)
 {
-	struct run *run = ctx;
-	struct job *job = memory;
-	struct thread *thread = state;
+	struct run *run = call->ctx;
+	struct job *job = call->job;
+	struct thread *thread = call->thread;
 	expect(run, !thread->working);
 	thread->working = true;
 	if (run->slow_last_take && job->number == 1)
@@ -156,18 +149,18 @@ static enum blockz_status work(void *ctx, void *memory, void *state, struct bloc
 		sched_yield();
 	job->value = value;
 	thread->working = false;
-	return finish(run, WORK, job->number, fault);
+	return finish(run, WORK, job->number, call->fault);
 }
 
-static enum blockz_status give(void *ctx, void *memory, void *state, struct blockz_fault *fault)
+static enum blockz_status give(const struct pool_call *call)
 {
-	struct run *run = ctx;
-	const struct job *job = memory;
-	const struct thread *thread = state;
+	struct run *run = call->ctx;
+	const struct job *job = call->job;
+	const struct thread *thread = call->thread;
 	expect(run, atomic_fetch_add(&run->giving, 1) == 0);
 	expect(run, !thread->working && !atomic_load(&run->give_failed));
 	expect(run, job->number == run->given);
-	enum blockz_status status = finish(run, GIVE, job->number, fault);
+	enum blockz_status status = finish(run, GIVE, job->number, call->fault);
 	if (status == BLOCKZ_OK)
 		run->output[run->given++] = job->value;
 	else
@@ -189,7 +182,7 @@ static struct run new_run(int count)
 static enum blockz_status run_pool(struct run *run, unsigned threads, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
-		.ctx = run, .job_new = job_new, .job_free = job_free,
+		.ctx = run, .job_size = sizeof(struct job), .job_release = job_release,
 		.thread_new = thread_new, .thread_free = thread_free,
 		.take = take, .work = work, .give = give,
 	};
@@ -293,21 +286,6 @@ START_TEST(a_failure_is_not_forgotten_when_a_slow_take_comes_to_its_end)
 }
 END_TEST
 
-START_TEST(memory_for_jobs_is_short)
-{
-	struct blockz_fault fault;
-	struct run whole = new_run(JOBS);
-	ck_assert_int_eq(run_pool(&whole, thread_counts[_i], NULL), BLOCKZ_OK);
-	for (int n = 0; n < whole.jobs.made; n++) {
-		struct run run = new_run(JOBS);
-		run.jobs.fail_at = n;
-		ck_assert_int_eq(run_pool(&run, thread_counts[_i], &fault), BLOCKZ_FAILED);
-		ck_assert_int_eq(fault.status, BLOCKZ_FAILED);
-		ck_assert_int_eq(run.taken, 0);
-	}
-}
-END_TEST
-
 /* Fewer threads do the same; none is too few. */
 START_TEST(memory_for_threads_is_short)
 {
@@ -321,6 +299,112 @@ START_TEST(memory_for_threads_is_short)
 }
 END_TEST
 
+/* ---- What may be left out ---- */
+
+/* Jobs 0 to JOBS - 1 without memory, threads that keep nothing, and nobody to give to. */
+struct plain {
+	int taken, fail_at;
+	atomic_int done, wrong;
+};
+
+static enum blockz_status take_plain(const struct pool_call *call, bool *done_ret)
+{
+	struct plain *plain = call->ctx;
+	plain->wrong += call->thread != NULL;
+	*done_ret = plain->taken == JOBS;
+	if (plain->taken == plain->fail_at)
+		return fault_set(call->fault, BLOCKZ_LIMIT, 7, "take");
+	plain->taken++;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status work_plain(const struct pool_call *call)
+{
+	struct plain *plain = call->ctx;
+	plain->done++;
+	return BLOCKZ_OK;
+}
+
+START_TEST(what_has_nothing_to_do_may_be_left_out)
+{
+	static const struct pool_jobs plain_jobs = { .take = take_plain, .work = work_plain };
+	for (int fails = 0; fails < 2; fails++) {
+		struct blockz_fault fault = { .status = BLOCKZ_OK };
+		struct plain plain = { .fail_at = fails ? JOBS / 2 : NEVER };
+		struct pool_jobs jobs = plain_jobs;
+		jobs.ctx = &plain;
+		ck_assert_int_eq(pool_run(&jobs, thread_counts[_i], &fault), fails ? BLOCKZ_LIMIT : BLOCKZ_OK);
+		ck_assert_int_eq(plain.wrong, 0);
+		ck_assert_int_eq(plain.done, fails ? JOBS / 2 : JOBS);
+		ck_assert_str_eq(fault.text, fails ? "take" : "");
+	}
+}
+END_TEST
+
+/* ---- The plain case ---- */
+
+struct each {
+	size_t fail_at; /* and from there on */
+	atomic_int calls[JOBS];
+};
+
+static enum blockz_status work_on_one(void *ctx, size_t i, struct blockz_fault *fault)
+{
+	struct each *each = ctx;
+	each->calls[i]++;
+	return i < each->fail_at ? BLOCKZ_OK : fault_set(fault, BLOCKZ_LIMIT, i, "one %zu", i);
+}
+
+START_TEST(each_is_worked_on_once)
+{
+	for (size_t count = 0; count <= JOBS; count++) {
+		struct each each = { .fail_at = SIZE_MAX };
+		ck_assert_int_eq(pool_each(count, work_on_one, &each, thread_counts[_i], NULL), BLOCKZ_OK);
+		for (size_t i = 0; i < JOBS; i++)
+			ck_assert_int_eq(each.calls[i], i < count);
+	}
+}
+END_TEST
+
+START_TEST(the_first_of_each_that_fails_is_reported)
+{
+	for (size_t fail_at = 0; fail_at < JOBS; fail_at++) {
+		struct each each = { .fail_at = fail_at };
+		struct blockz_fault fault = { .status = BLOCKZ_OK };
+		char text[32];
+		snprintf(text, sizeof(text), "one %zu", fail_at);
+		ck_assert_int_eq(pool_each(JOBS, work_on_one, &each, thread_counts[_i], &fault), BLOCKZ_LIMIT);
+		ck_assert_str_eq(fault.text, text);
+		for (size_t i = 0; i <= fail_at; i++)
+			ck_assert_int_eq(each.calls[i], 1);
+	}
+}
+END_TEST
+
+/* ---- Progress ---- */
+
+static bool goes_on(void *ctx, uint64_t image_done, uint64_t file_done)
+{
+	ck_assert_uint_eq(image_done, 5);
+	ck_assert_uint_eq(file_done, 3);
+	return *(const bool *)ctx;
+}
+
+START_TEST(progress_may_interrupt)
+{
+	bool on = true;
+	struct blockz_fault fault = { .status = BLOCKZ_OK };
+	ck_assert_int_eq(pool_progress(&(struct blockz_work){ .threads = 1 }, 5, 3, &fault), BLOCKZ_OK);
+	const struct blockz_work work = { .progress = goes_on, .progress_ctx = &on };
+	ck_assert_int_eq(pool_progress(&work, 5, 3, &fault), BLOCKZ_OK);
+	ck_assert_str_eq(fault.text, "");
+	on = false;
+	ck_assert_int_eq(pool_progress(&work, 5, 3, NULL), BLOCKZ_FAILED);
+	ck_assert_int_eq(pool_progress(&work, 5, 3, &fault), BLOCKZ_FAILED);
+	ck_assert_str_eq(fault.text, "interrupted");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = case_new("pool");
@@ -331,7 +415,10 @@ int main(void)
 	tcase_add_loop_test(c, of_two_failures_that_of_the_earlier_job_is_reported, 0, THREAD_COUNTS);
 	/* With one thread nobody takes while somebody gives. */
 	tcase_add_loop_test(c, a_failure_is_not_forgotten_when_a_slow_take_comes_to_its_end, 1, THREAD_COUNTS);
-	tcase_add_loop_test(c, memory_for_jobs_is_short, 0, THREAD_COUNTS);
 	tcase_add_loop_test(c, memory_for_threads_is_short, 0, THREAD_COUNTS);
+	tcase_add_loop_test(c, what_has_nothing_to_do_may_be_left_out, 0, THREAD_COUNTS);
+	tcase_add_loop_test(c, each_is_worked_on_once, 0, THREAD_COUNTS);
+	tcase_add_loop_test(c, the_first_of_each_that_fails_is_reported, 0, THREAD_COUNTS);
+	tcase_add_test(c, progress_may_interrupt);
 	return case_run("pool", c);
 }
