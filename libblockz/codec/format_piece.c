@@ -12,64 +12,64 @@
 
 enum { WINDOW_MAX = 128 << 20 };
 
-struct pieces {
+struct format_piece {
 	const struct format *format;
 	void *encoder, *decoder;
 	uint32_t values[CODEC_VALUES_MAX]; /* of the encoder */
 };
 
-void pieces_free(void *memory)
+void format_piece_free(void *memory)
 {
-	struct pieces *pieces = memory;
-	if (pieces->encoder != NULL)
-		pieces->format->encoder_free(pieces->encoder);
-	if (pieces->decoder != NULL)
-		pieces->format->decoder_free(pieces->decoder);
-	free(pieces);
+	struct format_piece *context = memory;
+	if (context->encoder != NULL)
+		context->format->encoder_free(context->encoder);
+	if (context->decoder != NULL)
+		context->format->decoder_free(context->decoder);
+	free(context);
 }
 
-void *pieces_new(const struct format *format)
+void *format_piece_new(const struct format *format)
 {
-	struct pieces *pieces = calloc(1, sizeof(*pieces));
-	if (pieces != NULL)
-		pieces->format = format;
-	return pieces;
+	struct format_piece *context = calloc(1, sizeof(*context));
+	if (context != NULL)
+		context->format = format;
+	return context;
 }
 
 /* The encoder of these parameters, which values stand for; NULL: no memory. */
-static void *get_encoder(struct pieces *pieces, const uint32_t *values, const struct pack_params *params)
+static void *get_encoder(struct format_piece *context, const uint32_t *values, const struct pack_params *params)
 {
-	if (pieces->encoder != NULL && memcmp(pieces->values, values, sizeof(pieces->values)) == 0)
-		return pieces->encoder;
-	if (pieces->encoder != NULL)
-		pieces->format->encoder_free(pieces->encoder);
-	memcpy(pieces->values, values, sizeof(pieces->values));
-	pieces->encoder = pieces->format->encoder_new(params);
-	return pieces->encoder;
+	if (context->encoder != NULL && memcmp(context->values, values, sizeof(context->values)) == 0)
+		return context->encoder;
+	if (context->encoder != NULL)
+		context->format->encoder_free(context->encoder);
+	memcpy(context->values, values, sizeof(context->values));
+	context->encoder = context->format->encoder_new(params);
+	return context->encoder;
 }
 
-enum blockz_status pieces_encode(struct pieces *pieces, const uint32_t *values, const struct pack_params *params,
-				 const struct plain_piece *plain, struct buffer *out, size_t *len_ret,
-				 struct blockz_fault *fault)
+enum blockz_status format_piece_encode(struct format_piece *context, const uint32_t *values,
+				       const struct pack_params *params, const struct plain_piece *plain,
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
-	void *encoder = get_encoder(pieces, values, params);
+	void *encoder = get_encoder(context, values, params);
 	struct encoding encoding = { .out = *out };
 	if (encoder == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = pieces->format->encode(encoder, plain, &encoding, fault);
+	enum blockz_status status = context->format->encode(encoder, plain, &encoding, fault);
 	*out = encoding.out;
 	*len_ret = encoding.len;
 	return status;
 }
 
-enum blockz_status pieces_decode(struct pieces *pieces, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
-				 struct blockz_fault *fault)
+enum blockz_status format_piece_decode(struct format_piece *context, const struct encoded_piece *encoded,
+				       uint8_t *out, size_t out_len, struct blockz_fault *fault)
 {
-	if (pieces->decoder == NULL)
-		pieces->decoder = pieces->format->decoder_new(WINDOW_MAX);
-	if (pieces->decoder == NULL)
+	if (context->decoder == NULL)
+		context->decoder = context->format->decoder_new(WINDOW_MAX);
+	if (context->decoder == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = pieces->format->decode(pieces->decoder, encoded, out, out_len, fault);
+	enum blockz_status status = context->format->decode(context->decoder, encoded, out, out_len, fault);
 	if (status == BLOCKZ_UNSUPPORTED)
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN, "a piece of a kind that is not supported");
 	return status;
@@ -87,7 +87,7 @@ static bool gzip_are_valid(const uint32_t *values)
 static void *gzip_context_new(const struct codec_env *env)
 {
 	(void)env;
-	return pieces_new(&format_gzip);
+	return format_piece_new(&format_gzip);
 }
 
 static struct pack_params gzip_params(const uint32_t *values)
@@ -100,7 +100,7 @@ static enum blockz_status gzip_encode(void *context, const uint32_t *values, con
 {
 	const struct pack_params params = gzip_params(values);
 	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
-	return pieces_encode(context, values, &params, &piece, out, len_ret, fault);
+	return format_piece_encode(context, values, &params, &piece, out, len_ret, fault);
 }
 
 static uint64_t gzip_encoder_memory(const uint32_t *values, uint32_t plain_len)
@@ -114,7 +114,7 @@ static enum blockz_status gzip_decode(void *context, uint8_t *bytes, size_t len,
 				      struct blockz_fault *fault)
 {
 	const struct encoded_piece encoded = { .bytes = bytes, .len = len, .method = CHECK_CRC32 };
-	return pieces_decode(context, &encoded, out, out_len, fault);
+	return format_piece_decode(context, &encoded, out, out_len, fault);
 }
 
 const struct codec codec_gzip_piece = {
@@ -125,7 +125,7 @@ const struct codec codec_gzip_piece = {
 	.are_valid = gzip_are_valid,
 	.encoder_memory = gzip_encoder_memory,
 	.context_new = gzip_context_new,
-	.context_free = pieces_free,
+	.context_free = format_piece_free,
 	.encode = gzip_encode,
 	.decode = gzip_decode,
 };

@@ -47,7 +47,7 @@ static bool are_valid(const uint32_t *values)
 struct lzma_context {
 	lzma_stream encoder; /* of .lzma */
 	lzma_stream decoder;
-	struct kept kept; /* of the encoder of xz, which has no stream */
+	struct lzma_allocator_memory memory; /* of the encoder of xz, which has no stream */
 };
 
 static void *context_new(const struct codec_env *env)
@@ -57,7 +57,7 @@ static void *context_new(const struct codec_env *env)
 	if (context == NULL)
 		return NULL;
 	context->encoder = context->decoder = (lzma_stream)LZMA_STREAM_INIT;
-	kept_init(&context->kept);
+	lzma_allocator_init(&context->memory);
 	return context;
 }
 
@@ -66,7 +66,7 @@ static void context_free(void *memory)
 	struct lzma_context *context = memory;
 	lzma_end(&context->encoder);
 	lzma_end(&context->decoder);
-	kept_free(&context->kept);
+	lzma_allocator_free(&context->memory);
 	free(context);
 }
 
@@ -243,7 +243,7 @@ static enum blockz_status xz_encode(void *memory, const uint32_t *values, const 
 	if (!buffer_reserve(out, plain_len))
 		return fault_nomem(fault);
 	lzma_ret result = choose_options(values, &options)
-				  ? lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC32, &context->kept.allocator, plain, plain_len,
+				  ? lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC32, &context->memory.allocator, plain, plain_len,
 							      out->bytes, &len, plain_len)
 				  : LZMA_OPTIONS_ERROR;
 	if (result == LZMA_MEM_ERROR)

@@ -7,38 +7,38 @@
 #include "base/checked.h"
 
 /* What is shorter is malloc()'s: it has it at hand. */
-enum { KEPT_MIN = 64 << 10 };
+enum { CHUNK_MIN = 64 << 10 };
 
 /* In front of the memory that is handed out, which it keeps aligned. */
-union kept_chunk {
+union lzma_chunk {
 	struct {
 		size_t len;
-		union kept_chunk *next;
+		union lzma_chunk *next;
 	};
 	max_align_t align;
 };
 
 /* One of that length.  Where there is none another encoder is at work, which has no use for the others. */
-static union kept_chunk *take_kept(struct kept *kept, size_t len)
+static union lzma_chunk *take_chunk(struct lzma_allocator_memory *memory, size_t len)
 {
-	for (union kept_chunk **at = &kept->chunks; *at != NULL; at = &(*at)->next) {
-		union kept_chunk *chunk = *at;
+	for (union lzma_chunk **at = &memory->chunks; *at != NULL; at = &(*at)->next) {
+		union lzma_chunk *chunk = *at;
 		if (chunk->len == len) {
 			*at = chunk->next;
 			return chunk;
 		}
 	}
-	kept_free(kept);
+	lzma_allocator_free(memory);
 	return NULL;
 }
 
-static void *take(void *opaque, size_t count, size_t size)
+static void *allocate(void *opaque, size_t count, size_t size)
 {
-	struct kept *kept = opaque;
+	struct lzma_allocator_memory *memory = opaque;
 	uint64_t len;
-	if (!checked_mul(count, size, &len) || len > SIZE_MAX - sizeof(union kept_chunk))
+	if (!checked_mul(count, size, &len) || len > SIZE_MAX - sizeof(union lzma_chunk))
 		return NULL;
-	union kept_chunk *chunk = len < KEPT_MIN ? NULL : take_kept(kept, (size_t)len);
+	union lzma_chunk *chunk = len < CHUNK_MIN ? NULL : take_chunk(memory, (size_t)len);
 	if (chunk == NULL)
 		chunk = malloc(sizeof(*chunk) + (size_t)len);
 	if (chunk == NULL)
@@ -47,30 +47,30 @@ static void *take(void *opaque, size_t count, size_t size)
 	return chunk + 1;
 }
 
-static void give(void *opaque, void *bytes)
+static void give_back(void *opaque, void *bytes)
 {
-	struct kept *kept = opaque;
+	struct lzma_allocator_memory *memory = opaque;
 	if (bytes == NULL)
 		return;
-	union kept_chunk *chunk = (union kept_chunk *)bytes - 1;
-	if (chunk->len < KEPT_MIN) {
+	union lzma_chunk *chunk = (union lzma_chunk *)bytes - 1;
+	if (chunk->len < CHUNK_MIN) {
 		free(chunk);
 		return;
 	}
-	chunk->next = kept->chunks;
-	kept->chunks = chunk;
+	chunk->next = memory->chunks;
+	memory->chunks = chunk;
 }
 
-void kept_init(struct kept *kept)
+void lzma_allocator_init(struct lzma_allocator_memory *memory)
 {
-	*kept = (struct kept){ .allocator = { .alloc = take, .free = give, .opaque = kept } };
+	*memory = (struct lzma_allocator_memory){ .allocator = { .alloc = allocate, .free = give_back, .opaque = memory } };
 }
 
-void kept_free(struct kept *kept)
+void lzma_allocator_free(struct lzma_allocator_memory *memory)
 {
-	while (kept->chunks != NULL) {
-		union kept_chunk *next = kept->chunks->next;
-		free(kept->chunks);
-		kept->chunks = next;
+	while (memory->chunks != NULL) {
+		union lzma_chunk *next = memory->chunks->next;
+		free(memory->chunks);
+		memory->chunks = next;
 	}
 }

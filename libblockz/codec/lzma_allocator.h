@@ -8,15 +8,15 @@
 
 #include <lzma.h>
 
-union kept_chunk;
+union lzma_chunk;
 
 /* Of one thread at a time; the allocator points to it, so it must not move. */
-struct kept {
+struct lzma_allocator_memory {
 	lzma_allocator allocator;
-	union kept_chunk *chunks; /* given back */
+	union lzma_chunk *chunks; /* given back */
 };
 
-void kept_init(struct kept *kept);
-void kept_free(struct kept *kept); /* what is given back; all of it has to be */
+void lzma_allocator_init(struct lzma_allocator_memory *memory);
+void lzma_allocator_free(struct lzma_allocator_memory *memory); /* what is given back; all of it has to be */
 
 #endif

@@ -25,7 +25,7 @@ static bool are_valid(const uint32_t *values)
 static void *context_new(const struct codec_env *env)
 {
 	(void)env;
-	return pieces_new(&format_xz);
+	return format_piece_new(&format_xz);
 }
 
 static bool has_sizes(const struct xz_block *block)
@@ -100,7 +100,7 @@ static enum blockz_status encode(void *context, const uint32_t *values, const ui
 	/* Room that the format's encoder has no use for, and leaves as it is. */
 	if (!buffer_reserve(out, plain_len + plain_len / 256 + 4 * BLOCK_HEADER_LEN_MAX))
 		return fault_nomem(fault);
-	enum blockz_status status = pieces_encode(context, values, &params, &piece, out, len_ret, fault);
+	enum blockz_status status = format_piece_encode(context, values, &params, &piece, out, len_ret, fault);
 	if (status != BLOCKZ_OK || values[XZ_PIECE_HEADER] == XZ_HEADER_OWN)
 		return status;
 	assert(out->room >= *len_ret + BLOCK_HEADER_LEN_MAX);
@@ -153,7 +153,7 @@ static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint
 {
 	struct encoded_piece encoded = { .bytes = bytes, .len = len };
 	enum blockz_status status = find_check(bytes, len, &encoded, fault);
-	return status == BLOCKZ_OK ? pieces_decode(context, &encoded, out, out_len, fault) : status;
+	return status == BLOCKZ_OK ? format_piece_decode(context, &encoded, out, out_len, fault) : status;
 }
 
 /* As it stands in a Block Header, which rounds it up a little. */
@@ -200,7 +200,7 @@ const struct codec codec_xz_piece = {
 	.may_make = may_make,
 	.encoder_memory = encoder_memory,
 	.context_new = context_new,
-	.context_free = pieces_free,
+	.context_free = format_piece_free,
 	.encode = encode,
 	.decode = decode,
 };

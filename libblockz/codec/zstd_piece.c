@@ -57,7 +57,7 @@ static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
 static void *context_new(const struct codec_env *env)
 {
 	(void)env;
-	return pieces_new(&format_zstd);
+	return format_piece_new(&format_zstd);
 }
 
 static bool set_up(ZSTD_CCtx *context, const uint32_t *values, size_t plain_len)
@@ -117,14 +117,14 @@ static enum blockz_status encode(void *context, const uint32_t *values, const ui
 	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
 	if (values[ZSTD_PIECE_STREAM] != ZSTD_STREAM_NONE)
 		return encode_stream(values, plain, plain_len, out, len_ret, fault);
-	return pieces_encode(context, values, &params, &piece, out, len_ret, fault);
+	return format_piece_encode(context, values, &params, &piece, out, len_ret, fault);
 }
 
 static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 			       struct blockz_fault *fault)
 {
 	const struct encoded_piece encoded = { .bytes = bytes, .len = len };
-	return pieces_decode(context, &encoded, out, out_len, fault);
+	return format_piece_decode(context, &encoded, out, out_len, fault);
 }
 
 const struct codec codec_zstd_piece = {
@@ -139,7 +139,7 @@ const struct codec codec_zstd_piece = {
 	.has_thread = has_thread,
 	.encoder_memory = encoder_memory,
 	.context_new = context_new,
-	.context_free = pieces_free,
+	.context_free = format_piece_free,
 	.encode = encode,
 	.decode = decode,
 };

@@ -9,10 +9,10 @@
 
 enum { UNITE_MIN = 1 << 16 };
 
-void found_free(struct found *found)
+void block_set_free(struct block_set *set)
 {
-	free(found->items);
-	*found = (struct found){ 0 };
+	free(set->items);
+	*set = (struct block_set){ 0 };
 }
 
 static int compare(const void *a, const void *b)
@@ -29,49 +29,49 @@ static bool are_equal(const struct block *a, const struct block *b)
 	       a->codec == b->codec && a->is_metadata == b->is_metadata;
 }
 
-static enum blockz_status unite(struct found *found, struct blockz_fault *fault)
+static enum blockz_status unite(struct block_set *set, struct blockz_fault *fault)
 {
 	size_t kept = 0;
-	if (found->count > 1)
-		qsort(found->items, found->count, sizeof(*found->items), compare);
-	for (size_t i = 0; i < found->count; i++) {
-		const struct block *block = &found->items[i], *last = kept > 0 ? &found->items[kept - 1] : NULL;
+	if (set->count > 1)
+		qsort(set->items, set->count, sizeof(*set->items), compare);
+	for (size_t i = 0; i < set->count; i++) {
+		const struct block *block = &set->items[i], *last = kept > 0 ? &set->items[kept - 1] : NULL;
 		if (last != NULL && are_equal(last, block))
 			continue;
 		if (last != NULL && block->file_off < last->file_off + last->file_len)
 			return fault_set(fault, BLOCKZ_DAMAGED, block->file_off,
 					 "a block of %" PRIu32 " bytes overlaps another, or differs from it in kind or size",
 					 block->file_len);
-		found->items[kept++] = *block;
+		set->items[kept++] = *block;
 	}
-	found->count = found->united = kept;
+	set->count = set->united = kept;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status found_add(struct found *found, const struct block *block, struct blockz_fault *fault)
+enum blockz_status block_set_add(struct block_set *set, const struct block *block, struct blockz_fault *fault)
 {
-	if (found->count >= UNITE_MIN && found->count >= 2 * found->united) {
-		enum blockz_status status = unite(found, fault);
+	if (set->count >= UNITE_MIN && set->count >= 2 * set->united) {
+		enum blockz_status status = unite(set, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		if (found->count > FOUND_MAX)
-			return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than %d blocks", FOUND_MAX);
+		if (set->count > BLOCK_SET_MAX)
+			return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than %d blocks", BLOCK_SET_MAX);
 	}
-	struct block *room = array_room(found->items, found->count, sizeof(*room));
+	struct block *room = array_room(set->items, set->count, sizeof(*room));
 	if (room == NULL)
 		return fault_nomem(fault);
-	found->items = room;
-	found->items[found->count++] = *block;
+	set->items = room;
+	set->items[set->count++] = *block;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status found_list(struct found *found, struct blocks *blocks, struct blockz_fault *fault)
+enum blockz_status block_set_list(struct block_set *set, struct blocks *blocks, struct blockz_fault *fault)
 {
-	enum blockz_status status = unite(found, fault);
-	if (status == BLOCKZ_OK && found->count > FOUND_MAX)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than %d blocks", FOUND_MAX);
-	for (size_t i = 0; i < found->count && status == BLOCKZ_OK; i++)
-		if (!blocks_append(blocks, &found->items[i]))
+	enum blockz_status status = unite(set, fault);
+	if (status == BLOCKZ_OK && set->count > BLOCK_SET_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than %d blocks", BLOCK_SET_MAX);
+	for (size_t i = 0; i < set->count && status == BLOCKZ_OK; i++)
+		if (!blocks_append(blocks, &set->items[i]))
 			status = fault_nomem(fault);
 	return status;
 }

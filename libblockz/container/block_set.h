@@ -5,24 +5,24 @@
 
 #include "codec/blocks.h"
 
-enum { FOUND_MAX = 16 << 20 };
+enum { BLOCK_SET_MAX = 16 << 20 };
 
 /* All zeros at first. */
-struct found {
+struct block_set {
 	struct block *items;
 	size_t count;
 	size_t united; /* of these, so many were sorted and are all different */
 };
 
-void found_free(struct found *found);
+void block_set_free(struct block_set *set);
 
 /*
  * Adds a block, whose bounds have been checked.  Memory is that of twice as many blocks as are different, whatever refers
- * to them.  Errors: BLOCKZ_DAMAGED (one overlaps another), BLOCKZ_LIMIT (more than FOUND_MAX), BLOCKZ_FAILED.
+ * to them.  Errors: BLOCKZ_DAMAGED (one overlaps another), BLOCKZ_LIMIT (more than BLOCK_SET_MAX), BLOCKZ_FAILED.
  */
-enum blockz_status found_add(struct found *found, const struct block *block, struct blockz_fault *fault);
+enum blockz_status block_set_add(struct block_set *set, const struct block *block, struct blockz_fault *fault);
 
 /* Appends them all, each once and in order, to an empty list.  Errors: as above. */
-enum blockz_status found_list(struct found *found, struct blocks *blocks, struct blockz_fault *fault);
+enum blockz_status block_set_list(struct block_set *set, struct blocks *blocks, struct blockz_fault *fault);
 
 #endif

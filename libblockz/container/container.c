@@ -5,7 +5,7 @@
 
 #include "base/fault.h"
 
-static const struct container *const containers[] = { &container_squashfs, &container_pieces };
+static const struct container *const containers[] = { &container_squashfs, &container_mapped_file };
 
 static void become_plain(struct blocks *blocks, uint64_t size)
 {

@@ -18,7 +18,7 @@ struct container {
 				   struct blockz_fault *fault);
 };
 
-extern const struct container container_squashfs, container_pieces;
+extern const struct container container_squashfs, container_mapped_file;
 
 /*
  * The blocks of a file: by the container that its head belongs to, or none ("plain"), with a note if a container

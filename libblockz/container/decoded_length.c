@@ -112,8 +112,8 @@ static size_t measure_lzo(const uint8_t *bytes, size_t len, uint8_t *scratch, si
 	return 0;
 }
 
-enum blockz_status measure_block(enum codec_id codec, const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room,
-				 size_t *len_ret, struct blockz_fault *fault)
+enum blockz_status decoded_length(enum codec_id codec, const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room,
+				  size_t *len_ret, struct blockz_fault *fault)
 {
 	bool memory = true;
 	size_t measured = 0;

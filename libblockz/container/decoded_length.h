@@ -9,7 +9,7 @@
  * The decoded length of a block of one of SquashFS's codecs.  scratch has room for room bytes; what is written there is of
  * no use.  *len_ret 0: the block is damaged, empty or longer than room.  Errors: BLOCKZ_FAILED (no memory).
  */
-enum blockz_status measure_block(enum codec_id codec, const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room,
-				 size_t *len_ret, struct blockz_fault *fault);
+enum blockz_status decoded_length(enum codec_id codec, const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room,
+				  size_t *len_ret, struct blockz_fault *fault);
 
 #endif

@@ -251,7 +251,7 @@ static enum blockz_status read_pieces(const struct blockz_source *file, const st
 	return status;
 }
 
-const struct container container_pieces = {
+const struct container container_mapped_file = {
 	.name = "pieces",
 	.matches = matches,
 	.read = read_pieces,

@@ -75,10 +75,10 @@ static enum blockz_status read_squashfs(const struct blockz_source *file, const 
 		status = read_image(fs, fault);
 	}
 	if (status == BLOCKZ_OK)
-		status = found_list(&fs->found, blocks, fault);
+		status = block_set_list(&fs->blocks, blocks, fault);
 	if (status == BLOCKZ_OK)
 		status = squashfs_suggest(file, &fs->super, blocks, fault);
-	found_free(&fs->found);
+	block_set_free(&fs->blocks);
 	codec_contexts_free(&fs->contexts);
 	free(fs->fragments);
 	free(fs);

@@ -35,7 +35,7 @@ struct squashfs {
 	const struct blockz_source *file;
 	struct super super;
 	struct codec_contexts contexts;
-	struct found found;
+	struct block_set blocks;
 	struct fragment *fragments;
 	size_t fragment_count;
 	/* Where something else begins than the table before. */

@@ -44,7 +44,7 @@ enum blockz_status squashfs_add_data(struct squashfs *fs, uint64_t off, uint32_t
 		return fault_set(fault, BLOCKZ_DAMAGED, off,
 				 "a %s block of size field 0x%" PRIx32 ", expected to decode to %" PRIu32 " bytes",
 				 stored ? "stored" : "compressed", size, plain_len);
-	return found_add(&fs->found, &block, fault);
+	return block_set_add(&fs->blocks, &block, fault);
 }
 
 /* The sizes of a file's blocks, and so the blocks. */

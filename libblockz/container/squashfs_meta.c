@@ -30,12 +30,12 @@ static enum blockz_status read_block(struct squashfs *fs, uint64_t off, uint64_t
 }
 
 /* Sets the plain length of a block that has just been read. */
-static enum blockz_status measure(struct squashfs *fs, struct block *block, struct blockz_fault *fault)
+static enum blockz_status measure_block(struct squashfs *fs, struct block *block, struct blockz_fault *fault)
 {
 	size_t len = block->file_len;
 	enum blockz_status status = BLOCKZ_OK;
 	if (block->codec != CODEC_STORED)
-		status = measure_block(block->codec, fs->in + META_HEADER_LEN, block->file_len, fs->out, META_LEN_MAX, &len,
+		status = decoded_length(block->codec, fs->in + META_HEADER_LEN, block->file_len, fs->out, META_LEN_MAX, &len,
 				       fault);
 	if (status == BLOCKZ_OK)
 		block->plain_len = (uint32_t)len;
@@ -48,7 +48,7 @@ enum blockz_status squashfs_meta_read(struct squashfs *fs, uint64_t off, uint64_
 	struct block block = { .is_metadata = true, .plain_len = plain_len };
 	enum blockz_status status = read_block(fs, off, end, &block, fault);
 	if (status == BLOCKZ_OK && plain_len == 0)
-		status = measure(fs, &block, fault);
+		status = measure_block(fs, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (block.plain_len == 0)
@@ -62,7 +62,7 @@ enum blockz_status squashfs_meta_read(struct squashfs *fs, uint64_t off, uint64_
 	if (status == BLOCKZ_DAMAGED)
 		fault_set(fault, status, block.file_off, "a metadata block that cannot be decoded");
 	if (status == BLOCKZ_OK)
-		status = found_add(&fs->found, &block, fault);
+		status = block_set_add(&fs->blocks, &block, fault);
 	if (status == BLOCKZ_OK)
 		*block_ret = block;
 	return status;

@@ -106,8 +106,8 @@ static enum blockz_status read_fragments(struct squashfs *fs, struct blockz_faul
 	if (fs->super.fragments > fs->super.bytes_used)
 		return fault_set(fault, BLOCKZ_DAMAGED, SUPER_FRAGMENTS, "%" PRIu32 " fragments in an image of %" PRIu64 " bytes",
 				 fs->super.fragments, fs->super.bytes_used);
-	if (fs->super.fragments > FOUND_MAX)
-		return fault_set(fault, BLOCKZ_LIMIT, SUPER_FRAGMENTS, "more than %d fragments", FOUND_MAX);
+	if (fs->super.fragments > BLOCK_SET_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, SUPER_FRAGMENTS, "more than %d fragments", BLOCK_SET_MAX);
 	return read_table(fs, &table, fault);
 }
 

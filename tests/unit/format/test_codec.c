@@ -122,32 +122,32 @@ END_TEST
 START_TEST(memory_is_kept_for_the_same_lengths)
 {
 	enum { LONG = 1 << 20, SHORT = 1000 };
-	struct kept kept;
-	kept_init(&kept);
-	const lzma_allocator *a = &kept.allocator;
+	struct lzma_allocator_memory memory;
+	lzma_allocator_init(&memory);
+	const lzma_allocator *a = &memory.allocator;
 	void *first = a->alloc(a->opaque, 1, LONG), *second = a->alloc(a->opaque, LONG, 2), *brief = a->alloc(a->opaque, 1, SHORT);
 	ck_assert(first != NULL && second != NULL && brief != NULL);
-	ck_assert_ptr_null(kept.chunks);
+	ck_assert_ptr_null(memory.chunks);
 	a->free(a->opaque, NULL);
 	a->free(a->opaque, brief);
-	ck_assert_ptr_null(kept.chunks);
+	ck_assert_ptr_null(memory.chunks);
 	a->free(a->opaque, first);
 	a->free(a->opaque, second);
 	brief = a->alloc(a->opaque, 1, SHORT);
 	ck_assert_ptr_eq(a->alloc(a->opaque, 1, LONG), first);
 	ck_assert_ptr_eq(a->alloc(a->opaque, 1, 2 * LONG), second);
-	ck_assert_ptr_null(kept.chunks);
+	ck_assert_ptr_null(memory.chunks);
 	a->free(a->opaque, first);
 	a->free(a->opaque, second);
 	void *third = a->alloc(a->opaque, 3, LONG);
 	ck_assert_ptr_nonnull(third);
-	ck_assert_ptr_null(kept.chunks);
+	ck_assert_ptr_null(memory.chunks);
 	ck_assert_ptr_null(a->alloc(a->opaque, SIZE_MAX / 2, 3));
 	ck_assert_ptr_null(a->alloc(a->opaque, 1, SIZE_MAX));
 	a->free(a->opaque, third);
 	a->free(a->opaque, brief);
-	kept_free(&kept);
-	ck_assert_ptr_null(kept.chunks);
+	lzma_allocator_free(&memory);
+	ck_assert_ptr_null(memory.chunks);
 }
 END_TEST
 
