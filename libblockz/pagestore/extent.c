@@ -15,7 +15,7 @@ static uint64_t differs_within(struct blockz_pages *pages, uint64_t page, uint64
 		if (first >= stop)
 			continue;
 		pthread_rwlock_rdlock(&shard->lock);
-		uint64_t differs = table_differs(shard->table, first, stop, sort);
+		uint64_t differs = page_table_differs(shard->table, first, stop, sort);
 		pthread_rwlock_unlock(&shard->lock);
 		if (differs < stop)
 			end = image_page(shard, differs);
@@ -66,7 +66,7 @@ enum blockz_status pages_extent(struct blockz_pages *pages, uint64_t page, uint6
 {
 	struct shard *shard = shard_of(pages, page);
 	pthread_rwlock_rdlock(&shard->lock);
-	enum page_sort sort = table_sort(shard->table, local_page(shard, page));
+	enum page_sort sort = page_table_sort(shard->table, local_page(shard, page));
 	pthread_rwlock_unlock(&shard->lock);
 	end = differs(pages, page + 1, end, sort);
 	if (sort == SORT_BASE)

@@ -12,22 +12,22 @@
 
 #include "pagestore/memory.h"
 
-struct direct;
+struct flat_mapping;
 
 /*
  * Of size bytes in pages of page_size.  Memory is taken for pages as they are.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED (no
  * memory, or no room in the address space).
  */
-enum blockz_status direct_new(struct memory *memory, uint64_t size, uint32_t page_size, struct direct **direct_ret,
-			      struct blockz_fault *fault);
-void direct_free(struct direct *direct); /* NULL is fine */
+enum blockz_status flat_mapping_new(struct memory *memory, uint64_t size, uint32_t page_size, struct flat_mapping **mapping_ret,
+				    struct blockz_fault *fault);
+void flat_mapping_free(struct flat_mapping *mapping); /* NULL is fine */
 
 /* Takes memory for all of it and keeps it in RAM from now on.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED (mlock). */
-enum blockz_status direct_lock(struct direct *direct, struct blockz_fault *fault);
+enum blockz_status flat_mapping_lock(struct flat_mapping *mapping, struct blockz_fault *fault);
 
 /* A page is taken before it is written, and given when it is of no more use; what it holds is undefined in between. */
-enum blockz_status direct_take(struct direct *direct, uint64_t page, struct blockz_fault *fault);
-void direct_give(struct direct *direct, uint64_t page);
-uint8_t *direct_page(const struct direct *direct, uint64_t page);
+enum blockz_status flat_mapping_take(struct flat_mapping *mapping, uint64_t page, struct blockz_fault *fault);
+void flat_mapping_give(struct flat_mapping *mapping, uint64_t page);
+uint8_t *flat_mapping_page(const struct flat_mapping *mapping, uint64_t page);
 
 #endif

@@ -6,86 +6,86 @@
 #include "pagestore/heap.h"
 
 /* One of both is NULL. */
-struct place {
+struct page_storage {
 	struct memory *memory;
 	struct heap *heap;
-	struct direct *direct; /* of all shards */
+	struct flat_mapping *mapping; /* of all shards */
 };
 
-static struct place *place_new(struct memory *memory, struct heap *heap, struct direct *direct)
+static struct page_storage *page_storage_new(struct memory *memory, struct heap *heap, struct flat_mapping *mapping)
 {
-	struct place *place = memory_new(memory, sizeof(*place));
-	if (place != NULL)
-		*place = (struct place){ memory, heap, direct };
-	return place;
+	struct page_storage *storage = memory_new(memory, sizeof(*storage));
+	if (storage != NULL)
+		*storage = (struct page_storage){ memory, heap, mapping };
+	return storage;
 }
 
-struct place *place_new_heap(struct memory *memory)
+struct page_storage *page_storage_new_heap(struct memory *memory)
 {
 	struct heap *heap = heap_new(memory);
-	struct place *place = heap != NULL ? place_new(memory, heap, NULL) : NULL;
-	if (place == NULL)
+	struct page_storage *storage = heap != NULL ? page_storage_new(memory, heap, NULL) : NULL;
+	if (storage == NULL)
 		heap_free(heap);
-	return place;
+	return storage;
 }
 
-struct place *place_new_direct(struct memory *memory, struct direct *whole)
+struct page_storage *page_storage_new_flat(struct memory *memory, struct flat_mapping *mapping)
 {
-	return place_new(memory, NULL, whole);
+	return page_storage_new(memory, NULL, mapping);
 }
 
-void place_free(struct place *place)
+void page_storage_free(struct page_storage *storage)
 {
-	if (place == NULL)
+	if (storage == NULL)
 		return;
-	heap_free(place->heap);
-	memory_free(place->memory, place, sizeof(*place));
+	heap_free(storage->heap);
+	memory_free(storage->memory, storage, sizeof(*storage));
 }
 
-enum blockz_status place_take(struct place *place, uint64_t page, size_t len, uint32_t *first_ret,
-			      struct blockz_fault *fault)
+enum blockz_status page_storage_take(struct page_storage *storage, uint64_t page, size_t len, uint32_t *first_ret,
+				     struct blockz_fault *fault)
 {
-	if (place->heap != NULL)
-		return heap_take(place->heap, len, first_ret, fault);
-	enum blockz_status status = direct_take(place->direct, page, fault);
+	if (storage->heap != NULL)
+		return heap_take(storage->heap, len, first_ret, fault);
+	enum blockz_status status = flat_mapping_take(storage->mapping, page, fault);
 	if (status == BLOCKZ_OK)
 		*first_ret = 0;
 	return status;
 }
 
-void place_give(struct place *place, uint64_t page, uint32_t first)
+void page_storage_give(struct page_storage *storage, uint64_t page, uint32_t first)
 {
-	if (place->heap != NULL)
-		heap_give(place->heap, first);
+	if (storage->heap != NULL)
+		heap_give(storage->heap, first);
 	else
-		direct_give(place->direct, page);
+		flat_mapping_give(storage->mapping, page);
 }
 
-void place_put(struct place *place, uint64_t page, uint32_t first, size_t off, const void *bytes, size_t len)
+void page_storage_put(struct page_storage *storage, uint64_t page, uint32_t first, size_t off, const void *bytes, size_t len)
 {
-	if (place->heap != NULL)
-		heap_put(place->heap, first, off, bytes, len);
+	if (storage->heap != NULL)
+		heap_put(storage->heap, first, off, bytes, len);
 	else if (bytes != NULL)
-		memcpy(direct_page(place->direct, page) + off, bytes, len);
+		memcpy(flat_mapping_page(storage->mapping, page) + off, bytes, len);
 	else
-		memset(direct_page(place->direct, page) + off, 0, len);
+		memset(flat_mapping_page(storage->mapping, page) + off, 0, len);
 }
 
-void place_get(const struct place *place, uint64_t page, uint32_t first, size_t off, void *buf, size_t len)
+void page_storage_get(const struct page_storage *storage, uint64_t page, uint32_t first, size_t off, void *buf, size_t len)
 {
-	if (place->heap != NULL)
-		heap_get(place->heap, first, off, buf, len);
+	if (storage->heap != NULL)
+		heap_get(storage->heap, first, off, buf, len);
 	else
-		memcpy(buf, direct_page(place->direct, page) + off, len);
+		memcpy(buf, flat_mapping_page(storage->mapping, page) + off, len);
 }
 
-const uint8_t *place_look(const struct place *place, uint64_t page, uint32_t first, size_t len)
+const uint8_t *page_storage_look(const struct page_storage *storage, uint64_t page, uint32_t first, size_t len)
 {
-	return place->heap != NULL ? heap_look(place->heap, first, len) : direct_page(place->direct, page);
+	return storage->heap != NULL ? heap_look(storage->heap, first, len) : flat_mapping_page(storage->mapping, page);
 }
 
-void place_trim(struct place *place)
+void page_storage_trim(struct page_storage *storage)
 {
-	if (place->heap != NULL)
-		heap_trim(place->heap);
+	if (storage->heap != NULL)
+		heap_trim(storage->heap);
 }

@@ -14,32 +14,32 @@
 #include "pagestore/flat_mapping.h"
 #include "pagestore/memory.h"
 
-struct place;
+struct page_storage;
 
 /* NULL if there is no memory.  What they are given has to outlive the place. */
-struct place *place_new_heap(struct memory *memory);
-struct place *place_new_direct(struct memory *memory, struct direct *whole);
+struct page_storage *page_storage_new_heap(struct memory *memory);
+struct page_storage *page_storage_new_flat(struct memory *memory, struct flat_mapping *mapping);
 /* Gives all memory of a heap back, whatever is in it; what is direct goes with its mapping.  NULL is fine. */
-void place_free(struct place *place);
+void page_storage_free(struct page_storage *storage);
 
 /*
  * Takes room for len bytes (1 to BLOCKZ_PAGE_SIZE_MAX; direct: at most a page) of a page of the image, whose content is
  * undefined then.  *first_ret is where; a heap does not mind the page, a direct place not first.
  * Errors, with nothing changed: BLOCKZ_LIMIT, BLOCKZ_FAILED (no memory).
  */
-enum blockz_status place_take(struct place *place, uint64_t page, size_t len, uint32_t *first_ret,
-			      struct blockz_fault *fault);
+enum blockz_status page_storage_take(struct page_storage *storage, uint64_t page, size_t len, uint32_t *first_ret,
+				     struct blockz_fault *fault);
 /* Gives it back. */
-void place_give(struct place *place, uint64_t page, uint32_t first);
+void page_storage_give(struct page_storage *storage, uint64_t page, uint32_t first);
 
 /* Copies len bytes to or from byte off on of what was taken; put: bytes NULL writes zeros. */
-void place_put(struct place *place, uint64_t page, uint32_t first, size_t off, const void *bytes, size_t len);
-void place_get(const struct place *place, uint64_t page, uint32_t first, size_t off, void *buf, size_t len);
+void page_storage_put(struct page_storage *storage, uint64_t page, uint32_t first, size_t off, const void *bytes, size_t len);
+void page_storage_get(const struct page_storage *storage, uint64_t page, uint32_t first, size_t off, void *buf, size_t len);
 
 /* The first len bytes, where they lie in one run; else NULL. */
-const uint8_t *place_look(const struct place *place, uint64_t page, uint32_t first, size_t len);
+const uint8_t *page_storage_look(const struct page_storage *storage, uint64_t page, uint32_t first, size_t len);
 
 /* After much was given: gives memory back to the OS where much is free.  Costs next to nothing where it is not. */
-void place_trim(struct place *place);
+void page_storage_trim(struct page_storage *storage);
 
 #endif

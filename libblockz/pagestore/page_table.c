@@ -28,7 +28,7 @@ struct node {
 	uint32_t not_default, zero; /* how many words are not WORD_DEFAULT, and how many WORD_ZERO */
 };
 
-struct table {
+struct page_table {
 	struct memory *memory;
 	uint64_t pages, base_pages;
 	unsigned levels; /* nodes above an entry */
@@ -53,13 +53,13 @@ static struct page_entry unpack(uint64_t word)
 }
 
 /* What 0 stands for. */
-static uint64_t default_word(const struct table *table, uint64_t page)
+static uint64_t default_word(const struct page_table *table, uint64_t page)
 {
 	return page < table->base_pages ? PAGE_BASE : PAGE_ZERO;
 }
 
 /* What says that pages from this one on are zero. */
-static uint64_t zero_word(const struct table *table, uint64_t page)
+static uint64_t zero_word(const struct page_table *table, uint64_t page)
 {
 	return page < table->base_pages ? WORD_ZERO : WORD_DEFAULT;
 }
@@ -90,7 +90,7 @@ static void set_word(struct node *node, unsigned slot, uint64_t word)
 }
 
 /* A node that says the same as a word that stands for pages that are all alike; NULL: no memory. */
-static struct node *unfold(struct table *table, uint64_t word)
+static struct node *unfold(struct page_table *table, uint64_t word)
 {
 	struct node *node = memory_new(table->memory, sizeof(*node));
 	if (node == NULL || word == WORD_DEFAULT)
@@ -102,7 +102,7 @@ static struct node *unfold(struct table *table, uint64_t word)
 }
 
 /* The word that can stand for all that is below; the node itself if none can. */
-static uint64_t fold(struct table *table, struct node *node)
+static uint64_t fold(struct page_table *table, struct node *node)
 {
 	if (node->not_default != 0 && node->zero != FAN_OUT)
 		return (uintptr_t)node;
@@ -111,7 +111,7 @@ static uint64_t fold(struct table *table, struct node *node)
 	return word;
 }
 
-static void free_below(struct table *table, uint64_t word, unsigned level)
+static void free_below(struct page_table *table, uint64_t word, unsigned level)
 {
 	if (level == 0 || !is_node(word))
 		return;
@@ -123,18 +123,18 @@ static void free_below(struct table *table, uint64_t word, unsigned level)
 
 /* ---- The whole ---- */
 
-struct table *table_new(struct memory *memory, uint64_t pages, uint64_t base_pages)
+struct page_table *page_table_new(struct memory *memory, uint64_t pages, uint64_t base_pages)
 {
-	struct table *table = memory_new(memory, sizeof(*table));
+	struct page_table *table = memory_new(memory, sizeof(*table));
 	if (table == NULL)
 		return NULL;
-	*table = (struct table){ .memory = memory, .pages = pages, .base_pages = base_pages };
+	*table = (struct page_table){ .memory = memory, .pages = pages, .base_pages = base_pages };
 	while (table->levels < LEVELS_MAX && pages > UINT64_C(1) << (FAN_BITS * table->levels))
 		table->levels++;
 	return table;
 }
 
-void table_free(struct table *table)
+void page_table_free(struct page_table *table)
 {
 	if (table == NULL)
 		return;
@@ -143,7 +143,7 @@ void table_free(struct table *table)
 }
 
 /* The lowest word that stands for a page, and *end_ret, where what it stands for ends. */
-static uint64_t word_at(const struct table *table, uint64_t page, uint64_t *end_ret)
+static uint64_t word_at(const struct page_table *table, uint64_t page, uint64_t *end_ret)
 {
 	uint64_t word = table->root;
 	unsigned level = table->levels;
@@ -157,13 +157,13 @@ static uint64_t word_at(const struct table *table, uint64_t page, uint64_t *end_
 	return default_word(table, page);
 }
 
-struct page_entry table_get(const struct table *table, uint64_t page)
+struct page_entry page_table_get(const struct page_table *table, uint64_t page)
 {
 	uint64_t end;
 	return unpack(word_at(table, page, &end));
 }
 
-bool table_set(struct table *table, uint64_t page, struct page_entry entry)
+bool page_table_set(struct page_table *table, uint64_t page, struct page_entry entry)
 {
 	struct node *path[LEVELS_MAX + 1];
 	uint64_t word = table->root, set = pack(entry);
@@ -192,7 +192,7 @@ bool table_set(struct table *table, uint64_t page, struct page_entry entry)
 /* ---- Zeroing ---- */
 
 struct zeroing {
-	struct table *table;
+	struct page_table *table;
 	uint64_t first, end;
 	void (*drop)(void *ctx, uint64_t page, struct page_entry entry);
 	void *ctx;
@@ -243,8 +243,8 @@ static bool zero_below(const struct zeroing *self, uint64_t *word, unsigned leve
 	return enough;
 }
 
-bool table_zero(struct table *table, uint64_t first, uint64_t end,
-		void (*drop)(void *ctx, uint64_t page, struct page_entry entry), void *ctx)
+bool page_table_zero(struct page_table *table, uint64_t first, uint64_t end,
+		     void (*drop)(void *ctx, uint64_t page, struct page_entry entry), void *ctx)
 {
 	/* What a word at the edge stands for besides pages is nothing to be kept. */
 	struct zeroing self = { table, first, end >= table->pages ? UINT64_MAX : end, drop, ctx };
@@ -258,13 +258,13 @@ static enum page_sort sort_of(uint64_t word)
 	return word == PAGE_BASE ? SORT_BASE : word == PAGE_ZERO ? SORT_ZERO : SORT_STORED;
 }
 
-enum page_sort table_sort(const struct table *table, uint64_t page)
+enum page_sort page_table_sort(const struct page_table *table, uint64_t page)
 {
 	uint64_t end;
 	return sort_of(word_at(table, page, &end));
 }
 
-uint64_t table_differs(const struct table *table, uint64_t page, uint64_t end, enum page_sort sort)
+uint64_t page_table_differs(const struct page_table *table, uint64_t page, uint64_t end, enum page_sort sort)
 {
 	uint64_t next;
 	while (page < end && sort_of(word_at(table, page, &next)) == sort)

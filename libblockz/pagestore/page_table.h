@@ -35,25 +35,25 @@ enum page_sort {
 	SORT_STORED, /* or sectors of it wait */
 };
 
-struct table;
+struct page_table;
 
 /* Of so many pages, at most 2^51; the first base_pages of them are in the base, the others zero.  NULL: no memory. */
-struct table *table_new(struct memory *memory, uint64_t pages, uint64_t base_pages);
-void table_free(struct table *table); /* NULL is fine */
+struct page_table *page_table_new(struct memory *memory, uint64_t pages, uint64_t base_pages);
+void page_table_free(struct page_table *table); /* NULL is fine */
 
-struct page_entry table_get(const struct table *table, uint64_t page);
+struct page_entry page_table_get(const struct page_table *table, uint64_t page);
 /* false, and nothing is changed: no memory.  That cannot be where the page was neither zero nor in the base before. */
-bool table_set(struct table *table, uint64_t page, struct page_entry entry);
+bool page_table_set(struct page_table *table, uint64_t page, struct page_entry entry);
 
 /*
  * Makes [first, end) zero, and calls drop for each page of it that was stored or had sectors waiting, in order.  That
  * takes as long as there are such pages, however many others.  false: no memory; those that were dropped are zero.
  */
-bool table_zero(struct table *table, uint64_t first, uint64_t end,
-		void (*drop)(void *ctx, uint64_t page, struct page_entry entry), void *ctx);
+bool page_table_zero(struct page_table *table, uint64_t first, uint64_t end,
+		     void (*drop)(void *ctx, uint64_t page, struct page_entry entry), void *ctx);
 
-enum page_sort table_sort(const struct table *table, uint64_t page);
+enum page_sort page_table_sort(const struct page_table *table, uint64_t page);
 /* The first page of [page, end) that is not of this sort; end if there is none. */
-uint64_t table_differs(const struct table *table, uint64_t page, uint64_t end, enum page_sort sort);
+uint64_t page_table_differs(const struct page_table *table, uint64_t page, uint64_t end, enum page_sort sort);
 
 #endif

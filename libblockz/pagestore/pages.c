@@ -42,7 +42,7 @@ static void choose(struct blockz_pages *pages, const struct blockz_pages_options
 		pages->shard_bits++;
 	pages->shard_count = 1U << pages->shard_bits;
 	if (compressed)
-		pages->sectors_max = (size_t)min(options->cache / WAITING_SECTOR_SIZE / pages->shard_count, SIZE_MAX);
+		pages->sectors_max = (size_t)min(options->cache / PAGE_SECTOR_SIZE / pages->shard_count, SIZE_MAX);
 }
 
 /* In the memory that the new store counts. */
@@ -53,7 +53,7 @@ static enum blockz_status make_parts(struct blockz_pages *pages, struct blockz_f
 	int level = pages->layout == BLOCKZ_PAGES_COMPRESSED ? pages->level : 0;
 	enum blockz_status status = BLOCKZ_OK;
 	if (pages->layout == BLOCKZ_PAGES_DIRECT)
-		status = direct_new(memory, pages->size, pages->page_size, &pages->direct, fault);
+		status = flat_mapping_new(memory, pages->size, pages->page_size, &pages->mapping, fault);
 	if (status == BLOCKZ_OK)
 		status = page_codec_new(memory, pages->page_size, level, pool_threads(0), &pages->codec, fault);
 	if (status != BLOCKZ_OK)
@@ -100,7 +100,7 @@ EXPORT void blockz_pages_free(struct blockz_pages *pages)
 	for (unsigned i = 0; pages->shards != NULL && i < pages->shard_count; i++)
 		shard_free(pages->shards[i]);
 	page_codec_free(pages->codec);
-	direct_free(pages->direct);
+	flat_mapping_free(pages->mapping);
 	struct memory memory = { .used = pages->memory.used };
 	memory_free(&memory, pages->shards, pages->shard_count * sizeof(*pages->shards));
 	memory_free(&memory, pages, sizeof(*pages));
@@ -108,11 +108,11 @@ EXPORT void blockz_pages_free(struct blockz_pages *pages)
 
 EXPORT enum blockz_status blockz_pages_lock(struct blockz_pages *pages, struct blockz_fault *fault)
 {
-	if (pages->direct == NULL)
+	if (pages->mapping == NULL)
 		return BLOCKZ_OK;
-	pages_freeze(pages);
-	enum blockz_status status = direct_lock(pages->direct, fault);
-	pages_thaw(pages);
+	snapshot_begin(pages);
+	enum blockz_status status = flat_mapping_lock(pages->mapping, fault);
+	snapshot_end(pages);
 	return status;
 }
 
@@ -132,8 +132,8 @@ static void add_info(struct blockz_pages_info *info, struct shard *shard)
 	info->compressed_pages += shard->compressed_pages;
 	info->raw_pages += shard->raw_pages;
 	info->stored_bytes += shard->stored_bytes;
-	if (shard->waiting != NULL)
-		info->waiting_bytes += waiting_count(shard->waiting) * WAITING_SECTOR_SIZE;
+	if (shard->buffer != NULL)
+		info->waiting_bytes += write_buffer_count(shard->buffer) * PAGE_SECTOR_SIZE;
 	pthread_rwlock_unlock(&shard->lock);
 	info->reads += counter(&shard->reads);
 	info->read_hits += counter(&shard->read_hits);

@@ -54,10 +54,10 @@ static enum blockz_status find_zeros(struct save *save, uint64_t limit, struct b
 	bool zeros = true;
 	save->zero_end = save->pos;
 	while (zeros && save->zero_end < limit && status == BLOCKZ_OK) {
-		enum frozen_kind kind;
+		enum snapshot_kind kind;
 		uint64_t page = save->zero_end / save->page_size, count;
-		status = frozen_run(save->pages, page, &kind, &count, fault);
-		zeros = status == BLOCKZ_OK && kind == FROZEN_ZERO;
+		status = snapshot_run(save->pages, page, &kind, &count, fault);
+		zeros = status == BLOCKZ_OK && kind == SNAPSHOT_ZERO;
 		if (zeros)
 			save->zero_end = min(limit, (page + count) * save->page_size);
 	}
@@ -95,11 +95,11 @@ struct tally {
 
 static bool is_frame(struct save *save, const struct pack_piece *piece)
 {
-	enum frozen_kind kind;
+	enum snapshot_kind kind;
 	uint64_t count, page = piece->start / save->page_size;
 	return save->piece_size == save->page_size && piece->start % save->page_size == 0 &&
 	       piece->end == min(piece->start + save->page_size, save->size) &&
-	       frozen_run(save->pages, page, &kind, &count, NULL) == BLOCKZ_OK && kind == FROZEN_FRAME;
+	       snapshot_run(save->pages, page, &kind, &count, NULL) == BLOCKZ_OK && kind == SNAPSHOT_FRAME;
 }
 
 static void count_piece(struct save *save, const struct pack_piece *piece, struct tally *tally)
@@ -181,7 +181,7 @@ static enum blockz_status read_part(struct save *save, uint64_t start, uint64_t 
 	uint8_t *page = malloc(save->page_size);
 	if (page == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = frozen_read(save->pages, start / save->page_size, page, fault);
+	enum blockz_status status = snapshot_read(save->pages, start / save->page_size, page, fault);
 	if (status == BLOCKZ_OK)
 		memcpy(bytes, page + start % save->page_size, (size_t)(end - start));
 	free(page);
@@ -196,7 +196,7 @@ static enum blockz_status read_pages(struct save *save, uint64_t start, uint64_t
 		uint64_t page = pos / save->page_size;
 		page_end = min(end, (page + 1) * save->page_size);
 		bool whole = pos % save->page_size == 0 && page_end == min(save->size, pos + save->page_size);
-		status = whole ? frozen_read(save->pages, page, bytes + (pos - start), fault)
+		status = whole ? snapshot_read(save->pages, page, bytes + (pos - start), fault)
 			       : read_part(save, pos, page_end, bytes + (pos - start), fault);
 	}
 	return status;
@@ -209,7 +209,7 @@ static enum blockz_status fetch(void *ctx, const struct pack_piece *piece, uint8
 	if (piece->kind == BLOCKZ_RAW || !is_frame(save, piece))
 		return read_pages(save, piece->start, piece->end, bytes, fault);
 	enum blockz_status status =
-		frozen_frame(save->pages, piece->start / save->page_size, &encoding->out, &encoding->len, fault);
+		snapshot_frame(save->pages, piece->start / save->page_size, &encoding->out, &encoding->len, fault);
 	if (status == BLOCKZ_OK)
 		encoding->tag = load_le32(encoding->out.bytes + encoding->len - CHECKSUM_LEN);
 	return status;
@@ -224,7 +224,7 @@ static enum blockz_status run(struct save *save, const struct blockz_sink *sink,
 	const struct pack_task task = {
 		.format = &format_zstd,
 		.params = {
-			.level = pages_level(save->pages), .check = CHECK_XXH64_LOW32, .piece_size = save->piece_size,
+			.level = snapshot_level(save->pages), .check = CHECK_XXH64_LOW32, .piece_size = save->piece_size,
 			.raw_size = RAW_SIZE, .image_size = save->size, .raw_count = save->raw_count,
 		},
 		.zero_size = save->zero_size,
@@ -247,9 +247,9 @@ EXPORT enum blockz_status blockz_pages_save(struct blockz_pages *pages, const st
 		pack_raw(options->raw, options->raw_count, info.size, &save.raw, &save.raw_count, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	pages_freeze(pages);
+	snapshot_begin(pages);
 	status = run(&save, sink, &options->work, result_ret, fault);
-	pages_thaw(pages);
+	snapshot_end(pages);
 	free(save.raw);
 	return status;
 }

@@ -15,16 +15,16 @@ static bool make_parts(struct shard *shard)
 	struct memory *memory = shard->memory;
 	uint64_t base_pages = pages->base == NULL ? 0 : pages->base->size / pages->page_size +
 							(pages->base->size % pages->page_size != 0);
-	shard->table = table_new(memory, local_from(pages, shard->number, pages->page_count),
-				 local_from(pages, shard->number, base_pages));
+	shard->table = page_table_new(memory, local_from(pages, shard->number, pages->page_count),
+				      local_from(pages, shard->number, base_pages));
 	if (shard->table == NULL)
 		return false;
-	shard->place = pages->direct != NULL ? place_new_direct(memory, pages->direct) : place_new_heap(memory);
-	if (shard->place == NULL)
+	shard->storage = pages->mapping != NULL ? page_storage_new_flat(memory, pages->mapping) : page_storage_new_heap(memory);
+	if (shard->storage == NULL)
 		return false;
 	if (pages->sectors_max > 0)
-		shard->waiting = waiting_new(memory, pages->page_size / WAITING_SECTOR_SIZE, pages->sectors_max);
-	return pages->sectors_max == 0 || shard->waiting != NULL;
+		shard->buffer = write_buffer_new(memory, pages->page_size / PAGE_SECTOR_SIZE, pages->sectors_max);
+	return pages->sectors_max == 0 || shard->buffer != NULL;
 }
 
 struct shard *shard_new(const struct blockz_pages *pages, struct memory *memory, unsigned number)
@@ -49,9 +49,9 @@ void shard_free(struct shard *shard)
 {
 	if (shard == NULL)
 		return;
-	table_free(shard->table);
-	place_free(shard->place);
-	waiting_free(shard->waiting);
+	page_table_free(shard->table);
+	page_storage_free(shard->storage);
+	write_buffer_free(shard->buffer);
 	memory_free(shard->memory, shard->view.bytes, shard->pages->page_size);
 	pthread_mutex_destroy(&shard->view.lock);
 	pthread_rwlock_destroy(&shard->lock);
@@ -125,9 +125,9 @@ static void drop(void *ctx, uint64_t local, struct page_entry entry)
 	struct shard *shard = ctx;
 	uint64_t page = image_page(shard, local);
 	if (entry.waits)
-		waiting_drop(shard->waiting, local, UINT64_MAX);
+		write_buffer_drop(shard->buffer, local, UINT64_MAX);
 	if (entry.len > 0)
-		place_give(shard->place, page, entry.first);
+		page_storage_give(shard->storage, page, entry.first);
 	count_out(shard, entry);
 	view_forget(&shard->view, page);
 	shard->changes++;
@@ -143,14 +143,14 @@ enum blockz_status pages_drop(struct shard *shard, uint64_t first, uint64_t end,
 {
 	enum blockz_status status = BLOCKZ_OK;
 	while (first < end && status == BLOCKZ_OK) {
-		enum page_sort sort = table_sort(shard->table, first);
+		enum page_sort sort = page_table_sort(shard->table, first);
 		uint64_t stop = sort == SORT_STORED ? min(first + DROP_STEP, end)
-						    : table_differs(shard->table, first, end, sort);
+						    : page_table_differs(shard->table, first, end, sort);
 		pthread_rwlock_wrlock(&shard->lock);
-		if (sort != SORT_ZERO && !table_zero(shard->table, first, stop, drop, shard))
+		if (sort != SORT_ZERO && !page_table_zero(shard->table, first, stop, drop, shard))
 			status = memory_fault(shard->memory, 0, fault);
 		if (stop == end || status != BLOCKZ_OK)
-			place_trim(shard->place);
+			page_storage_trim(shard->storage);
 		pthread_rwlock_unlock(&shard->lock);
 		first = stop;
 	}
@@ -170,31 +170,31 @@ static enum blockz_status replace(struct shard *shard, uint64_t page, struct pag
 				  struct blockz_fault *fault)
 {
 	uint64_t local = local_page(shard, page);
-	struct page_entry old = table_get(shard->table, local);
+	struct page_entry old = page_table_get(shard->table, local);
 	enum blockz_status status = BLOCKZ_OK;
 	bool in_place = entry.kind == PAGE_RAW && old.kind == PAGE_RAW;
 	if (in_place)
 		entry.first = old.first;
 	else
-		status = place_take(shard->place, page, entry.len, &entry.first, fault);
+		status = page_storage_take(shard->storage, page, entry.len, &entry.first, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (!table_set(shard->table, local, entry)) {
+	if (!page_table_set(shard->table, local, entry)) {
 		status = memory_fault(shard->memory, 0, fault);
-		place_give(shard->place, page, entry.first);
+		page_storage_give(shard->storage, page, entry.first);
 		return status;
 	}
-	place_put(shard->place, page, entry.first, 0, bytes, entry.len);
+	page_storage_put(shard->storage, page, entry.first, 0, bytes, entry.len);
 	if (old.waits)
-		waiting_drop(shard->waiting, local, UINT64_MAX);
+		write_buffer_drop(shard->buffer, local, UINT64_MAX);
 	if (old.len > 0 && !in_place)
-		place_give(shard->place, page, old.first);
+		page_storage_give(shard->storage, page, old.first);
 	count_out(shard, old);
 	count_in(shard, entry);
 	view_forget(&shard->view, page);
 	shard->changes++;
 	if (old.len > entry.len)
-		place_trim(shard->place);
+		page_storage_trim(shard->storage);
 	return BLOCKZ_OK;
 }
 
@@ -238,13 +238,13 @@ enum blockz_status base_read(const struct blockz_pages *pages, uint8_t *buf, siz
 
 uint64_t sectors_touched(size_t off, size_t len)
 {
-	size_t first = off / WAITING_SECTOR_SIZE, last = (off + len - 1) / WAITING_SECTOR_SIZE;
+	size_t first = off / PAGE_SECTOR_SIZE, last = (off + len - 1) / PAGE_SECTOR_SIZE;
 	return UINT64_MAX >> (63 - (last - first)) << first;
 }
 
 struct span sector_span(unsigned sector, size_t off, size_t len)
 {
-	size_t start = (size_t)sector * WAITING_SECTOR_SIZE, end = start + WAITING_SECTOR_SIZE;
+	size_t start = (size_t)sector * PAGE_SECTOR_SIZE, end = start + PAGE_SECTOR_SIZE;
 	return (struct span){ start < off ? off : start, (size_t)min(end, off + len) };
 }
 
@@ -252,8 +252,8 @@ void waiting_overlay(const struct shard *shard, uint64_t page, uint64_t mask, si
 {
 	for (uint64_t left = mask & sectors_touched(off, len); left != 0; left &= left - 1) {
 		unsigned sector = (unsigned)__builtin_ctzll(left);
-		const uint8_t *bytes = waiting_sector(shard->waiting, local_page(shard, page), sector);
+		const uint8_t *bytes = write_buffer_sector(shard->buffer, local_page(shard, page), sector);
 		struct span span = sector_span(sector, off, len);
-		memcpy(buf + (span.start - off), bytes + span.start % WAITING_SECTOR_SIZE, span.end - span.start);
+		memcpy(buf + (span.start - off), bytes + span.start % PAGE_SECTOR_SIZE, span.end - span.start);
 	}
 }

@@ -19,7 +19,7 @@
 #include <semaphore.h>
 
 #include "blockz_pages.h"
-#include "pagestore/codec.h"
+#include "pagestore/page_codec.h"
 #include "pagestore/page_storage.h"
 #include "pagestore/page_table.h"
 #include "pagestore/write_buffer.h"
@@ -40,9 +40,9 @@ struct shard {
 	unsigned number;
 	sem_t turn; /* a semaphore, since a frozen store is nobody's */
 	pthread_rwlock_t lock;
-	struct table *table;
-	struct place *place;
-	struct waiting *waiting; /* NULL: sectors do not wait */
+	struct page_table *table;
+	struct page_storage *storage;
+	struct write_buffer *buffer; /* NULL: sectors do not wait */
 	struct view view;
 	uint64_t changes; /* of what is stored */
 	uint64_t compressed_pages, raw_pages, stored_bytes;
@@ -58,7 +58,7 @@ struct blockz_pages {
 	const struct blockz_source *base; /* or NULL */
 	size_t sectors_max; /* that may wait in a shard */
 	struct page_codec *codec;
-	struct direct *direct; /* or NULL */
+	struct flat_mapping *mapping; /* or NULL */
 	struct crew *crew;     /* for long requests; NULL where there is nothing to encode and decode */
 	unsigned shard_bits, shard_count; /* 2 to the power of shard_bits */
 	struct shard **shards;

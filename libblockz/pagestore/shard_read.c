@@ -35,7 +35,7 @@ static enum outcome get_stored(struct reading *self)
 	case PAGE_BASE:
 		return self->has_base ? FILLED : NEEDS_BASE;
 	case PAGE_RAW:
-		place_get(shard->place, self->page, self->entry.first, self->off, self->buf, self->len);
+		page_storage_get(shard->storage, self->page, self->entry.first, self->off, self->buf, self->len);
 		return FILLED;
 	case PAGE_FRAME:
 		break;
@@ -46,7 +46,7 @@ static enum outcome get_stored(struct reading *self)
 	}
 	if (self->context == NULL)
 		return NEEDS_CONTEXT;
-	place_get(shard->place, self->page, self->entry.first, 0, self->context->frame, self->entry.len);
+	page_storage_get(shard->storage, self->page, self->entry.first, 0, self->context->frame, self->entry.len);
 	self->changes = shard->changes;
 	return NEEDS_DECODING;
 }
@@ -57,8 +57,8 @@ static enum outcome look(struct reading *self)
 	uint64_t local = local_page(shard, self->page);
 	enum outcome outcome = FILLED;
 	pthread_rwlock_rdlock(&shard->lock);
-	self->entry = table_get(shard->table, local);
-	self->mask = self->entry.waits ? waiting_mask(shard->waiting, local) : 0;
+	self->entry = page_table_get(shard->table, local);
+	self->mask = self->entry.waits ? write_buffer_mask(shard->buffer, local) : 0;
 	if ((sectors_touched(self->off, self->len) & ~self->mask) == 0)
 		count_one(&shard->read_hits);
 	else

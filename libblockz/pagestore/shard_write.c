@@ -13,7 +13,7 @@
 #include "pagestore/shard.h"
 
 enum {
-	SECTOR = WAITING_SECTOR_SIZE,
+	SECTOR = PAGE_SECTOR_SIZE,
 	/* A raw page is encoded anew when it was written over in parts: of these the entry counts 64ths of a page. */
 	WRITES_PAGE = 64,
 };
@@ -58,9 +58,9 @@ static enum blockz_status decode(const struct writing *self, struct page_entry e
 				 struct blockz_fault *fault)
 {
 	const struct blockz_pages *pages = self->shard->pages;
-	const uint8_t *frame = place_look(self->shard->place, self->page, entry.first, entry.len);
+	const uint8_t *frame = page_storage_look(self->shard->storage, self->page, entry.first, entry.len);
 	if (frame == NULL) {
-		place_get(self->shard->place, self->page, entry.first, 0, context->frame, entry.len);
+		page_storage_get(self->shard->storage, self->page, entry.first, 0, context->frame, entry.len);
 		frame = context->frame;
 	}
 	return page_codec_decode(context, frame, entry.len, context->page, page_len(pages, self->page),
@@ -75,7 +75,7 @@ static enum blockz_status load(const struct writing *self, struct page_entry ent
 	if (entry.kind == PAGE_ZERO)
 		memset(context->page, 0, len);
 	else if (entry.kind == PAGE_RAW)
-		place_get(self->shard->place, self->page, entry.first, 0, context->page, len);
+		page_storage_get(self->shard->storage, self->page, entry.first, 0, context->page, len);
 	else if (!view_get(&self->shard->view, self->page, 0, len, context->page))
 		return decode(self, entry, context, fault);
 	return BLOCKZ_OK;
@@ -107,7 +107,7 @@ static enum blockz_status store(const struct writing *self, uint64_t mask, struc
 	fill(context->page + self->off, self, self->off, self->len);
 	enum blockz_status status = page_store(shard, self->page, context, context->page, fault);
 	/* The next request is likely to be for the same page again; of what waited it is not. */
-	if (status == BLOCKZ_OK && self->len > 0 && table_get(shard->table, self->local).kind == PAGE_FRAME)
+	if (status == BLOCKZ_OK && self->len > 0 && page_table_get(shard->table, self->local).kind == PAGE_FRAME)
 		view_exchange(shard, self->page, context);
 	return status;
 }
@@ -117,8 +117,8 @@ static enum blockz_status renew(const struct writing *self, struct blockz_fault 
 {
 	struct shard *shard = self->shard;
 	struct page_codec *codec = shard->pages->codec;
-	struct page_entry entry = table_get(shard->table, self->local);
-	uint64_t mask = entry.waits ? waiting_mask(shard->waiting, self->local) : 0;
+	struct page_entry entry = page_table_get(shard->table, self->local);
+	uint64_t mask = entry.waits ? write_buffer_mask(shard->buffer, self->local) : 0;
 	uint64_t known = mask | (self->len > 0 ? sectors_covered(self) : 0);
 	bool is_known = (all_sectors(self) & ~known) == 0;
 	uint8_t *bytes = NULL;
@@ -146,7 +146,7 @@ static enum blockz_status renew(const struct writing *self, struct blockz_fault 
 static bool write_back(struct shard *shard)
 {
 	struct writing next = { .shard = shard };
-	if (!waiting_next(shard->waiting, &next.local))
+	if (!write_buffer_next(shard->buffer, &next.local))
 		return false;
 	next.page = image_page(shard, next.local);
 	return renew(&next, NULL) == BLOCKZ_OK;
@@ -158,7 +158,7 @@ static enum blockz_status load_sector(const struct writing *self, size_t sector,
 {
 	struct shard *shard = self->shard;
 	size_t off = sector * SECTOR, len = (size_t)min(SECTOR, page_len(shard->pages, self->page) - off);
-	struct page_entry entry = table_get(shard->table, self->local);
+	struct page_entry entry = page_table_get(shard->table, self->local);
 	memset(bytes, 0, SECTOR);
 	if (entry.kind == PAGE_ZERO || view_get(&shard->view, self->page, off, len, bytes))
 		return BLOCKZ_OK;
@@ -196,17 +196,17 @@ static enum blockz_status load_ends(const struct writing *self, struct parts *pa
 static bool put_all(const struct writing *self, uint64_t fresh)
 {
 	struct shard *shard = self->shard;
-	struct page_entry entry = table_get(shard->table, self->local);
+	struct page_entry entry = page_table_get(shard->table, self->local);
 	bool waited = entry.waits;
 	entry.waits = true;
-	if (!waited && !table_set(shard->table, self->local, entry))
+	if (!waited && !page_table_set(shard->table, self->local, entry))
 		return false;
 	for (uint64_t left = sectors_touched(self->off, self->len); left != 0; left &= left - 1) {
-		if (waiting_put(shard->waiting, self->local, (unsigned)__builtin_ctzll(left)) != NULL)
+		if (write_buffer_put(shard->buffer, self->local, (unsigned)__builtin_ctzll(left)) != NULL)
 			continue;
-		waiting_drop(shard->waiting, self->local, fresh);
+		write_buffer_drop(shard->buffer, self->local, fresh);
 		entry.waits = waited;
-		table_set(shard->table, self->local, entry);
+		page_table_set(shard->table, self->local, entry);
 		return false;
 	}
 	return true;
@@ -218,7 +218,7 @@ static void fill_all(const struct writing *self, const struct parts *parts)
 	size_t first = self->off / SECTOR, last = (self->off + self->len - 1) / SECTOR;
 	uint64_t partial = parts->fresh & ~sectors_covered(self);
 	for (size_t sector = first; sector <= last; sector++) {
-		uint8_t *bytes = waiting_sector(self->shard->waiting, self->local, (unsigned)sector);
+		uint8_t *bytes = write_buffer_sector(self->shard->buffer, self->local, (unsigned)sector);
 		struct span span = sector_span((unsigned)sector, self->off, self->len);
 		if (partial >> sector & 1)
 			memcpy(bytes, parts->ends[sector != first], SECTOR);
@@ -230,7 +230,7 @@ static void fill_all(const struct writing *self, const struct parts *parts)
 static enum blockz_status wait(const struct writing *self, bool *done_ret, struct blockz_fault *fault)
 {
 	struct shard *shard = self->shard;
-	uint64_t mask = waiting_mask(shard->waiting, self->local);
+	uint64_t mask = write_buffer_mask(shard->buffer, self->local);
 	struct parts parts = { .fresh = sectors_touched(self->off, self->len) & ~mask };
 	enum blockz_status status = load_ends(self, &parts, fault);
 	if (status != BLOCKZ_OK)
@@ -249,13 +249,13 @@ static enum blockz_status wait(const struct writing *self, bool *done_ret, struc
 
 static bool is_zero(const struct writing *self, struct page_entry entry)
 {
-	const uint8_t *bytes = place_look(self->shard->place, self->page, entry.first, entry.len);
+	const uint8_t *bytes = page_storage_look(self->shard->storage, self->page, entry.first, entry.len);
 	uint8_t part[SECTOR];
 	if (bytes != NULL)
 		return all_zeros(bytes, entry.len);
 	for (size_t off = 0; off < entry.len; off += SECTOR) {
 		size_t len = (size_t)min(SECTOR, entry.len - off);
-		place_get(self->shard->place, self->page, entry.first, off, part, len);
+		page_storage_get(self->shard->storage, self->page, entry.first, off, part, len);
 		if (!all_zeros(part, len))
 			return false;
 	}
@@ -267,7 +267,7 @@ static void encode_anew(const struct writing *self, struct page_entry entry)
 {
 	struct shard *shard = self->shard;
 	struct page_context *context = page_codec_take(shard->pages->codec);
-	place_get(shard->place, self->page, entry.first, 0, context->page, entry.len);
+	page_storage_get(shard->storage, self->page, entry.first, 0, context->page, entry.len);
 	size_t frame_len = page_codec_encode(shard->pages->codec, context, context->page, entry.len);
 	if (frame_len > 0)
 		page_put(shard, self->page, PAGE_FRAME, context->frame, frame_len, NULL);
@@ -277,15 +277,15 @@ static void encode_anew(const struct writing *self, struct page_entry entry)
 static void write_raw(const struct writing *self)
 {
 	struct shard *shard = self->shard;
-	struct page_entry entry = table_get(shard->table, self->local);
+	struct page_entry entry = page_table_get(shard->table, self->local);
 	uint64_t more = self->len * WRITES_PAGE / shard->pages->page_size, before = entry.writes;
 	uint64_t writes = before + (more > 0 ? more : 1);
 	/* After 1, 2, 4, and then each 4 pages' worth: it does not always pay to try. */
 	bool due = writes >= WRITES_PAGE && (writes & ~before) > before;
 	entry.writes = (uint16_t)(writes <= PAGE_WRITES_MAX ? writes : PAGE_WRITES_MAX / 2 + 1);
 	pthread_rwlock_wrlock(&shard->lock);
-	place_put(shard->place, self->page, entry.first, self->off, self->bytes, self->len);
-	table_set(shard->table, self->local, entry);
+	page_storage_put(shard->storage, self->page, entry.first, self->off, self->bytes, self->len);
+	page_table_set(shard->table, self->local, entry);
 	pthread_rwlock_unlock(&shard->lock);
 	if (writes_zeros(self) && is_zero(self, entry))
 		pages_drop(shard, self->local, self->local + 1, NULL);
@@ -300,19 +300,19 @@ enum way { NOTHING_TO_DO, IN_PLACE, WAIT, MAKE_ROOM, RENEW };
 static enum way way_of(const struct writing *self)
 {
 	struct shard *shard = self->shard;
-	struct page_entry entry = table_get(shard->table, self->local);
+	struct page_entry entry = page_table_get(shard->table, self->local);
 	if (entry.kind == PAGE_RAW)
 		return IN_PLACE;
 	if (entry.kind == PAGE_ZERO && !entry.waits && writes_zeros(self))
 		return NOTHING_TO_DO;
-	if (shard->waiting == NULL)
+	if (shard->buffer == NULL)
 		return RENEW;
-	uint64_t mask = waiting_mask(shard->waiting, self->local), fresh = sectors_touched(self->off, self->len) & ~mask;
+	uint64_t mask = write_buffer_mask(shard->buffer, self->local), fresh = sectors_touched(self->off, self->len) & ~mask;
 	size_t more = (size_t)__builtin_popcountll(fresh), most = shard->pages->sectors_max;
 	bool is_known = (all_sectors(self) & ~(mask | sectors_covered(self))) == 0;
 	if (more > most || (more > 0 && is_known))
 		return RENEW;
-	return waiting_count(shard->waiting) > most - more ? MAKE_ROOM : WAIT;
+	return write_buffer_count(shard->buffer) > most - more ? MAKE_ROOM : WAIT;
 }
 
 static enum blockz_status write_part(const struct writing *self, struct blockz_fault *fault)

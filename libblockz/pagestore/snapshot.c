@@ -5,19 +5,19 @@
 #include "pagestore/extent.h"
 #include "pagestore/shard.h"
 
-void pages_freeze(struct blockz_pages *pages)
+void snapshot_begin(struct blockz_pages *pages)
 {
 	for (unsigned i = 0; i < pages->shard_count; i++)
 		shard_enter(pages->shards[i]);
 }
 
-void pages_thaw(struct blockz_pages *pages)
+void snapshot_end(struct blockz_pages *pages)
 {
 	for (unsigned i = 0; i < pages->shard_count; i++)
 		shard_leave(pages->shards[i]);
 }
 
-int pages_level(const struct blockz_pages *pages)
+int snapshot_level(const struct blockz_pages *pages)
 {
 	return pages->level;
 }
@@ -26,11 +26,11 @@ int pages_level(const struct blockz_pages *pages)
 static struct page_entry entry_of(const struct blockz_pages *pages, uint64_t page)
 {
 	const struct shard *shard = shard_of(pages, page);
-	return table_get(shard->table, local_page(shard, page));
+	return page_table_get(shard->table, local_page(shard, page));
 }
 
-enum blockz_status frozen_run(struct blockz_pages *pages, uint64_t page, enum frozen_kind *kind_ret,
-			      uint64_t *count_ret, struct blockz_fault *fault)
+enum blockz_status snapshot_run(struct blockz_pages *pages, uint64_t page, enum snapshot_kind *kind_ret,
+				uint64_t *count_ret, struct blockz_fault *fault)
 {
 	struct page_entry entry = entry_of(pages, page);
 	bool is_stored = entry.waits || entry.kind == PAGE_FRAME || entry.kind == PAGE_RAW, zeros = false;
@@ -43,23 +43,23 @@ enum blockz_status frozen_run(struct blockz_pages *pages, uint64_t page, enum fr
 		status = pages_extent(pages, page, pages->page_count, &zeros, &end, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	*kind_ret = zeros ? FROZEN_ZERO : entry.kind == PAGE_FRAME && !entry.waits ? FROZEN_FRAME : FROZEN_PLAIN;
+	*kind_ret = zeros ? SNAPSHOT_ZERO : entry.kind == PAGE_FRAME && !entry.waits ? SNAPSHOT_FRAME : SNAPSHOT_PLAIN;
 	*count_ret = zeros ? end - page : 1;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status frozen_frame(struct blockz_pages *pages, uint64_t page, struct buffer *out, size_t *len_ret,
-				struct blockz_fault *fault)
+enum blockz_status snapshot_frame(struct blockz_pages *pages, uint64_t page, struct buffer *out, size_t *len_ret,
+				  struct blockz_fault *fault)
 {
 	struct page_entry entry = entry_of(pages, page);
 	if (!buffer_reserve(out, entry.len))
 		return fault_nomem(fault);
-	place_get(shard_of(pages, page)->place, page, entry.first, 0, out->bytes, entry.len);
+	page_storage_get(shard_of(pages, page)->storage, page, entry.first, 0, out->bytes, entry.len);
 	*len_ret = entry.len;
 	return BLOCKZ_OK;
 }
 
-enum blockz_status frozen_read(struct blockz_pages *pages, uint64_t page, void *buf, struct blockz_fault *fault)
+enum blockz_status snapshot_read(struct blockz_pages *pages, uint64_t page, void *buf, struct blockz_fault *fault)
 {
 	return shard_read(shard_of(pages, page), page, 0, page_len(pages, page), buf, fault);
 }

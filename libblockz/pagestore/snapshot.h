@@ -10,30 +10,30 @@
 #include "blockz_pages.h"
 
 /* From now on writes wait, and reads do not; both calls come from the same thread. */
-void pages_freeze(struct blockz_pages *pages);
-void pages_thaw(struct blockz_pages *pages);
+void snapshot_begin(struct blockz_pages *pages);
+void snapshot_end(struct blockz_pages *pages);
 
 /* The level that pages are encoded at; of layouts that encode none, the default. */
-int pages_level(const struct blockz_pages *pages);
+int snapshot_level(const struct blockz_pages *pages);
 
-enum frozen_kind {
-	FROZEN_ZERO,  /* known to be zeros, without a look into it */
-	FROZEN_FRAME, /* kept as a zstd frame of its bytes within the image, and nothing of it waits */
-	FROZEN_PLAIN, /* anything else */
+enum snapshot_kind {
+	SNAPSHOT_ZERO,  /* known to be zeros, without a look into it */
+	SNAPSHOT_FRAME, /* kept as a zstd frame of its bytes within the image, and nothing of it waits */
+	SNAPSHOT_PLAIN, /* anything else */
 };
 
 /*
- * The kind of a page, and how many pages from it on are of this kind at least: of FROZEN_ZERO as many as can be told in a
+ * The kind of a page, and how many pages from it on are of this kind at least: of SNAPSHOT_ZERO as many as can be told in a
  * short time, of others 1 is good enough.  Errors: those of the base.
  */
-enum blockz_status frozen_run(struct blockz_pages *pages, uint64_t page, enum frozen_kind *kind_ret,
-			      uint64_t *count_ret, struct blockz_fault *fault);
+enum blockz_status snapshot_run(struct blockz_pages *pages, uint64_t page, enum snapshot_kind *kind_ret,
+				uint64_t *count_ret, struct blockz_fault *fault);
 
-/* A copy of the frame of a FROZEN_FRAME page.  Errors: BLOCKZ_FAILED (no memory). */
-enum blockz_status frozen_frame(struct blockz_pages *pages, uint64_t page, struct buffer *out, size_t *len_ret,
-				struct blockz_fault *fault);
+/* A copy of the frame of a SNAPSHOT_FRAME page.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status snapshot_frame(struct blockz_pages *pages, uint64_t page, struct buffer *out, size_t *len_ret,
+				  struct blockz_fault *fault);
 
 /* The bytes of any page, as many as lie in the image, with all that waits.  Errors: as blockz_pages_read(). */
-enum blockz_status frozen_read(struct blockz_pages *pages, uint64_t page, void *buf, struct blockz_fault *fault);
+enum blockz_status snapshot_read(struct blockz_pages *pages, uint64_t page, void *buf, struct blockz_fault *fault);
 
 #endif

@@ -14,7 +14,7 @@ enum {
 	NONE = UINT32_MAX,
 };
 
-struct waiting_page {
+struct buffered_page {
 	uint64_t page;
 	uint64_t mask;
 	uint32_t chain;        /* the next in its bucket, or of those that are free */
@@ -26,10 +26,10 @@ struct list {
 	uint32_t oldest, newest;
 };
 
-struct waiting {
+struct write_buffer {
 	struct memory *memory;
 	unsigned sectors_per_page;
-	size_t page_len; /* bytes of one struct waiting_page */
+	size_t page_len; /* bytes of one struct buffered_page */
 	size_t sectors_max, count;
 	size_t page_count;
 	uint8_t **chunks; /* sectors, and then pages */
@@ -37,296 +37,296 @@ struct waiting {
 	size_t chunk_count, chunk_room;
 	uint32_t free_sector, free_page; /* lists; a free sector begins with the number of the next */
 	uint64_t lengths; /* bit n - 1: the list of pages with n sectors is not empty */
-	struct list lists[WAITING_SECTORS_MAX];
+	struct list lists[PAGE_SECTORS_MAX];
 };
 
 /* ---- Chunks */
 
-static size_t chunk_len(const struct waiting *waiting)
+static size_t chunk_len(const struct write_buffer *buffer)
 {
-	return CHUNK_SECTORS * (WAITING_SECTOR_SIZE + waiting->page_len);
+	return CHUNK_SECTORS * (PAGE_SECTOR_SIZE + buffer->page_len);
 }
 
-static uint8_t *sector_at(const struct waiting *waiting, uint32_t number)
+static uint8_t *sector_at(const struct write_buffer *buffer, uint32_t number)
 {
-	return waiting->chunks[number / CHUNK_SECTORS] + number % CHUNK_SECTORS * (size_t)WAITING_SECTOR_SIZE;
+	return buffer->chunks[number / CHUNK_SECTORS] + number % CHUNK_SECTORS * (size_t)PAGE_SECTOR_SIZE;
 }
 
-static struct waiting_page *page_at(const struct waiting *waiting, uint32_t number)
+static struct buffered_page *page_at(const struct write_buffer *buffer, uint32_t number)
 {
-	uint8_t *pages = waiting->chunks[number / CHUNK_SECTORS] + CHUNK_SECTORS * WAITING_SECTOR_SIZE;
-	return (struct waiting_page *)(void *)(pages + number % CHUNK_SECTORS * waiting->page_len);
+	uint8_t *pages = buffer->chunks[number / CHUNK_SECTORS] + CHUNK_SECTORS * PAGE_SECTOR_SIZE;
+	return (struct buffered_page *)(void *)(pages + number % CHUNK_SECTORS * buffer->page_len);
 }
 
-static void free_sector(struct waiting *waiting, uint32_t number)
+static void free_sector(struct write_buffer *buffer, uint32_t number)
 {
-	memcpy(sector_at(waiting, number), &waiting->free_sector, sizeof(number));
-	waiting->free_sector = number;
+	memcpy(sector_at(buffer, number), &buffer->free_sector, sizeof(number));
+	buffer->free_sector = number;
 }
 
-static void free_page(struct waiting *waiting, uint32_t number)
+static void free_page(struct write_buffer *buffer, uint32_t number)
 {
-	page_at(waiting, number)->chain = waiting->free_page;
-	waiting->free_page = number;
+	page_at(buffer, number)->chain = buffer->free_page;
+	buffer->free_page = number;
 }
 
 /* So that the lowest number is taken first. */
-static void free_chunk(struct waiting *waiting, size_t chunk)
+static void free_chunk(struct write_buffer *buffer, size_t chunk)
 {
 	for (uint32_t i = CHUNK_SECTORS; i-- > 0;) {
-		free_sector(waiting, (uint32_t)chunk * CHUNK_SECTORS + i);
-		free_page(waiting, (uint32_t)chunk * CHUNK_SECTORS + i);
+		free_sector(buffer, (uint32_t)chunk * CHUNK_SECTORS + i);
+		free_page(buffer, (uint32_t)chunk * CHUNK_SECTORS + i);
 	}
 }
 
 /* ---- Pages by their number */
 
-static uint32_t *bucket_of(const struct waiting *waiting, uint64_t page)
+static uint32_t *bucket_of(const struct write_buffer *buffer, uint64_t page)
 {
 	uint64_t mixed = page * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 divided by the golden ratio */
-	return &waiting->buckets[mixed >> 32 & (waiting->chunk_room * CHUNK_SECTORS - 1)];
+	return &buffer->buckets[mixed >> 32 & (buffer->chunk_room * CHUNK_SECTORS - 1)];
 }
 
-static uint32_t find(const struct waiting *waiting, uint64_t page)
+static uint32_t find(const struct write_buffer *buffer, uint64_t page)
 {
-	if (waiting->page_count == 0)
+	if (buffer->page_count == 0)
 		return NONE;
-	uint32_t number = *bucket_of(waiting, page);
-	while (number != NONE && page_at(waiting, number)->page != page)
-		number = page_at(waiting, number)->chain;
+	uint32_t number = *bucket_of(buffer, page);
+	while (number != NONE && page_at(buffer, number)->page != page)
+		number = page_at(buffer, number)->chain;
 	return number;
 }
 
-static void chain(struct waiting *waiting, uint32_t number)
+static void chain(struct write_buffer *buffer, uint32_t number)
 {
-	struct waiting_page *page = page_at(waiting, number);
-	uint32_t *bucket = bucket_of(waiting, page->page);
+	struct buffered_page *page = page_at(buffer, number);
+	uint32_t *bucket = bucket_of(buffer, page->page);
 	page->chain = *bucket;
 	*bucket = number;
 }
 
-static void unchain(struct waiting *waiting, uint32_t number)
+static void unchain(struct write_buffer *buffer, uint32_t number)
 {
-	uint32_t *link = bucket_of(waiting, page_at(waiting, number)->page);
+	uint32_t *link = bucket_of(buffer, page_at(buffer, number)->page);
 	while (*link != number)
-		link = &page_at(waiting, *link)->chain;
-	*link = page_at(waiting, number)->chain;
+		link = &page_at(buffer, *link)->chain;
+	*link = page_at(buffer, number)->chain;
 }
 
 /* ---- Pages by how many of their sectors wait */
 
-static struct list *list_of(struct waiting *waiting, const struct waiting_page *page)
+static struct list *list_of(struct write_buffer *buffer, const struct buffered_page *page)
 {
-	return &waiting->lists[__builtin_popcountll(page->mask) - 1];
+	return &buffer->lists[__builtin_popcountll(page->mask) - 1];
 }
 
-static void enlist(struct waiting *waiting, uint32_t number)
+static void enlist(struct write_buffer *buffer, uint32_t number)
 {
-	struct waiting_page *page = page_at(waiting, number);
-	struct list *list = list_of(waiting, page);
-	uint64_t bit = UINT64_C(1) << (list - waiting->lists);
+	struct buffered_page *page = page_at(buffer, number);
+	struct list *list = list_of(buffer, page);
+	uint64_t bit = UINT64_C(1) << (list - buffer->lists);
 	page->newer = NONE;
-	page->older = waiting->lengths & bit ? list->newest : NONE;
+	page->older = buffer->lengths & bit ? list->newest : NONE;
 	if (page->older != NONE)
-		page_at(waiting, page->older)->newer = number;
+		page_at(buffer, page->older)->newer = number;
 	else
 		list->oldest = number;
 	list->newest = number;
-	waiting->lengths |= bit;
+	buffer->lengths |= bit;
 }
 
-static void delist(struct waiting *waiting, uint32_t number)
+static void delist(struct write_buffer *buffer, uint32_t number)
 {
-	struct waiting_page *page = page_at(waiting, number);
-	struct list *list = list_of(waiting, page);
+	struct buffered_page *page = page_at(buffer, number);
+	struct list *list = list_of(buffer, page);
 	if (page->older != NONE)
-		page_at(waiting, page->older)->newer = page->newer;
+		page_at(buffer, page->older)->newer = page->newer;
 	else
 		list->oldest = page->newer;
 	if (page->newer != NONE)
-		page_at(waiting, page->newer)->older = page->older;
+		page_at(buffer, page->newer)->older = page->older;
 	else
 		list->newest = page->older;
 	if (list->oldest == NONE)
-		waiting->lengths &= ~(UINT64_C(1) << (list - waiting->lists));
+		buffer->lengths &= ~(UINT64_C(1) << (list - buffer->lists));
 }
 
-static void rehash(struct waiting *waiting)
+static void rehash(struct write_buffer *buffer)
 {
-	memset(waiting->buckets, 0xff, waiting->chunk_room * CHUNK_SECTORS * sizeof(*waiting->buckets)); /* NONE */
-	for (size_t i = 0; i < waiting->sectors_per_page; i++) {
-		uint32_t number = waiting->lengths >> i & 1 ? waiting->lists[i].oldest : NONE;
-		for (; number != NONE; number = page_at(waiting, number)->newer)
-			chain(waiting, number);
+	memset(buffer->buckets, 0xff, buffer->chunk_room * CHUNK_SECTORS * sizeof(*buffer->buckets)); /* NONE */
+	for (size_t i = 0; i < buffer->sectors_per_page; i++) {
+		uint32_t number = buffer->lengths >> i & 1 ? buffer->lists[i].oldest : NONE;
+		for (; number != NONE; number = page_at(buffer, number)->newer)
+			chain(buffer, number);
 	}
 }
 
 /* ---- Memory */
 
-static void free_tables(struct waiting *waiting)
+static void free_tables(struct write_buffer *buffer)
 {
-	memory_free(waiting->memory, waiting->chunks, waiting->chunk_room * sizeof(*waiting->chunks));
-	memory_free(waiting->memory, waiting->buckets, waiting->chunk_room * CHUNK_SECTORS * sizeof(*waiting->buckets));
+	memory_free(buffer->memory, buffer->chunks, buffer->chunk_room * sizeof(*buffer->chunks));
+	memory_free(buffer->memory, buffer->buckets, buffer->chunk_room * CHUNK_SECTORS * sizeof(*buffer->buckets));
 }
 
-static bool grow_tables(struct waiting *waiting)
+static bool grow_tables(struct write_buffer *buffer)
 {
-	size_t room = waiting->chunk_room == 0 ? CHUNKS_ROOM_MIN : 2 * waiting->chunk_room;
-	size_t chunks_len = room * sizeof(*waiting->chunks);
-	uint8_t **chunks = memory_new(waiting->memory, chunks_len);
-	uint32_t *buckets = memory_new(waiting->memory, room * CHUNK_SECTORS * sizeof(*buckets));
+	size_t room = buffer->chunk_room == 0 ? CHUNKS_ROOM_MIN : 2 * buffer->chunk_room;
+	size_t chunks_len = room * sizeof(*buffer->chunks);
+	uint8_t **chunks = memory_new(buffer->memory, chunks_len);
+	uint32_t *buckets = memory_new(buffer->memory, room * CHUNK_SECTORS * sizeof(*buckets));
 	if (chunks == NULL || buckets == NULL) {
-		memory_free(waiting->memory, chunks, chunks_len);
-		memory_free(waiting->memory, buckets, room * CHUNK_SECTORS * sizeof(*buckets));
+		memory_free(buffer->memory, chunks, chunks_len);
+		memory_free(buffer->memory, buckets, room * CHUNK_SECTORS * sizeof(*buckets));
 		return false;
 	}
-	if (waiting->chunk_count > 0)
-		memcpy(chunks, waiting->chunks, waiting->chunk_count * sizeof(*chunks));
-	free_tables(waiting);
-	waiting->chunks = chunks;
-	waiting->buckets = buckets;
-	waiting->chunk_room = room;
-	rehash(waiting);
+	if (buffer->chunk_count > 0)
+		memcpy(chunks, buffer->chunks, buffer->chunk_count * sizeof(*chunks));
+	free_tables(buffer);
+	buffer->chunks = chunks;
+	buffer->buckets = buckets;
+	buffer->chunk_room = room;
+	rehash(buffer);
 	return true;
 }
 
-static bool add_chunk(struct waiting *waiting)
+static bool add_chunk(struct write_buffer *buffer)
 {
-	if (waiting->chunk_count == waiting->chunk_room && !grow_tables(waiting))
+	if (buffer->chunk_count == buffer->chunk_room && !grow_tables(buffer))
 		return false;
-	uint8_t *chunk = memory_new(waiting->memory, chunk_len(waiting));
+	uint8_t *chunk = memory_new(buffer->memory, chunk_len(buffer));
 	if (chunk == NULL)
 		return false;
-	waiting->chunks[waiting->chunk_count] = chunk;
-	free_chunk(waiting, waiting->chunk_count++);
+	buffer->chunks[buffer->chunk_count] = chunk;
+	free_chunk(buffer, buffer->chunk_count++);
 	return true;
 }
 
 /* Nothing waits: gives back all chunks but the first, lest one comes and goes with each page that is written in parts. */
-static void give_back(struct waiting *waiting)
+static void give_back(struct write_buffer *buffer)
 {
-	while (waiting->chunk_count > 1)
-		memory_free(waiting->memory, waiting->chunks[--waiting->chunk_count], chunk_len(waiting));
-	waiting->free_sector = waiting->free_page = NONE;
-	free_chunk(waiting, 0);
+	while (buffer->chunk_count > 1)
+		memory_free(buffer->memory, buffer->chunks[--buffer->chunk_count], chunk_len(buffer));
+	buffer->free_sector = buffer->free_page = NONE;
+	free_chunk(buffer, 0);
 }
 
-struct waiting *waiting_new(struct memory *memory, unsigned sectors_per_page, size_t sectors_max)
+struct write_buffer *write_buffer_new(struct memory *memory, unsigned sectors_per_page, size_t sectors_max)
 {
-	size_t align = _Alignof(struct waiting_page);
-	struct waiting *waiting = memory_new(memory, sizeof(*waiting));
-	if (waiting == NULL)
+	size_t align = _Alignof(struct buffered_page);
+	struct write_buffer *buffer = memory_new(memory, sizeof(*buffer));
+	if (buffer == NULL)
 		return NULL;
-	waiting->memory = memory;
-	waiting->sectors_per_page = sectors_per_page;
-	waiting->page_len = offsetof(struct waiting_page, sectors) + sectors_per_page * sizeof(uint32_t);
-	waiting->page_len = (waiting->page_len + align - 1) / align * align;
-	waiting->sectors_max = sectors_max < NONE - CHUNK_SECTORS ? sectors_max : NONE - CHUNK_SECTORS;
-	waiting->free_sector = waiting->free_page = NONE;
-	return waiting;
+	buffer->memory = memory;
+	buffer->sectors_per_page = sectors_per_page;
+	buffer->page_len = offsetof(struct buffered_page, sectors) + sectors_per_page * sizeof(uint32_t);
+	buffer->page_len = (buffer->page_len + align - 1) / align * align;
+	buffer->sectors_max = sectors_max < NONE - CHUNK_SECTORS ? sectors_max : NONE - CHUNK_SECTORS;
+	buffer->free_sector = buffer->free_page = NONE;
+	return buffer;
 }
 
-void waiting_free(struct waiting *waiting)
+void write_buffer_free(struct write_buffer *buffer)
 {
-	if (waiting == NULL)
+	if (buffer == NULL)
 		return;
-	while (waiting->chunk_count > 0)
-		memory_free(waiting->memory, waiting->chunks[--waiting->chunk_count], chunk_len(waiting));
-	free_tables(waiting);
-	memory_free(waiting->memory, waiting, sizeof(*waiting));
+	while (buffer->chunk_count > 0)
+		memory_free(buffer->memory, buffer->chunks[--buffer->chunk_count], chunk_len(buffer));
+	free_tables(buffer);
+	memory_free(buffer->memory, buffer, sizeof(*buffer));
 }
 
 /* ---- Sectors */
 
-uint64_t waiting_mask(const struct waiting *waiting, uint64_t page)
+uint64_t write_buffer_mask(const struct write_buffer *buffer, uint64_t page)
 {
-	uint32_t number = find(waiting, page);
-	return number == NONE ? 0 : page_at(waiting, number)->mask;
+	uint32_t number = find(buffer, page);
+	return number == NONE ? 0 : page_at(buffer, number)->mask;
 }
 
-uint8_t *waiting_sector(const struct waiting *waiting, uint64_t page, unsigned sector)
+uint8_t *write_buffer_sector(const struct write_buffer *buffer, uint64_t page, unsigned sector)
 {
-	return sector_at(waiting, page_at(waiting, find(waiting, page))->sectors[sector]);
+	return sector_at(buffer, page_at(buffer, find(buffer, page))->sectors[sector]);
 }
 
 /* A page of which nothing waits, for a sector to be put to it. */
-static uint32_t take_page(struct waiting *waiting, uint64_t page)
+static uint32_t take_page(struct write_buffer *buffer, uint64_t page)
 {
-	uint32_t number = waiting->free_page;
-	struct waiting_page *taken = page_at(waiting, number);
-	waiting->free_page = taken->chain;
-	waiting->page_count++;
+	uint32_t number = buffer->free_page;
+	struct buffered_page *taken = page_at(buffer, number);
+	buffer->free_page = taken->chain;
+	buffer->page_count++;
 	taken->page = page;
 	taken->mask = 0;
-	chain(waiting, number);
+	chain(buffer, number);
 	return number;
 }
 
-static uint32_t take_sector(struct waiting *waiting)
+static uint32_t take_sector(struct write_buffer *buffer)
 {
-	uint32_t number = waiting->free_sector;
-	memcpy(&waiting->free_sector, sector_at(waiting, number), sizeof(number));
-	waiting->count++;
+	uint32_t number = buffer->free_sector;
+	memcpy(&buffer->free_sector, sector_at(buffer, number), sizeof(number));
+	buffer->count++;
 	return number;
 }
 
-uint8_t *waiting_put(struct waiting *waiting, uint64_t page, unsigned sector)
+uint8_t *write_buffer_put(struct write_buffer *buffer, uint64_t page, unsigned sector)
 {
-	uint32_t number = find(waiting, page);
+	uint32_t number = find(buffer, page);
 	uint64_t bit = UINT64_C(1) << sector;
-	bool waits = number != NONE && (page_at(waiting, number)->mask & bit) != 0;
-	if (!waits && (waiting->count >= waiting->sectors_max || (waiting->free_sector == NONE && !add_chunk(waiting))))
+	bool waits = number != NONE && (page_at(buffer, number)->mask & bit) != 0;
+	if (!waits && (buffer->count >= buffer->sectors_max || (buffer->free_sector == NONE && !add_chunk(buffer))))
 		return NULL;
 	if (number != NONE)
-		delist(waiting, number);
+		delist(buffer, number);
 	else
-		number = take_page(waiting, page);
-	struct waiting_page *found = page_at(waiting, number);
+		number = take_page(buffer, page);
+	struct buffered_page *found = page_at(buffer, number);
 	if (!waits)
-		found->sectors[sector] = take_sector(waiting);
+		found->sectors[sector] = take_sector(buffer);
 	found->mask |= bit;
-	enlist(waiting, number);
-	return sector_at(waiting, found->sectors[sector]);
+	enlist(buffer, number);
+	return sector_at(buffer, found->sectors[sector]);
 }
 
-bool waiting_next(const struct waiting *waiting, uint64_t *page_ret)
+bool write_buffer_next(const struct write_buffer *buffer, uint64_t *page_ret)
 {
-	if (waiting->lengths == 0)
+	if (buffer->lengths == 0)
 		return false;
-	uint32_t number = waiting->lists[63 - __builtin_clzll(waiting->lengths)].oldest;
-	*page_ret = page_at(waiting, number)->page;
+	uint32_t number = buffer->lists[63 - __builtin_clzll(buffer->lengths)].oldest;
+	*page_ret = page_at(buffer, number)->page;
 	return true;
 }
 
-static void drop(struct waiting *waiting, uint32_t number, uint64_t mask)
+static void drop(struct write_buffer *buffer, uint32_t number, uint64_t mask)
 {
-	struct waiting_page *page = page_at(waiting, number);
-	delist(waiting, number);
+	struct buffered_page *page = page_at(buffer, number);
+	delist(buffer, number);
 	for (uint64_t left = page->mask & mask; left != 0; left &= left - 1) {
-		free_sector(waiting, page->sectors[__builtin_ctzll(left)]);
-		waiting->count--;
+		free_sector(buffer, page->sectors[__builtin_ctzll(left)]);
+		buffer->count--;
 	}
 	if ((page->mask & ~mask) != 0) {
 		page->mask &= ~mask;
-		enlist(waiting, number);
+		enlist(buffer, number);
 		return;
 	}
-	unchain(waiting, number);
-	free_page(waiting, number);
-	waiting->page_count--;
+	unchain(buffer, number);
+	free_page(buffer, number);
+	buffer->page_count--;
 }
 
-void waiting_drop(struct waiting *waiting, uint64_t page, uint64_t mask)
+void write_buffer_drop(struct write_buffer *buffer, uint64_t page, uint64_t mask)
 {
-	uint32_t number = find(waiting, page);
-	if (number == NONE || (page_at(waiting, number)->mask & mask) == 0)
+	uint32_t number = find(buffer, page);
+	if (number == NONE || (page_at(buffer, number)->mask & mask) == 0)
 		return;
-	drop(waiting, number, mask);
-	if (waiting->count == 0)
-		give_back(waiting);
+	drop(buffer, number, mask);
+	if (buffer->count == 0)
+		give_back(buffer);
 }
 
-size_t waiting_count(const struct waiting *waiting)
+size_t write_buffer_count(const struct write_buffer *buffer)
 {
-	return waiting->count;
+	return buffer->count;
 }

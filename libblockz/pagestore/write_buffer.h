@@ -15,37 +15,37 @@
 #include "pagestore/memory.h"
 
 enum {
-	WAITING_SECTOR_SIZE = 4096,
-	WAITING_SECTORS_MAX = 64, /* a page, since a mask has so many bits */
+	PAGE_SECTOR_SIZE = 4096,
+	PAGE_SECTORS_MAX = 64, /* a page, since a mask has so many bits */
 };
 
-struct waiting;
+struct write_buffer;
 
 /*
  * At most sectors_max sectors wait.  Their memory is taken as it is needed, and given back when nothing waits, but for a
  * few sectors' that are kept for the next.  NULL: no memory.
  */
-struct waiting *waiting_new(struct memory *memory, unsigned sectors_per_page, size_t sectors_max);
-void waiting_free(struct waiting *waiting); /* NULL is fine */
+struct write_buffer *write_buffer_new(struct memory *memory, unsigned sectors_per_page, size_t sectors_max);
+void write_buffer_free(struct write_buffer *buffer); /* NULL is fine */
 
 /* Which sectors of a page wait, the first in the lowest bit; 0: none. */
-uint64_t waiting_mask(const struct waiting *waiting, uint64_t page);
+uint64_t write_buffer_mask(const struct write_buffer *buffer, uint64_t page);
 
 /* The bytes of a sector that waits; valid until it is dropped. */
-uint8_t *waiting_sector(const struct waiting *waiting, uint64_t page, unsigned sector);
+uint8_t *write_buffer_sector(const struct write_buffer *buffer, uint64_t page, unsigned sector);
 
 /*
  * The bytes of a sector that waits from now on: what they were if it did already, else anything, so that all of them have
  * to be filled.  NULL, and nothing is changed: sectors_max of them wait, or no memory.
  */
-uint8_t *waiting_put(struct waiting *waiting, uint64_t page, unsigned sector);
+uint8_t *write_buffer_put(struct write_buffer *buffer, uint64_t page, unsigned sector);
 
 /* The page to be written back first: of those with the most sectors that which got or lost one longest ago; false: none. */
-bool waiting_next(const struct waiting *waiting, uint64_t *page_ret);
+bool write_buffer_next(const struct write_buffer *buffer, uint64_t *page_ret);
 
 /* These sectors of a page wait no more; some of them may not have waited. */
-void waiting_drop(struct waiting *waiting, uint64_t page, uint64_t mask);
+void write_buffer_drop(struct write_buffer *buffer, uint64_t page, uint64_t mask);
 
-size_t waiting_count(const struct waiting *waiting);
+size_t write_buffer_count(const struct write_buffer *buffer);
 
 #endif

@@ -319,42 +319,42 @@ START_TEST(no_memory_is_no_limit)
 }
 END_TEST
 
-/* ---- Places ---- */
+/* ---- Storages ---- */
 
-static void use_place(struct place *place, uint64_t page)
+static void use_storage(struct page_storage *storage, uint64_t page)
 {
 	uint8_t bytes[4096], found[4096];
 	uint32_t first;
 	rnd_fill(bytes, sizeof(bytes));
-	ck_assert_int_eq(place_take(place, page, sizeof(bytes), &first, NULL), BLOCKZ_OK);
-	place_put(place, page, first, 0, bytes, sizeof(bytes));
-	place_put(place, page, first, 1000, NULL, 500);
+	ck_assert_int_eq(page_storage_take(storage, page, sizeof(bytes), &first, NULL), BLOCKZ_OK);
+	page_storage_put(storage, page, first, 0, bytes, sizeof(bytes));
+	page_storage_put(storage, page, first, 1000, NULL, 500);
 	memset(bytes + 1000, 0, 500);
-	place_get(place, page, first, 0, found, sizeof(found));
+	page_storage_get(storage, page, first, 0, found, sizeof(found));
 	ck_assert_mem_eq(found, bytes, sizeof(bytes));
-	ck_assert_mem_eq(place_look(place, page, first, sizeof(bytes)), bytes, sizeof(bytes));
-	place_give(place, page, first);
-	place_trim(place);
+	ck_assert_mem_eq(page_storage_look(storage, page, first, sizeof(bytes)), bytes, sizeof(bytes));
+	page_storage_give(storage, page, first);
+	page_storage_trim(storage);
 }
 
-START_TEST(places_are_alike)
+START_TEST(storages_are_alike)
 {
 	struct memory memory = { 0 };
-	struct place *heap = place_new_heap(&memory), *place;
-	struct direct *direct = NULL;
-	use_place(heap, UINT64_MAX);
-	place_free(heap);
+	struct page_storage *heap = page_storage_new_heap(&memory), *storage;
+	struct flat_mapping *mapping = NULL;
+	use_storage(heap, UINT64_MAX);
+	page_storage_free(heap);
 	ck_assert_uint_eq(memory.used, 0);
 	/* Of 1 TiB, or what 32 bits address, and not a multiple of a page. */
 	const uint64_t pages = (uint64_t)1 << (SIZE_MAX > UINT32_MAX ? 28 : 17);
-	ck_assert_int_eq(direct_new(&memory, pages * 4096 - 1, 4096, &direct, NULL), BLOCKZ_OK);
-	place = place_new_direct(&memory, direct);
+	ck_assert_int_eq(flat_mapping_new(&memory, pages * 4096 - 1, 4096, &mapping, NULL), BLOCKZ_OK);
+	storage = page_storage_new_flat(&memory, mapping);
 	uint64_t used = memory.used;
-	use_place(place, 0);
-	use_place(place, pages - 1);
+	use_storage(storage, 0);
+	use_storage(storage, pages - 1);
 	ck_assert_uint_eq(memory.used, used);
-	place_free(place);
-	direct_free(direct);
+	page_storage_free(storage);
+	flat_mapping_free(mapping);
 	ck_assert_uint_eq(memory.used, 0);
 }
 END_TEST
@@ -363,20 +363,20 @@ START_TEST(a_mapping_has_its_limits)
 {
 	struct memory memory = { .max = 64 * KIB };
 	struct blockz_fault fault;
-	struct direct *direct = NULL;
-	ck_assert_int_eq(direct_new(&memory, INT64_MAX, 4096, &direct, &fault), BLOCKZ_FAILED);
-	ck_assert_ptr_null(direct);
+	struct flat_mapping *mapping = NULL;
+	ck_assert_int_eq(flat_mapping_new(&memory, INT64_MAX, 4096, &mapping, &fault), BLOCKZ_FAILED);
+	ck_assert_ptr_null(mapping);
 	ck_assert_uint_eq(memory.used, 0);
-	ck_assert_int_eq(direct_new(&memory, MIB, 4096, &direct, &fault), BLOCKZ_OK);
+	ck_assert_int_eq(flat_mapping_new(&memory, MIB, 4096, &mapping, &fault), BLOCKZ_OK);
 	uint64_t page = 0;
-	while (direct_take(direct, page, &fault) == BLOCKZ_OK)
-		memset(direct_page(direct, page++), 1, 4096);
+	while (flat_mapping_take(mapping, page, &fault) == BLOCKZ_OK)
+		memset(flat_mapping_page(mapping, page++), 1, 4096);
 	ck_assert_uint_eq(page, 15);
 	ck_assert_int_eq(fault.status, BLOCKZ_LIMIT);
-	ck_assert_int_eq(direct_lock(direct, &fault), BLOCKZ_LIMIT);
-	direct_give(direct, 3);
-	ck_assert_int_eq(direct_take(direct, 3, &fault), BLOCKZ_OK);
-	direct_free(direct);
+	ck_assert_int_eq(flat_mapping_lock(mapping, &fault), BLOCKZ_LIMIT);
+	flat_mapping_give(mapping, 3);
+	ck_assert_int_eq(flat_mapping_take(mapping, 3, &fault), BLOCKZ_OK);
+	flat_mapping_free(mapping);
 	ck_assert_uint_eq(memory.used, 0);
 }
 END_TEST
@@ -384,24 +384,24 @@ END_TEST
 START_TEST(a_locked_mapping_is_counted_whole)
 {
 	struct memory memory = { 0 };
-	struct direct *direct = NULL;
-	ck_assert_int_eq(direct_new(&memory, 64 * KIB, 4096, &direct, NULL), BLOCKZ_OK);
+	struct flat_mapping *mapping = NULL;
+	ck_assert_int_eq(flat_mapping_new(&memory, 64 * KIB, 4096, &mapping, NULL), BLOCKZ_OK);
 	uint64_t used = memory.used;
-	ck_assert_int_eq(direct_take(direct, 2, NULL), BLOCKZ_OK);
-	memset(direct_page(direct, 2), 7, 4096);
-	enum blockz_status status = direct_lock(direct, NULL);
+	ck_assert_int_eq(flat_mapping_take(mapping, 2, NULL), BLOCKZ_OK);
+	memset(flat_mapping_page(mapping, 2), 7, 4096);
+	enum blockz_status status = flat_mapping_lock(mapping, NULL);
 	if (status == BLOCKZ_OK) {
 		ck_assert_uint_eq(memory.used, used + 64 * KIB);
-		ck_assert_int_eq(direct_page(direct, 2)[4095], 7);
-		direct_give(direct, 2);
+		ck_assert_int_eq(flat_mapping_page(mapping, 2)[4095], 7);
+		flat_mapping_give(mapping, 2);
 		ck_assert_uint_eq(memory.used, used + 64 * KIB);
-		ck_assert_int_eq(direct_take(direct, 5, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(flat_mapping_take(mapping, 5, NULL), BLOCKZ_OK);
 		ck_assert_uint_eq(memory.used, used + 64 * KIB);
 	} else {
 		/* Whoever may not lock memory is told so, and nothing has changed. */
 		ck_assert_uint_eq(memory.used, used + 4096);
 	}
-	direct_free(direct);
+	flat_mapping_free(mapping);
 	ck_assert_uint_eq(memory.used, 0);
 }
 END_TEST
@@ -433,7 +433,7 @@ int main(void)
 	tcase_add_test(c, what_is_counted_is_resident);
 	tcase_add_test(c, the_limit_holds);
 	tcase_add_test(c, no_memory_is_no_limit);
-	tcase_add_test(c, places_are_alike);
+	tcase_add_test(c, storages_are_alike);
 	tcase_add_test(c, a_mapping_has_its_limits);
 	tcase_add_test(c, a_locked_mapping_is_counted_whole);
 	tcase_add_test(c, contexts_of_zstd_are_counted);

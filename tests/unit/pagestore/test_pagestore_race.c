@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Threads that meet in one page, or in a store that is frozen. */
+/* Threads that meet in one page, or in a store that stands still. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -111,7 +111,7 @@ START_TEST(no_reader_brings_old_bytes_back)
 }
 END_TEST
 
-/* ---- Frozen ---- */
+/* ---- Snapshots ---- */
 
 static atomic_int written;
 
@@ -127,24 +127,24 @@ static void *write_on(void *ctx)
 	return NULL;
 }
 
-/* A page as frozen_read() has it, by its kind too. */
-static void check_frozen(uint64_t page, const uint8_t *image)
+/* A page as snapshot_read() has it, by its kind too. */
+static void check_snapshot(uint64_t page, const uint8_t *image)
 {
-	enum frozen_kind kind;
+	enum snapshot_kind kind;
 	uint64_t count;
 	uint8_t found[PAGE];
 	struct buffer frame = { 0 };
 	size_t len;
-	ck_assert_int_eq(frozen_run(pages, page, &kind, &count, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(snapshot_run(pages, page, &kind, &count, NULL), BLOCKZ_OK);
 	ck_assert_uint_ge(count, 1);
 	ck_assert_uint_le(count, SIZE / PAGE - page);
 	ck_assert_int_eq(blockz_pages_read(pages, found, PAGE, page * PAGE, NULL), BLOCKZ_OK);
 	ck_assert_int_eq(memcmp(found, image + page * PAGE, PAGE), 0);
-	if (kind == FROZEN_ZERO)
+	if (kind == SNAPSHOT_ZERO)
 		ck_assert(bytes_are_zero(image + page * PAGE, (size_t)count * PAGE));
-	if (kind != FROZEN_FRAME)
+	if (kind != SNAPSHOT_FRAME)
 		return;
-	ck_assert_int_eq(frozen_frame(pages, page, &frame, &len, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(snapshot_frame(pages, page, &frame, &len, NULL), BLOCKZ_OK);
 	struct blockz_pages_info info = blockz_pages_info(pages);
 	ck_assert_uint_gt(info.compressed_pages, 0);
 	ck_assert_uint_ge(len, 1);
@@ -152,7 +152,7 @@ static void check_frozen(uint64_t page, const uint8_t *image)
 	buffer_free(&frame);
 }
 
-START_TEST(a_frozen_store_stands_still)
+START_TEST(a_snapshot_stands_still)
 {
 	pthread_t writers[READERS];
 	uint8_t *image = keep(SIZE);
@@ -163,12 +163,12 @@ START_TEST(a_frozen_store_stands_still)
 		int before = written;
 		while (written < before + 50)
 			sched_yield();
-		pages_freeze(pages);
+		snapshot_begin(pages);
 		for (uint64_t page = 0; page < SIZE / PAGE; page++)
-			ck_assert_int_eq(frozen_read(pages, page, image + page * PAGE, NULL), BLOCKZ_OK);
+			ck_assert_int_eq(snapshot_read(pages, page, image + page * PAGE, NULL), BLOCKZ_OK);
 		for (uint64_t page = 0; page < SIZE / PAGE; page++)
-			check_frozen(page, image);
-		pages_thaw(pages);
+			check_snapshot(page, image);
+		snapshot_end(pages);
 	}
 	ended = true;
 	for (int i = 0; i < READERS; i++)
@@ -183,6 +183,6 @@ int main(void)
 	TCase *c = case_new("pagestore_race");
 	tcase_add_loop_test(c, a_page_is_old_or_new, 0, 3);
 	tcase_add_loop_test(c, no_reader_brings_old_bytes_back, 0, 2);
-	tcase_add_test(c, a_frozen_store_stands_still);
+	tcase_add_test(c, a_snapshot_stands_still);
 	return case_run("pagestore_race", c);
 }

@@ -204,18 +204,18 @@ static struct bytes *frames_of(struct blockz_pages *pages, size_t count)
 {
 	struct bytes *frames = keep(count * sizeof(*frames));
 	struct buffer out = { 0 };
-	pages_freeze(pages);
+	snapshot_begin(pages);
 	for (size_t i = 0; i < count; i++) {
-		enum frozen_kind kind;
+		enum snapshot_kind kind;
 		uint64_t same;
-		ck_assert_int_eq(frozen_run(pages, i, &kind, &same, NULL), BLOCKZ_OK);
-		if (kind != FROZEN_FRAME)
+		ck_assert_int_eq(snapshot_run(pages, i, &kind, &same, NULL), BLOCKZ_OK);
+		if (kind != SNAPSHOT_FRAME)
 			continue;
 		size_t len = 0;
-		ck_assert_int_eq(frozen_frame(pages, i, &out, &len, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(snapshot_frame(pages, i, &out, &len, NULL), BLOCKZ_OK);
 		frames[i] = bytes_copy((struct bytes){ out.bytes, len });
 	}
-	pages_thaw(pages);
+	snapshot_end(pages);
 	buffer_free(&out);
 	return frames;
 }

@@ -6,7 +6,7 @@
 
 #include "format/zstd/frame.h"
 #include "images.h"
-#include "pagestore/codec.h"
+#include "pagestore/page_codec.h"
 #include "random.h"
 
 enum { THREADS = 8, ROUNDS = 200, CONTEXTS = 2 };
@@ -166,12 +166,12 @@ END_TEST
 
 int main(void)
 {
-	TCase *c = case_new("pagestore_codec");
+	TCase *c = case_new("page_codec");
 	tcase_add_loop_test(c, frames_are_like_those_of_the_format, 0, 6);
 	tcase_add_loop_test(c, what_does_not_pay_is_refused, 0, 3);
 	tcase_add_test(c, what_is_no_frame_of_the_page_is_refused);
 	tcase_add_loop_test(c, threads_wait_for_contexts, 0, 2);
 	tcase_add_test(c, one_context_rests);
 	tcase_add_test(c, one_context_is_made_or_nothing);
-	return case_run("pagestore_codec", c);
+	return case_run("page_codec", c);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pagestore/codec.h"
+#include "pagestore/page_codec.h"
 
 #include <pthread.h>
 

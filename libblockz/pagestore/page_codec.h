@@ -3,8 +3,8 @@
  * Pages to zstd frames and back.  A frame has magic, content size and checksum, as if format/zstd had made it: a save
  * copies it.  Any thread may call all of it; a context belongs to one at a time.
  */
-#ifndef PAGESTORE_CODEC_H
-#define PAGESTORE_CODEC_H
+#ifndef PAGESTORE_PAGE_CODEC_H
+#define PAGESTORE_PAGE_CODEC_H
 
 #include "pagestore/memory.h"
 
