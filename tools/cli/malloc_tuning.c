@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* glibc's malloc() is tuned with mallopt(3); other C libraries keep little. */
 #include "cli/malloc_tuning.h"
 
 #include <stdlib.h>
@@ -6,16 +7,19 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 
-/* Left alone, glibc keeps pieces of up to 32 MiB, and those of each thread for that thread: dictionaries, in eight places. */
+/*
+ * Left alone, glibc keeps freed allocations of up to 32 MiB, and those of each thread for that thread: dictionaries, in
+ * eight arenas.
+ */
 enum { LONG = 1 << 20, ARENAS = 2 };
 
-void heap_give_back(void)
+void malloc_tuning_give_back(void)
 {
 	mallopt(M_MMAP_THRESHOLD, LONG);
 	mallopt(M_ARENA_MAX, ARENAS);
 }
 #else
-void heap_give_back(void)
+void malloc_tuning_give_back(void)
 {
 }
 #endif
