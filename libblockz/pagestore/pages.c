@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a page store: what its options ask for, its parts, and the counts of them all. */
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
-#include "blockz_pages.h"
+#include "pagestore/flat_mapping.h"
+#include "pagestore/page_codec.h"
+#include "pagestore/sectors.h"
 #include "pagestore/shard.h"
 #include "pagestore/snapshot.h"
+#include "pagestore/store.h"
+#include "parallel/helpers.h"
 #include "parallel/pool.h"
 
 /* Requests meet in a shard by chance only, and seldom, if there are some times as many as threads at work. */
-enum { SHARDS_PER_CPU = 4 };
+enum { SHARDS_PER_CPU = 4, SHARDS_MIN = 8, SHARDS_MAX = 256 };
 
 static enum blockz_status check_options(const struct blockz_pages_options *options, struct blockz_fault *fault)
 {
@@ -27,7 +32,8 @@ static enum blockz_status check_options(const struct blockz_pages_options *optio
 	return BLOCKZ_OK;
 }
 
-static void choose(struct blockz_pages *pages, const struct blockz_pages_options *options)
+/* Sets all that the options and the number of CPUs say. */
+static void set_shape(struct blockz_pages *pages, const struct blockz_pages_options *options)
 {
 	unsigned cpus = pool_threads(0);
 	bool compressed = options->layout == BLOCKZ_PAGES_COMPRESSED;
@@ -45,30 +51,36 @@ static void choose(struct blockz_pages *pages, const struct blockz_pages_options
 		pages->sectors_max = (size_t)min(options->cache / PAGE_SECTOR_SIZE / pages->shard_count, SIZE_MAX);
 }
 
+static enum blockz_status make_shards(struct blockz_pages *pages, struct blockz_fault *fault)
+{
+	size_t len = pages->shard_count * sizeof(*pages->shards);
+	pages->shards = memory_new(&pages->memory, len);
+	if (pages->shards == NULL)
+		return memory_fault(&pages->memory, len, fault);
+	for (unsigned i = 0; i < pages->shard_count; i++) {
+		pages->shards[i] = shard_new(pages, &pages->memory, i);
+		if (pages->shards[i] == NULL)
+			return memory_fault(&pages->memory, 0, fault);
+	}
+	return BLOCKZ_OK;
+}
+
 /* In the memory that the new store counts. */
 static enum blockz_status make_parts(struct blockz_pages *pages, struct blockz_fault *fault)
 {
 	struct memory *memory = &pages->memory;
-	size_t shards_len = pages->shard_count * sizeof(*pages->shards);
 	int level = pages->layout == BLOCKZ_PAGES_COMPRESSED ? pages->level : 0;
 	enum blockz_status status = BLOCKZ_OK;
 	if (pages->layout == BLOCKZ_PAGES_DIRECT)
 		status = flat_mapping_new(memory, pages->size, pages->page_size, &pages->mapping, fault);
-	if (status == BLOCKZ_OK)
-		status = page_codec_new(memory, pages->page_size, level, pool_threads(0), &pages->codec, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = page_codec_new(memory, pages->page_size, level, pool_threads(0), &pages->codec, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (level != 0 && (pages->crew = crew_new(0)) == NULL)
 		return fault_nomem(fault);
-	pages->shards = memory_new(memory, shards_len);
-	if (pages->shards == NULL)
-		return memory_fault(memory, shards_len, fault);
-	for (unsigned i = 0; i < pages->shard_count; i++) {
-		pages->shards[i] = shard_new(pages, memory, i);
-		if (pages->shards[i] == NULL)
-			return memory_fault(memory, 0, fault);
-	}
-	return BLOCKZ_OK;
+	return make_shards(pages, fault);
 }
 
 EXPORT enum blockz_status blockz_pages_new(const struct blockz_pages_options *options, struct blockz_pages **pages_ret,
@@ -83,7 +95,7 @@ EXPORT enum blockz_status blockz_pages_new(const struct blockz_pages_options *op
 		return memory_fault(&memory, sizeof(*pages), fault);
 	pages->memory.max = memory.max;
 	pages->memory.used = pages->memory.peak = sizeof(*pages);
-	choose(pages, options);
+	set_shape(pages, options);
 	status = make_parts(pages, fault);
 	if (status == BLOCKZ_OK)
 		*pages_ret = pages;
@@ -126,26 +138,11 @@ static uint64_t counter(const _Atomic uint64_t *value)
 	return atomic_load_explicit(value, memory_order_relaxed);
 }
 
-static void add_info(struct blockz_pages_info *info, struct shard *shard)
-{
-	pthread_rwlock_rdlock(&shard->lock);
-	info->compressed_pages += shard->compressed_pages;
-	info->raw_pages += shard->raw_pages;
-	info->stored_bytes += shard->stored_bytes;
-	if (shard->buffer != NULL)
-		info->waiting_bytes += write_buffer_count(shard->buffer) * PAGE_SECTOR_SIZE;
-	pthread_rwlock_unlock(&shard->lock);
-	info->reads += counter(&shard->reads);
-	info->read_hits += counter(&shard->read_hits);
-	info->writes += counter(&shard->writes);
-	info->write_hits += counter(&shard->write_hits);
-}
-
 EXPORT struct blockz_pages_info blockz_pages_info(struct blockz_pages *pages)
 {
 	struct blockz_pages_info info = { .size = pages->size, .page_size = pages->page_size };
 	for (unsigned i = 0; i < pages->shard_count; i++)
-		add_info(&info, pages->shards[i]);
+		shard_add_info(pages->shards[i], &info);
 	info.memory_bytes = counter(&pages->memory.used);
 	info.memory_peak_bytes = counter(&pages->memory.peak);
 	return info;

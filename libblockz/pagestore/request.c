@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Requests to pages. */
+/* Requests for bytes of the image become requests for pages, one after the other or on several threads. */
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "blockz_pages.h"
 #include "pagestore/shard.h"
+#include "pagestore/store.h"
+#include "parallel/helpers.h"
 
 static enum blockz_status check_range(const struct blockz_pages *pages, uint64_t off, uint64_t len,
 				      struct blockz_fault *fault)
@@ -31,6 +33,7 @@ static uint64_t part_len(const struct blockz_pages *pages)
 	return pages->page_size > PART_LEN ? pages->page_size : PART_LEN;
 }
 
+/* Page by page, in the caller's thread. */
 static enum blockz_status do_range(const struct request *request, uint64_t off, uint64_t end, struct blockz_fault *fault)
 {
 	const struct blockz_pages *pages = request->pages;
@@ -68,7 +71,9 @@ EXPORT enum blockz_status blockz_pages_read(struct blockz_pages *pages, void *bu
 {
 	struct request request = { .pages = pages, .off = off, .end = off + len, .to = buf };
 	enum blockz_status status = check_range(pages, off, len, fault);
-	return status == BLOCKZ_OK ? carry_out(&request, fault) : status;
+	if (status != BLOCKZ_OK)
+		return status;
+	return carry_out(&request, fault);
 }
 
 /* ---- Writes of zeros ---- */
@@ -79,10 +84,10 @@ static enum blockz_status zero_pages(struct blockz_pages *pages, uint64_t first,
 {
 	uint64_t shards = min(end - first, pages->shard_count);
 	enum blockz_status status = BLOCKZ_OK;
-	for (uint64_t i = 0; i < shards && status == BLOCKZ_OK; i++) {
-		struct shard *shard = shard_of(pages, first + i);
-		status = shard_zero(shard, local_from(pages, shard->number, first),
-				    local_from(pages, shard->number, end), fault);
+	for (uint64_t page = first; page < first + shards && status == BLOCKZ_OK; page++) {
+		unsigned number = shard_number(pages, page);
+		status = shard_zero(pages->shards[number], local_from(pages, number, first), local_from(pages, number, end),
+				    fault);
 	}
 	return status;
 }

@@ -7,7 +7,8 @@
  */
 #include <string.h>
 
-#include "pagestore/shard.h"
+#include "pagestore/base_image.h"
+#include "pagestore/shard_private.h"
 
 struct reading {
 	struct shard *shard;
@@ -40,7 +41,7 @@ static enum outcome get_stored(struct reading *self)
 	case PAGE_FRAME:
 		break;
 	}
-	if (view_get(&shard->view, self->page, self->off, self->len, self->buf)) {
+	if (page_view_get(&shard->view, self->page, self->off, self->len, self->buf)) {
 		count_one(&shard->read_hits);
 		return FILLED;
 	}
@@ -51,10 +52,10 @@ static enum outcome get_stored(struct reading *self)
 	return NEEDS_DECODING;
 }
 
-static enum outcome look(struct reading *self)
+static enum outcome look_at_page(struct reading *self)
 {
 	struct shard *shard = self->shard;
-	uint64_t local = local_page(shard, self->page);
+	uint64_t local = local_page(shard->pages, self->page);
 	enum outcome outcome = FILLED;
 	pthread_rwlock_rdlock(&shard->lock);
 	self->entry = page_table_get(shard->table, local);
@@ -63,23 +64,24 @@ static enum outcome look(struct reading *self)
 		count_one(&shard->read_hits);
 	else
 		outcome = get_stored(self);
-	if (outcome == FILLED || outcome == NEEDS_DECODING)
-		waiting_overlay(shard, self->page, self->mask, self->off, self->len, self->buf);
+	if (self->mask != 0 && (outcome == FILLED || outcome == NEEDS_DECODING))
+		write_buffer_get(shard->buffer, local, self->off, self->len, self->buf);
 	pthread_rwlock_unlock(&shard->lock);
 	return outcome;
 }
 
 /* The page in the context becomes the view, unless it may have changed since. */
-static void keep(const struct reading *self)
+static void keep_view(const struct reading *self)
 {
 	struct shard *shard = self->shard;
 	pthread_rwlock_rdlock(&shard->lock);
 	if (shard->changes == self->changes)
-		view_exchange(shard, self->page, self->context);
+		page_view_exchange(&shard->view, self->page, self->context);
 	pthread_rwlock_unlock(&shard->lock);
 }
 
-static enum blockz_status decode(const struct reading *self, struct blockz_fault *fault)
+/* Decodes the frame that was taken along, and fills buf with what did not wait. */
+static enum blockz_status decode_page(const struct reading *self, struct blockz_fault *fault)
 {
 	const struct blockz_pages *pages = self->shard->pages;
 	struct page_context *context = self->context;
@@ -91,34 +93,49 @@ static enum blockz_status decode(const struct reading *self, struct blockz_fault
 	if (status != BLOCKZ_OK || straight)
 		return status;
 	for (uint64_t left = sectors_touched(self->off, self->len) & ~self->mask; left != 0; left &= left - 1) {
-		struct span span = sector_span((unsigned)__builtin_ctzll(left), self->off, self->len);
-		memcpy(self->buf + (span.start - self->off), context->page + span.start, span.end - span.start);
+		struct overlap part = sector_overlap((unsigned)__builtin_ctzll(left), self->off, self->len);
+		memcpy(self->buf + (part.start - self->off), context->page + part.start, part.end - part.start);
 	}
 	if (!whole)
-		keep(self);
+		keep_view(self);
 	return BLOCKZ_OK;
+}
+
+static enum blockz_status read_base(struct reading *self, struct blockz_fault *fault)
+{
+	const struct blockz_pages *pages = self->shard->pages;
+	self->has_base = true;
+	return base_image_read(pages->base, self->buf, self->len, self->page * pages->page_size + self->off, fault);
+}
+
+/* Looks, and gets what is missing, until the page can be read. */
+static enum blockz_status read_part(struct reading *self, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	while (status == BLOCKZ_OK) {
+		switch (look_at_page(self)) {
+		case FILLED:
+			return BLOCKZ_OK;
+		case NEEDS_DECODING:
+			return decode_page(self, fault);
+		case NEEDS_CONTEXT:
+			self->context = page_codec_take(self->shard->pages->codec);
+			break;
+		case NEEDS_BASE:
+			status = read_base(self, fault);
+			break;
+		}
+	}
+	return status;
 }
 
 enum blockz_status shard_read(struct shard *shard, uint64_t page, size_t off, size_t len, uint8_t *buf,
 			      struct blockz_fault *fault)
 {
 	struct reading self = { .shard = shard, .page = page, .off = off, .len = len, .buf = buf };
-	struct page_codec *codec = shard->pages->codec;
-	enum blockz_status status = BLOCKZ_OK;
-	enum outcome outcome;
 	count_one(&shard->reads);
-	do {
-		outcome = look(&self);
-		if (outcome == NEEDS_CONTEXT) {
-			self.context = page_codec_take(codec);
-		} else if (outcome == NEEDS_BASE) {
-			status = base_read(shard->pages, buf, len, page * shard->pages->page_size + off, fault);
-			self.has_base = true;
-		}
-	} while ((outcome == NEEDS_CONTEXT || outcome == NEEDS_BASE) && status == BLOCKZ_OK);
-	if (outcome == NEEDS_DECODING)
-		status = decode(&self, fault);
+	enum blockz_status status = read_part(&self, fault);
 	if (self.context != NULL)
-		page_codec_give(codec, self.context);
+		page_codec_give(shard->pages->codec, self.context);
 	return status;
 }

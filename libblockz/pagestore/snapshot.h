@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A page store that stands still, for a save.  Any thread may call the functions that begin with frozen_, several at once,
- * between a freeze and its thaw.
+ * A page store that stands still, for a save.  Between snapshot_begin() and snapshot_end() any thread may call the other
+ * functions, several at once; they take nobody's turn, and change nothing.
  */
 #ifndef PAGESTORE_SNAPSHOT_H
 #define PAGESTORE_SNAPSHOT_H
@@ -26,14 +26,14 @@ enum snapshot_kind {
  * The kind of a page, and how many pages from it on are of this kind at least: of SNAPSHOT_ZERO as many as can be told in a
  * short time, of others 1 is good enough.  Errors: those of the base.
  */
-enum blockz_status snapshot_run(struct blockz_pages *pages, uint64_t page, enum snapshot_kind *kind_ret,
+enum blockz_status snapshot_run(const struct blockz_pages *pages, uint64_t page, enum snapshot_kind *kind_ret,
 				uint64_t *count_ret, struct blockz_fault *fault);
 
-/* A copy of the frame of a SNAPSHOT_FRAME page.  Errors: BLOCKZ_FAILED (no memory). */
-enum blockz_status snapshot_frame(struct blockz_pages *pages, uint64_t page, struct buffer *out, size_t *len_ret,
+/* Copies the frame of a SNAPSHOT_FRAME page to the caller's buffer.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status snapshot_frame(const struct blockz_pages *pages, uint64_t page, struct buffer *out, size_t *len_ret,
 				  struct blockz_fault *fault);
 
-/* The bytes of any page, as many as lie in the image, with all that waits.  Errors: as blockz_pages_read(). */
-enum blockz_status snapshot_read(struct blockz_pages *pages, uint64_t page, void *buf, struct blockz_fault *fault);
+/* Reads any page, as many bytes of it as lie in the image, with all that waits.  Errors: as blockz_pages_read(). */
+enum blockz_status snapshot_read(const struct blockz_pages *pages, uint64_t page, void *buf, struct blockz_fault *fault);
 
 #endif

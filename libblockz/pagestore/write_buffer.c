@@ -40,7 +40,7 @@ struct write_buffer {
 	struct list lists[PAGE_SECTORS_MAX];
 };
 
-/* ---- Chunks */
+/* ---- Chunks ---- */
 
 static size_t chunk_len(const struct write_buffer *buffer)
 {
@@ -79,7 +79,7 @@ static void free_chunk(struct write_buffer *buffer, size_t chunk)
 	}
 }
 
-/* ---- Pages by their number */
+/* ---- Pages by their number ---- */
 
 static uint32_t *bucket_of(const struct write_buffer *buffer, uint64_t page)
 {
@@ -87,7 +87,7 @@ static uint32_t *bucket_of(const struct write_buffer *buffer, uint64_t page)
 	return &buffer->buckets[mixed >> 32 & (buffer->chunk_room * CHUNK_SECTORS - 1)];
 }
 
-static uint32_t find(const struct write_buffer *buffer, uint64_t page)
+static uint32_t find_page(const struct write_buffer *buffer, uint64_t page)
 {
 	if (buffer->page_count == 0)
 		return NONE;
@@ -97,7 +97,7 @@ static uint32_t find(const struct write_buffer *buffer, uint64_t page)
 	return number;
 }
 
-static void chain(struct write_buffer *buffer, uint32_t number)
+static void chain_page(struct write_buffer *buffer, uint32_t number)
 {
 	struct buffered_page *page = page_at(buffer, number);
 	uint32_t *bucket = bucket_of(buffer, page->page);
@@ -105,7 +105,7 @@ static void chain(struct write_buffer *buffer, uint32_t number)
 	*bucket = number;
 }
 
-static void unchain(struct write_buffer *buffer, uint32_t number)
+static void unchain_page(struct write_buffer *buffer, uint32_t number)
 {
 	uint32_t *link = bucket_of(buffer, page_at(buffer, number)->page);
 	while (*link != number)
@@ -113,14 +113,14 @@ static void unchain(struct write_buffer *buffer, uint32_t number)
 	*link = page_at(buffer, number)->chain;
 }
 
-/* ---- Pages by how many of their sectors wait */
+/* ---- Pages by how many of their sectors wait ---- */
 
 static struct list *list_of(struct write_buffer *buffer, const struct buffered_page *page)
 {
 	return &buffer->lists[__builtin_popcountll(page->mask) - 1];
 }
 
-static void enlist(struct write_buffer *buffer, uint32_t number)
+static void enlist_page(struct write_buffer *buffer, uint32_t number)
 {
 	struct buffered_page *page = page_at(buffer, number);
 	struct list *list = list_of(buffer, page);
@@ -135,7 +135,7 @@ static void enlist(struct write_buffer *buffer, uint32_t number)
 	buffer->lengths |= bit;
 }
 
-static void delist(struct write_buffer *buffer, uint32_t number)
+static void delist_page(struct write_buffer *buffer, uint32_t number)
 {
 	struct buffered_page *page = page_at(buffer, number);
 	struct list *list = list_of(buffer, page);
@@ -157,11 +157,11 @@ static void rehash(struct write_buffer *buffer)
 	for (size_t i = 0; i < buffer->sectors_per_page; i++) {
 		uint32_t number = buffer->lengths >> i & 1 ? buffer->lists[i].oldest : NONE;
 		for (; number != NONE; number = page_at(buffer, number)->newer)
-			chain(buffer, number);
+			chain_page(buffer, number);
 	}
 }
 
-/* ---- Memory */
+/* ---- Memory ---- */
 
 static void free_tables(struct write_buffer *buffer)
 {
@@ -203,7 +203,7 @@ static bool add_chunk(struct write_buffer *buffer)
 }
 
 /* Nothing waits: gives back all chunks but the first, lest one comes and goes with each page that is written in parts. */
-static void give_back(struct write_buffer *buffer)
+static void give_chunks_back(struct write_buffer *buffer)
 {
 	while (buffer->chunk_count > 1)
 		memory_free(buffer->memory, buffer->chunks[--buffer->chunk_count], chunk_len(buffer));
@@ -236,17 +236,31 @@ void write_buffer_free(struct write_buffer *buffer)
 	memory_free(buffer->memory, buffer, sizeof(*buffer));
 }
 
-/* ---- Sectors */
+/* ---- Sectors ---- */
 
 uint64_t write_buffer_mask(const struct write_buffer *buffer, uint64_t page)
 {
-	uint32_t number = find(buffer, page);
+	uint32_t number = find_page(buffer, page);
 	return number == NONE ? 0 : page_at(buffer, number)->mask;
+}
+
+void write_buffer_get(const struct write_buffer *buffer, uint64_t page, size_t off, size_t len, uint8_t *buf)
+{
+	uint32_t number = find_page(buffer, page);
+	if (number == NONE)
+		return;
+	const struct buffered_page *found = page_at(buffer, number);
+	for (uint64_t left = found->mask & sectors_touched(off, len); left != 0; left &= left - 1) {
+		unsigned sector = (unsigned)__builtin_ctzll(left);
+		const uint8_t *bytes = sector_at(buffer, found->sectors[sector]);
+		struct overlap part = sector_overlap(sector, off, len);
+		memcpy(buf + (part.start - off), bytes + part.start % PAGE_SECTOR_SIZE, part.end - part.start);
+	}
 }
 
 uint8_t *write_buffer_sector(const struct write_buffer *buffer, uint64_t page, unsigned sector)
 {
-	return sector_at(buffer, page_at(buffer, find(buffer, page))->sectors[sector]);
+	return sector_at(buffer, page_at(buffer, find_page(buffer, page))->sectors[sector]);
 }
 
 /* A page of which nothing waits, for a sector to be put to it. */
@@ -258,7 +272,7 @@ static uint32_t take_page(struct write_buffer *buffer, uint64_t page)
 	buffer->page_count++;
 	taken->page = page;
 	taken->mask = 0;
-	chain(buffer, number);
+	chain_page(buffer, number);
 	return number;
 }
 
@@ -272,20 +286,20 @@ static uint32_t take_sector(struct write_buffer *buffer)
 
 uint8_t *write_buffer_put(struct write_buffer *buffer, uint64_t page, unsigned sector)
 {
-	uint32_t number = find(buffer, page);
+	uint32_t number = find_page(buffer, page);
 	uint64_t bit = UINT64_C(1) << sector;
 	bool waits = number != NONE && (page_at(buffer, number)->mask & bit) != 0;
 	if (!waits && (buffer->count >= buffer->sectors_max || (buffer->free_sector == NONE && !add_chunk(buffer))))
 		return NULL;
 	if (number != NONE)
-		delist(buffer, number);
+		delist_page(buffer, number);
 	else
 		number = take_page(buffer, page);
 	struct buffered_page *found = page_at(buffer, number);
 	if (!waits)
 		found->sectors[sector] = take_sector(buffer);
 	found->mask |= bit;
-	enlist(buffer, number);
+	enlist_page(buffer, number);
 	return sector_at(buffer, found->sectors[sector]);
 }
 
@@ -298,32 +312,32 @@ bool write_buffer_next(const struct write_buffer *buffer, uint64_t *page_ret)
 	return true;
 }
 
-static void drop(struct write_buffer *buffer, uint32_t number, uint64_t mask)
+static void drop_sectors(struct write_buffer *buffer, uint32_t number, uint64_t mask)
 {
 	struct buffered_page *page = page_at(buffer, number);
-	delist(buffer, number);
+	delist_page(buffer, number);
 	for (uint64_t left = page->mask & mask; left != 0; left &= left - 1) {
 		free_sector(buffer, page->sectors[__builtin_ctzll(left)]);
 		buffer->count--;
 	}
 	if ((page->mask & ~mask) != 0) {
 		page->mask &= ~mask;
-		enlist(buffer, number);
+		enlist_page(buffer, number);
 		return;
 	}
-	unchain(buffer, number);
+	unchain_page(buffer, number);
 	free_page(buffer, number);
 	buffer->page_count--;
 }
 
 void write_buffer_drop(struct write_buffer *buffer, uint64_t page, uint64_t mask)
 {
-	uint32_t number = find(buffer, page);
+	uint32_t number = find_page(buffer, page);
 	if (number == NONE || (page_at(buffer, number)->mask & mask) == 0)
 		return;
-	drop(buffer, number, mask);
+	drop_sectors(buffer, number, mask);
 	if (buffer->count == 0)
-		give_back(buffer);
+		give_chunks_back(buffer);
 }
 
 size_t write_buffer_count(const struct write_buffer *buffer)

@@ -13,11 +13,7 @@
 #include <stdint.h>
 
 #include "pagestore/memory.h"
-
-enum {
-	PAGE_SECTOR_SIZE = 4096,
-	PAGE_SECTORS_MAX = 64, /* a page, since a mask has so many bits */
-};
+#include "pagestore/sectors.h"
 
 struct write_buffer;
 
@@ -30,6 +26,9 @@ void write_buffer_free(struct write_buffer *buffer); /* NULL is fine */
 
 /* Which sectors of a page wait, the first in the lowest bit; 0: none. */
 uint64_t write_buffer_mask(const struct write_buffer *buffer, uint64_t page);
+
+/* Copies what waits of [off, off + len) of a page to where it belongs in buf, and leaves the rest of buf as it is. */
+void write_buffer_get(const struct write_buffer *buffer, uint64_t page, size_t off, size_t len, uint8_t *buf);
 
 /* The bytes of a sector that waits; valid until it is dropped. */
 uint8_t *write_buffer_sector(const struct write_buffer *buffer, uint64_t page, unsigned sector);

@@ -9,7 +9,7 @@
 
 /*
  * Left alone, glibc keeps freed allocations of up to 32 MiB, and those of each thread for that thread: dictionaries, in
- * eight arenas.
+ * eight places.
  */
 enum { LONG = 1 << 20, ARENAS = 2 };
 
