@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The OS gives memory for pages as they are touched; it is counted as they are taken. */
 #include "pagestore/flat_mapping.h"
 
 #include <errno.h>
@@ -15,13 +16,13 @@ struct flat_mapping {
 	bool locked; /* all of it is counted, and stays resident */
 };
 
-static uint64_t round_up(uint64_t n, uint64_t unit)
+static uint64_t round_up(uint64_t n, uint64_t multiple)
 {
-	return (n + unit - 1) / unit * unit;
+	return (n + multiple - 1) / multiple * multiple;
 }
 
-enum blockz_status flat_mapping_new(struct memory *memory, uint64_t size, uint32_t page_size, struct flat_mapping **mapping_ret,
-				    struct blockz_fault *fault)
+enum blockz_status flat_mapping_new(struct memory *memory, uint64_t size, uint32_t page_size,
+				    struct flat_mapping **mapping_ret, struct blockz_fault *fault)
 {
 	struct flat_mapping *mapping = memory_new(memory, sizeof(*mapping));
 	if (mapping == NULL)

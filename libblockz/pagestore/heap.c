@@ -41,7 +41,7 @@ struct heap {
 	uint32_t cursor; /* the granule at which the next search begins */
 };
 
-/* What is being taken. */
+/* A string whose room is being taken. */
 struct chain {
 	uint32_t first, last; /* runs, the last with a head; NOWHERE: none yet */
 	uint32_t end;         /* granule behind the last run */
@@ -139,9 +139,9 @@ static struct run choose_run(struct heap *heap, struct chain *chain)
 	if (run.count >= good)
 		return run;
 	if (!seek_good_run(heap, good, &chain->scans) && heap->regions.free < heap->regions.backed / RESERVE) {
-		uint32_t unit = regions_grow(&heap->regions);
-		if (unit != NOWHERE)
-			heap->cursor = unit;
+		uint32_t granule = regions_grow(&heap->regions);
+		if (granule != NOWHERE)
+			heap->cursor = granule;
 	}
 	return find_run(heap, max);
 }
@@ -156,7 +156,7 @@ static uint8_t *run_bytes(const struct heap *heap, uint32_t run)
 	return regions_bytes(&heap->regions, run & ~LAST);
 }
 
-/* Of a run as its number is marked. */
+/* The number of the run behind a run, whose own number says whether there can be one; NOWHERE: none. */
 static uint32_t next_of(const struct heap *heap, uint32_t run)
 {
 	uint32_t next = NOWHERE;
@@ -211,7 +211,7 @@ enum blockz_status heap_take(struct heap *heap, size_t len, uint32_t *first_ret,
 		;
 	while (chain.left > 0) {
 		if (heap->regions.free == 0 && regions_grow(&heap->regions) == NOWHERE) {
-			enum blockz_status status = memory_fault(heap->regions.memory, heap->regions.unit_len, fault);
+			enum blockz_status status = memory_fault(heap->regions.memory, heap->regions.os_page, fault);
 			if (chain.first != NOWHERE)
 				heap_give(heap, chain.first);
 			return status;
@@ -244,13 +244,13 @@ void heap_give(struct heap *heap, uint32_t first)
 /* ---- Copying ---- */
 
 /* What there is of [off, off + len) in a run; off counts from the run's first byte behind its head. */
-struct piece {
+struct stretch {
 	uint8_t *bytes;
 	size_t len;
 };
 
-/* Goes on to the next piece of a string: from *run and *off on, len at most. */
-static struct piece next_piece(const struct heap *heap, uint32_t *run, size_t *off, size_t len)
+/* Goes on to the next stretch of a string: from *run and *off on, len at most. */
+static struct stretch next_stretch(const struct heap *heap, uint32_t *run, size_t *off, size_t len)
 {
 	for (;;) {
 		size_t head = head_of(*run), room = (size_t)run_len(heap, *run) * GRANULE - head;
@@ -258,10 +258,10 @@ static struct piece next_piece(const struct heap *heap, uint32_t *run, size_t *o
 		if (next != NOWHERE)
 			__builtin_prefetch(run_bytes(heap, next));
 		if (*off < room) {
-			struct piece piece = { run_bytes(heap, *run) + head + *off, (size_t)min(len, room - *off) };
+			struct stretch stretch = { run_bytes(heap, *run) + head + *off, (size_t)min(len, room - *off) };
 			*off = 0;
 			*run = next;
-			return piece;
+			return stretch;
 		}
 		*off -= room;
 		*run = next;
@@ -272,14 +272,14 @@ void heap_put(struct heap *heap, uint32_t first, size_t off, const void *bytes, 
 {
 	const uint8_t *from = bytes;
 	while (len > 0) {
-		struct piece piece = next_piece(heap, &first, &off, len);
+		struct stretch stretch = next_stretch(heap, &first, &off, len);
 		if (from != NULL) {
-			memcpy(piece.bytes, from, piece.len);
-			from += piece.len;
+			memcpy(stretch.bytes, from, stretch.len);
+			from += stretch.len;
 		} else {
-			memset(piece.bytes, 0, piece.len);
+			memset(stretch.bytes, 0, stretch.len);
 		}
-		len -= piece.len;
+		len -= stretch.len;
 	}
 }
 
@@ -287,10 +287,10 @@ void heap_get(const struct heap *heap, uint32_t first, size_t off, void *buf, si
 {
 	uint8_t *to = buf;
 	while (len > 0) {
-		struct piece piece = next_piece(heap, &first, &off, len);
-		memcpy(to, piece.bytes, piece.len);
-		to += piece.len;
-		len -= piece.len;
+		struct stretch stretch = next_stretch(heap, &first, &off, len);
+		memcpy(to, stretch.bytes, stretch.len);
+		to += stretch.len;
+		len -= stretch.len;
 	}
 }
 

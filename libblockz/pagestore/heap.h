@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Room for byte strings of any length, in which nothing is lost between them: each lies in a chain of runs wherever there
- * is some.  Of one thread at a time, but that any number may call heap_get() and heap_look() at once while no other
- * function runs.
+ * is some.  A heap knows no pages and no locks: one thread at a time may call its functions, but any number may call
+ * heap_get() and heap_look() at once while no other runs.
  */
 #ifndef PAGESTORE_HEAP_H
 #define PAGESTORE_HEAP_H
@@ -18,7 +18,7 @@ struct heap;
 
 enum { HEAP_LEN_MAX = BLOCKZ_PAGE_SIZE_MAX };
 
-/* NULL if there is no memory. */
+/* An empty heap, whose memory is counted in memory, which has to outlive it.  NULL: no memory. */
 struct heap *heap_new(struct memory *memory);
 void heap_free(struct heap *heap); /* with all that is in it; NULL is fine */
 
@@ -27,13 +27,14 @@ void heap_free(struct heap *heap); /* with all that is in it; NULL is fine */
  * BLOCKZ_FAILED (no memory).
  */
 enum blockz_status heap_take(struct heap *heap, size_t len, uint32_t *first_ret, struct blockz_fault *fault);
+/* Gives back what heap_take() said is at first. */
 void heap_give(struct heap *heap, uint32_t first);
 
 /* Copies len bytes, of those taken, from off on; put: bytes NULL writes zeros. */
 void heap_put(struct heap *heap, uint32_t first, size_t off, const void *bytes, size_t len);
 void heap_get(const struct heap *heap, uint32_t first, size_t off, void *buf, size_t len);
 
-/* The first len bytes, where they lie in one run; else NULL. */
+/* The first len bytes, which stay the heap's, where they lie in one run; else NULL. */
 const uint8_t *heap_look(const struct heap *heap, uint32_t first, size_t len);
 
 /* Gives whole OS pages back where much is free; costs next to nothing where it is not. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Threads count with atomics: whoever would go beyond the limit is refused before memory is taken. */
 #include "pagestore/memory.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every byte that a page store takes: counted, and refused beyond a limit.  Any thread may call all of it.
+ * Every byte that a page store takes: counted, and refused beyond a limit.  What a store keeps is taken here and nowhere
+ * else, so that it can tell how much that is.  Any thread may call all of it.
  *
  * What fails leaves in errno why, EDQUOT for the limit, ENOMEM where there is really no more; memory_fault() reads it.
  */
@@ -27,6 +28,7 @@ struct memory {
 
 /* Counts len bytes as used; false, and nothing counted, if they would be more than max. */
 bool memory_count(struct memory *memory, uint64_t len);
+/* Counts len bytes as used no more. */
 void memory_uncount(struct memory *memory, uint64_t len);
 
 /* len bytes of zeros, counted; NULL if there are none.  The caller keeps len and says it again. */
@@ -43,9 +45,10 @@ void memory_unmap(void *bytes, uint64_t len); /* NULL is fine */
 /* Gives back the memory of whole OS pages, which read as zeros from now on. */
 void memory_drop(void *bytes, uint64_t len);
 
+/* Bytes of an OS page. */
 size_t memory_os_page(void);
 
-/* Has the contexts of zstd counted; memory has to outlive them. */
+/* What has the contexts of zstd counted; memory has to outlive them. */
 ZSTD_customMem memory_zstd(struct memory *memory);
 
 /*

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Contexts are few, since each takes some hundreds of KiB, and go from thread to thread. */
 #include "pagestore/page_codec.h"
 
 #include <pthread.h>
@@ -40,7 +41,7 @@ static void context_free(const struct page_codec *codec, struct page_context *co
  * who read a saved file: to compare them here, in memory that nobody else writes, takes a tenth of the time of
  * decoding.
  */
-static bool get_ready(const struct page_codec *codec, struct page_context *context)
+static bool make_coders(const struct page_codec *codec, struct page_context *context)
 {
 	context->frame = memory_new(codec->memory, codec->page_size);
 	context->encoder = ZSTD_createCCtx_advanced(memory_zstd(codec->memory));
@@ -59,7 +60,7 @@ static struct page_context *context_new(const struct page_codec *codec)
 	if (context == NULL)
 		return NULL;
 	context->page = memory_new(codec->memory, codec->page_size);
-	if (context->page != NULL && (codec->level == 0 || get_ready(codec, context)))
+	if (context->page != NULL && (codec->level == 0 || make_coders(codec, context)))
 		return context;
 	context_free(codec, context);
 	return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pages to zstd frames and back.  A frame has magic, content size and checksum, as if format/zstd had made it: a save
- * copies it.  Any thread may call all of it; a context belongs to one at a time.
+ * Encodes pages to zstd frames, and decodes these.  A frame has magic, content size and checksum, as if format/zstd had
+ * made it, so that a save copies it.  Any thread may call all of it; a context belongs to one at a time.
  */
 #ifndef PAGESTORE_PAGE_CODEC_H
 #define PAGESTORE_PAGE_CODEC_H
@@ -20,26 +20,28 @@ struct page_context {
 };
 
 /*
- * level 0: nothing is encoded, and a context is room for a page.  Contexts are made as they are needed, up to
- * contexts_max. Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED (no memory for one context).
+ * A codec, whose memory is counted in memory, which has to outlive it.  level 0: nothing is encoded, and a context is room
+ * for a page.  Contexts are made as they are needed, up to contexts_max.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED (no memory
+ * for one context).
  */
 enum blockz_status page_codec_new(struct memory *memory, uint32_t page_size, int level, unsigned contexts_max,
 				  struct page_codec **codec_ret, struct blockz_fault *fault);
-void page_codec_free(struct page_codec *codec); /* NULL is fine; no context may be out */
+void page_codec_free(struct page_codec *codec); /* NULL is fine; nobody may have a context */
 
 /*
- * Never fails: waits for a context where no more may be made, or memory for one more is missing.  So nobody who has
- * one may wait for somebody who waits here.
+ * Lends a context.  It never fails, but waits for one where no more may be made, or memory for one more is missing.  So
+ * nobody who has a context may wait for somebody who waits here.
  */
 struct page_context *page_codec_take(struct page_codec *codec);
+/* Takes it back. */
 void page_codec_give(struct page_codec *codec, struct page_context *context);
 
-/* Frees contexts that are not out, but for the last there is. */
+/* Frees contexts that nobody has, but for the last there is. */
 void page_codec_rest(struct page_codec *codec);
 
 /*
  * Encodes a page, or the last one's part within the image; returns the length of the frame, which then is in
- * context->frame; 0 if that does not pay (or the encoder has no memory), and the page is better kept as it is.
+ * context->frame, or 0 if that does not pay (or the encoder has no memory), and the page is better kept as it is.
  */
 size_t page_codec_encode(const struct page_codec *codec, struct page_context *context, const uint8_t *bytes,
 			 size_t len);

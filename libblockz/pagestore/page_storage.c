@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each call goes to the heap or to the mapping. */
 #include "pagestore/page_storage.h"
 
 #include <string.h>
 
 #include "pagestore/heap.h"
 
-/* One of both is NULL. */
+/* Of heap and mapping one is NULL. */
 struct page_storage {
 	struct memory *memory;
 	struct heap *heap;
-	struct flat_mapping *mapping; /* of all shards */
+	struct flat_mapping *mapping; /* all shards' */
 };
 
 static struct page_storage *page_storage_new(struct memory *memory, struct heap *heap, struct flat_mapping *mapping)
@@ -61,7 +62,8 @@ void page_storage_give(struct page_storage *storage, uint64_t page, uint32_t fir
 		flat_mapping_give(storage->mapping, page);
 }
 
-void page_storage_put(struct page_storage *storage, uint64_t page, uint32_t first, size_t off, const void *bytes, size_t len)
+void page_storage_put(struct page_storage *storage, uint64_t page, uint32_t first, size_t off, const void *bytes,
+		      size_t len)
 {
 	if (storage->heap != NULL)
 		heap_put(storage->heap, first, off, bytes, len);
@@ -71,7 +73,8 @@ void page_storage_put(struct page_storage *storage, uint64_t page, uint32_t firs
 		memset(flat_mapping_page(storage->mapping, page) + off, 0, len);
 }
 
-void page_storage_get(const struct page_storage *storage, uint64_t page, uint32_t first, size_t off, void *buf, size_t len)
+void page_storage_get(const struct page_storage *storage, uint64_t page, uint32_t first, size_t off, void *buf,
+		      size_t len)
 {
 	if (storage->heap != NULL)
 		heap_get(storage->heap, first, off, buf, len);

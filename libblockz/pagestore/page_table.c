@@ -35,13 +35,13 @@ struct page_table {
 	uint64_t root;   /* a word */
 };
 
-static uint64_t pack(struct page_entry entry)
+static uint64_t pack_entry(struct page_entry entry)
 {
 	return (uint64_t)entry.kind | (uint64_t)entry.waits << WAITS_SHIFT | (uint64_t)entry.writes << WRITES_SHIFT |
 	       (uint64_t)entry.len << LEN_SHIFT | (uint64_t)entry.first << FIRST_SHIFT;
 }
 
-static struct page_entry unpack(uint64_t word)
+static struct page_entry unpack_entry(uint64_t word)
 {
 	return (struct page_entry){
 		.kind = (enum page_kind)(word & 3),
@@ -90,7 +90,7 @@ static void set_word(struct node *node, unsigned slot, uint64_t word)
 }
 
 /* A node that says the same as a word that stands for pages that are all alike; NULL: no memory. */
-static struct node *unfold(struct page_table *table, uint64_t word)
+static struct node *unfold_word(struct page_table *table, uint64_t word)
 {
 	struct node *node = memory_new(table->memory, sizeof(*node));
 	if (node == NULL || word == WORD_DEFAULT)
@@ -102,7 +102,7 @@ static struct node *unfold(struct page_table *table, uint64_t word)
 }
 
 /* The word that can stand for all that is below; the node itself if none can. */
-static uint64_t fold(struct page_table *table, struct node *node)
+static uint64_t fold_node(struct page_table *table, struct node *node)
 {
 	if (node->not_default != 0 && node->zero != FAN_OUT)
 		return (uintptr_t)node;
@@ -160,19 +160,19 @@ static uint64_t word_at(const struct page_table *table, uint64_t page, uint64_t 
 struct page_entry page_table_get(const struct page_table *table, uint64_t page)
 {
 	uint64_t end;
-	return unpack(word_at(table, page, &end));
+	return unpack_entry(word_at(table, page, &end));
 }
 
 bool page_table_set(struct page_table *table, uint64_t page, struct page_entry entry)
 {
 	struct node *path[LEVELS_MAX + 1];
-	uint64_t word = table->root, set = pack(entry);
+	uint64_t word = table->root, set = pack_entry(entry);
 	if (set == default_word(table, page))
 		set = WORD_DEFAULT;
 	unsigned level = table->levels;
 	bool enough = true;
 	for (; level > 0; level--) {
-		path[level] = is_node(word) ? node_of(word) : unfold(table, word);
+		path[level] = is_node(word) ? node_of(word) : unfold_word(table, word);
 		enough = path[level] != NULL;
 		if (!enough)
 			break;
@@ -183,7 +183,7 @@ bool page_table_set(struct page_table *table, uint64_t page, struct page_entry e
 	while (level < table->levels) {
 		level++;
 		set_word(path[level], slot_of(page, level), set);
-		set = fold(table, path[level]);
+		set = fold_node(table, path[level]);
 	}
 	table->root = set;
 	return enough;
@@ -201,7 +201,7 @@ struct zeroing {
 static void drop_below(const struct zeroing *self, uint64_t word, unsigned level, uint64_t start)
 {
 	if (level == 0) {
-		struct page_entry entry = unpack(word);
+		struct page_entry entry = unpack_entry(word);
 		if (entry.waits || entry.len > 0)
 			self->drop(self->ctx, start, entry);
 		return;
@@ -228,18 +228,18 @@ static bool zero_below(const struct zeroing *self, uint64_t *word, unsigned leve
 		*word = zero;
 		return true;
 	}
-	struct node *node = is_node(*word) ? node_of(*word) : unfold(self->table, *word);
+	struct node *node = is_node(*word) ? node_of(*word) : unfold_word(self->table, *word);
 	if (node == NULL)
 		return false;
-	uint64_t span = UINT64_C(1) << (FAN_BITS * (level - 1));
-	unsigned slot = self->first <= start ? 0 : (unsigned)((self->first - start) / span);
+	uint64_t below = UINT64_C(1) << (FAN_BITS * (level - 1)); /* pages of a word of the node */
+	unsigned slot = self->first <= start ? 0 : (unsigned)((self->first - start) / below);
 	bool enough = true;
-	for (; enough && slot < FAN_OUT && start + slot * span < self->end; slot++) {
+	for (; enough && slot < FAN_OUT && start + slot * below < self->end; slot++) {
 		uint64_t child = node->words[slot];
-		enough = zero_below(self, &child, level - 1, start + slot * span);
+		enough = zero_below(self, &child, level - 1, start + slot * below);
 		set_word(node, slot, child);
 	}
-	*word = fold(self->table, node);
+	*word = fold_node(self->table, node);
 	return enough;
 }
 

@@ -37,12 +37,19 @@ enum page_sort {
 
 struct page_table;
 
-/* Of so many pages, at most 2^51; the first base_pages of them are in the base, the others zero.  NULL: no memory. */
+/*
+ * A table of so many pages, at most 2^51; the first base_pages of them are in the base, the others zero.  Its memory is
+ * counted in memory, which has to outlive it.  NULL: no memory.
+ */
 struct page_table *page_table_new(struct memory *memory, uint64_t pages, uint64_t base_pages);
 void page_table_free(struct page_table *table); /* NULL is fine */
 
+/* What a page is kept as. */
 struct page_entry page_table_get(const struct page_table *table, uint64_t page);
-/* false, and nothing is changed: no memory.  That cannot be where the page was neither zero nor in the base before. */
+/*
+ * Says what a page is kept as from now on.  false, and nothing is changed: no memory.  That cannot be where the page was
+ * neither zero nor in the base before.
+ */
 bool page_table_set(struct page_table *table, uint64_t page, struct page_entry entry);
 
 /*
@@ -52,6 +59,7 @@ bool page_table_set(struct page_table *table, uint64_t page, struct page_entry e
 bool page_table_zero(struct page_table *table, uint64_t first, uint64_t end,
 		     void (*drop)(void *ctx, uint64_t page, struct page_entry entry), void *ctx);
 
+/* The sort of a page. */
 enum page_sort page_table_sort(const struct page_table *table, uint64_t page);
 /* The first page of [page, end) that is not of this sort; end if there is none. */
 uint64_t page_table_differs(const struct page_table *table, uint64_t page, uint64_t end, enum page_sort sort);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Regions come as memory is needed and stay; their OS pages come and go. */
 #include "pagestore/regions.h"
 
 #include <errno.h>
@@ -9,8 +10,8 @@
 
 void regions_init(struct regions *regions, struct memory *memory)
 {
-	*regions = (struct regions){ .memory = memory, .unit_len = (uint32_t)memory_os_page() };
-	regions->units = REGION_LEN / regions->unit_len;
+	*regions = (struct regions){ .memory = memory, .os_page = (uint32_t)memory_os_page() };
+	regions->os_pages = REGION_LEN / regions->os_page;
 }
 
 void regions_free(struct regions *regions)
@@ -63,53 +64,53 @@ static bool add_region(struct regions *regions)
 
 uint32_t regions_grow(struct regions *regions)
 {
-	while (regions->cold < regions->count && regions->list[regions->cold].backed == regions->units)
+	while (regions->cold < regions->count && regions->list[regions->cold].backed == regions->os_pages)
 		regions->cold++;
 	if (regions->cold == regions->count && !add_region(regions))
 		return NOWHERE;
-	if (!memory_count(regions->memory, regions->unit_len))
+	if (!memory_count(regions->memory, regions->os_page))
 		return NOWHERE;
 	struct region *region = &regions->list[regions->cold];
-	uint32_t unit = bits_find(region->bits->backed, 0, regions->units, 0), granules = regions->unit_len / GRANULE;
-	bits_set(region->bits->backed, unit, 1);
-	bits_set(region->bits->free, unit * granules, granules);
+	uint32_t page = bits_find(region->bits->backed, 0, regions->os_pages, 0), granules = regions->os_page / GRANULE;
+	bits_set(region->bits->backed, page, 1);
+	bits_set(region->bits->free, page * granules, granules);
 	region->backed++;
 	region->free += granules;
 	regions->free += granules;
 	regions->backed += granules;
-	return regions->cold * GRANULES + unit * granules;
+	return regions->cold * GRANULES + page * granules;
 }
 
 /* ---- Trimming ---- */
 
-static bool is_free(const struct region *region, uint32_t unit, uint32_t granules)
+static bool is_free(const struct region *region, uint32_t page, uint32_t granules)
 {
-	return bits_find(region->bits->free, unit * granules, (unit + 1) * granules, 0) == (unit + 1) * granules;
+	return bits_find(region->bits->free, page * granules, (page + 1) * granules, 0) == (page + 1) * granules;
 }
 
-static void drop_units(struct regions *regions, struct region *region, uint32_t unit, uint32_t count)
+static void drop_os_pages(struct regions *regions, struct region *region, uint32_t page, uint32_t count)
 {
-	uint32_t granules = count * (regions->unit_len / GRANULE);
-	bits_clear(region->bits->backed, unit, count);
-	bits_clear(region->bits->free, unit * (regions->unit_len / GRANULE), granules);
+	uint32_t granules = count * (regions->os_page / GRANULE);
+	bits_clear(region->bits->backed, page, count);
+	bits_clear(region->bits->free, page * (regions->os_page / GRANULE), granules);
 	region->backed -= count;
 	region->free -= granules;
 	regions->free -= granules;
 	regions->backed -= granules;
-	memory_drop(region->bytes + (size_t)unit * regions->unit_len, (uint64_t)count * regions->unit_len);
-	memory_uncount(regions->memory, (uint64_t)count * regions->unit_len);
+	memory_drop(region->bytes + (size_t)page * regions->os_page, (uint64_t)count * regions->os_page);
+	memory_uncount(regions->memory, (uint64_t)count * regions->os_page);
 }
 
 static void trim_region(struct regions *regions, struct region *region)
 {
-	uint32_t granules = regions->unit_len / GRANULE, unit = 0;
-	while (unit < regions->units) {
-		uint32_t end = unit;
-		while (end < regions->units && is_free(region, end, granules))
+	uint32_t granules = regions->os_page / GRANULE, page = 0;
+	while (page < regions->os_pages) {
+		uint32_t end = page;
+		while (end < regions->os_pages && is_free(region, end, granules))
 			end++;
-		if (end > unit)
-			drop_units(regions, region, unit, end - unit);
-		unit = end + 1;
+		if (end > page)
+			drop_os_pages(regions, region, page, end - page);
+		page = end + 1;
 	}
 }
 

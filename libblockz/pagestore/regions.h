@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The memory of a heap: granules, numbered from 0, in regions of address space, which the OS gives memory for a page at a
- * time as they are touched.  Such a unit is counted before any granule of it is free to be taken (it is *backed*), and
- * stays so until a trim finds all of it free: what is counted is what is resident.
+ * The memory of a heap: granules, numbered from 0, in regions of address space, which the OS gives memory for a page of
+ * its own at a time as they are touched.  Such an OS page is counted before any granule of it is free to be taken (it is
+ * *backed*), and stays so until a trim finds all of it free: what is counted is what is resident.
  */
 #ifndef PAGESTORE_REGIONS_H
 #define PAGESTORE_REGIONS_H
@@ -23,8 +23,8 @@ enum {
 	REGION_LEN = 1 << 20,
 	GRANULES = REGION_LEN / GRANULE, /* of a region */
 	WORDS = GRANULES / 64,
-	UNIT_LEN_MIN = 4096,
-	UNITS_MAX = REGION_LEN / UNIT_LEN_MIN,
+	OS_PAGE_MIN = 4096,
+	OS_PAGES_MAX = REGION_LEN / OS_PAGE_MIN,
 	REGIONS_MIN = 4, /* in the first table of them */
 };
 
@@ -35,36 +35,38 @@ enum {
 struct region_bits {
 	uint64_t free[WORDS];   /* and backed */
 	uint64_t joined[WORDS]; /* to the next, in a run: the heap's */
-	uint64_t backed[UNITS_MAX / 64];
+	uint64_t backed[OS_PAGES_MAX / 64];
 };
 
 struct region {
 	uint8_t *bytes;
 	struct region_bits *bits;
 	uint32_t free;   /* granules */
-	uint32_t backed; /* units */
+	uint32_t backed; /* OS pages */
 };
 
 struct regions {
 	struct memory *memory;
 	struct region *list;
 	uint32_t count, room;
-	uint32_t unit_len;     /* an OS page */
-	uint32_t units;        /* of a region */
-	uint32_t cold;         /* no region before it has a unit that is not backed */
+	uint32_t os_page;      /* its bytes */
+	uint32_t os_pages;     /* of a region */
+	uint32_t cold;         /* no region before it has an OS page that is not backed */
 	uint64_t free, backed; /* granules */
 	uint64_t swept;        /* those left free by the last trim */
 };
 
+/* Sets up no regions, to be counted in memory, which has to outlive them; and gives all of them back. */
 void regions_init(struct regions *regions, struct memory *memory);
 void regions_free(struct regions *regions);
 
-/* Backs one more unit, the first that is not: its first granule, or NOWHERE and memory_fault() says why. */
+/* Backs one more OS page, the first that is not: its first granule, or NOWHERE and memory_fault() says why. */
 uint32_t regions_grow(struct regions *regions);
 
 /* As heap_trim(). */
 void regions_trim(struct regions *regions);
 
+/* The region of a granule, and the granule's bytes. */
 static inline struct region *regions_at(const struct regions *regions, uint32_t granule)
 {
 	return &regions->list[granule / GRANULES];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Sectors that wait: what was written in parts of pages, until enough of a page is there to be worth encoding it anew.
+ * Pages are those of a shard, counted from 0.
  *
  * The functions that take a const pointer may be called by several threads at once; any other by one, while none of these
  * is under way.
@@ -18,8 +19,8 @@
 struct write_buffer;
 
 /*
- * At most sectors_max sectors wait.  Their memory is taken as it is needed, and given back when nothing waits, but for a
- * few sectors' that are kept for the next.  NULL: no memory.
+ * A buffer in which at most sectors_max sectors wait, counted in memory, which has to outlive it.  Memory for sectors is
+ * taken as it is needed, and given back when nothing waits, but for a few that are kept for the next.  NULL: no memory.
  */
 struct write_buffer *write_buffer_new(struct memory *memory, unsigned sectors_per_page, size_t sectors_max);
 void write_buffer_free(struct write_buffer *buffer); /* NULL is fine */
@@ -45,6 +46,7 @@ bool write_buffer_next(const struct write_buffer *buffer, uint64_t *page_ret);
 /* These sectors of a page wait no more; some of them may not have waited. */
 void write_buffer_drop(struct write_buffer *buffer, uint64_t page, uint64_t mask);
 
+/* How many sectors wait. */
 size_t write_buffer_count(const struct write_buffer *buffer);
 
 #endif
