@@ -256,10 +256,14 @@ struct blockz_format {
 	uint64_t piece_size_min, piece_size_max;
 	uint64_t piece_size_default; /* 0: depends on the level */
 	const char *const *checks;   /* names of the checks it can write, the default first; NULL ends them */
+	const char *advice; /* one line: what else serves a FILE whose pieces are too large for a disk */
 };
 
 /* The index-th format, or NULL behind the last. */
 const struct blockz_format *blockz_format_at(size_t index);
+
+/* The format of this name, or NULL. */
+const struct blockz_format *blockz_format_by_name(const char *name);
 
 /* The format of a file that starts with these bytes, of which 64 are enough, or NULL: none that is known. */
 const struct blockz_format *blockz_format_by_magic(const void *head, size_t len);

@@ -20,6 +20,9 @@
 extern "C" {
 #endif
 
+/* The format in whose frames pages are kept compressed, and which blockz_pages_save() writes. */
+#define BLOCKZ_PAGES_FORMAT "zstd"
+
 struct blockz_pages;
 
 enum {

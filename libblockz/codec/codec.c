@@ -25,6 +25,14 @@ const struct codec *codec_at(unsigned id)
 	return id < CODEC_COUNT ? codecs[id] : NULL;
 }
 
+unsigned codec_of_format(const struct format *format)
+{
+	unsigned id = 0;
+	while (id < CODEC_COUNT && codecs[id]->format != format)
+		id++;
+	return id;
+}
+
 static size_t count_values(const struct codec *codec)
 {
 	size_t count = 0;

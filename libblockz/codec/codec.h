@@ -49,6 +49,10 @@ enum { ZSTD_STREAM_NONE, ZSTD_STREAM_WORKERS, ZSTD_STREAM_PARTS, ZSTD_STREAM_COU
 /* LZMA_BCJ; the SquashFS flags' bits plus one. */
 enum { BCJ_NONE, BCJ_X86, BCJ_POWERPC, BCJ_IA64, BCJ_ARM, BCJ_ARMTHUMB, BCJ_SPARC, BCJ_ARM64, BCJ_RISCV, BCJ_COUNT };
 
+struct blocks;
+struct blockz_map;
+struct format;
+
 /* What codecs need from outside. */
 struct codec_env {
 	const struct blockz_lzo *lzo; /* NULL: no LZO */
@@ -56,6 +60,7 @@ struct codec_env {
 
 struct codec {
 	const char *name; /* "zlib" */
+	const char *squashfs_name; /* what SquashFS calls it; NULL: the same */
 	/* Names of the values, such as "level"; NULL ends. */
 	const char *const *value_names;
 	/*
@@ -80,6 +85,15 @@ struct codec {
 	/* NULL, or: encoding is the work of another thread, whose time does not count as that of the caller. */
 	bool (*has_thread)(const uint32_t *values);
 
+	/* NULL, or: the format whose pieces it makes; suggest is not NULL then. */
+	const struct format *format;
+	/*
+	 * Adds to blocks, which lists the compressed pieces of a mapped file, the parameters with which they may have been
+	 * made, the likeliest first.  Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_FAILED.
+	 */
+	enum blockz_status (*suggest)(const struct blockz_source *file, const struct blockz_map *map, struct blocks *blocks,
+				      struct blockz_fault *fault);
+
 	/* NULL: no memory. */
 	void *(*context_new)(const struct codec_env *env);
 	void (*context_free)(void *context);
@@ -103,6 +117,9 @@ extern const struct codec codec_stored, codec_zlib, codec_lzma, codec_xz, codec_
 
 /* The row of an enum codec_id, or NULL. */
 const struct codec *codec_at(unsigned id);
+
+/* The enum codec_id of the codec that makes the pieces of a format; CODEC_COUNT: there is none. */
+unsigned codec_of_format(const struct format *format);
 
 struct codec_params {
 	uint8_t codec;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pieces of mapped files, encoded and decoded by the rows of their formats: as blockz writes them, and as other programs
- * do that use the same library in the same way.  Only compressed ones; raw ones are plain bytes already.  Those of xz and
- * zstd are in files of their own.
+ * What the codecs of pieces have in common.  They encode and decode pieces of mapped files by the rows of their formats: as
+ * blockz writes them, and as other programs do that use the same library in the same way.  Only compressed ones; raw
+ * ones are plain bytes already.
  */
+#include "codec/format_piece.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/format_piece.h"
-#include "codec/codec_faults.h"
+#include "base/fault.h"
 
 enum { WINDOW_MAX = 128 << 20 };
 
@@ -75,57 +76,14 @@ enum blockz_status format_piece_decode(struct format_piece *context, const struc
 	return status;
 }
 
-/* ---- gzip ---- */
-
-static const char *const gzip_value_names[] = { "level", NULL };
-
-static bool gzip_are_valid(const uint32_t *values)
+bool format_piece_suggest_levels(struct blocks *blocks, struct codec_params params, size_t value, uint32_t first,
+			   uint32_t min_level, uint32_t max_level)
 {
-	return values[GZIP_PIECE_LEVEL] >= 1 && values[GZIP_PIECE_LEVEL] <= 12;
+	params.values[value] = first;
+	bool ok = blocks_suggest(blocks, &params);
+	for (uint32_t level = min_level; level <= max_level && ok; level++) {
+		params.values[value] = level;
+		ok = level == first || blocks_suggest(blocks, &params);
+	}
+	return ok;
 }
-
-static void *gzip_context_new(const struct codec_env *env)
-{
-	(void)env;
-	return format_piece_new(&format_gzip);
-}
-
-static struct pack_params gzip_params(const uint32_t *values)
-{
-	return (struct pack_params){ .level = (int)values[GZIP_PIECE_LEVEL], .check = CHECK_CRC32 };
-}
-
-static enum blockz_status gzip_encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				      struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
-{
-	const struct pack_params params = gzip_params(values);
-	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
-	return format_piece_encode(context, values, &params, &piece, out, len_ret, fault);
-}
-
-static uint64_t gzip_encoder_memory(const uint32_t *values, uint32_t plain_len)
-{
-	struct pack_params params = gzip_params(values);
-	params.piece_size = plain_len;
-	return format_gzip.encoder_memory(&params);
-}
-
-static enum blockz_status gzip_decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-				      struct blockz_fault *fault)
-{
-	const struct encoded_piece encoded = { .bytes = bytes, .len = len, .method = CHECK_CRC32 };
-	return format_piece_decode(context, &encoded, out, out_len, fault);
-}
-
-const struct codec codec_gzip_piece = {
-	.name = "gzip-piece",
-	.value_names = gzip_value_names,
-	.max_values = { [GZIP_PIECE_LEVEL] = 12 },
-	.probe_lens = { 8 << 10, 384 << 10 },
-	.are_valid = gzip_are_valid,
-	.encoder_memory = gzip_encoder_memory,
-	.context_new = gzip_context_new,
-	.context_free = format_piece_free,
-	.encode = gzip_encode,
-	.decode = gzip_decode,
-};

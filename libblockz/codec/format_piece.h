@@ -3,6 +3,8 @@
 #ifndef CODEC_FORMAT_PIECE_H
 #define CODEC_FORMAT_PIECE_H
 
+#include "codec/blocks.h"
+#include "codec/blocks.h"
 #include "codec/codec.h"
 #include "format/format.h"
 
@@ -20,5 +22,12 @@ enum blockz_status format_piece_encode(struct format_piece *context, const uint3
 /* As decode() of struct codec. */
 enum blockz_status format_piece_decode(struct format_piece *context, const struct encoded_piece *encoded,
 				       uint8_t *out, size_t out_len, struct blockz_fault *fault);
+
+/*
+ * Suggests params with each level in place of values[value]: first the likeliest, then the others from min_level to
+ * max_level.  False: no memory.
+ */
+bool format_piece_suggest_levels(struct blocks *blocks, struct codec_params params, size_t value, uint32_t first,
+			   uint32_t min_level, uint32_t max_level);
 
 #endif

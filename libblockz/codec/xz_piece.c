@@ -4,9 +4,18 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "codec/codec_faults.h"
 #include "codec/format_piece.h"
+#include "format/formats.h"
 #include "format/xz/codec.h"
+#include "io/access.h"
+
+enum {
+	LEVEL_MAX = 9,
+	LEVEL_LIKELIEST = 6, /* that of xz(1) and of blockz */
+	HEADERS_MAX = 4,
+};
 
 static const char *const value_names[] = { "level", "extreme", "check", "size", "header", NULL };
 
@@ -17,7 +26,7 @@ static bool is_header(uint32_t value)
 
 static bool are_valid(const uint32_t *values)
 {
-	return values[XZ_PIECE_LEVEL] <= 9 && values[XZ_PIECE_EXTREME] <= 1 && values[XZ_PIECE_CHECK] <= CHECK_SHA256 &&
+	return values[XZ_PIECE_LEVEL] <= LEVEL_MAX && values[XZ_PIECE_EXTREME] <= 1 && values[XZ_PIECE_CHECK] <= CHECK_SHA256 &&
 	       values[XZ_PIECE_SIZE] >= XZ_PIECE_SIZE_MIN && values[XZ_PIECE_SIZE] <= XZ_PIECE_SIZE_MAX &&
 	       is_header(values[XZ_PIECE_HEADER]);
 }
@@ -92,7 +101,7 @@ static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
 	return format_xz.encoder_memory(&params);
 }
 
-static enum blockz_status encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+static enum blockz_status encode_block(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
 				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct pack_params params = params_of(values);
@@ -148,7 +157,7 @@ static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct en
 	return block_damaged(codec_xz_piece.name, fault);
 }
 
-static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status decode_block(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				 struct blockz_fault *fault)
 {
 	struct encoded_piece encoded = { .bytes = bytes, .len = len };
@@ -189,18 +198,104 @@ static bool may_make(const uint32_t *values, const uint8_t *bytes, size_t len)
 	return may;
 }
 
+/* ---- What Blocks may have been made with ---- */
+
+/* How the headers of Blocks were laid out, as far as they are blocks. */
+struct headers {
+	uint32_t layouts[HEADERS_MAX];
+	size_t count;
+	uint32_t len;  /* of the first */
+	bool are_long; /* all are as long as that */
+};
+
+static void add_layout(struct headers *headers, uint32_t layout)
+{
+	size_t i = 0;
+	while (i < headers->count && headers->layouts[i] != layout)
+		i++;
+	if (i == headers->count && i < HEADERS_MAX)
+		headers->layouts[headers->count++] = layout;
+}
+
+/* Of headers of one length, that length says it all, whatever length those of blockz would have had. */
+static void unite_layouts(struct headers *headers)
+{
+	bool is_own = headers->count == 1 && headers->layouts[0] == XZ_HEADER_OWN;
+	for (size_t i = 0; i < headers->count; i++)
+		is_own = is_own || headers->layouts[i] == XZ_HEADER_BARE;
+	if (is_own || !headers->are_long)
+		return;
+	headers->count = 1;
+	headers->layouts[0] = headers->len;
+}
+
+static enum blockz_status read_headers(const struct blockz_source *file, const struct blocks *blocks,
+				       struct headers *headers, struct blockz_fault *fault)
+{
+	uint8_t bytes[BLOCK_HEADER_LEN_MAX];
+	enum blockz_status status = BLOCKZ_OK;
+	*headers = (struct headers){ .are_long = true };
+	for (size_t i = 0; i < blocks->count && status == BLOCKZ_OK; i++) {
+		struct xz_block block;
+		size_t len = (size_t)min(sizeof(bytes), blocks->items[i].file_len);
+		status = read_file(file, bytes, len, blocks->items[i].file_off, fault);
+		if (status == BLOCKZ_OK)
+			status = xz_block_parse(bytes, len, CHECK_NONE, blocks->items[i].file_off, &block, fault);
+		if (status != BLOCKZ_OK)
+			break;
+		headers->len = i == 0 ? block.block.header_size : headers->len;
+		headers->are_long = headers->are_long && block.block.header_size == headers->len;
+		add_layout(headers, xz_piece_header(&block));
+		xz_block_free(&block);
+	}
+	unite_layouts(headers);
+	return status;
+}
+
+/* The size of pieces bounds the dictionary: that of the longest is it, unless another program did not care. */
+static bool suggest_sizes(struct blocks *blocks, struct codec_params params, uint64_t longest)
+{
+	params.values[XZ_PIECE_SIZE] = (uint32_t)min(longest, XZ_PIECE_SIZE_MAX);
+	if (!format_piece_suggest_levels(blocks, params, XZ_PIECE_LEVEL, LEVEL_LIKELIEST, 0, LEVEL_MAX))
+		return false;
+	params.values[XZ_PIECE_SIZE] = XZ_PIECE_SIZE_MAX;
+	return longest >= XZ_PIECE_SIZE_MAX || format_piece_suggest_levels(blocks, params, XZ_PIECE_LEVEL, LEVEL_LIKELIEST, 0, LEVEL_MAX);
+}
+
+static enum blockz_status suggest_headers(const struct blockz_source *file, const struct blockz_map *map,
+					  struct blocks *blocks, struct blockz_fault *fault)
+{
+	struct codec_params params = { .codec = CODEC_XZ_PIECE };
+	struct headers headers;
+	uint64_t longest = XZ_PIECE_SIZE_MIN;
+	enum blockz_status status = read_headers(file, blocks, &headers, fault);
+	for (size_t i = 0; i < map->piece_count; i++)
+		if (map->pieces[i].kind == BLOCKZ_COMPRESSED && map_piece_end(map, i) - map->pieces[i].start > longest)
+			longest = map_piece_end(map, i) - map->pieces[i].start;
+	params.values[XZ_PIECE_CHECK] = map->piece_count > 0 ? map->pieces[0].method : CHECK_NONE;
+	for (size_t i = 0; i < 2 * headers.count && status == BLOCKZ_OK; i++) {
+		params.values[XZ_PIECE_EXTREME] = i >= headers.count;
+		params.values[XZ_PIECE_HEADER] = headers.layouts[i % headers.count];
+		if (!suggest_sizes(blocks, params, longest))
+			status = fault_nomem(fault);
+	}
+	return status;
+}
+
 const struct codec codec_xz_piece = {
 	.name = "xz-piece",
 	.value_names = value_names,
 	.free_values = 1u << XZ_PIECE_CHECK | 1u << XZ_PIECE_SIZE | 1u << XZ_PIECE_HEADER,
 	.probe_values = { [XZ_PIECE_CHECK] = CHECK_CRC64, [XZ_PIECE_SIZE] = 1 << 20 },
-	.max_values = { [XZ_PIECE_LEVEL] = 9, [XZ_PIECE_EXTREME] = 1 },
+	.max_values = { [XZ_PIECE_LEVEL] = LEVEL_MAX, [XZ_PIECE_EXTREME] = 1 },
 	.probe_lens = { 8 << 10, 128 << 10 },
 	.are_valid = are_valid,
 	.may_make = may_make,
 	.encoder_memory = encoder_memory,
+	.format = &format_xz,
+	.suggest = suggest_headers,
 	.context_new = context_new,
 	.context_free = format_piece_free,
-	.encode = encode,
-	.decode = decode,
+	.encode = encode_block,
+	.decode = decode_block,
 };

@@ -107,6 +107,7 @@ static enum blockz_status decode(void *memory, uint8_t *bytes, size_t len, uint8
 
 const struct codec codec_zlib = {
 	.name = "zlib",
+	.squashfs_name = "gzip",
 	.value_names = value_names,
 	.free_values = 1u << ZLIB_WINDOW,
 	.probe_values = { [ZLIB_WINDOW] = 15 },

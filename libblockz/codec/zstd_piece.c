@@ -7,16 +7,21 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "base/fault.h"
 #include "codec/codec_faults.h"
 #include "codec/format_piece.h"
+#include "format/formats.h"
 
-enum { CHECKSUM_ROOM = 4 };
+enum {
+	CHECKSUM_ROOM = 4,
+	LEVELS = 22,
+};
 
 static const char *const value_names[] = { "level", "checksum", "stream", NULL };
 
 static bool are_valid(const uint32_t *values)
 {
-	return values[ZSTD_PIECE_LEVEL] >= 1 && values[ZSTD_PIECE_LEVEL] <= 22 && values[ZSTD_PIECE_CHECKSUM] <= 1 &&
+	return values[ZSTD_PIECE_LEVEL] >= 1 && values[ZSTD_PIECE_LEVEL] <= LEVELS && values[ZSTD_PIECE_CHECKSUM] <= 1 &&
 	       values[ZSTD_PIECE_STREAM] < ZSTD_STREAM_COUNT;
 }
 
@@ -69,7 +74,7 @@ static bool set_up(ZSTD_CCtx *context, const uint32_t *values, size_t plain_len)
 }
 
 /* Workers cut by themselves; without them the parts that zstd(1) reads are what counts. */
-static size_t run(ZSTD_CCtx *context, const uint8_t *plain, size_t plain_len, size_t part_max, ZSTD_outBuffer *out)
+static size_t compress_parts(ZSTD_CCtx *context, const uint8_t *plain, size_t plain_len, size_t part_max, ZSTD_outBuffer *out)
 {
 	size_t result = 0;
 	for (size_t pos = 0; pos < plain_len;) {
@@ -99,7 +104,7 @@ static enum blockz_status encode_stream(const uint32_t *values, const uint8_t *p
 		status = fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "this libzstd has no threads");
 	} else {
 		ZSTD_outBuffer made = { out->bytes, room, 0 };
-		result = run(context, plain, plain_len, part, &made);
+		result = compress_parts(context, plain, plain_len, part, &made);
 		*len_ret = made.pos;
 	}
 	if (status == BLOCKZ_OK && ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
@@ -110,7 +115,7 @@ static enum blockz_status encode_stream(const uint32_t *values, const uint8_t *p
 	return status;
 }
 
-static enum blockz_status encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+static enum blockz_status encode_frame(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
 				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct pack_params params = pack_params(values);
@@ -120,11 +125,28 @@ static enum blockz_status encode(void *context, const uint32_t *values, const ui
 	return format_piece_encode(context, values, &params, &piece, out, len_ret, fault);
 }
 
-static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status decode_frame(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 			       struct blockz_fault *fault)
 {
 	const struct encoded_piece encoded = { .bytes = bytes, .len = len };
 	return format_piece_decode(context, &encoded, out, out_len, fault);
+}
+
+/* Files without a seek table come of zstd(1) rather than of blockz. */
+static enum blockz_status suggest_streams(const struct blockz_source *file, const struct blockz_map *map, struct blocks *blocks,
+					  struct blockz_fault *fault)
+{
+	struct codec_params params = { .codec = CODEC_ZSTD_PIECE };
+	uint32_t first = map->index == BLOCKZ_INDEX_NONE ? ZSTD_STREAM_WORKERS : ZSTD_STREAM_NONE;
+	uint32_t level = (uint32_t)map->format->public.level_default;
+	bool ok = true;
+	(void)file;
+	params.values[ZSTD_PIECE_CHECKSUM] = map->piece_count > 0 && map->pieces[0].method != CHECK_NONE;
+	for (uint32_t i = 0; i < ZSTD_STREAM_COUNT && ok; i++) {
+		params.values[ZSTD_PIECE_STREAM] = (first + i) % ZSTD_STREAM_COUNT;
+		ok = format_piece_suggest_levels(blocks, params, ZSTD_PIECE_LEVEL, level, 1, LEVELS);
+	}
+	return ok ? BLOCKZ_OK : fault_nomem(fault);
 }
 
 const struct codec codec_zstd_piece = {
@@ -132,14 +154,16 @@ const struct codec codec_zstd_piece = {
 	.value_names = value_names,
 	.free_values = 1u << ZSTD_PIECE_CHECKSUM | 1u << ZSTD_PIECE_STREAM,
 	.probe_values = { [ZSTD_PIECE_CHECKSUM] = 1 },
-	.max_values = { [ZSTD_PIECE_LEVEL] = 22 },
+	.max_values = { [ZSTD_PIECE_LEVEL] = LEVELS },
 	.probe_lens = { 8 << 10, 128 << 10, 192 << 10, 384 << 10 },
 	.are_valid = are_valid,
 	.may_make = may_make,
 	.has_thread = has_thread,
 	.encoder_memory = encoder_memory,
+	.format = &format_zstd,
+	.suggest = suggest_streams,
 	.context_new = context_new,
 	.context_free = format_piece_free,
-	.encode = encode,
-	.decode = decode,
+	.encode = encode_frame,
+	.decode = decode_frame,
 };

@@ -5,7 +5,8 @@
 
 #include "base/fault.h"
 
-static const struct container *const containers[] = { &container_squashfs, &container_mapped_file };
+#define ROW(name) &name,
+static const struct container *const containers[] = { CONTAINER_ROWS(ROW) };
 
 static void become_plain(struct blocks *blocks, uint64_t size)
 {

@@ -18,7 +18,14 @@ struct container {
 				   struct blockz_fault *fault);
 };
 
-extern const struct container container_squashfs, container_mapped_file;
+/* The list of containers; a file is one of the first that it looks like. */
+#define CONTAINER_ROWS(row) \
+	row(container_squashfs) \
+	row(container_mapped_file)
+
+#define CONTAINER_DECLARE(name) extern const struct container name;
+CONTAINER_ROWS(CONTAINER_DECLARE)
+#undef CONTAINER_DECLARE
 
 /*
  * The blocks of a file: by the container that its head belongs to, or none ("plain"), with a note if a container

@@ -50,7 +50,8 @@ static enum blockz_status read_image(struct squashfs *fs, struct blockz_fault *f
 
 static void describe(const struct super *super, struct blocks *blocks)
 {
-	const char *name = super->codec == CODEC_ZLIB ? "gzip" : codec_at(super->codec)->name;
+	const struct codec *codec = codec_at(super->codec);
+	const char *name = codec->squashfs_name != NULL ? codec->squashfs_name : codec->name;
 	uint32_t kib = super->block_size / 1024;
 	bool mib = kib >= 1024;
 	snprintf(blocks->container, sizeof(blocks->container), "squashfs %s %u%c", name, (unsigned)(mib ? kib / 1024 : kib),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A format as one const row of functions.  mapped/ finds it by name, suffix or magic and asks nothing else about it;
- * the functions see memory, sources and maps, and know no threads and no other format.
+ * A format as one const row of functions.  Others find it by name or magic (format/formats.h) and ask nothing else about
+ * it; the functions see memory, sources and maps, and know no threads and no other format.
  *
  * Writing: one writer a file sees the pieces in order and makes what stands before and behind them; encoders, one a
  * thread, turn the bytes of one piece into its encoding in any order.
@@ -67,6 +67,8 @@ typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);
 
 struct format {
 	struct blockz_format public;
+	const char *piece_noun; /* for people: what one piece is, "zstd frame" */
+	bool is_one_stream;     /* pieces are parts of one stream, and the last of them ends it; else each stands alone */
 
 	/* True if a file that begins with these bytes is of this format. */
 	bool (*matches)(const uint8_t *head, size_t len);
@@ -139,18 +141,8 @@ struct format {
 	uint64_t reach; /* how far behind a raw range decoded bytes could still depend on it, were the map wrong */
 };
 
-extern const struct format format_gzip, format_xz, format_zstd;
-
-const struct format *format_by_name(const char *name);
-
 /* The method of a check's name, which has to be one of public->checks (NULL: the first).  Errors: BLOCKZ_USAGE. */
 enum blockz_status format_choose_check(const struct blockz_format *public, const char *name,
 				       enum check_method *method_ret, struct blockz_fault *fault);
-
-/* The format of a file that begins with head, or NULL. */
-const struct format *format_by_magic(const uint8_t *head, size_t len);
-
-/* BLOCKZ_UNSUPPORTED for a file of none, which says what it is where that is known; see others.h. */
-enum blockz_status format_refuse(const uint8_t *head, size_t len, struct blockz_fault *fault);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/export.h"
 #include "base/fault.h"
-#include "format/format.h"
+#include "format/formats.h"
 #include "format/others.h"
 
 EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file,

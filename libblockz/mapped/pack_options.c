@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "format/formats.h"
 #include "base/plural.h"
 #include "parallel/pool.h"
 

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
+#include "format/formats.h"
 #include "mapped/pack_options.h"
 #include "pagestore/save_pieces.h"
 #include "pagestore/snapshot.h"
@@ -71,7 +72,7 @@ static enum blockz_status pack_pieces(struct save_pieces *pieces, const struct b
 	if (status != BLOCKZ_OK)
 		return status;
 	const struct pack_task task = {
-		.format = &format_zstd,
+		.format = format_by_name(BLOCKZ_PAGES_FORMAT),
 		.params = {
 			.level = snapshot_level(pieces->pages), .check = CHECK_XXH64_LOW32, .piece_size = pieces->piece_size,
 			.raw_size = SAVE_RAW_SIZE, .image_size = pieces->size, .raw_count = pieces->raw_count,

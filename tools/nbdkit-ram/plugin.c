@@ -112,7 +112,7 @@ static bool is_as_loaded(const struct stat *saved)
 	const struct settings *settings = &server.settings;
 	struct stat loaded;
 	return stat(settings->load.path, &loaded) == 0 && loaded.st_dev == saved->st_dev && loaded.st_ino == saved->st_ino &&
-	       server.base.format != NULL && strcmp(server.base.format->name, SAVED_FORMAT) == 0 &&
+	       server.base.format != NULL && strcmp(server.base.format->name, BLOCKZ_PAGES_FORMAT) == 0 &&
 	       settings->pages.size == server.base.source.size && settings->raw.count == 0 &&
 	       !rawchoice_looks(&settings->choice);
 }

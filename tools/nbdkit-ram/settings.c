@@ -71,7 +71,7 @@ static int set_load(struct settings *settings, const char *value)
 static int set_save(struct settings *settings, const char *value)
 {
 	const struct blockz_format *format = format_by_suffix(value);
-	if (format != NULL && strcmp(format->name, SAVED_FORMAT) != 0) {
+	if (format != NULL && strcmp(format->name, BLOCKZ_PAGES_FORMAT) != 0) {
 		nbdkit_error("save=%s: what is saved is a .zst", value);
 		return -1;
 	}
@@ -113,7 +113,7 @@ static int set_max_memory(struct settings *settings, const char *value)
 
 static int set_compress(struct settings *settings, const char *value)
 {
-	int result = take_word(&settings->plain, "compress", value, "zstd", "none");
+	int result = take_word(&settings->plain, "compress", value, BLOCKZ_PAGES_FORMAT, "none");
 	if (settings->plain && settings->pages.layout == BLOCKZ_PAGES_COMPRESSED)
 		settings->pages.layout = BLOCKZ_PAGES_SPARSE;
 	return result;

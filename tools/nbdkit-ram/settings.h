@@ -7,8 +7,6 @@
 #include "disks/rawchoice.h"
 #include "disks/rawlist.h"
 
-#define SAVED_FORMAT "zstd"
-
 /* A path as it was given: absolute, since a server in the background stands elsewhere. */
 struct named_file {
 	char *path;  /* NULL: not given */

@@ -96,19 +96,10 @@ static enum blockz_status open_file(struct blockz_fault *fault)
 /* Who else can serve a file of large pieces. */
 static void advise(void)
 {
-	static const struct {
-		const char *format, *advice;
-	} rows[] = {
-		{ "gzip", "nbdkit --filter=gzip file FILE serves it read-only, from a temporary file" },
-		{ "xz", "nbdkit --filter=xz file FILE xz-max-block=SIZE serves it read-only" },
-		{ "zstd", "zstd -dc FILE | partial-deflate -f zstd - NEW writes one that can be served" },
-	};
 	struct blockz_map *map = NULL;
 	if (blockz_map_read(&server.file.source, NULL, &map, NULL) != BLOCKZ_OK)
 		return;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strcmp(rows[i].format, blockz_map_info(map).format) == 0)
-			nbdkit_error("a larger cache= is one way; another: %s", rows[i].advice);
+	nbdkit_error("a larger cache= is one way; another: %s", blockz_format_by_name(blockz_map_info(map).format)->advice);
 	blockz_map_free(map);
 }
 

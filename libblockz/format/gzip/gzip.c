@@ -4,7 +4,7 @@
 #include "base/fault.h"
 #include "format/deflate/deflate.h"
 #include "format/deflate/walk.h"
-#include "format/format.h"
+#include "format/formats.h"
 #include "format/gzip/layout.h"
 #include "format/gzip/patch.h"
 #include "format/gzip/scan.h"
@@ -53,7 +53,10 @@ const struct format format_gzip = {
 		.piece_size_max = (uint64_t)1 << INDEX_PIECE_LOG_MAX,
 		.piece_size_default = PIECE_SIZE_DEFAULT,
 		.checks = checks,
+		.advice = "nbdkit --filter=gzip file FILE serves it read-only, from a temporary file",
 	},
+	.piece_noun = "gzip stream",
+	.is_one_stream = true,
 	.matches = matches,
 	.choose = choose,
 	.encoder_memory = encoder_memory,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/fault.h"
-#include "format/format.h"
+#include "format/formats.h"
 #include "format/xz/codec.h"
 #include "format/xz/layout.h"
 #include "format/xz/scan.h"
@@ -55,7 +55,9 @@ const struct format format_xz = {
 		.piece_size_min = PIECE_SIZE_MIN,
 		.piece_size_max = PIECE_SIZE_MAX,
 		.checks = checks,
+		.advice = "nbdkit --filter=xz file FILE xz-max-block=SIZE serves it read-only",
 	},
+	.piece_noun = "xz Block",
 	.matches = matches,
 	.choose = choose,
 	.encoder_memory = xz_encoder_memory,

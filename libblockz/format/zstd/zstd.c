@@ -3,7 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "format/format.h"
+#include "format/formats.h"
 #include "format/zstd/codec.h"
 #include "format/zstd/layout.h"
 #include "format/zstd/patch.h"
@@ -55,7 +55,9 @@ const struct format format_zstd = {
 		.piece_size_min = PIECE_SIZE_MIN,
 		.piece_size_max = PIECE_SIZE_MAX,
 		.checks = checks,
+		.advice = "zstd -dc FILE | partial-deflate -f zstd - NEW writes one that can be served",
 	},
+	.piece_noun = "zstd frame",
 	.matches = matches,
 	.choose = choose,
 	.encoder_memory = zstd_encoder_memory,
