@@ -11,7 +11,7 @@
 #include "cli/fault.h"
 #include "cli/json.h"
 #include "cli/reading.h"
-#include "cli/report.h"
+#include "files/report.h"
 #include "cli/signals.h"
 #include "cli/size.h"
 #include "disks/partition.h"

@@ -10,7 +10,7 @@
 #include "cli/fault.h"
 #include "cli/json.h"
 #include "cli/reading.h"
-#include "cli/report.h"
+#include "files/report.h"
 #include "cli/size.h"
 #include "files/compressed.h"
 

@@ -12,7 +12,7 @@
 #include "cli/cli.h"
 #include "cli/fault.h"
 #include "cli/json.h"
-#include "cli/report.h"
+#include "files/report.h"
 #include "cli/size.h"
 #include "disks/rawchoice.h"
 #include "disks/rawlist.h"

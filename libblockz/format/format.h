@@ -74,15 +74,17 @@ struct format {
 	bool (*matches)(const uint8_t *head, size_t len);
 
 	/*
-	 * Fills in params what options leave to the format, and refuses what it does not have.  level and sizes were
-	 * compared with the limits above already; sizes are 0 where nothing was asked for.
+	 * Fills in params what was left to the format, and refuses what it does not have.  level and sizes were compared with
+	 * the limits above already; sizes are 0 where nothing was asked for.
 	 */
-	enum blockz_status (*choose)(const struct blockz_pack_options *options, struct pack_params *params,
-				     struct blockz_fault *fault);
+	enum blockz_status (*choose)(struct pack_params *params, struct blockz_fault *fault);
 	/* Bytes of memory that one encoder takes, its piece included. */
 	uint64_t (*encoder_memory)(const struct pack_params *params);
 
-	/* Write.  out buffers are grown as needed and *len_ret tells how much of them is used. */
+	/*
+	 * Write.  out buffers are grown as needed and *len_ret tells how much of them is used.  All of it is NULL, as is
+	 * choose, in a format that is only read.
+	 */
 	void *(*writer_new)(const struct pack_params *params);
 	void (*writer_free)(void *writer);
 	enum blockz_status (*write_head)(void *writer, struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
@@ -140,9 +142,5 @@ struct format {
 				     struct blockz_fault *fault);
 	uint64_t reach; /* how far behind a raw range decoded bytes could still depend on it, were the map wrong */
 };
-
-/* The method of a check's name, which has to be one of public->checks (NULL: the first).  Errors: BLOCKZ_USAGE. */
-enum blockz_status format_choose_check(const struct blockz_format *public, const char *name,
-				       enum check_method *method_ret, struct blockz_fault *fault);
 
 #endif

@@ -21,6 +21,10 @@ FORMAT_ROWS(FORMAT_DECLARE)
 /* The format of this name, or NULL. */
 const struct format *format_by_name(const char *name);
 
+/* The method of a check's name, which has to be one of public->checks (NULL: the first).  Errors: BLOCKZ_USAGE. */
+enum blockz_status format_choose_check(const struct blockz_format *public, const char *name,
+				       enum check_method *method_ret, struct blockz_fault *fault);
+
 /* The format of a file that begins with head, or NULL. */
 const struct format *format_by_magic(const uint8_t *head, size_t len);
 

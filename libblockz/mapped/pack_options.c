@@ -87,6 +87,8 @@ enum blockz_status pack_options_check(const struct blockz_pack_options *options,
 	task->format = format_by_name(options->format);
 	if (task->format == NULL)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "unknown format '%s'", options->format);
+	if (task->format->writer_new == NULL)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "format %s is only read", options->format);
 	task->params.image_size = image_size;
 	task->params.extreme = options->extreme;
 	task->params.no_index = options->no_index;
@@ -95,6 +97,8 @@ enum blockz_status pack_options_check(const struct blockz_pack_options *options,
 	if (status == BLOCKZ_OK)
 		status = check_piece_size(options, task, fault);
 	if (status == BLOCKZ_OK)
-		status = task->format->choose(options, &task->params, fault);
+		status = task->format->choose(&task->params, fault);
+	if (status == BLOCKZ_OK)
+		status = format_choose_check(&task->format->public, options->check, &task->params.check, fault);
 	return status == BLOCKZ_OK ? choose_threads(options, task, fault) : status;
 }

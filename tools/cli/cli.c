@@ -17,7 +17,6 @@
 #include "cli/json.h"
 #include "cli/signals.h"
 #include "cli/size.h"
-#include "disks/sectors.h"
 
 /* ---- Options */
 
@@ -164,7 +163,7 @@ static void print_help(const struct cli_tool *tool)
 static void take_sector_size(struct cli *cli)
 {
 	struct blockz_fault fault;
-	if (sectors_parse(optarg, &cli->sector_size, &fault) != BLOCKZ_OK)
+	if (size_parse_sector(optarg, &cli->sector_size, &fault) != BLOCKZ_OK)
 		cli_usage(cli, "--sector-size: %s", fault.text);
 }
 

@@ -80,6 +80,16 @@ enum blockz_status size_parse_range(const char *text, struct blockz_range *range
 	return BLOCKZ_OK;
 }
 
+enum blockz_status size_parse_sector(const char *text, unsigned *size_ret, struct blockz_fault *fault)
+{
+	uint64_t value = 0;
+	enum blockz_status status = size_parse(text, &value, fault);
+	if (status != BLOCKZ_OK || (value != SIZE_SECTOR_SMALL && value != SIZE_SECTOR_LARGE))
+		return tool_fault(fault, BLOCKZ_USAGE, "expected %d or %d, found %s", SIZE_SECTOR_SMALL, SIZE_SECTOR_LARGE, text);
+	*size_ret = (unsigned)value;
+	return BLOCKZ_OK;
+}
+
 void size_human(char *buf, size_t len, uint64_t bytes)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

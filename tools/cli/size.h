@@ -14,6 +14,12 @@ enum blockz_status size_parse(const char *text, uint64_t *value_ret, struct bloc
 /* Parses START-END (END is exclusive) or START+LENGTH.  Errors: BLOCKZ_USAGE, also for a range of no bytes. */
 enum blockz_status size_parse_range(const char *text, struct blockz_range *range_ret, struct blockz_fault *fault);
 
+/* What sectors of a disk can have. */
+enum { SIZE_SECTOR_SMALL = 512, SIZE_SECTOR_LARGE = 4096 };
+
+/* Parses "512" or "4096".  Errors: BLOCKZ_USAGE. */
+enum blockz_status size_parse_sector(const char *text, unsigned *size_ret, struct blockz_fault *fault);
+
 /* Writes "512 B", "1.5 MiB", "3 GiB" and the like: four digits at most. */
 void size_human(char *buf, size_t len, uint64_t bytes);
 

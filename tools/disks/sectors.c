@@ -8,7 +8,7 @@
 
 enum { SMALL, LARGE };
 
-const unsigned sectors_sizes[SECTORS_SIZES] = { [SMALL] = 512, [LARGE] = 4096 };
+const unsigned sectors_sizes[SECTORS_SIZES] = { [SMALL] = SIZE_SECTOR_SMALL, [LARGE] = SIZE_SECTOR_LARGE };
 
 /* Of the disk, whole even where it goes on beyond it.  No product of 33 and 12 bits is too large. */
 static struct blockz_range place(struct mbr_entry entry, unsigned size)
@@ -112,17 +112,4 @@ enum blockz_status sectors_undecided(struct blockz_fault *fault)
 	return tool_fault(fault, BLOCKZ_USAGE,
 			  "nothing tells whether the disk has sectors of 512 or of 4096 bytes, and with each its partitions lie "
 			  "elsewhere; say it with --sector-size (nbdkit: sector-size=)");
-}
-
-enum blockz_status sectors_parse(const char *text, unsigned *size_ret, struct blockz_fault *fault)
-{
-	uint64_t value = 0;
-	enum blockz_status status = size_parse(text, &value, fault);
-	for (size_t i = 0; i < SECTORS_SIZES && status == BLOCKZ_OK; i++) {
-		if (value != sectors_sizes[i])
-			continue;
-		*size_ret = sectors_sizes[i];
-		return BLOCKZ_OK;
-	}
-	return tool_fault(fault, BLOCKZ_USAGE, "expected 512 or 4096, found %s", text);
 }

@@ -24,7 +24,7 @@
 
 enum { SECTORS_SIZES = 2 };
 
-/* What sectors can have: 512 and 4096. */
+/* What sectors can have, the smaller first. */
 extern const unsigned sectors_sizes[SECTORS_SIZES];
 
 struct sectors_disk {
@@ -41,8 +41,5 @@ enum blockz_status sectors_find(const struct sectors_disk *disk, unsigned *size_
 
 /* Says that the size has to be given.  Returns BLOCKZ_USAGE. */
 enum blockz_status sectors_undecided(struct blockz_fault *fault);
-
-/* Parses "512" or "4096".  Errors: BLOCKZ_USAGE. */
-enum blockz_status sectors_parse(const char *text, unsigned *size_ret, struct blockz_fault *fault);
 
 #endif

@@ -168,7 +168,7 @@ static int append(void *ctx, const void *buf, size_t len)
 	struct copy *copy = ctx;
 	copy->status = blockz_pages_write(copy->pages, buf, len, copy->off, &copy->fault);
 	copy->off += len;
-	return copy->status == BLOCKZ_OK ? 0 : fault_errno(&copy->fault);
+	return copy->status == BLOCKZ_OK ? 0 : errno_of_fault(&copy->fault);
 }
 
 static int append_zeros(void *ctx, uint64_t len)

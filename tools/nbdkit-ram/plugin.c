@@ -44,7 +44,7 @@ static const char *disk_label(void)
 static int fail(const struct blockz_fault *fault)
 {
 	say_fault("disk", fault);
-	nbdkit_set_error(fault_errno(fault));
+	nbdkit_set_error(errno_of_fault(fault));
 	return -1;
 }
 

@@ -33,7 +33,7 @@ static int read_pages(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 	if (len > left)
 		len = (size_t)left;
 	if (blockz_pages_read(view->pages, buf, len, off, &fault) != BLOCKZ_OK)
-		return fault_errno(&fault);
+		return errno_of_fault(&fault);
 	*got_ret = len;
 	return 0;
 }

@@ -51,7 +51,7 @@ void say_fault(const char *label, const struct blockz_fault *fault)
 	free(line);
 }
 
-int fault_errno(const struct blockz_fault *fault)
+int errno_of_fault(const struct blockz_fault *fault)
 {
 	if (fault->status == BLOCKZ_LIMIT)
 		return ENOSPC;

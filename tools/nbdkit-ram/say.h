@@ -18,6 +18,6 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_fault(const char *label, const struct blockz_fault *fault);
 
 /* The errno value of a fault of a store of pages. */
-int fault_errno(const struct blockz_fault *fault);
+int errno_of_fault(const struct blockz_fault *fault);
 
 #endif

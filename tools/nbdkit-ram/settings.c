@@ -10,7 +10,6 @@
 #include "blockz_pages.h"
 #include "cli/fault.h"
 #include "cli/size.h"
-#include "disks/sectors.h"
 #include "files/suffix.h"
 
 /* ---- One parameter */
@@ -161,7 +160,7 @@ static int set_raw_table(struct settings *settings, const char *value)
 static int set_sector_size(struct settings *settings, const char *value)
 {
 	struct blockz_fault fault;
-	enum blockz_status status = sectors_parse(value, &settings->choice.sector_size, &fault);
+	enum blockz_status status = size_parse_sector(value, &settings->choice.sector_size, &fault);
 	if (status != BLOCKZ_OK)
 		say_usage("sector-size", &fault);
 	return status == BLOCKZ_OK ? 0 : -1;

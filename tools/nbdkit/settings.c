@@ -8,7 +8,7 @@
 
 #include "blockz_disk.h"
 #include "cli/fault.h"
-#include "disks/sectors.h"
+#include "cli/size.h"
 
 static int set_file(struct settings *settings, const char *value)
 {
@@ -67,7 +67,7 @@ static int set_range(struct settings *settings, const char *value)
 static int set_sector_size(struct settings *settings, const char *value)
 {
 	struct blockz_fault fault;
-	if (sectors_parse(value, &settings->sector_size, &fault) == BLOCKZ_OK)
+	if (size_parse_sector(value, &settings->sector_size, &fault) == BLOCKZ_OK)
 		return 0;
 	nbdkit_error("sector-size=: %s", fault.text);
 	return -1;

@@ -4,7 +4,7 @@
 #include "base/fault.h"
 #include "format/deflate/deflate.h"
 #include "format/deflate/walk.h"
-#include "format/formats.h"
+#include "format/format.h"
 #include "format/gzip/layout.h"
 #include "format/gzip/patch.h"
 #include "format/gzip/scan.h"
@@ -20,8 +20,7 @@ static bool matches(const uint8_t *head, size_t len)
 	return len >= 2 && head[0] == GZIP_ID1 && head[1] == GZIP_ID2;
 }
 
-static enum blockz_status choose(const struct blockz_pack_options *options, struct pack_params *params,
-				 struct blockz_fault *fault)
+static enum blockz_status choose_params(struct pack_params *params, struct blockz_fault *fault)
 {
 	if (params->extreme)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "gzip has no extreme levels");
@@ -31,7 +30,7 @@ static enum blockz_status choose(const struct blockz_pack_options *options, stru
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": gzip needs a power of two",
 				 params->piece_size);
 	params->raw_size = params->piece_size;
-	return format_choose_check(&format_gzip.public, options->check, &params->check, fault);
+	return BLOCKZ_OK;
 }
 
 static uint64_t encoder_memory(const struct pack_params *params)
@@ -58,7 +57,7 @@ const struct format format_gzip = {
 	.piece_noun = "gzip stream",
 	.is_one_stream = true,
 	.matches = matches,
-	.choose = choose,
+	.choose = choose_params,
 	.encoder_memory = encoder_memory,
 	.writer_new = gzip_writer_new,
 	.writer_free = gzip_writer_free,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/fault.h"
-#include "format/formats.h"
+#include "format/format.h"
 #include "format/xz/codec.h"
 #include "format/xz/layout.h"
 #include "format/xz/scan.h"
@@ -31,8 +31,7 @@ static uint64_t default_piece_size(uint32_t preset)
 	return 3 * (uint64_t)options.dict_size;
 }
 
-static enum blockz_status choose(const struct blockz_pack_options *options, struct pack_params *params,
-				 struct blockz_fault *fault)
+static enum blockz_status choose_params(struct pack_params *params, struct blockz_fault *fault)
 {
 	if (params->piece_size == 0)
 		params->piece_size = default_piece_size(xz_preset(params));
@@ -40,7 +39,7 @@ static enum blockz_status choose(const struct blockz_pack_options *options, stru
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": xz needs a multiple of %d",
 				 params->piece_size, PIECE_SIZE_MIN);
 	params->raw_size = params->piece_size < RAW_SIZE_MAX ? params->piece_size : RAW_SIZE_MAX;
-	return format_choose_check(&format_xz.public, options->check, &params->check, fault);
+	return BLOCKZ_OK;
 }
 
 static const char *const checks[] = { "crc64", "crc32", "sha256", "none", NULL };
@@ -59,7 +58,7 @@ const struct format format_xz = {
 	},
 	.piece_noun = "xz Block",
 	.matches = matches,
-	.choose = choose,
+	.choose = choose_params,
 	.encoder_memory = xz_encoder_memory,
 	.writer_new = xz_writer_new,
 	.writer_free = xz_writer_free,

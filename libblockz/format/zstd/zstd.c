@@ -3,7 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "format/formats.h"
+#include "format/format.h"
 #include "format/zstd/codec.h"
 #include "format/zstd/layout.h"
 #include "format/zstd/patch.h"
@@ -29,8 +29,7 @@ static uint64_t default_piece_size(int level)
 	return (uint64_t)(level < 10 ? 4 : level < 17 ? 8 : 16) << 20;
 }
 
-static enum blockz_status choose(const struct blockz_pack_options *options, struct pack_params *params,
-				 struct blockz_fault *fault)
+static enum blockz_status choose_params(struct pack_params *params, struct blockz_fault *fault)
 {
 	if (params->extreme)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "zstd has no extreme levels");
@@ -40,7 +39,7 @@ static enum blockz_status choose(const struct blockz_pack_options *options, stru
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": zstd needs a multiple of %d",
 				 params->piece_size, PIECE_SIZE_MIN);
 	params->raw_size = params->piece_size < RAW_FRAME_MAX ? params->piece_size : RAW_FRAME_MAX;
-	return format_choose_check(&format_zstd.public, options->check, &params->check, fault);
+	return BLOCKZ_OK;
 }
 
 static const char *const checks[] = { "xxh64", "none", NULL };
@@ -59,7 +58,7 @@ const struct format format_zstd = {
 	},
 	.piece_noun = "zstd frame",
 	.matches = matches,
-	.choose = choose,
+	.choose = choose_params,
 	.encoder_memory = zstd_encoder_memory,
 	.writer_new = zstd_writer_new,
 	.writer_free = zstd_writer_free,

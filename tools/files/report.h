@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What writers and verifiers say at the end about a compressed file, and about the files beside it. */
-#ifndef CLI_REPORT_H
-#define CLI_REPORT_H
+#ifndef FILES_REPORT_H
+#define FILES_REPORT_H
 
 #include <jansson.h>
 

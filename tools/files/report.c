@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/report.h"
+#include "files/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
