@@ -15,7 +15,7 @@ enum { READ_RECORDS = 16384 };
 struct recovery {
 	const struct blockz_store *store;
 	uint64_t len; /* of the journal */
-	struct journal_header header;
+	const struct journal_header *header;
 	struct intent intent;
 	struct intent_unit *units;
 	size_t unit_count;
@@ -82,8 +82,8 @@ static enum blockz_status read_head(struct recovery *self)
 	enum blockz_status status = journal_read_part(self->store, counts, sizeof(counts), 0, self->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	intent->check_count = self->header.count;
-	intent->ends = self->header.ends;
+	intent->check_count = self->header->count;
+	intent->ends = self->header->ends;
 	intent->blank_count = load_le64(counts + INTENT_BLANKS_OFF);
 	intent->room = load_le64(counts + INTENT_ROOM_OFF);
 	if (intent->check_count > MAP_ITEMS_MAX || intent->blank_count > INTENT_BLANKS_MAX ||
@@ -234,12 +234,8 @@ static enum blockz_status check_fields(struct recovery *self)
 /* Finds out, without writing, whether the journal is whole and this file's. */
 static enum blockz_status survey(struct recovery *self)
 {
-	enum journal_kind kind;
 	uint64_t ends = 0;
-	enum blockz_status status =
-		journal_read_header(self->store, self->len, &kind, &self->header, self->fault);
-	if (status == BLOCKZ_OK)
-		status = read_head(self);
+	enum blockz_status status = read_head(self);
 	if (status == BLOCKZ_OK)
 		status = read_records(self);
 	if (status == BLOCKZ_OK)
@@ -275,10 +271,10 @@ static void recovery_free(struct recovery *self)
 	free(self->units);
 }
 
-enum blockz_status intent_recover(const struct blockz_store *store, uint64_t len, enum blockz_recovery *recovery_ret,
-				  struct blockz_fault *fault)
+enum blockz_status intent_recover(const struct blockz_store *store, uint64_t len, const struct journal_header *header,
+				  enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
 {
-	struct recovery self = { .store = store, .len = len, .fault = fault };
+	struct recovery self = { .store = store, .len = len, .header = header, .fault = fault };
 	enum blockz_status status = survey(&self);
 	if (status == BLOCKZ_OK && self.foreign)
 		status = journal_damaged(fault, "belongs to another file, or this one was changed since");
@@ -289,10 +285,10 @@ enum blockz_status intent_recover(const struct blockz_store *store, uint64_t len
 	return status;
 }
 
-enum blockz_status intent_look(const struct blockz_store *store, uint64_t len, bool *foreign_ret,
-			       struct blockz_fault *fault)
+enum blockz_status intent_look(const struct blockz_store *store, uint64_t len, const struct journal_header *header,
+			       bool *foreign_ret, struct blockz_fault *fault)
 {
-	struct recovery self = { .store = store, .len = len, .fault = fault };
+	struct recovery self = { .store = store, .len = len, .header = header, .fault = fault };
 	enum blockz_status status = survey(&self);
 	if (status == BLOCKZ_OK)
 		*foreign_ret = self.foreign;

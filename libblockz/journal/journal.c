@@ -95,7 +95,7 @@ static bool is_known(uint32_t version, uint32_t kind, uint32_t flags)
 	return version == INTENT_VERSION && (kind == JOURNAL_PATCH || kind == JOURNAL_INTENT);
 }
 
-enum blockz_status journal_read_header(const struct blockz_store *store, uint64_t len, enum journal_kind *kind_ret,
+enum blockz_status journal_read_header(const struct blockz_store *store, uint64_t len,
 				       struct journal_header *header_ret, struct blockz_fault *fault)
 {
 	uint8_t p[JOURNAL_HEADER_LEN];
@@ -109,8 +109,8 @@ enum blockz_status journal_read_header(const struct blockz_store *store, uint64_
 	uint32_t version = load_le32(p + 8), kind = load_le32(p + 12), flags = load_le32(p + 44);
 	if (!is_known(version, kind, flags))
 		return journal_damaged(fault, "of a version or kind that this program does not know");
-	*kind_ret = (enum journal_kind)kind;
 	*header_ret = (struct journal_header){
+		.kind = (enum journal_kind)kind,
 		.version = version,
 		.file_size = load_le64(p + 16),
 		.identity = { load_le64(p + 24), (int64_t)load_le64(p + 32), load_le32(p + 40) },
@@ -118,6 +118,7 @@ enum blockz_status journal_read_header(const struct blockz_store *store, uint64_
 		.count = load_le64(p + 48),
 		.ends = load_le64(p + 56),
 	};
+	memcpy(header_ret->bytes, p, sizeof(p));
 	return BLOCKZ_OK;
 }
 
@@ -281,18 +282,16 @@ static bool count_fits(const struct reading *self, uint64_t count, uint64_t len)
 	return records % self->record_len == 0 && records / self->record_len == count;
 }
 
-static enum blockz_status read_all(struct reading *self, uint64_t len, struct journal_header *header,
-				   struct blockz_fault *fault)
+static enum blockz_status read_records(struct reading *self, uint64_t len, const struct journal_header *header,
+				       struct blockz_fault *fault)
 {
-	enum journal_kind kind;
-	enum blockz_status status = journal_read_header(self->store, len, &kind, header, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	self->record_len = header->version == PATCH_VERSION ? JOURNAL_RECORD_LEN : JOURNAL_RECORD_LEN_1;
-	if (kind != JOURNAL_PATCH || !count_fits(self, header->count, len))
-		return journal_damaged(fault, "its length does not fit its count of records");
-	status = read_summed(self, JOURNAL_HEADER_LEN, 0, fault);
+	enum blockz_status status = BLOCKZ_OK;
 	uint64_t off = JOURNAL_HEADER_LEN;
+	self->record_len = header->version == PATCH_VERSION ? JOURNAL_RECORD_LEN : JOURNAL_RECORD_LEN_1;
+	if (header->kind != JOURNAL_PATCH || !count_fits(self, header->count, len))
+		return journal_damaged(fault, "its length does not fit its count of records");
+	XXH64_reset(self->sum, 0);
+	XXH64_update(self->sum, header->bytes, JOURNAL_HEADER_LEN);
 	for (uint64_t left = header->count, part; left > 0 && status == BLOCKZ_OK; left -= part) {
 		part = left < BUFFER_RECORDS ? left : BUFFER_RECORDS;
 		status = read_summed(self, (size_t)part * self->record_len, off, fault);
@@ -307,23 +306,17 @@ static enum blockz_status read_all(struct reading *self, uint64_t len, struct jo
 	return status;
 }
 
-enum blockz_status journal_read(const struct blockz_store *store, uint64_t len, struct journal_header *header_ret,
+enum blockz_status journal_read(const struct blockz_store *store, uint64_t len, const struct journal_header *header,
 				journal_visit visit, void *ctx, struct blockz_fault *fault)
 {
-	struct journal_header header = { 0 };
 	struct reading self = {
 		.store = store, .visit = visit, .ctx = ctx,
 		.sum = XXH64_createState(), .buffer = malloc((size_t)BUFFER_RECORDS * JOURNAL_RECORD_LEN),
 	};
-	enum blockz_status status = self.buffer == NULL || self.sum == NULL ? fault_nomem(fault) : BLOCKZ_OK;
-	if (status == BLOCKZ_OK) {
-		XXH64_reset(self.sum, 0);
-		status = read_all(&self, len, &header, fault);
-	}
+	enum blockz_status status = self.buffer == NULL || self.sum == NULL ? fault_nomem(fault)
+									      : read_records(&self, len, header, fault);
 	XXH64_freeState(self.sum);
 	free(self.buffer);
-	if (status == BLOCKZ_OK)
-		*header_ret = header;
 	return status;
 }
 

@@ -37,7 +37,11 @@ enum {
 enum journal_kind { JOURNAL_PATCH = 1, JOURNAL_INTENT = 2 };
 
 struct journal_header {
-	uint32_t version; /* set by reading */
+	/* These are set by reading, and mean nothing to writing. */
+	enum journal_kind kind;
+	uint32_t version;
+	uint8_t bytes[JOURNAL_HEADER_LEN]; /* all of it, for the journal's checksum */
+
 	uint64_t file_size;
 	struct blockz_identity identity;
 	bool unchecked;
@@ -78,7 +82,7 @@ size_t journal_sector_len(uint64_t file_off, uint64_t file_size);
 void journal_header_store(uint8_t *p, enum journal_kind kind, const struct journal_header *header);
 
 /* Reads the header of the store's journal of len bytes, whatever file it is of.  Errors: BLOCKZ_NEEDS_RECOVERY, BLOCKZ_FAILED. */
-enum blockz_status journal_read_header(const struct blockz_store *store, uint64_t len, enum journal_kind *kind_ret,
+enum blockz_status journal_read_header(const struct blockz_store *store, uint64_t len,
 				       struct journal_header *header_ret, struct blockz_fault *fault);
 
 /* Reads exactly len bytes of the store's journal.  Errors: BLOCKZ_NEEDS_RECOVERY, BLOCKZ_FAILED. */
@@ -120,12 +124,12 @@ typedef enum blockz_status (*journal_visit)(void *ctx, const struct journal_reco
 					    struct blockz_fault *fault);
 
 /*
- * Reads the store's journal of len bytes, and shows its header and each record to visit.  Whoever writes by it reads it
- * twice: only the end of the first time tells that it is whole.
+ * Reads the store's journal of len bytes, of which the header was read, and shows each record to visit.  Whoever writes by
+ * it reads it twice: only the end of the first time tells that it is whole.
  * Errors: BLOCKZ_NEEDS_RECOVERY for one that is damaged, of another version, or out of bounds; those of visit;
  * BLOCKZ_FAILED.
  */
-enum blockz_status journal_read(const struct blockz_store *store, uint64_t len, struct journal_header *header_ret,
+enum blockz_status journal_read(const struct blockz_store *store, uint64_t len, const struct journal_header *header,
 				journal_visit visit, void *ctx, struct blockz_fault *fault);
 
 /* ---- The ends of a file, by which it is known again ---- */

@@ -37,11 +37,18 @@
 
 enum { VERSION_OF_0_1_0 = 1 };
 
+/* A journal that was found beside the file. */
+struct found {
+	int error; /* that of looking for it; ENOENT: there is none */
+	uint64_t len;
+	struct journal_header header;
+};
+
 /* ---- What the sectors of the file hold */
 
 struct survey {
 	const struct blockz_store *store;
-	struct journal_header header;
+	const struct journal_header *header;
 	struct journal_ends ends;
 	uint64_t counts[JOURNAL_SECTOR_UNKNOWN + 1];
 	bool same_ends;
@@ -71,14 +78,25 @@ static enum blockz_status survey_sector(void *ctx, const struct journal_record *
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status survey_file(struct survey *survey, uint64_t len, struct blockz_fault *fault)
+/* Surveys the file by its journal; the survey is the caller's to free. */
+static enum blockz_status survey_file(const struct blockz_store *store, const struct found *found,
+				      struct survey **survey_ret, struct blockz_fault *fault)
 {
-	enum blockz_status status = journal_ends_read(&survey->ends, survey->store, fault);
+	struct survey *survey = calloc(1, sizeof(*survey));
+	if (survey == NULL)
+		return fault_nomem(fault);
+	survey->store = store;
+	survey->header = &found->header;
+	enum blockz_status status = journal_ends_read(&survey->ends, store, fault);
 	if (status == BLOCKZ_OK)
-		status = journal_read(survey->store, len, &survey->header, survey_sector, survey, fault);
-	if (status == BLOCKZ_OK)
-		survey->same_ends = journal_ends_digest(&survey->ends) == survey->header.ends;
-	return status;
+		status = journal_read(store, found->len, survey->header, survey_sector, survey, fault);
+	if (status != BLOCKZ_OK) {
+		free(survey);
+		return status;
+	}
+	survey->same_ends = journal_ends_digest(&survey->ends) == survey->header->ends;
+	*survey_ret = survey;
+	return BLOCKZ_OK;
 }
 
 /* ---- What follows from that */
@@ -96,7 +114,7 @@ static enum verdict decide(const struct survey *survey)
 {
 	uint64_t old = survey->counts[JOURNAL_SECTOR_OLD], new = survey->counts[JOURNAL_SECTOR_NEW];
 	uint64_t mixed = survey->counts[JOURNAL_SECTOR_MIXED], unknown = survey->counts[JOURNAL_SECTOR_UNKNOWN];
-	bool old_release = survey->header.version == VERSION_OF_0_1_0 && journal_is_of(&survey->header, survey->store);
+	bool old_release = survey->header->version == VERSION_OF_0_1_0 && journal_is_of(survey->header, survey->store);
 	if (!survey->same_ends)
 		return VERDICT_OTHER_FILE;
 	if (unknown > 0 && old_release)
@@ -105,7 +123,7 @@ static enum verdict decide(const struct survey *survey)
 		return new > 0 ? VERDICT_UNKNOWN_SECTORS : VERDICT_OTHER_FILE;
 	if (old == 0 && mixed == 0)
 		return VERDICT_FINISHED;
-	return survey->header.unchecked && (new > 0 || mixed > 0) ? VERDICT_UNCHECKED : VERDICT_UNDO;
+	return survey->header->unchecked && (new > 0 || mixed > 0) ? VERDICT_UNCHECKED : VERDICT_UNDO;
 }
 
 /* Says why nothing was touched, and which calls would do something. */
@@ -162,24 +180,26 @@ static enum blockz_status renew_sector(void *ctx, const struct journal_record *r
 	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, record->file_off, "writing new content again");
 }
 
-static enum blockz_status rewrite(const struct blockz_store *store, uint64_t len, journal_visit visit,
-				  struct blockz_fault *fault)
+static enum blockz_status rewrite_sectors(const struct blockz_store *store, uint64_t len, const struct journal_header *header,
+					  journal_visit visit, struct blockz_fault *fault)
 {
-	struct journal_header header;
-	enum blockz_status status = journal_read(store, len, &header, visit, (void *)(uintptr_t)store, fault);
+	enum blockz_status status = journal_read(store, len, header, visit, (void *)(uintptr_t)store, fault);
 	return status == BLOCKZ_OK ? sync_store(store, fault) : status;
 }
 
 enum blockz_status recovery_undo(const struct blockz_store *store, uint64_t len, struct blockz_fault *fault)
 {
-	return rewrite(store, len, undo_sector, fault);
+	struct journal_header header;
+	enum blockz_status status = journal_read_header(store, len, &header, fault);
+	return status == BLOCKZ_OK ? rewrite_sectors(store, len, &header, undo_sector, fault) : status;
 }
 
-static enum blockz_status settle(const struct blockz_store *store, uint64_t len, bool finished,
+static enum blockz_status settle(const struct blockz_store *store, const struct found *found, bool finished,
 				 enum blockz_recovery *recovery, struct blockz_fault *fault)
 {
 	enum blockz_state state = finished ? BLOCKZ_IMAGE_UPDATED : BLOCKZ_IMAGE_ROLLED_BACK;
-	enum blockz_status status = rewrite(store, len, finished ? renew_sector : undo_sector, fault);
+	journal_visit visit = finished ? renew_sector : undo_sector;
+	enum blockz_status status = rewrite_sectors(store, found->len, &found->header, visit, fault);
 	*recovery = finished ? BLOCKZ_RECOVERY_FINISHED : BLOCKZ_RECOVERY_UNDONE;
 	if (status != BLOCKZ_OK)
 		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
@@ -188,28 +208,25 @@ static enum blockz_status settle(const struct blockz_store *store, uint64_t len,
 
 /* ---- Journals of edits */
 
-static enum blockz_status recover_patch(struct survey *survey, uint64_t len, enum blockz_remedy remedy,
-					enum blockz_recovery *recovery, struct blockz_fault *fault)
+static enum blockz_status recover_edit(const struct blockz_store *store, const struct found *found,
+				       enum blockz_remedy remedy, enum blockz_recovery *recovery,
+				       struct blockz_fault *fault)
 {
-	enum blockz_status status = survey_file(survey, len, fault);
+	struct survey *survey = NULL;
+	enum blockz_status status = survey_file(store, found, &survey, fault);
 	if (status != BLOCKZ_OK)
 		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 	enum verdict verdict = decide(survey);
 	if (remedy == BLOCKZ_REMEDY_UNDO && survey->same_ends)
 		verdict = VERDICT_UNDO;
-	if (verdict != VERDICT_FINISHED && verdict != VERDICT_UNDO)
-		return refuse(survey, verdict, fault);
-	return settle(survey->store, len, verdict == VERDICT_FINISHED, recovery, fault);
+	bool is_clear = verdict == VERDICT_FINISHED || verdict == VERDICT_UNDO;
+	if (!is_clear)
+		status = refuse(survey, verdict, fault);
+	free(survey);
+	return is_clear ? settle(store, found, verdict == VERDICT_FINISHED, recovery, fault) : status;
 }
 
 /* ---- Journals of both kinds */
-
-struct found {
-	int error; /* that of looking for it; ENOENT: there is none */
-	uint64_t len;
-	enum journal_kind kind;
-	struct journal_header header;
-};
 
 static enum blockz_status refuse_untrusted(struct blockz_fault *fault, int error)
 {
@@ -235,29 +252,23 @@ static enum blockz_status open_journal(const struct blockz_store *store, struct 
 	}
 	enum blockz_status status =
 		found->error != 0 ? fault_errno(fault, found->error, BLOCKZ_UNKNOWN, "opening the journal")
-				  : journal_read_header(store, found->len, &found->kind, &found->header, fault);
+				  : journal_read_header(store, found->len, &found->header, fault);
 	return status == BLOCKZ_OK ? BLOCKZ_OK : fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 }
 
-static enum blockz_status recover(const struct blockz_store *store, const struct found *found, enum blockz_remedy remedy,
+static enum blockz_status recover_by(const struct blockz_store *store, const struct found *found, enum blockz_remedy remedy,
 				  enum blockz_recovery *recovery, struct blockz_fault *fault)
 {
 	if (found->header.file_size != store->size)
 		return journal_damaged(fault, "made for a file of another size");
-	if (found->kind == JOURNAL_INTENT && remedy == BLOCKZ_REMEDY_UNDO)
+	if (found->header.kind == JOURNAL_INTENT && remedy == BLOCKZ_REMEDY_UNDO)
 		return journal_damaged(fault, "that of a served disk, which has no old content to bring back");
-	if (found->kind == JOURNAL_INTENT)
-		return intent_recover(store, found->len, recovery, fault);
-	struct survey *survey = calloc(1, sizeof(*survey));
-	if (survey == NULL)
-		return fault_state(fault, fault_nomem(fault), BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	survey->store = store;
-	enum blockz_status status = recover_patch(survey, found->len, remedy, recovery, fault);
-	free(survey);
-	return status;
+	if (found->header.kind == JOURNAL_INTENT)
+		return intent_recover(store, found->len, &found->header, recovery, fault);
+	return recover_edit(store, found, remedy, recovery, fault);
 }
 
-static enum blockz_status drop(const struct blockz_store *store, enum blockz_recovery *recovery,
+static enum blockz_status drop_journal(const struct blockz_store *store, enum blockz_recovery *recovery,
 			       struct blockz_fault *fault)
 {
 	uint64_t len;
@@ -275,11 +286,11 @@ enum blockz_status recovery_run(const struct blockz_store *store, enum blockz_re
 	struct found found = { 0 };
 	enum blockz_status status = BLOCKZ_OK;
 	if (remedy == BLOCKZ_REMEDY_DROP) {
-		status = drop(store, &recovery, fault);
+		status = drop_journal(store, &recovery, fault);
 	} else {
 		status = open_journal(store, &found, fault);
 		if (status == BLOCKZ_OK && found.error == 0)
-			status = recover(store, &found, remedy, &recovery, fault);
+			status = recover_by(store, &found, remedy, &recovery, fault);
 	}
 	if (status == BLOCKZ_OK)
 		*recovery_ret = recovery;
@@ -288,30 +299,30 @@ enum blockz_status recovery_run(const struct blockz_store *store, enum blockz_re
 
 /* ---- Looking */
 
-static enum blockz_status look_at_patch(const struct blockz_store *store, uint64_t len, bool *foreign,
-					struct blockz_fault *fault)
+static enum blockz_status look_at_edit(const struct blockz_store *store, const struct found *found, bool *foreign,
+				       struct blockz_fault *fault)
 {
-	struct survey *survey = calloc(1, sizeof(*survey));
-	if (survey == NULL)
-		return fault_nomem(fault);
-	survey->store = store;
-	enum blockz_status status = survey_file(survey, len, fault);
-	enum verdict verdict = status == BLOCKZ_OK ? decide(survey) : VERDICT_UNDO;
+	struct survey *survey = NULL;
+	enum blockz_status status = survey_file(store, found, &survey, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	enum verdict verdict = decide(survey);
 	*foreign = verdict == VERDICT_OTHER_FILE;
-	if (status == BLOCKZ_OK && !*foreign && verdict != VERDICT_FINISHED && verdict != VERDICT_UNDO)
+	if (!*foreign && verdict != VERDICT_FINISHED && verdict != VERDICT_UNDO)
 		status = refuse(survey, verdict, fault);
 	free(survey);
 	return status;
 }
 
-static enum blockz_status look(const struct blockz_store *store, const struct found *found, bool *foreign,
+static enum blockz_status look_by(const struct blockz_store *store, const struct found *found, bool *foreign,
 			       struct blockz_fault *fault)
 {
 	*foreign = found->header.file_size != store->size;
 	if (*foreign)
 		return BLOCKZ_OK;
-	enum blockz_status status = found->kind == JOURNAL_INTENT ? intent_look(store, found->len, foreign, fault)
-								  : look_at_patch(store, found->len, foreign, fault);
+	enum blockz_status status = found->header.kind == JOURNAL_INTENT
+					    ? intent_look(store, found->len, &found->header, foreign, fault)
+					    : look_at_edit(store, found, foreign, fault);
 	if (status == BLOCKZ_OK && !*foreign)
 		status = fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
 				   "an edit was interrupted: its journal is beside the file");
@@ -330,7 +341,7 @@ enum blockz_status recovery_look(const struct blockz_store *store, enum recovery
 		return BLOCKZ_OK;
 	}
 	if (status == BLOCKZ_OK && found.error == 0)
-		status = look(store, &found, &foreign, &why);
+		status = look_by(store, &found, &foreign, &why);
 	if (status == BLOCKZ_OK)
 		*journal_ret = foreign ? RECOVERY_OF_OTHER_FILE : RECOVERY_NO_JOURNAL;
 	else if (fault != NULL)
