@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* CRCs moved and united by multiplying polynomials; the mathematics is in check/crc.h. */
 #include "check/crc.h"
 
 const struct crc_poly crc32_poly = { 0xEDB88320, (uint64_t)1 << 31 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The kinds of checks in a table, and sums of each kind. */
 #include "check/method.h"
 
 #include <string.h>

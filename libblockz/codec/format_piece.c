@@ -77,7 +77,7 @@ enum blockz_status format_piece_decode(struct format_piece *context, const struc
 }
 
 bool format_piece_suggest_levels(struct blocks *blocks, struct codec_params params, size_t value, uint32_t first,
-			   uint32_t min_level, uint32_t max_level)
+				 uint32_t min_level, uint32_t max_level)
 {
 	params.values[value] = first;
 	bool ok = blocks_suggest(blocks, &params);

@@ -102,7 +102,7 @@ static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
 }
 
 static enum blockz_status encode_block(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct pack_params params = params_of(values);
 	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
@@ -132,7 +132,8 @@ static size_t chunks_end(const uint8_t *bytes, size_t len, size_t pos)
 }
 
 /* A Block does not say of which kind its Check is, but its length does: it is what stands behind the padding. */
-static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct encoded_piece *encoded, struct blockz_fault *fault)
+static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct encoded_piece *encoded,
+				     struct blockz_fault *fault)
 {
 	struct xz_block block;
 	enum blockz_status status = xz_block_parse(bytes, len, CHECK_NONE, 0, &block, fault);
@@ -158,7 +159,7 @@ static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct en
 }
 
 static enum blockz_status decode_block(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-				 struct blockz_fault *fault)
+				       struct blockz_fault *fault)
 {
 	struct encoded_piece encoded = { .bytes = bytes, .len = len };
 	enum blockz_status status = find_check(bytes, len, &encoded, fault);
@@ -259,7 +260,8 @@ static bool suggest_sizes(struct blocks *blocks, struct codec_params params, uin
 	if (!format_piece_suggest_levels(blocks, params, XZ_PIECE_LEVEL, LEVEL_LIKELIEST, 0, LEVEL_MAX))
 		return false;
 	params.values[XZ_PIECE_SIZE] = XZ_PIECE_SIZE_MAX;
-	return longest >= XZ_PIECE_SIZE_MAX || format_piece_suggest_levels(blocks, params, XZ_PIECE_LEVEL, LEVEL_LIKELIEST, 0, LEVEL_MAX);
+	return longest >= XZ_PIECE_SIZE_MAX ||
+	       format_piece_suggest_levels(blocks, params, XZ_PIECE_LEVEL, LEVEL_LIKELIEST, 0, LEVEL_MAX);
 }
 
 static enum blockz_status suggest_headers(const struct blockz_source *file, const struct blockz_map *map,

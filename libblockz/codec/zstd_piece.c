@@ -116,7 +116,7 @@ static enum blockz_status encode_stream(const uint32_t *values, const uint8_t *p
 }
 
 static enum blockz_status encode_frame(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct pack_params params = pack_params(values);
 	const struct plain_piece piece = { .bytes = plain, .len = plain_len };
@@ -126,7 +126,7 @@ static enum blockz_status encode_frame(void *context, const uint32_t *values, co
 }
 
 static enum blockz_status decode_frame(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-			       struct blockz_fault *fault)
+				       struct blockz_fault *fault)
 {
 	const struct encoded_piece encoded = { .bytes = bytes, .len = len };
 	return format_piece_decode(context, &encoded, out, out_len, fault);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The list of magics of files that are none of ours. */
 #include "format/others.h"
 
 #include <string.h>

@@ -127,7 +127,7 @@ static bool needs_lock(enum blockz_store_mode mode)
 }
 
 /* 0 or an errno value. */
-static int lock(const struct file_store *self, bool write)
+static int lock_file(const struct file_store *self, bool write)
 {
 	struct flock lock = { .l_type = write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET };
 	if (fcntl(self->fd, F_OFD_SETLK, &lock) < 0)
@@ -138,7 +138,7 @@ static int lock(const struct file_store *self, bool write)
 static enum blockz_status take_locks(struct file_store *self, enum blockz_store_mode mode, struct blockz_fault *fault)
 {
 	bool write = for_writing(mode);
-	int error = lock(self, write);
+	int error = lock_file(self, write);
 	if (error == EAGAIN || error == EACCES || error == EWOULDBLOCK)
 		return fault_set(fault, BLOCKZ_LOCKED, BLOCKZ_UNKNOWN, "locked: another program %s it",
 				 write ? "has opened" : "writes");

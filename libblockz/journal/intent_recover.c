@@ -232,7 +232,7 @@ static enum blockz_status check_fields(struct recovery *self)
 }
 
 /* Finds out, without writing, whether the journal is whole and this file's. */
-static enum blockz_status survey(struct recovery *self)
+static enum blockz_status survey_journal(struct recovery *self)
 {
 	uint64_t ends = 0;
 	enum blockz_status status = read_head(self);
@@ -250,7 +250,7 @@ static enum blockz_status survey(struct recovery *self)
  * All that was written is written once more, and the fields even where they stand right: after a failed sync that may
  * be true in memory only, and a sync of pages that the kernel holds for clean does nothing.
  */
-static enum blockz_status settle(struct recovery *self)
+static enum blockz_status settle_file(struct recovery *self)
 {
 	enum blockz_status status = intent_compute(&self->intent, self->store, self->units, self->unit_count, true,
 						   self->fault);
@@ -275,10 +275,10 @@ enum blockz_status intent_recover(const struct blockz_store *store, uint64_t len
 				  enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
 {
 	struct recovery self = { .store = store, .len = len, .header = header, .fault = fault };
-	enum blockz_status status = survey(&self);
+	enum blockz_status status = survey_journal(&self);
 	if (status == BLOCKZ_OK && self.foreign)
 		status = journal_damaged(fault, "belongs to another file, or this one was changed since");
-	status = status == BLOCKZ_OK ? settle(&self) : fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	status = status == BLOCKZ_OK ? settle_file(&self) : fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 	recovery_free(&self);
 	if (status == BLOCKZ_OK)
 		*recovery_ret = BLOCKZ_RECOVERY_FINISHED;
@@ -289,7 +289,7 @@ enum blockz_status intent_look(const struct blockz_store *store, uint64_t len, c
 			       bool *foreign_ret, struct blockz_fault *fault)
 {
 	struct recovery self = { .store = store, .len = len, .header = header, .fault = fault };
-	enum blockz_status status = survey(&self);
+	enum blockz_status status = survey_journal(&self);
 	if (status == BLOCKZ_OK)
 		*foreign_ret = self.foreign;
 	recovery_free(&self);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Writing and reading journals of edits, and what both kinds of journals have in common. */
 #include "journal/journal.h"
 
 #include <errno.h>
@@ -162,7 +163,7 @@ struct journal_writer {
 	uint8_t buffer[BUFFER_RECORDS * JOURNAL_RECORD_LEN];
 };
 
-static enum blockz_status flush(struct journal_writer *writer, struct blockz_fault *fault)
+static enum blockz_status flush_records(struct journal_writer *writer, struct blockz_fault *fault)
 {
 	int error = writer->store->ops->journal_write(writer->store->ctx, writer->buffer, writer->len, writer->off);
 	if (error != 0)
@@ -205,7 +206,7 @@ enum blockz_status journal_put(struct journal_writer *writer, const struct journ
 {
 	/* There is always room for the checksum. */
 	if (writer->len + JOURNAL_RECORD_LEN + JOURNAL_SUM_LEN > sizeof(writer->buffer)) {
-		enum blockz_status status = flush(writer, fault);
+		enum blockz_status status = flush_records(writer, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 	}
@@ -222,7 +223,7 @@ enum blockz_status journal_finish(struct journal_writer *writer, struct blockz_f
 {
 	store_le64(writer->buffer + writer->len, XXH64_digest(writer->sum));
 	writer->len += JOURNAL_SUM_LEN;
-	return flush(writer, fault);
+	return flush_records(writer, fault);
 }
 
 /* ---- Reading ---- */
@@ -343,7 +344,7 @@ enum blockz_status journal_ends_read(struct journal_ends *ends, const struct blo
 	return BLOCKZ_OK;
 }
 
-static void blank(uint8_t *bytes, uint64_t off, size_t len, uint64_t start, uint64_t end)
+static void blank_part(uint8_t *bytes, uint64_t off, size_t len, uint64_t start, uint64_t end)
 {
 	if (start < off)
 		start = off;
@@ -355,8 +356,8 @@ static void blank(uint8_t *bytes, uint64_t off, size_t len, uint64_t start, uint
 
 void journal_ends_blank(struct journal_ends *ends, uint64_t start, uint64_t end)
 {
-	blank(ends->first, 0, ends->first_len, start, end);
-	blank(ends->last, last_off(ends), ends->last_len, start, end);
+	blank_part(ends->first, 0, ends->first_len, start, end);
+	blank_part(ends->last, last_off(ends), ends->last_len, start, end);
 }
 
 uint64_t journal_ends_digest(const struct journal_ends *ends)

@@ -110,7 +110,7 @@ enum verdict {
 	VERDICT_OLD_RELEASE, /* unknown sectors, and the journal is one of version 1 that was made beside this file */
 };
 
-static enum verdict decide(const struct survey *survey)
+static enum verdict decide_verdict(const struct survey *survey)
 {
 	uint64_t old = survey->counts[JOURNAL_SECTOR_OLD], new = survey->counts[JOURNAL_SECTOR_NEW];
 	uint64_t mixed = survey->counts[JOURNAL_SECTOR_MIXED], unknown = survey->counts[JOURNAL_SECTOR_UNKNOWN];
@@ -127,7 +127,7 @@ static enum verdict decide(const struct survey *survey)
 }
 
 /* Says why nothing was touched, and which calls would do something. */
-static enum blockz_status refuse(const struct survey *survey, enum verdict verdict, struct blockz_fault *fault)
+static enum blockz_status refuse_verdict(const struct survey *survey, enum verdict verdict, struct blockz_fault *fault)
 {
 	uint64_t unknown = survey->counts[JOURNAL_SECTOR_UNKNOWN];
 	switch (verdict) {
@@ -194,7 +194,7 @@ enum blockz_status recovery_undo(const struct blockz_store *store, uint64_t len,
 	return status == BLOCKZ_OK ? rewrite_sectors(store, len, &header, undo_sector, fault) : status;
 }
 
-static enum blockz_status settle(const struct blockz_store *store, const struct found *found, bool finished,
+static enum blockz_status settle_file(const struct blockz_store *store, const struct found *found, bool finished,
 				 enum blockz_recovery *recovery, struct blockz_fault *fault)
 {
 	enum blockz_state state = finished ? BLOCKZ_IMAGE_UPDATED : BLOCKZ_IMAGE_ROLLED_BACK;
@@ -216,14 +216,14 @@ static enum blockz_status recover_edit(const struct blockz_store *store, const s
 	enum blockz_status status = survey_file(store, found, &survey, fault);
 	if (status != BLOCKZ_OK)
 		return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
-	enum verdict verdict = decide(survey);
+	enum verdict verdict = decide_verdict(survey);
 	if (remedy == BLOCKZ_REMEDY_UNDO && survey->same_ends)
 		verdict = VERDICT_UNDO;
 	bool is_clear = verdict == VERDICT_FINISHED || verdict == VERDICT_UNDO;
 	if (!is_clear)
-		status = refuse(survey, verdict, fault);
+		status = refuse_verdict(survey, verdict, fault);
 	free(survey);
-	return is_clear ? settle(store, found, verdict == VERDICT_FINISHED, recovery, fault) : status;
+	return is_clear ? settle_file(store, found, verdict == VERDICT_FINISHED, recovery, fault) : status;
 }
 
 /* ---- Journals of both kinds */
@@ -306,10 +306,10 @@ static enum blockz_status look_at_edit(const struct blockz_store *store, const s
 	enum blockz_status status = survey_file(store, found, &survey, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	enum verdict verdict = decide(survey);
+	enum verdict verdict = decide_verdict(survey);
 	*foreign = verdict == VERDICT_OTHER_FILE;
 	if (!*foreign && verdict != VERDICT_FINISHED && verdict != VERDICT_UNDO)
-		status = refuse(survey, verdict, fault);
+		status = refuse_verdict(survey, verdict, fault);
 	free(survey);
 	return status;
 }

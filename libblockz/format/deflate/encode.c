@@ -60,7 +60,7 @@ void *deflate_encoder_new(const struct pack_params *params)
 }
 
 /* Turns the deflate stream of stream_len bytes in out into a piece; returns the piece's length. */
-static enum blockz_status join(struct walker *walker, uint8_t *out, size_t stream_len, size_t *len_ret,
+static enum blockz_status join_piece(struct walker *walker, uint8_t *out, size_t stream_len, size_t *len_ret,
 			       struct blockz_fault *fault)
 {
 	struct walk_block block;
@@ -95,7 +95,7 @@ static enum blockz_status encode_compressed(struct encoder *encoder, const struc
 			return BLOCKZ_OK;
 	}
 	size_t stream_len = libdeflate_deflate_compress(encoder->compressor, bytes, len, out->bytes, bound);
-	return join(encoder->walker, out->bytes, stream_len, &encoding->len, fault);
+	return join_piece(encoder->walker, out->bytes, stream_len, &encoding->len, fault);
 }
 
 static enum blockz_status encode_raw(const struct plain_piece *plain, struct encoding *encoding,

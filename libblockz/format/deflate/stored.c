@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Runs of stored blocks wait in a queue until the walk is so far behind them that no match can reach them. */
 #include "format/deflate/stored.h"
 
 #include <stdlib.h>
@@ -90,7 +91,7 @@ static enum blockz_status add_part(struct stored *stored, const struct stored_bl
 }
 
 /* Decides on all bytes below pos. */
-static enum blockz_status settle(struct stored *stored, uint64_t pos, struct blockz_fault *fault)
+static enum blockz_status settle_blocks(struct stored *stored, uint64_t pos, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	while (stored->first < stored->count && status == BLOCKZ_OK) {
@@ -155,7 +156,7 @@ enum blockz_status stored_pass(struct stored *stored, const struct walk_block *b
 		return BLOCKZ_OK;
 	struct walk_reach *reach = stored->reach;
 	uint64_t decided = block->out_end > WALK_WINDOW ? block->out_end - WALK_WINDOW : 0;
-	enum blockz_status status = settle(stored, decided, fault);
+	enum blockz_status status = settle_blocks(stored, decided, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	uint64_t fresh = reach->watch_end > decided ? reach->watch_end : decided;
@@ -166,12 +167,12 @@ enum blockz_status stored_pass(struct stored *stored, const struct walk_block *b
 	stored->run_len += block->out_end - block->out_start;
 	stored->run_blocks++;
 	/* A long block's own beginning is out of reach already, and its marks in the ring are those of its end. */
-	return stored->run_len < STORED_RUN_MIN ? BLOCKZ_OK : settle(stored, decided, fault);
+	return stored->run_len < STORED_RUN_MIN ? BLOCKZ_OK : settle_blocks(stored, decided, fault);
 }
 
 enum blockz_status stored_end(struct stored *stored, struct blockz_fault *fault)
 {
 	end_run(stored);
-	enum blockz_status status = settle(stored, UINT64_MAX, fault);
+	enum blockz_status status = settle_blocks(stored, UINT64_MAX, fault);
 	return status == BLOCKZ_OK ? close_span(stored, fault) : status;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* From block to block: their headers, and the codes in these; the symbols between are walked in walk_symbols.c. */
 #include "format/deflate/walk.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Windows over the input: memory as it is, a source through a buffer. */
 #include "format/deflate/walk_input.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The loop over the symbols of one block, which is where all the time goes. */
 #include "format/deflate/walk_symbols.h"
 
 #include <string.h>
@@ -42,7 +43,7 @@ static inline uint32_t lookup(const struct walk_codes *codes, uint32_t table, ui
 	return codes->entry[table + (bits & (WALK_ROOT_SIZE - 1))];
 }
 
-static inline void drop(struct cursor *c, unsigned n)
+static inline void drop_bits(struct cursor *c, unsigned n)
 {
 	c->bits >>= n;
 	c->count -= n;
@@ -54,7 +55,7 @@ static inline void pass(struct cursor *c, uint32_t entry)
 	unsigned n = entry & WALK_BITS_MASK;
 	uint32_t all = (uint32_t)c->bits & ((UINT32_C(1) << n) - 1);
 	c->out += (entry >> WALK_OUT_SHIFT) + (all >> (entry >> WALK_CODE_SHIFT & WALK_CODE_MASK));
-	drop(c, n);
+	drop_bits(c, n);
 }
 
 static inline struct cursor cursor_load(const struct walk_input *in, uint64_t out)
@@ -74,7 +75,7 @@ static inline void cursor_save(struct walk_input *in, uint64_t *out, const struc
 static enum walk_stop stop_at(struct cursor *c, uint32_t entry)
 {
 	unsigned n = entry & WALK_BITS_MASK;
-	drop(c, n);
+	drop_bits(c, n);
 	return n != 0 ? WALK_STOP_END : WALK_STOP_SYMBOL;
 }
 
@@ -84,7 +85,7 @@ static inline uint32_t take_distance(struct cursor *c, uint32_t entry)
 	unsigned extra = walk_dist_extra[symbol];
 	unsigned n = entry & WALK_BITS_MASK;
 	uint32_t distance = walk_dist_base[symbol] + ((uint32_t)(c->bits >> (n - extra)) & ((1U << extra) - 1));
-	drop(c, n);
+	drop_bits(c, n);
 	return distance;
 }
 

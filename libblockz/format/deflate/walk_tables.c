@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Huffman tables, made from the lengths of codes. */
 #include "format/deflate/walk_tables.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The row of gzip: .gz files of one deflate stream, whose pieces end with a full flush. */
 #include <inttypes.h>
 
 #include "base/fault.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Reading through a small buffer, since names and comments may have any length. */
 #include "format/gzip/head.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* An index is checked against itself and the file while it is read; nothing in it is believed. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Entries are united while pieces are written, so that their number stays bounded and the index fits its room. */
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -63,7 +64,7 @@ static bool unites(const struct entry *a, const struct entry *b, uint64_t piece_
 }
 
 /* Appends to entries that have room for it, or unites with the last. */
-static void put(struct entry *entries, size_t *count, const struct entry *entry, uint64_t piece_size)
+static void put_entry(struct entry *entries, size_t *count, const struct entry *entry, uint64_t piece_size)
 {
 	struct entry *last = *count > 0 ? &entries[*count - 1] : NULL;
 	if (last == NULL || !unites(last, entry, piece_size)) {
@@ -95,7 +96,7 @@ static void put_zeros(struct entry *entries, size_t *count, const struct entry *
 			.start = edges[part], .end = edges[part + 1], .file_len = len / copy_size * copy_len,
 			.crc = (uint32_t)crc_zeros(&crc32_poly, len), .kind = part == 1 ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED,
 		};
-		put(entries, count, &cut, piece_size);
+		put_entry(entries, count, &cut, piece_size);
 	}
 }
 
@@ -116,7 +117,7 @@ static enum blockz_status double_pieces(struct index_builder *builder, bool *fit
 		if (entry->kind == BLOCKZ_ZERO)
 			put_zeros(entries, &count, entry, old_size, size);
 		else
-			put(entries, &count, entry, size);
+			put_entry(entries, &count, entry, size);
 	}
 	free(builder->entries);
 	builder->entries = entries;
@@ -149,7 +150,7 @@ enum blockz_status index_add(struct index_builder *builder, const struct written
 		put_zeros(builder->entries, &builder->count, &entry, (entry.end - entry.start) / piece->copies,
 			  builder->piece_size);
 	else
-		put(builder->entries, &builder->count, &entry, builder->piece_size);
+		put_entry(builder->entries, &builder->count, &entry, builder->piece_size);
 	return BLOCKZ_OK;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What is looked at before raw bytes of a gzip file are changed. */
 #include "format/gzip/patch.h"
 
 #include "base/bytes.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The head with room for the index, the trailer, and the head again with the index in it. */
 #include "format/gzip/write.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Block Headers, and the Blocks of raw chunks that blockz writes. */
 #include "format/xz/block.h"
 
 #include <stdlib.h>

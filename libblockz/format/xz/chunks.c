@@ -43,7 +43,7 @@ static enum blockz_status close_span(struct chunks *chunks, struct blockz_fault 
 }
 
 /* It is known now whether what was walked so far can be changed. */
-static enum blockz_status settle(struct chunks *chunks, bool patchable, struct blockz_fault *fault)
+static enum blockz_status settle_parts(struct chunks *chunks, bool patchable, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	end_run(chunks);
@@ -113,9 +113,9 @@ static enum blockz_status pass_chunk(struct chunks *chunks, const struct chunk *
 	bool reset = chunk->control == CHUNK_RAW_RESET || chunk->control >= CHUNK_LZMA_RESET;
 	enum blockz_status status = BLOCKZ_OK;
 	if (reset)
-		status = settle(chunks, true, fault);
+		status = settle_parts(chunks, true, fault);
 	else if (chunk->control >= CHUNK_LZMA)
-		status = settle(chunks, false, fault);
+		status = settle_parts(chunks, false, fault);
 	if (status == BLOCKZ_OK && chunk->control <= CHUNK_RAW)
 		status = add_part(chunks, start, off + chunk->header_len, chunk->image_len, fault);
 	return status;
@@ -141,7 +141,7 @@ enum blockz_status xz_add_chunks(struct peek *peek, uint64_t off, uint64_t end, 
 	if (status == BLOCKZ_OK && (off != end || start != image_end))
 		status = fault_set(fault, BLOCKZ_DAMAGED, off, "LZMA2 chunks do not add up to their Block");
 	if (status == BLOCKZ_OK)
-		status = settle(&chunks, true, fault);
+		status = settle_parts(&chunks, true, fault);
 	if (status == BLOCKZ_OK)
 		status = close_span(&chunks, fault);
 	free(chunks.parts);

@@ -63,7 +63,7 @@ uint64_t xz_encoder_memory(const struct pack_params *params)
 	return 3 * params->piece_size + lzma_raw_encoder_memusage(filters);
 }
 
-static enum blockz_status failed(lzma_ret result, struct blockz_fault *fault)
+static enum blockz_status encoding_failed(lzma_ret result, struct blockz_fault *fault)
 {
 	if (result == LZMA_MEM_ERROR)
 		return fault_nomem(fault);
@@ -99,17 +99,17 @@ static enum blockz_status encode_compressed(struct encoder *encoder, const struc
 		return fault_nomem(fault);
 	lzma_ret result = lzma_block_encoder(stream, &block);
 	if (result != LZMA_OK)
-		return failed(result, fault);
+		return encoding_failed(result, fault);
 	stream->next_in = plain->bytes;
 	stream->avail_in = len;
 	stream->next_out = out->bytes + block.header_size;
 	stream->avail_out = room - block.header_size;
 	result = lzma_code(stream, LZMA_FINISH);
 	if (result != LZMA_STREAM_END)
-		return failed(result == LZMA_OK ? LZMA_BUF_ERROR : result, fault);
+		return encoding_failed(result == LZMA_OK ? LZMA_BUF_ERROR : result, fault);
 	result = lzma_block_header_encode(&block, out->bytes);
 	if (result != LZMA_OK)
-		return failed(result, fault);
+		return encoding_failed(result, fault);
 	encoding->len = room - stream->avail_out;
 	encoding->tag = encoding->len - lzma_block_unpadded_size(&block);
 	return BLOCKZ_OK;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The Stream's Header, Index and Footer, read from the end of the file. */
 #include "format/xz/index.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What is looked at before raw bytes of an .xz file are changed. */
 #include <string.h>
 
 #include "base/fault.h"

@@ -32,7 +32,7 @@ void xz_decoder_free(void *memory)
 	free(decoder);
 }
 
-static enum blockz_status refuse(lzma_ret result, uint64_t file_off, struct blockz_fault *fault)
+static enum blockz_status refuse_block(lzma_ret result, uint64_t file_off, struct blockz_fault *fault)
 {
 	switch (result) {
 	case LZMA_MEM_ERROR:
@@ -45,7 +45,7 @@ static enum blockz_status refuse(lzma_ret result, uint64_t file_off, struct bloc
 }
 
 /* Begins to decode a Block, whose dictionary need not be larger than what it holds. */
-static enum blockz_status start(struct decoder *decoder, struct xz_block *block, uint64_t image_len, uint64_t file_off,
+static enum blockz_status start_block(struct decoder *decoder, struct xz_block *block, uint64_t image_len, uint64_t file_off,
 				struct blockz_fault *fault)
 {
 	for (size_t i = 0; block->filters[i].id != LZMA_VLI_UNKNOWN; i++) {
@@ -60,7 +60,7 @@ static enum blockz_status start(struct decoder *decoder, struct xz_block *block,
 					 options->dict_size, decoder->window_max);
 	}
 	lzma_ret result = lzma_block_decoder(&decoder->stream, &block->block);
-	return result == LZMA_OK ? BLOCKZ_OK : refuse(result, file_off, fault);
+	return result == LZMA_OK ? BLOCKZ_OK : refuse_block(result, file_off, fault);
 }
 
 /* What was decoded to its end is as long as the Index says, its padding apart. */
@@ -72,11 +72,11 @@ static enum blockz_status check_length(const struct xz_block *block, uint64_t fi
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(struct decoder *decoder, const struct encoded_piece *encoded, struct xz_block *block, uint8_t *out,
-				 size_t out_len, struct blockz_fault *fault)
+static enum blockz_status decode_block(struct decoder *decoder, const struct encoded_piece *encoded,
+				       struct xz_block *block, uint8_t *out, size_t out_len, struct blockz_fault *fault)
 {
 	lzma_stream *stream = &decoder->stream;
-	enum blockz_status status = start(decoder, block, out_len, encoded->file_off, fault);
+	enum blockz_status status = start_block(decoder, block, out_len, encoded->file_off, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	stream->next_in = encoded->bytes + block->block.header_size;
@@ -86,7 +86,7 @@ static enum blockz_status decode(struct decoder *decoder, const struct encoded_p
 	lzma_ret result = lzma_code(stream, LZMA_FINISH);
 	uint64_t at = encoded->file_off + encoded->len - stream->avail_in;
 	if (result != LZMA_STREAM_END)
-		return refuse(result, result == LZMA_OPTIONS_ERROR ? encoded->file_off : at, fault);
+		return refuse_block(result, result == LZMA_OPTIONS_ERROR ? encoded->file_off : at, fault);
 	if (stream->avail_in != 0 || stream->avail_out != 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, at, "an xz Block has other sizes than the Index says");
 	return check_length(block, encoded->len, encoded->padding, encoded->file_off, fault);
@@ -96,10 +96,11 @@ enum blockz_status xz_decode(void *decoder, const struct encoded_piece *encoded,
 			     struct blockz_fault *fault)
 {
 	struct xz_block block;
-	enum blockz_status status = xz_block_parse(encoded->bytes, encoded->len, encoded->method, encoded->file_off, &block, fault);
+	enum blockz_status status = xz_block_parse(encoded->bytes, encoded->len, encoded->method, encoded->file_off,
+						    &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = decode(decoder, encoded, &block, out, out_len, fault);
+	status = decode_block(decoder, encoded, &block, out, out_len, fault);
 	xz_block_free(&block);
 	return status;
 }
@@ -140,7 +141,7 @@ static enum blockz_status step(struct long_block *block, lzma_stream *stream, bo
 	uint64_t at = block->piece->file_off + block->fed - stream->avail_in;
 	size_t made = LONG_BUFFER - stream->avail_out;
 	if (result != LZMA_OK && result != LZMA_STREAM_END)
-		return refuse(result, at, fault);
+		return refuse_block(result, at, fault);
 	bool ended = block->ended = result == LZMA_STREAM_END;
 	block->made += made;
 	if (block->made > block->image_len ||
@@ -151,13 +152,13 @@ static enum blockz_status step(struct long_block *block, lzma_stream *stream, bo
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status run(struct long_block *job, struct decoder *decoder, struct xz_block *block, size_t len,
+static enum blockz_status decode_parts(struct long_block *job, struct decoder *decoder, struct xz_block *block, size_t len,
 			      struct blockz_fault *fault)
 {
 	const struct piece *piece = job->piece;
 	lzma_stream *stream = &decoder->stream;
 	bool stop = false;
-	enum blockz_status status = start(decoder, block, job->image_len, piece->file_off, fault);
+	enum blockz_status status = start_block(decoder, block, job->image_len, piece->file_off, fault);
 	job->fed = len;
 	stream->next_in = job->in + block->block.header_size;
 	stream->avail_in = len - block->block.header_size;
@@ -186,7 +187,7 @@ enum blockz_status xz_decode_long(void *decoder, const struct blockz_source *fil
 	if (status == BLOCKZ_OK)
 		status = xz_block_parse(job->in, len, piece->method, piece->file_off, &block, fault);
 	if (status == BLOCKZ_OK) {
-		status = run(job, decoder, &block, len, fault);
+		status = decode_parts(job, decoder, &block, len, fault);
 		xz_block_free(&block);
 	}
 	free(job);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The map of an .xz file: the Index tells the Blocks, and each Block's chunks what of it is raw. */
 #include "format/xz/scan.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The Stream around the Blocks. */
 #include "format/xz/write.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The row of xz: .xz files of one Stream, whose pieces are Blocks. */
 #include <inttypes.h>
 #include <string.h>
 

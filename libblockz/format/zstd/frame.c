@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Headers of frames and blocks, and the frames of raw blocks that blockz writes. */
 #include "format/zstd/frame.h"
 
 #include <inttypes.h>

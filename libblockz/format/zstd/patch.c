@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What is looked at before raw bytes of a .zst file are changed. */
 #include "format/zstd/patch.h"
 
 #include <string.h>

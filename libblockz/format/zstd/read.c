@@ -48,7 +48,7 @@ void zstd_decoder_free(void *memory)
 	free(decoder);
 }
 
-static enum blockz_status refuse(size_t result, uint64_t file_off, struct blockz_fault *fault)
+static enum blockz_status refuse_frame(size_t result, uint64_t file_off, struct blockz_fault *fault)
 {
 	switch (ZSTD_getErrorCode(result)) {
 	case ZSTD_error_memory_allocation:
@@ -100,7 +100,7 @@ enum blockz_status zstd_decode(void *memory, const struct encoded_piece *encoded
 				? decode_strict(decoder->context, encoded, out, out_len)
 				: ZSTD_decompressDCtx(decoder->context, out, out_len, encoded->bytes, encoded->len);
 	if (ZSTD_isError(result))
-		return refuse(result, encoded->file_off, fault);
+		return refuse_frame(result, encoded->file_off, fault);
 	if (result != out_len)
 		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off, "a frame decodes to %zu byte%s, expected %zu", result,
 				 plural(result),
@@ -141,7 +141,7 @@ static enum blockz_status step(struct long_frame *frame, ZSTD_DCtx *context, boo
 	size_t before = frame->in.pos, result = ZSTD_decompressStream(context, &out, &frame->in);
 	uint64_t at = frame->piece->file_off + frame->fed - (frame->in.size - frame->in.pos);
 	if (ZSTD_isError(result))
-		return refuse(result, at, fault);
+		return refuse_frame(result, at, fault);
 	bool stuck = out.pos == 0 && frame->in.pos == before;
 	bool ended = result == 0, whole = frame->fed == frame->piece->file_len && frame->in.pos == frame->in.size;
 	frame->made += out.pos;

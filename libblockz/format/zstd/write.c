@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The seek table behind the frames, and the one frame of an empty image. */
 #include "format/zstd/write.h"
 
 #include <stdlib.h>

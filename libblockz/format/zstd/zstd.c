@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The row of zstd: .zst files whose pieces are frames. */
 #include <inttypes.h>
 
 #include "base/bytes.h"
