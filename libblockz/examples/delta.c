@@ -21,7 +21,7 @@ static enum blockz_status make(const struct blockz_source *old_image, const stru
 	struct blockz_delta_result result;
 	enum blockz_status status = blockz_delta(old_image, new_image, sink, &options, &result, fault);
 	if (status == BLOCKZ_OK)
-		printf("%" PRIu64 " bytes make %" PRIu64 " of %" PRIu64 "\n", result.patch_size, result.new_size,
+		printf("%" PRIu64 " bytes make %" PRIu64 " of %" PRIu64 "\n", result.delta_size, result.new_size,
 		       result.old_size);
 	return status;
 }
