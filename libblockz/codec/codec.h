@@ -104,7 +104,7 @@ struct codec {
 	enum blockz_status (*encode)(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
 				     struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
 	/*
-	 * Decodes a block to exactly out_len bytes; out has DECODE_SLACK (format.h) bytes more, which may be written to, and
+	 * Decodes a block to exactly out_len bytes; out has DECODE_SLACK (format/format.h) bytes more, which may be written to, and
 	 * so may the DECODE_SLACK bytes behind bytes.  Errors: BLOCKZ_DAMAGED (also: another length), BLOCKZ_LIMIT,
 	 * BLOCKZ_FAILED.
 	 */

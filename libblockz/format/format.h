@@ -116,8 +116,8 @@ struct format {
 	void (*decoder_free)(void *decoder);
 	/*
 	 * Decodes a piece to exactly out_len bytes, verifies the checks that stand in it, and shows that its bytes alone leave
-	 * a decoder of the whole stream at a block's boundary: success alone does not.  out has DECODE_SLACK bytes more,
-	 * which may be written to.
+	 * a decoder of the whole stream at a block's boundary: success alone does not (ARCHITECTURE, invariant 1).  out has
+	 * DECODE_SLACK bytes more, which may be written to.
 	 */
 	enum blockz_status (*decode)(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);

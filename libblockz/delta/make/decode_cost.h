@@ -5,7 +5,7 @@
  * for next to nothing.
  *
  * A stay of a block lasts from when it is decoded until the client has no room for it any more.  It is found by going
- * through NEW as the client does, some spans at once (fetch.h), with as much room as one has.
+ * through NEW as the client does, some spans at once (delta/apply/fetch.h), with as much room as one has.
  */
 #ifndef DELTA_MAKE_DECODE_COST_H
 #define DELTA_MAKE_DECODE_COST_H

@@ -25,7 +25,7 @@ enum {
 	OF_MATCHES = 8,
 	READERS_MAX = 16,
 	READERS_SHARE = 8, /* of the memory, one part */
-	MERGING = 48 * MIB, /* a section, its decoders, parts and blocks of OLD: see merge.c */
+	MERGING = 48 * MIB, /* a section, its decoders, parts and blocks of OLD: see delta/apply/merge.c */
 };
 
 static uint64_t half_of_memory(void)

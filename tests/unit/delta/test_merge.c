@@ -19,7 +19,7 @@ enum { STORED = 2, ENCODERS, BLOCK_LEN = 20000 };
 
 struct scene {
 	struct bytes old, new, delta;
-	struct bytes space; /* of OLD: see delta.h */
+	struct bytes space; /* of OLD: see delta/file/delta.h */
 	struct delta_head head;
 	struct delta_old_blocks old_blocks;
 	struct section section; /* the one that is being made */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Verifying: good files, and images to compare with.  Damage is in test_damage.c, lying indexes in test_index.c. */
+/*
+ * Verifying: good files, and images to compare with.  Damage is in tests/unit/format/test_damage.c, lying indexes in
+ * tests/unit/format/test_index.c.
+ */
 #include <stdio.h>
 #include <string.h>
 

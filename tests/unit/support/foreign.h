@@ -32,7 +32,7 @@ void deflate_append(struct deflate_data *data, const void *bytes, size_t len);
 void deflate_append_stored(struct deflate_data *data, const void *payload, size_t len, bool final);
 struct bytes gzip_member(struct bytes deflate, struct bytes image);
 
-/* The same with an index of our own that says what it is told (layout.h of the format). */
+/* The same with an index of our own that says what it is told (format/gzip/layout.h). */
 struct index_claim {
 	unsigned type; /* enum index_type */
 	uint64_t file_len, image_len; /* of zeros: how many pieces */
