@@ -75,8 +75,22 @@ enum blockz_remedy {
 	BLOCKZ_REMEDY_DROP,    /* keep the file as it is, and remove the journal, whatever it is */
 };
 
+/* What a fault speaks of, named as the parameters and options of the calls are. */
+enum blockz_subject {
+	BLOCKZ_ABOUT_FILE,    /* the compressed file; or nothing of the following, as an argument that is none */
+	BLOCKZ_ABOUT_IMAGE,   /* the image that a file is to be made of */
+	BLOCKZ_ABOUT_AGAINST, /* the image that a file is compared with */
+	BLOCKZ_ABOUT_EDIT,    /* an edit: its range, or where its bytes come from */
+	BLOCKZ_ABOUT_OUTPUT,  /* the sink */
+	BLOCKZ_ABOUT_OLD,     /* of a delta: the image that is there, */
+	BLOCKZ_ABOUT_NEW,     /* the one that is made of it, */
+	BLOCKZ_ABOUT_DELTA,   /* and the delta */
+	BLOCKZ_ABOUT_MEMORY,  /* there is none, or a limit on it is too low */
+};
+
 struct blockz_fault {
 	enum blockz_status status;
+	enum blockz_subject subject;
 	enum blockz_state state;
 	/*
 	 * With BLOCKZ_IMAGE_NEEDS_RECOVERY, what will help: BLOCKZ_REMEDY_UNDO means that or BLOCKZ_REMEDY_DROP, and only
@@ -84,7 +98,7 @@ struct blockz_fault {
 	 */
 	enum blockz_remedy remedy;
 	int error;       /* the errno value behind BLOCKZ_FAILED; 0: none */
-	uint64_t offset; /* file offset that the text speaks of; BLOCKZ_UNKNOWN if it speaks of none */
+	uint64_t offset; /* in the subject, that the text speaks of; BLOCKZ_UNKNOWN if it speaks of none */
 	char text[1024]; /* one line, UTF-8, no newline: what was wrong, what was expected, what was found */
 };
 

@@ -90,7 +90,7 @@ struct blockz_delta_result {
  * on threads, unless there is an apply_budget_ms; memory makes a difference where it makes other windows.
  * To be believed, a delta has to be applied: blockz_merge() without a sink does that.
  * Errors: BLOCKZ_FAILED, BLOCKZ_USAGE (of unknown size), BLOCKZ_LIMIT (memory is too little for
- * one thread and single blocks; the text begins with "memory", and tells the least that works).
+ * one thread and single blocks; it is about BLOCKZ_ABOUT_MEMORY, and the text tells the least that works).
  */
 enum blockz_status blockz_delta(const struct blockz_source *old_image, const struct blockz_source *new_image,
 				const struct blockz_sink *delta, const struct blockz_delta_options *options,

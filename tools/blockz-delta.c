@@ -214,14 +214,13 @@ static enum blockz_status open_images(struct job *job)
 	return status == BLOCKZ_OK ? open_image(job, &job->new, job->new_path) : status;
 }
 
-/* The library's texts begin with the file that they, and the offset, speak of. */
 static enum blockz_status blame(struct job *job, enum blockz_status status)
 {
-	if (status != BLOCKZ_OK && strncmp(job->fault.text, "OLD", 3) == 0)
+	if (status != BLOCKZ_OK && job->fault.subject == BLOCKZ_ABOUT_OLD)
 		job->file = job->old_path;
-	else if (status != BLOCKZ_OK && strncmp(job->fault.text, "NEW", 3) == 0)
+	else if (status != BLOCKZ_OK && job->fault.subject == BLOCKZ_ABOUT_NEW)
 		job->file = job->new_path;
-	else if (status == BLOCKZ_LIMIT && strncmp(job->fault.text, "memory", 6) == 0)
+	else if (status == BLOCKZ_LIMIT && job->fault.subject == BLOCKZ_ABOUT_MEMORY)
 		job->file = "--memory";
 	return status;
 }

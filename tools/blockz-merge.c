@@ -145,10 +145,10 @@ static void read_options(struct job *job, int argc, char **argv)
 	take_operands(job);
 }
 
-/* The library's texts begin with the file that they, and the offset, speak of.  What lies between deltas has no name. */
+/* What lies between deltas has no name. */
 static enum blockz_status blame(struct job *job, enum blockz_status status, size_t index)
 {
-	if (status != BLOCKZ_OK && index == 0 && strncmp(job->fault.text, "OLD", 3) == 0)
+	if (status != BLOCKZ_OK && index == 0 && job->fault.subject == BLOCKZ_ABOUT_OLD)
 		job->file = job->old_path;
 	return status;
 }

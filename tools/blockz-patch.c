@@ -412,16 +412,20 @@ static enum blockz_status blame_output(struct job *job, enum blockz_status statu
 	return status;
 }
 
+static enum blockz_status blame_copy(struct job *job, enum blockz_status status)
+{
+	return job->fault.subject == BLOCKZ_ABOUT_OUTPUT ? blame_output(job, status) : status;
+}
+
 static enum blockz_status copy_to_stream(struct job *job, struct output *output)
 {
-	bool output_failed;
 	struct report report = {
 		.path = job->options.output, .size = job->file.source.size, .image_size = blockz_map_info(job->map).image_size,
 	};
 	enum blockz_status status =
-		copy_patched(job->plan, &job->file, output, job->cli.json ? report.sha256 : NULL, &output_failed, &job->fault);
+		copy_patched(job->plan, &job->file, output, job->cli.json ? report.sha256 : NULL, &job->fault);
 	if (status != BLOCKZ_OK)
-		return output_failed ? blame_output(job, status) : status;
+		return blame_copy(job, status);
 	status = hold_bmap(job);
 	if (status == BLOCKZ_OK)
 		status = commit_bmap(job, job->options.output);
@@ -445,10 +449,9 @@ static enum blockz_status report_copy(struct job *job, const struct output *outp
 
 static enum blockz_status copy_to_file(struct job *job, struct output *output)
 {
-	bool output_failed;
-	enum blockz_status status = copy_patched(job->plan, &job->file, output, NULL, &output_failed, &job->fault);
+	enum blockz_status status = copy_patched(job->plan, &job->file, output, NULL, &job->fault);
 	if (status != BLOCKZ_OK)
-		return output_failed ? blame_output(job, status) : status;
+		return blame_copy(job, status);
 	status = blame_output(job, output_sync(output, &job->fault));
 	if (status == BLOCKZ_OK)
 		status = hold_bmap(job);

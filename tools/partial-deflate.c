@@ -329,7 +329,7 @@ static enum blockz_status pack_image(struct job *job, const struct blockz_source
 	enum blockz_status status = blockz_pack(image, &sink, &job->pack, &job->result, &job->fault);
 	cli_work_end(&job->cli);
 	/* Wrong arguments, as a range beyond the image, speak of it too. */
-	job->of_input = status == BLOCKZ_USAGE || (status != BLOCKZ_OK && strstr(job->fault.text, "image") != NULL);
+	job->of_input = status == BLOCKZ_USAGE || (status != BLOCKZ_OK && job->fault.subject == BLOCKZ_ABOUT_IMAGE);
 	return status;
 }
 

@@ -29,6 +29,7 @@ enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status stat
 	if (fault == NULL)
 		return status;
 	fault->status = status;
+	fault->subject = BLOCKZ_ABOUT_FILE;
 	fault->state = BLOCKZ_IMAGE_UNCHANGED;
 	fault->remedy = BLOCKZ_REMEDY_RECOVER;
 	fault->error = 0;
@@ -58,9 +59,16 @@ enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t o
 	return BLOCKZ_FAILED;
 }
 
+enum blockz_status fault_about(struct blockz_fault *fault, enum blockz_status status, enum blockz_subject subject)
+{
+	if (status != BLOCKZ_OK && fault != NULL && fault->subject == BLOCKZ_ABOUT_FILE)
+		fault->subject = subject;
+	return status;
+}
+
 enum blockz_status fault_nomem(struct blockz_fault *fault)
 {
-	return fault_errno(fault, ENOMEM, BLOCKZ_UNKNOWN, "allocation");
+	return fault_about(fault, fault_errno(fault, ENOMEM, BLOCKZ_UNKNOWN, "allocation"), BLOCKZ_ABOUT_MEMORY);
 }
 
 enum blockz_status fault_state(struct blockz_fault *fault, enum blockz_status status, enum blockz_state state)

@@ -7,8 +7,8 @@
 
 /*
  * Describes a failure in *fault, unless fault is NULL, and returns status.  offset: the file offset the text speaks
- * of, or BLOCKZ_UNKNOWN.  The state is set to BLOCKZ_IMAGE_UNCHANGED, the remedy to BLOCKZ_REMEDY_RECOVER, the error to
- * none.
+ * of, or BLOCKZ_UNKNOWN.  The subject is set to BLOCKZ_ABOUT_FILE, the state to BLOCKZ_IMAGE_UNCHANGED, the remedy to
+ * BLOCKZ_REMEDY_RECOVER, the error to none.
  */
 enum blockz_status fault_set(struct blockz_fault *fault, enum blockz_status status, uint64_t offset,
 			     const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -19,7 +19,10 @@ void fault_append(char *text, size_t room, const char *format, ...) __attribute_
 /* BLOCKZ_FAILED with this error and "what: strerror(error)". */
 enum blockz_status fault_errno(struct blockz_fault *fault, int error, uint64_t offset, const char *what);
 
-/* BLOCKZ_FAILED for a failed allocation. */
+/* Says what a failure is about, where that is not known yet: unless the subject is BLOCKZ_ABOUT_FILE it stays.  Returns status. */
+enum blockz_status fault_about(struct blockz_fault *fault, enum blockz_status status, enum blockz_subject subject);
+
+/* BLOCKZ_FAILED for a failed allocation; the subject is memory. */
 enum blockz_status fault_nomem(struct blockz_fault *fault);
 
 /* BLOCKZ_NEEDS_RECOVERY, and what blockz_recover() has to be told. */

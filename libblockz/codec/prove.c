@@ -139,7 +139,7 @@ static enum blockz_status read_block(const struct prover *prover, const struct b
 	if (!buffer_reserve(&thread->in, (size_t)block->file_len + DECODE_SLACK) ||
 	    !buffer_reserve(&thread->plain, (size_t)block->plain_len + DECODE_SLACK))
 		return fault_nomem(fault);
-	return read_data(prover->file, thread->in.bytes, block->file_len, block->file_off, "NEW", fault);
+	return read_data(prover->file, thread->in.bytes, block->file_len, block->file_off, BLOCKZ_ABOUT_NEW, fault);
 }
 
 /* This thread's time; by the clock on the wall where it waits for another, which may show a little too much. */

@@ -19,18 +19,40 @@ enum blockz_status read_file(const struct blockz_source *file, void *buf, size_t
 	return BLOCKZ_OK;
 }
 
-enum blockz_status read_data(const struct blockz_source *data, void *buf, size_t len, uint64_t off, const char *what,
-			     struct blockz_fault *fault)
+const char *subject_name(enum blockz_subject subject)
+{
+	static const char *const names[] = {
+		[BLOCKZ_ABOUT_FILE] = "file",
+		[BLOCKZ_ABOUT_IMAGE] = "image",
+		[BLOCKZ_ABOUT_AGAINST] = "image to compare with",
+		[BLOCKZ_ABOUT_EDIT] = "new data",
+		[BLOCKZ_ABOUT_OUTPUT] = "output",
+		[BLOCKZ_ABOUT_OLD] = "OLD",
+		[BLOCKZ_ABOUT_NEW] = "NEW",
+		[BLOCKZ_ABOUT_DELTA] = "DELTA",
+		[BLOCKZ_ABOUT_MEMORY] = "memory",
+	};
+	return names[subject];
+}
+
+static enum blockz_status data_ends(uint64_t off, uint64_t size, enum blockz_subject subject, struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN,
+			 "%s ends at byte %" PRIu64 ", expected %" PRIu64 " byte%s: it shrank while being read",
+			 subject_name(subject), off, size, plural(size));
+}
+
+enum blockz_status read_data(const struct blockz_source *data, void *buf, size_t len, uint64_t off,
+			     enum blockz_subject subject, struct blockz_fault *fault)
 {
 	size_t got = 0;
+	enum blockz_status status = BLOCKZ_OK;
 	int error = data->ops->read(data->ctx, buf, len, off, &got);
 	if (error != 0)
-		return fault_errno(fault, error, BLOCKZ_UNKNOWN, what);
-	if (got < len)
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN,
-				 "%s ends at byte %" PRIu64 ", expected %" PRIu64 " byte%s: it shrank while being read",
-				 what, off + got, data->size, plural(data->size));
-	return BLOCKZ_OK;
+		status = fault_errno(fault, error, BLOCKZ_UNKNOWN, subject_name(subject));
+	else if (got < len)
+		status = data_ends(off + got, data->size, subject, fault);
+	return fault_about(fault, status, subject);
 }
 
 enum blockz_status sync_store(const struct blockz_store *store, struct blockz_fault *fault)
@@ -39,10 +61,15 @@ enum blockz_status sync_store(const struct blockz_store *store, struct blockz_fa
 	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "sync");
 }
 
+enum blockz_status write_failed(int error, struct blockz_fault *fault)
+{
+	return fault_about(fault, fault_errno(fault, error, BLOCKZ_UNKNOWN, "write"), BLOCKZ_ABOUT_OUTPUT);
+}
+
 enum blockz_status write_out(const struct blockz_sink *sink, const void *buf, size_t len, struct blockz_fault *fault)
 {
 	int error = sink->ops->write(sink->ctx, buf, len);
-	return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "write");
+	return error == 0 ? BLOCKZ_OK : write_failed(error, fault);
 }
 
 enum blockz_status write_zeros(const struct blockz_sink *sink, uint64_t len, struct blockz_fault *fault)
@@ -50,7 +77,7 @@ enum blockz_status write_zeros(const struct blockz_sink *sink, uint64_t len, str
 	static const uint8_t zeros[65536];
 	if (sink->ops->zeros != NULL) {
 		int error = sink->ops->zeros(sink->ctx, len);
-		return error == 0 ? BLOCKZ_OK : fault_errno(fault, error, BLOCKZ_UNKNOWN, "write");
+		return error == 0 ? BLOCKZ_OK : write_failed(error, fault);
 	}
 	enum blockz_status status = BLOCKZ_OK;
 	while (len > 0 && status == BLOCKZ_OK) {

@@ -232,7 +232,7 @@ static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *f
 	if (status == BLOCKZ_OK && len > 0) {
 		int error = pack->task->sink->ops->rewrite(pack->task->sink->ctx, head.bytes, len, 0);
 		if (error != 0)
-			status = fault_errno(fault, error, BLOCKZ_UNKNOWN, "write");
+			status = write_failed(error, fault);
 	}
 	buffer_free(&head);
 	return status;

@@ -58,7 +58,8 @@ static enum blockz_status take_hole(struct input *input, struct pack_piece *piec
 	if (input->data_end <= input->pos) {
 		int error = image->ops->next_data(image->ctx, input->pos, &input->data_start, &input->data_end);
 		if (error != 0)
-			return fault_errno(fault, error, BLOCKZ_UNKNOWN, "finding holes in the image");
+			return fault_about(fault, fault_errno(fault, error, BLOCKZ_UNKNOWN, "finding holes in the image"),
+					   BLOCKZ_ABOUT_IMAGE);
 	}
 	uint64_t limit = min(input->data_start, input->params->image_size);
 	if (input->next_raw < input->raw_count)
@@ -80,10 +81,10 @@ static enum blockz_status take_bytes(struct input *input, struct pack_piece *pie
 	const struct blockz_source *image = input->image;
 	size_t len = (size_t)(piece->end - piece->start), got = 0;
 	if (image->size != BLOCKZ_UNKNOWN)
-		return read_data(image, bytes, len, piece->start, "image", fault);
+		return read_data(image, bytes, len, piece->start, BLOCKZ_ABOUT_IMAGE, fault);
 	int error = image->ops->read(image->ctx, bytes, len, piece->start, &got);
 	if (error != 0)
-		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "image");
+		return fault_about(fault, fault_errno(fault, error, BLOCKZ_UNKNOWN, "image"), BLOCKZ_ABOUT_IMAGE);
 	if (got < len) {
 		input->ended = true;
 		piece->end = piece->start + got;

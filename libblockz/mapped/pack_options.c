@@ -73,9 +73,10 @@ static enum blockz_status choose_threads(const struct blockz_pack_options *optio
 	if (options->memory == 0)
 		return BLOCKZ_OK;
 	if (each > options->memory)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,
-				 "one thread needs %" PRIu64 " bytes of memory, the limit is %" PRIu64, each,
-				 options->memory);
+		return fault_about(fault, fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,
+						    "one thread needs %" PRIu64 " bytes of memory, the limit is %" PRIu64,
+						    each, options->memory),
+				   BLOCKZ_ABOUT_MEMORY);
 	if (task->threads > options->memory / each)
 		task->threads = (unsigned)(options->memory / each);
 	return BLOCKZ_OK;

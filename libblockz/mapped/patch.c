@@ -32,10 +32,10 @@ static enum blockz_status fetch(void *ctx, uint64_t index, void *buf, struct blo
 	const struct blockz_edit *edit = &plan->edits[write->edit];
 	enum blockz_status status =
 		read_data(&edit->data, buf, write->length, edit->data_off + (write->image_off - edit->range.start),
-			  "new data", fault);
+			  BLOCKZ_ABOUT_EDIT, fault);
 	if (status == BLOCKZ_OK && crc32_update(0, buf, write->length) != write->value)
-		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "new data changed while it was being read");
-	return status;
+		status = fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "new data changed while it was being read");
+	return fault_about(fault, status, BLOCKZ_ABOUT_EDIT);
 }
 
 static enum blockz_status other_size(struct blockz_fault *fault)

@@ -133,7 +133,7 @@ static enum blockz_status plan_raw_part(struct planner *planner, uint32_t edit, 
 		status = fault_nomem(planner->fault);
 	if (status == BLOCKZ_OK)
 		status = read_data(&source->data, planner->new.bytes, len,
-				   source->data_off + (start - source->range.start), "new data", planner->fault);
+				   source->data_off + (start - source->range.start), BLOCKZ_ABOUT_EDIT, planner->fault);
 	for (uint64_t pos = start; pos < end && status == BLOCKZ_OK;) {
 		struct blockz_extent extent = span_extent(span, pos);
 		extent.length = min(extent.length, end - pos);
@@ -175,9 +175,10 @@ static enum blockz_status compare_part(struct planner *planner, uint32_t edit, u
 	compare_sink_free(&compare);
 	if (compare.differs == BLOCKZ_UNKNOWN)
 		return status;
-	return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-			 "the first difference outside raw ranges is at image offset %" PRIu64,
-			 compare.differs - source->data_off + source->range.start);
+	fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+		  "the first difference outside raw ranges is at image offset %" PRIu64,
+		  compare.differs - source->data_off + source->range.start);
+	return fault_about(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_ABOUT_EDIT);
 }
 
 /* The first span from index on that can be patched. */
@@ -270,7 +271,7 @@ static enum blockz_status lay_over(struct planner *planner, size_t count, uint64
 		if (write->image_off >= end)
 			break;
 		status = read_data(&edit->data, bytes + (write->image_off - start), write->length,
-				   edit->data_off + (write->image_off - edit->range.start), "new data", planner->fault);
+				   edit->data_off + (write->image_off - edit->range.start), BLOCKZ_ABOUT_EDIT, planner->fault);
 	}
 	return status;
 }
@@ -362,7 +363,7 @@ static enum blockz_status run(struct planner *planner, size_t count)
 {
 	struct overlay_part *parts = NULL;
 	size_t part_count = 0;
-	enum blockz_status status = check_edits(planner, count);
+	enum blockz_status status = fault_about(planner->fault, check_edits(planner, count), BLOCKZ_ABOUT_EDIT);
 	if (status == BLOCKZ_OK)
 		status = overlay_make(planner->edits, count, &parts, &part_count, planner->fault);
 	for (size_t i = 0; i < part_count && status == BLOCKZ_OK; i++)

@@ -83,7 +83,7 @@ static enum blockz_status compare_bytes(const struct verify *verify, struct veri
 		return BLOCKZ_OK;
 	if (!buffer_reserve(&job->other, len))
 		return fault_nomem(fault);
-	enum blockz_status status = read_data(against, job->other.bytes, len, start, "image to compare with", fault);
+	enum blockz_status status = read_data(against, job->other.bytes, len, start, BLOCKZ_ABOUT_AGAINST, fault);
 	if (status != BLOCKZ_OK || memcmp(bytes, job->other.bytes, len) == 0)
 		return status;
 	size_t i = 0;
@@ -111,7 +111,9 @@ static enum blockz_status compare_zeros(const struct verify *verify, struct veri
 				    ? 0
 				    : against->ops->next_data(against->ctx, start, &data_start, &data_end);
 		if (error != 0)
-			return fault_errno(fault, error, BLOCKZ_UNKNOWN, "finding holes in the image to compare with");
+			return fault_about(fault, fault_errno(fault, error, BLOCKZ_UNKNOWN,
+							      "finding holes in the image to compare with"),
+					   BLOCKZ_ABOUT_AGAINST);
 		if (data_start >= end)
 			break;
 		data_end = data_end < end ? data_end : end;

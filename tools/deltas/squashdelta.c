@@ -142,6 +142,7 @@ static enum blockz_status blame_old(struct blockz_fault *fault)
 	const struct blockz_fault why = *fault;
 	tool_fault(fault, why.status, "OLD is damaged, or not the image that the delta is for: %s", why.text);
 	fault->offset = why.offset;
+	fault->subject = BLOCKZ_ABOUT_OLD;
 	return why.status;
 }
 

@@ -80,44 +80,24 @@ static enum blockz_status apply_to(const struct blockz_plan *plan, const struct 
 		.read = output_read, .write = output_write, .sync = sync_later,
 	};
 	struct blockz_store store = { .ops = &ops, .ctx = output, .size = file->source.size };
-	return blockz_plan_apply(plan, &store, fault);
+	enum blockz_status status = blockz_plan_apply(plan, &store, fault);
+	if (status != BLOCKZ_OK && fault != NULL) {
+		fault->subject = BLOCKZ_ABOUT_OUTPUT;
+		fault->state = BLOCKZ_IMAGE_UNCHANGED;
+	}
+	return status;
 }
 
 /* ---- The copy, byte by byte */
 
-/* A sink that hands bytes on, and knows whether it was what failed. */
-struct noting {
-	const struct blockz_sink *inner;
-	int error;
-};
-
-static int append(void *ctx, const void *buf, size_t len)
-{
-	struct noting *self = ctx;
-	self->error = self->inner->ops->write(self->inner->ctx, buf, len);
-	return self->error;
-}
-
-static enum blockz_status copy_to(const struct blockz_plan *plan, const struct compressed *file,
-				  struct blockz_sink sink, bool *output_failed_ret, struct blockz_fault *fault)
-{
-	static const struct blockz_sink_ops ops = { .write = append };
-	struct noting noting = { .inner = &sink };
-	struct blockz_sink noted = { &ops, &noting };
-	enum blockz_status status = blockz_plan_copy(plan, &file->source, &noted, fault);
-	*output_failed_ret = noting.error != 0;
-	return status;
-}
-
 static enum blockz_status copy_hashed(const struct blockz_plan *plan, const struct compressed *file,
-				      struct blockz_sink sink, char sha256_ret[DIGEST_HEX], bool *output_failed_ret,
-				      struct blockz_fault *fault)
+				      struct blockz_sink sink, char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
 {
 	struct digest_sink digest = { 0 };
 	struct blockz_sink hashed;
 	enum blockz_status status = digest_sink_start(&digest, &sink, &hashed, fault);
 	if (status == BLOCKZ_OK)
-		status = copy_to(plan, file, hashed, output_failed_ret, fault);
+		status = blockz_plan_copy(plan, &file->source, &hashed, fault);
 	if (status == BLOCKZ_OK)
 		status = digest_finish(&digest.digest, sha256_ret, fault);
 	digest_free(&digest.digest);
@@ -125,20 +105,13 @@ static enum blockz_status copy_hashed(const struct blockz_plan *plan, const stru
 }
 
 enum blockz_status copy_patched(const struct blockz_plan *plan, const struct compressed *file, struct output *output,
-				char sha256_ret[DIGEST_HEX], bool *output_failed_ret, struct blockz_fault *fault)
+				char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
 {
 	struct blockz_fd_sink memory;
-	enum blockz_status status;
-	*output_failed_ret = false;
-	if (sha256_ret == NULL && !output->is_stream && clone_file(file, output)) {
-		status = apply_to(plan, file, output, fault);
-		*output_failed_ret = status != BLOCKZ_OK;
-	} else if (sha256_ret == NULL) {
-		status = copy_to(plan, file, blockz_sink_fd(&memory, output->fd), output_failed_ret, fault);
-	} else {
-		status = copy_hashed(plan, file, blockz_sink_fd(&memory, output->fd), sha256_ret, output_failed_ret, fault);
-	}
-	if (status != BLOCKZ_OK && fault != NULL)
-		fault->state = BLOCKZ_IMAGE_UNCHANGED;
-	return status;
+	if (sha256_ret == NULL && !output->is_stream && clone_file(file, output))
+		return apply_to(plan, file, output, fault);
+	struct blockz_sink sink = blockz_sink_fd(&memory, output->fd);
+	if (sha256_ret == NULL)
+		return blockz_plan_copy(plan, &file->source, &sink, fault);
+	return copy_hashed(plan, file, sink, sha256_ret, fault);
 }

@@ -11,10 +11,10 @@
 /*
  * Writes file with a plan carried out on it to an output that was just opened.  With sha256_ret the digest of the copy
  * is taken on its way; without, a named output shares the blocks of file where the file system can (FICLONE), or is copied
- * inside the kernel, and only what the plan changes is written.  *output_failed_ret: a fault speaks of the output, not of file.
+ * inside the kernel, and only what the plan changes is written.
  * Errors: BLOCKZ_FAILED, and those of blockz_plan_copy().  The state in *fault is that of file: unchanged.
  */
 enum blockz_status copy_patched(const struct blockz_plan *plan, const struct compressed *file, struct output *output,
-				char sha256_ret[DIGEST_HEX], bool *output_failed_ret, struct blockz_fault *fault);
+				char sha256_ret[DIGEST_HEX], struct blockz_fault *fault);
 
 #endif

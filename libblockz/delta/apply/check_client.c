@@ -69,9 +69,9 @@ static enum blockz_status read_part(const struct blockz_source *old, struct job 
 	uint64_t start = job->off, end = job->off;
 	int error = old->ops->next_data == NULL ? 0 : old->ops->next_data(old->ctx, job->off, &start, &end);
 	if (error != 0)
-		return fault_errno(fault, error, job->off, "finding holes in OLD");
+		return fault_about(fault, fault_errno(fault, error, job->off, "finding holes in OLD"), BLOCKZ_ABOUT_OLD);
 	if (start - job->off < job->len)
-		return read_data(old, job->bytes, job->len, job->off, "OLD", fault);
+		return read_data(old, job->bytes, job->len, job->off, BLOCKZ_ABOUT_OLD, fault);
 	memset(job->bytes, 0, job->len);
 	return BLOCKZ_OK;
 }
@@ -91,10 +91,11 @@ static enum blockz_status compare_fingerprint(const struct job *job, struct bloc
 	if (memcmp(job->fingerprint, job->encoder->fingerprint, CODEC_FINGERPRINT_LEN) == 0)
 		return BLOCKZ_OK;
 	codec_encoder_name(&job->encoder->params, name);
-	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+	fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
 			 "the encoder here is not of the version that DELTA needs: fingerprint of \"%s\", expected %s, "
 			 "found %s", name, hex_text(job->encoder->fingerprint, CODEC_FINGERPRINT_LEN, expected),
 			 hex_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
+	return fault_about(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_ABOUT_DELTA);
 }
 
 static enum blockz_status compare_or_hash(const struct pool_call *call)
@@ -117,15 +118,14 @@ static enum blockz_status compare_digest(const struct admission *admission, stru
 		return fault_nomem(fault);
 	if (memcmp(found, admission->head->old_sha256, sizeof(found)) == 0)
 		return BLOCKZ_OK;
-	return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
-			 "OLD is not the file that this delta is for: SHA-256 expected %s, found %s",
-			 hex_text(admission->head->old_sha256, DIGEST_LEN, expected),
-			 hex_text(found, DIGEST_LEN, found_text));
+	fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
+		  "OLD is not the file that this delta is for: SHA-256 expected %s, found %s",
+		  hex_text(admission->head->old_sha256, DIGEST_LEN, expected), hex_text(found, DIGEST_LEN, found_text));
+	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_OLD);
 }
 
-/* Before anything that takes long. */
-static enum blockz_status check_head(const struct delta_head *head, const struct blockz_source *old,
-				     const struct codec_env *env, struct blockz_fault *fault)
+static enum blockz_status check_old_size(const struct delta_head *head, const struct blockz_source *old,
+					 struct blockz_fault *fault)
 {
 	if (old->size == BLOCKZ_UNKNOWN)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "OLD is read at many offsets, and is a stream");
@@ -133,6 +133,12 @@ static enum blockz_status check_head(const struct delta_head *head, const struct
 		return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
 				 "OLD is not the file that this delta is for: size expected %" PRIu64 " or more, found %"
 				 PRIu64, head->old_size, old->size);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status check_encoders(const struct delta_head *head, const struct codec_env *env,
+					 struct blockz_fault *fault)
+{
 	for (size_t i = 0; i < head->encoder_count; i++)
 		if (head->encoders[i].params.codec == CODEC_LZO && env->lzo == NULL)
 			return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
@@ -144,6 +150,14 @@ static enum blockz_status check_head(const struct delta_head *head, const struct
 					 "DELTA needs an encoder of codec \"%s\" with parameters that this program does not know",
 					 codec_at(head->encoders[i].params.codec)->name);
 	return BLOCKZ_OK;
+}
+
+/* Before anything that takes long. */
+static enum blockz_status check_head(const struct delta_head *head, const struct blockz_source *old,
+				     const struct codec_env *env, struct blockz_fault *fault)
+{
+	enum blockz_status status = fault_about(fault, check_old_size(head, old, fault), BLOCKZ_ABOUT_OLD);
+	return status == BLOCKZ_OK ? fault_about(fault, check_encoders(head, env, fault), BLOCKZ_ABOUT_DELTA) : status;
 }
 
 enum blockz_status admit_delta(const struct delta_head *head, const struct blockz_source *old,

@@ -287,9 +287,10 @@ static enum blockz_status encode_block(struct merge *merge, struct part *part, s
 	if (status != BLOCKZ_OK || part->out_len == block->file_len)
 		return status;
 	codec_encoder_name(params, name);
-	return fault_set(fault, BLOCKZ_DAMAGED, part->new_off,
+	fault_set(fault, BLOCKZ_DAMAGED, part->new_off,
 			 "the encoder \"%s\" makes another block than NEW has at byte %" PRIu64 ": bytes expected %" PRIu32
 			 ", found %zu", name, part->new_off, block->file_len, part->out_len);
+	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_NEW);
 }
 
 static enum blockz_status make_parts(const struct pool_call *call)
@@ -339,8 +340,9 @@ static enum blockz_status compare_digest(const struct merge *merge, struct block
 		return fault_nomem(fault);
 	if (memcmp(found, merge->head->new_sha256, sizeof(found)) == 0)
 		return BLOCKZ_OK;
-	return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN, "NEW did not come out right: SHA-256 expected %s, found %s",
-			 hex_text(merge->head->new_sha256, DIGEST_LEN, expected), hex_text(found, DIGEST_LEN, found_text));
+	fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN, "NEW did not come out right: SHA-256 expected %s, found %s",
+		  hex_text(merge->head->new_sha256, DIGEST_LEN, expected), hex_text(found, DIGEST_LEN, found_text));
+	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_NEW);
 }
 
 static enum blockz_status make_new(struct merge *merge, const struct blockz_source *old, struct blockz_fault *fault)

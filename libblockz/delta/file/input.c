@@ -78,7 +78,7 @@ enum blockz_status input_read(struct input *input, void *buf, size_t len, struct
 	enum blockz_status status = read_exactly(input, buf, len, fault);
 	if (status == BLOCKZ_OK)
 		input->crc = crc32_update(input->crc, buf, len);
-	return status;
+	return fault_about(fault, status, BLOCKZ_ABOUT_DELTA);
 }
 
 enum blockz_status input_check(struct input *input, const char *what, uint64_t start, struct blockz_fault *fault)
@@ -87,16 +87,16 @@ enum blockz_status input_check(struct input *input, const char *what, uint64_t s
 	uint64_t off = input->off;
 	enum blockz_status status = read_exactly(input, field, sizeof(field), fault);
 	if (status == BLOCKZ_OK && load_le32(field) != input->crc)
-		return fault_set(fault, BLOCKZ_DAMAGED, off,
+		status = fault_set(fault, BLOCKZ_DAMAGED, off,
 				 "DELTA is damaged: CRC-32 of %s at %" PRIu64 ", expected %08" PRIx32 ", found %08" PRIx32,
 				 what, start, load_le32(field), input->crc);
-	return status;
+	return fault_about(fault, status, BLOCKZ_ABOUT_DELTA);
 }
 
 enum blockz_status input_end(struct input *input, struct blockz_fault *fault)
 {
 	enum blockz_status status = refill(input, fault);
 	if (status == BLOCKZ_OK && input->start < input->end)
-		return fault_set(fault, BLOCKZ_DAMAGED, input->off, "DELTA goes on behind its end");
-	return status;
+		status = fault_set(fault, BLOCKZ_DAMAGED, input->off, "DELTA goes on behind its end");
+	return fault_about(fault, status, BLOCKZ_ABOUT_DELTA);
 }

@@ -173,17 +173,17 @@ static enum blockz_status decode(const struct old *old, struct old_reader *reade
 	struct blockz_fault why = { .text = "" };
 	if (!buffer_reserve(&reader->bytes, block->file_len + DECODE_SLACK))
 		return fault_nomem(fault);
-	enum blockz_status status = read_data(old->file, reader->bytes.bytes, block->file_len, block->file_off, "OLD",
-					      fault);
+	enum blockz_status status = read_data(old->file, reader->bytes.bytes, block->file_len, block->file_off,
+					      BLOCKZ_ABOUT_OLD, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = codec_decode(&reader->contexts, block->codec, reader->bytes.bytes, block->file_len, entry->bytes,
 			      entry->len, &why);
 	if (status == BLOCKZ_OK)
 		return BLOCKZ_OK;
-	return fault_set(fault, status, block->file_off,
-			 "OLD's block of %" PRIu32 " bytes at %" PRIu64 " of OLD, which DELTA says is %s: %s",
-			 block->file_len, block->file_off, codec_at(block->codec)->name, why.text);
+	fault_set(fault, status, block->file_off, "OLD's block of %" PRIu32 " bytes at %" PRIu64 " of OLD, which DELTA says is %s: %s",
+		  block->file_len, block->file_off, codec_at(block->codec)->name, why.text);
+	return fault_about(fault, status, BLOCKZ_ABOUT_OLD);
 }
 
 /* Makes the entry of a block for which there is room, and gives it a user; the lock is released for it. */
@@ -287,7 +287,7 @@ static enum blockz_status add_file(struct old *old, struct old_reader *reader, u
 	enum blockz_status status = BLOCKZ_OK;
 	while (len > 0 && status == BLOCKZ_OK) {
 		size_t part = (size_t)min(len, ADD_PART);
-		status = read_data(old->file, reader->bytes.bytes, part, off, "OLD", fault);
+		status = read_data(old->file, reader->bytes.bytes, part, off, BLOCKZ_ABOUT_OLD, fault);
 		if (status == BLOCKZ_OK)
 			add_bytes(out, reader->bytes.bytes, part);
 		off += part;
@@ -347,7 +347,7 @@ enum blockz_status old_copy(struct old *old, struct old_reader *reader, uint64_t
 {
 	if (off >= old->file_size)
 		return use_blocks(old, reader, off - old->file_size, out, len, false, fault);
-	return read_data(old->file, out, len, off, "OLD", fault);
+	return read_data(old->file, out, len, off, BLOCKZ_ABOUT_OLD, fault);
 }
 
 enum blockz_status old_add(struct old *old, struct old_reader *reader, uint64_t off, uint8_t *out, size_t len,

@@ -25,7 +25,7 @@ enum blockz_status delta_reader_new(const struct blockz_source *delta, struct de
 	if (reader == NULL)
 		return fault_nomem(fault);
 	input_init(&reader->input, delta);
-	enum blockz_status status = delta_read_head(&reader->input, &reader->head, fault);
+	enum blockz_status status = fault_about(fault, delta_read_head(&reader->input, &reader->head, fault), BLOCKZ_ABOUT_DELTA);
 	if (status != BLOCKZ_OK) {
 		delta_reader_free(reader);
 		return status;

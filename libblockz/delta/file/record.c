@@ -16,8 +16,8 @@ enum blockz_status delta_damaged(const struct delta_reader *reader, struct block
 	va_start(args, format);
 	vsnprintf(why.text, sizeof(why.text), format, args);
 	va_end(args);
-	return fault_set(fault, BLOCKZ_DAMAGED, reader->record_off, "DELTA: record at %" PRIu64 ": %s",
-			 reader->record_off, why.text);
+	fault_set(fault, BLOCKZ_DAMAGED, reader->record_off, "DELTA: record at %" PRIu64 ": %s", reader->record_off, why.text);
+	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_DELTA);
 }
 
 enum blockz_status record_read(struct delta_reader *reader, struct record *record, struct blockz_fault *fault)

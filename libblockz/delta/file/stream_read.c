@@ -13,7 +13,8 @@
 
 static enum blockz_status damaged(const struct stream_reader *reader, const char *what, struct blockz_fault *fault)
 {
-	return fault_set(fault, BLOCKZ_DAMAGED, reader->delta_off, "DELTA: stream \"%s\" %s", reader->name, what);
+	fault_set(fault, BLOCKZ_DAMAGED, reader->delta_off, "DELTA: stream \"%s\" %s", reader->name, what);
+	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_DELTA);
 }
 
 static enum blockz_status start_lzma2(struct stream_reader *reader, size_t dictionary, struct blockz_fault *fault)

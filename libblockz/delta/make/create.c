@@ -305,7 +305,8 @@ EXPORT enum blockz_status blockz_delta(const struct blockz_source *old, const st
 {
 	uint64_t delta_size = 0;
 	if (old->size == BLOCKZ_UNKNOWN || new->size == BLOCKZ_UNKNOWN)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "an image is a stream, expected a file");
+		return fault_about(fault, fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "an image is a stream, expected a file"),
+				   old->size == BLOCKZ_UNKNOWN ? BLOCKZ_ABOUT_OLD : BLOCKZ_ABOUT_NEW);
 	const struct blockz_source *const files[2] = { old, new };
 	struct creation creation = {
 		.env = { options->lzo }, .options = options, .stages = { .outer = &options->work, .size = new->size },

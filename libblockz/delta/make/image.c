@@ -54,7 +54,7 @@ static enum blockz_status hash_image(struct image *image, EVP_MD_CTX *sha256, XX
 		return fault_nomem(fault);
 	for (uint64_t pos = 0; pos < size; pos += READ_LEN) {
 		size_t len = (size_t)min(READ_LEN, size - pos);
-		enum blockz_status status = read_data(&image->file, buf, len, pos, image->name, fault);
+		enum blockz_status status = read_data(&image->file, buf, len, pos, image->subject, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		if (EVP_DigestUpdate(sha256, buf, len) != 1)
@@ -101,7 +101,8 @@ static enum blockz_status say_which(const struct image *image, enum blockz_statu
 	if (fault == NULL)
 		return status;
 	const struct blockz_fault inner = *fault;
-	return fault_set(fault, status, inner.offset, "%s: %s", image->name, inner.text);
+	fault_set(fault, status, inner.offset, "%s: %s", subject_name(image->subject), inner.text);
+	return fault_about(fault, status, image->subject);
 }
 
 static enum blockz_status image_read(struct image *image, bool is_new, const struct codec_env *env,
@@ -145,8 +146,8 @@ enum blockz_status images_read(struct image images[2], const struct blockz_sourc
 	struct reading reading = { .images = images, .env = env };
 	images[0].file = *files[0];
 	images[1].file = *files[1];
-	images[0].name = "OLD";
-	images[1].name = "NEW";
+	images[0].subject = BLOCKZ_ABOUT_OLD;
+	images[1].subject = BLOCKZ_ABOUT_NEW;
 	return pool_each(2, read_one, &reading, work->threads, fault);
 }
 

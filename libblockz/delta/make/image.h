@@ -11,7 +11,7 @@ struct block_hash {
 };
 
 struct image {
-	const char *name;          /* "OLD" or "NEW": of that, all of the file counts, and not just what the container says */
+	enum blockz_subject subject; /* OLD or NEW: of that, all of the file counts, and not just what the container says */
 	struct blockz_source file; /* so many bytes of it */
 	struct blocks blocks;
 	struct block_hash *hashes; /* of each block */

@@ -176,6 +176,13 @@ struct budget_writing budget_writing(const struct budget *budget, size_t match_c
 	return share;
 }
 
+static enum blockz_status too_little(const struct budget *budget, uint64_t least, struct blockz_fault *fault)
+{
+	fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,
+		  "memory of %" PRIu64 " bytes is too little for these images, expected at least %" PRIu64, budget->limit, least);
+	return fault_about(fault, BLOCKZ_LIMIT, BLOCKZ_ABOUT_MEMORY);
+}
+
 enum blockz_status budget_make(struct budget *budget, const struct image images[2], const struct selection *selection,
 			       const struct blockz_delta_options *options, struct blockz_fault *fault)
 {
@@ -192,9 +199,7 @@ enum blockz_status budget_make(struct budget *budget, const struct image images[
 	budget->coverage = coverage_memory(old_plain);
 	uint64_t least = least_memory(budget);
 	if (budget->limit < least)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN,
-				 "memory of %" PRIu64 " bytes is too little for these images, expected at least %" PRIu64,
-				 budget->limit, least);
+		return too_little(budget, least, fault);
 	budget->look_threads = most_threads(budget, looking);
 	budget->read_threads = (unsigned)min(budget->threads, readers(budget));
 	budget->prove_threads = most_threads(budget, proving);

@@ -25,7 +25,7 @@ struct budget {
 
 /*
  * images: OLD, NEW; of the selection counts which blocks are open and wanted.
- * Errors: BLOCKZ_LIMIT, with a text that begins with "memory" and tells the least that works.
+ * Errors: BLOCKZ_LIMIT, about memory, with a text that tells the least that works.
  */
 enum blockz_status budget_make(struct budget *budget, const struct image images[2], const struct selection *selection,
 			       const struct blockz_delta_options *options, struct blockz_fault *fault);

@@ -118,7 +118,7 @@ static enum blockz_status read_span(const struct pool_call *call)
 	const struct text_span *span = *(const struct text_span **)call->job;
 	uint8_t *out = reading->out == NULL ? NULL : reading->out + (span->text_off - reading->spans[0].text_off);
 	if (span->block == TEXT_NO_BLOCK)
-		return read_data(&reading->image->file, out, (size_t)span->len, span->file_off, reading->image->name,
+		return read_data(&reading->image->file, out, (size_t)span->len, span->file_off, reading->image->subject,
 				 call->fault);
 	const uint8_t *plain = NULL;
 	enum blockz_status status = unpack(call->thread, &reading->image->blocks.items[span->block], &plain, call->fault);

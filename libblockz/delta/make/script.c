@@ -266,7 +266,7 @@ static enum blockz_status read_plain(struct scripter *scripter, const struct ite
 	if (!buffer_reserve(buffer, (size_t)item->file_len))
 		return fault_nomem(fault);
 	const struct image *new = scripter->items->new;
-	return read_data(&new->file, buffer->bytes, (size_t)item->file_len, item->file_off, new->name, fault);
+	return read_data(&new->file, buffer->bytes, (size_t)item->file_len, item->file_off, new->subject, fault);
 }
 
 enum blockz_status script_make(struct scripter *scripter, const struct item *item, struct script *script,

@@ -42,12 +42,13 @@ enum blockz_status unpack(struct unpacker *unpacker, const struct block *block, 
 		return fault_nomem(fault);
 	enum blockz_status status =
 		read_data(&unpacker->image->file, unpacker->packed.bytes, block->file_len, block->file_off,
-			  unpacker->image->name, fault);
+			  unpacker->image->subject, fault);
 	if (status == BLOCKZ_OK)
 		status = codec_decode(&unpacker->contexts, block->codec, unpacker->packed.bytes, block->file_len,
 				      unpacker->plain.bytes, block->plain_len, fault);
 	if (status == BLOCKZ_DAMAGED && fault != NULL)
 		fault->offset = block->file_off;
+	fault_about(fault, status, unpacker->image->subject);
 	if (status == BLOCKZ_OK)
 		*plain_ret = unpacker->plain.bytes;
 	return status;

@@ -22,6 +22,7 @@ struct key {
 
 struct side {
 	const char *name; /* in messages */
+	enum blockz_subject subject;
 	const struct blockz_source *file;
 	struct blocks blocks;
 	struct key *keys;
@@ -65,10 +66,9 @@ static void keep_expressible(struct blocks *blocks)
 	blocks->count = kept;
 }
 
-static enum blockz_status read_side(const struct choice *choice, const struct blockz_source *file, struct side *side,
-				    struct blockz_fault *fault)
+static enum blockz_status take_apart(const struct choice *choice, struct side *side, struct blockz_fault *fault)
 {
-	side->file = file;
+	const struct blockz_source *file = side->file;
 	if (file->size == BLOCKZ_UNKNOWN)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "%s is a stream", side->name);
 	if (file->size > UINT32_MAX)
@@ -85,6 +85,13 @@ static enum blockz_status read_side(const struct choice *choice, const struct bl
 	return side->wanted != NULL ? BLOCKZ_OK : fault_nomem(fault);
 }
 
+static enum blockz_status read_side(const struct choice *choice, const struct blockz_source *file, struct side *side,
+				    struct blockz_fault *fault)
+{
+	side->file = file;
+	return fault_about(fault, take_apart(choice, side, fault), side->subject);
+}
+
 /* ---- Blocks that only one of them has */
 
 static enum blockz_status hash_blocks(struct side *side, const struct blockz_work *work, struct blockz_fault *fault)
@@ -99,7 +106,8 @@ static enum blockz_status hash_blocks(struct side *side, const struct blockz_wor
 		if (!buffer_reserve(&buffer, block->file_len))
 			status = fault_nomem(fault);
 		else
-			status = read_file(side->file, buffer.bytes, block->file_len, block->file_off, fault);
+			status = fault_about(fault, read_file(side->file, buffer.bytes, block->file_len, block->file_off, fault),
+					     side->subject);
 		if (status == BLOCKZ_OK)
 			side->keys[i] = (struct key){ XXH64(buffer.bytes, block->file_len, 0), block->file_len, (uint32_t)i };
 		if (status == BLOCKZ_OK)
@@ -253,6 +261,14 @@ static void free_side(struct side *side)
 	free(side->wanted);
 }
 
+static enum blockz_status refuse_pair(const struct choice *choice, struct blockz_fault *fault)
+{
+	fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+		  "OLD is %s, NEW is %s, and SquashDelta has one compressor for both; blockz-delta's own format has all",
+		  choice->old.blocks.container, choice->new.blocks.container);
+	return fault_about(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_ABOUT_OLD);
+}
+
 static enum blockz_status choose_pair(struct choice *choice, const struct blockz_source *old_image,
 				      struct blockz_fault *fault)
 {
@@ -260,9 +276,7 @@ static enum blockz_status choose_pair(struct choice *choice, const struct blockz
 	if (status != BLOCKZ_OK)
 		return status;
 	if (choice->old.blocks.candidates[0].codec != choice->new.blocks.candidates[0].codec)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-				 "OLD is %s, NEW is %s, and SquashDelta has one compressor for both; blockz-delta's own format has all",
-				 choice->old.blocks.container, choice->new.blocks.container);
+		return refuse_pair(choice, fault);
 	return want_different(choice, fault);
 }
 
@@ -272,10 +286,15 @@ EXPORT enum blockz_status blockz_squashdelta_choose(const struct blockz_source *
 						    struct blockz_squashdelta **old_ret,
 						    struct blockz_squashdelta **new_ret, struct blockz_fault *fault)
 {
-	struct choice choice = { .env = { options->lzo }, .work = &options->work, .old.name = "OLD", .new.name = "NEW" };
+	struct choice choice = {
+		.env = { options->lzo }, .work = &options->work,
+		.old = { .name = "OLD", .subject = BLOCKZ_ABOUT_OLD }, .new = { .name = "NEW", .subject = BLOCKZ_ABOUT_NEW },
+	};
 	struct blockz_squashdelta *old_list = NULL, *new_list = NULL;
-	if (old_image == NULL)
+	if (old_image == NULL) {
 		choice.new.name = "the image";
+		choice.new.subject = BLOCKZ_ABOUT_IMAGE;
+	}
 	enum blockz_status status = read_side(&choice, new_image, &choice.new, fault);
 	if (status == BLOCKZ_OK && old_image != NULL)
 		status = choose_pair(&choice, old_image, fault);

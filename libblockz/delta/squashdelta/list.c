@@ -207,7 +207,7 @@ EXPORT enum blockz_status blockz_squashdelta_read(const struct blockz_source *de
 		*list_ret = list;
 	else
 		blockz_squashdelta_free(list);
-	return status;
+	return fault_about(fault, status, BLOCKZ_ABOUT_DELTA);
 }
 
 /* The list in front of the header at header_off, and the image's size, which is what the other parts leave of it. */

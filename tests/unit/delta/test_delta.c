@@ -315,6 +315,7 @@ START_TEST(test_failing)
 {
 	struct bytes image = image_new(IMAGE_TEXT, 300 * KIB), changed = edited(image);
 	struct bytes old = compress(format_named("zstd"), image), new = compress(format_named("zstd"), changed);
+	static const enum blockz_subject subjects[] = { BLOCKZ_ABOUT_OLD, BLOCKZ_ABOUT_NEW, BLOCKZ_ABOUT_OUTPUT };
 	struct blockz_delta_options options = { .work = { .threads = 2 } };
 	for (int which = 0; which < 3; which++) {
 		enum blockz_status status = BLOCKZ_FAILED;
@@ -333,6 +334,7 @@ START_TEST(test_failing)
 				ck_assert_msg(strstr(fault.text, strerror(EIO)) != NULL, "%s", fault.text);
 				ck_assert_msg(which == 2 || strncmp(fault.text, which == 0 ? "OLD" : "NEW", 3) == 0, "%s",
 					      fault.text);
+				ck_assert_int_eq(fault.subject, subjects[which]);
 			}
 		}
 		ck_assert_uint_gt(n, 2);
