@@ -77,15 +77,15 @@ static void read_options(struct job *job, int argc, char **argv)
 
 static enum blockz_status partition_range(struct job *job, struct blockz_range *range_ret)
 {
-	struct partition_table table = { 0 };
+	struct partitions partitions = { 0 };
 	const struct partition *partition = NULL;
 	enum blockz_status status =
-		partition_table_of_file(&job->file.source, job->map, job->cli.sector_size, &table, &job->fault);
+		partitions_of_file(&job->file.source, job->map, job->cli.sector_size, &partitions, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = partition_find(&table, job->partition, &partition, &job->fault);
+		status = partition_find(&partitions, job->partition, &partition, &job->fault);
 	if (status == BLOCKZ_OK)
 		*range_ret = partition->range;
-	partition_table_free(&table);
+	partitions_free(&partitions);
 	return status;
 }
 

@@ -405,7 +405,7 @@ static enum blockz_status create(struct job *job)
 int main(int argc, char **argv)
 {
 	struct job job = { .delta = OUTPUT_INIT };
-	malloc_tuning_give_back();
+	malloc_tuning_apply();
 	read_options(&job, argc, argv);
 	enum blockz_status status = job.info ? delta_report_print(&job.cli, job.delta_path, &job.fault) : create(&job);
 	if (status != BLOCKZ_OK)

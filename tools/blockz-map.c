@@ -54,7 +54,7 @@ struct view {
 	struct compressed file;
 	struct audience audience; /* of FILE */
 	struct blockz_map *map;
-	struct partition_table table;
+	struct partitions partitions;
 };
 
 /* ---- Rows: the ranges of the map, cut at the edges of partitions */
@@ -66,7 +66,7 @@ struct row {
 
 struct rows {
 	const struct blockz_map *map;
-	const struct partition_table *table;
+	const struct partitions *partitions;
 	struct blockz_map_range range; /* that the last row is part of */
 	uint64_t off;                  /* the next row starts here */
 	/* Between these offsets no partition starts or ends. */
@@ -74,9 +74,9 @@ struct rows {
 	const struct partition *partition;
 };
 
-static struct rows rows_open(const struct blockz_map *map, const struct partition_table *table)
+static struct rows rows_open(const struct blockz_map *map, const struct partitions *partitions)
 {
-	return (struct rows){ .map = map, .table = table };
+	return (struct rows){ .map = map, .partitions = partitions };
 }
 
 /* Where partitions overlap, as logical ones and the extended one around them do, the shortest has the byte. */
@@ -84,8 +84,8 @@ static void find_region(struct rows *rows, uint64_t off)
 {
 	struct blockz_range region = { off, UINT64_MAX };
 	const struct partition *found = NULL;
-	for (size_t i = 0; i < rows->table->count; i++) {
-		const struct partition *partition = &rows->table->items[i];
+	for (size_t i = 0; i < rows->partitions->count; i++) {
+		const struct partition *partition = &rows->partitions->items[i];
 		struct blockz_range range = partition->range;
 		if (range.start > off && range.start < region.end)
 			region.end = range.start;
@@ -235,7 +235,7 @@ static void print_extents(const struct blockz_map *map, const struct blockz_map_
 
 static void print_lines(const struct view *view)
 {
-	struct rows rows = rows_open(view->map, &view->table);
+	struct rows rows = rows_open(view->map, &view->partitions);
 	unsigned fold = view->extents ? 0 : fold_class(rows);
 	struct line line = { 0 };
 	unsigned class_before = 0;
@@ -269,12 +269,12 @@ static void print_lines(const struct view *view)
 		puts("Small ranges side by side are folded into mixed ones; --json lists them all.");
 }
 
-static void print_partitions(const struct partition_table *table)
+static void print_partitions(const struct partitions *partitions)
 {
-	if (table->count == 0)
+	if (partitions->count == 0)
 		return;
 	printf("\n%-11s %14s %14s %9s  %s\n", "PARTITION", "START", "END", "SIZE", "NAME, FILE SYSTEM, TYPE");
-	for (const struct partition *item = table->items; item < table->items + table->count; item++) {
+	for (const struct partition *item = partitions->items; item < partitions->items + partitions->count; item++) {
 		const char *words[] = { partition_name(item), item->fs_type, item->type };
 		char size[32];
 		size_human(size, sizeof(size), item->range.end - item->range.start);
@@ -304,13 +304,13 @@ static void print_text(const struct view *view)
 	printf(", %" PRIu64 " piece%s, %s\n\n", info.pieces, plural(info.pieces),
 	       info.index != BLOCKZ_INDEX_NONE ? "map from its index" : "map from a scan");
 	if (columns > 0) {
-		bar_print(stdout, view->map, &view->table, columns, bar_colours());
+		bar_print(stdout, view->map, &view->partitions, columns, bar_colours());
 		putchar('\n');
 	}
 	printf("%-11s %14s %14s %9s %14s %9s  %s\n", "KIND", "START", "END", "SIZE", "FILE OFFSET", "IN FILE",
 	       "PARTITION");
 	print_lines(view);
-	print_partitions(&view->table);
+	print_partitions(&view->partitions);
 }
 
 /* ---- JSON: written range by range, since there can be a million of them */
@@ -333,7 +333,7 @@ static void print_json_extents(FILE *out, const struct blockz_map *map, const st
 static bool print_json_head(FILE *out, const struct view *view)
 {
 	struct blockz_map_info info = blockz_map_info(view->map);
-	uint64_t sector_size = view->table.sector_size != 0 ? view->table.sector_size : BLOCKZ_UNKNOWN;
+	uint64_t sector_size = view->partitions.sector_size != 0 ? view->partitions.sector_size : BLOCKZ_UNKNOWN;
 	json_t *head = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "format", info.format, "file_size",
 				 json_bytes(info.file_size), "image_size", json_bytes(info.image_size), "index",
 				 json_index(info.index), "pieces", json_bytes(info.pieces), "sector_size",
@@ -349,7 +349,7 @@ static enum blockz_status print_json(const struct view *view, struct blockz_faul
 		[BLOCKZ_COMPRESSED] = "compressed", [BLOCKZ_RAW] = "raw", [BLOCKZ_ZERO] = "zero",
 	};
 	FILE *out = view->cli.json_out;
-	struct rows rows = rows_open(view->map, &view->table);
+	struct rows rows = rows_open(view->map, &view->partitions);
 	const char *comma = "";
 	struct row row;
 	if (!print_json_head(out, view))
@@ -381,7 +381,7 @@ static enum blockz_status draw(const struct view *view, int output, struct block
 {
 	const char *slash = strrchr(view->path, '/');
 	struct svg_picture picture = {
-		.title = slash != NULL ? slash + 1 : view->path, .map = view->map, .table = &view->table,
+		.title = slash != NULL ? slash + 1 : view->path, .map = view->map, .partitions = &view->partitions,
 	};
 	int fd = dup(output);
 	FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -490,7 +490,7 @@ static void read_options(struct view *view, int argc, char **argv)
 static void read_partitions(struct view *view)
 {
 	struct blockz_fault why;
-	if (partition_table_of_file(&view->file.source, view->map, view->cli.sector_size, &view->table, &why) != BLOCKZ_OK)
+	if (partitions_of_file(&view->file.source, view->map, view->cli.sector_size, &view->partitions, &why) != BLOCKZ_OK)
 		cli_warn(&view->cli, view->path, "partitions cannot be read: %s", why.text);
 }
 
@@ -533,7 +533,7 @@ int main(int argc, char **argv)
 	enum blockz_status status = run(&view, &fault);
 	if (status != BLOCKZ_OK)
 		cli_fail(&view.cli, view.culprit != NULL ? view.culprit : view.path, &fault);
-	partition_table_free(&view.table);
+	partitions_free(&view.partitions);
 	blockz_map_free(view.map);
 	compressed_close(&view.file);
 	return reading_finish(&view.cli, status, view.appended);

@@ -531,7 +531,7 @@ static enum blockz_status merge(struct job *job)
 int main(int argc, char **argv)
 {
 	struct job job = { .output = OUTPUT_INIT, .max_size = BLOCKZ_UNKNOWN };
-	malloc_tuning_give_back();
+	malloc_tuning_apply();
 	read_options(&job, argc, argv);
 	job.helpers = lzo_helpers_new(NULL);
 	job.lzo = lzo_helpers_ops(job.helpers);

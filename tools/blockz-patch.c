@@ -29,10 +29,10 @@ struct job {
 	struct compressed file;
 	struct audience audience; /* of FILE and the inputs */
 	struct blockz_map *map;
-	struct partition_table table;
+	struct partitions partitions;
 	struct edits edits;
 	struct blockz_plan *plan;
-	struct renewal bmap; /* closed without --bmap */
+	struct bmap_update bmap; /* closed without --bmap */
 	const char *culprit; /* what the fault speaks of; NULL: FILE */
 	enum blockz_recovery recovery;
 	struct blockz_fault fault;
@@ -40,10 +40,10 @@ struct job {
 
 static void job_close(struct job *job)
 {
-	renewal_close(&job->bmap);
+	bmap_update_close(&job->bmap);
 	blockz_plan_free(job->plan);
 	edits_free(&job->edits);
-	partition_table_free(&job->table);
+	partitions_free(&job->partitions);
 	blockz_map_free(job->map);
 	compressed_close(&job->file);
 	patch_options_free(&job->options);
@@ -56,7 +56,7 @@ static enum blockz_status open_bmap(struct job *job)
 	if (job->options.bmap == NULL)
 		return BLOCKZ_OK;
 	enum blockz_status status =
-		renewal_open(&job->bmap, job->options.bmap, !job->options.dry_run, &job->audience, &job->fault);
+		bmap_update_open(&job->bmap, job->options.bmap, !job->options.dry_run, &job->audience, &job->fault);
 	if (status != BLOCKZ_OK)
 		job->culprit = job->options.bmap;
 	return status;
@@ -67,10 +67,10 @@ static enum blockz_status make_bmap(struct job *job)
 	if (job->options.bmap == NULL)
 		return BLOCKZ_OK;
 	struct blockz_work work = cli_work(&job->cli, "block map", BLOCKZ_UNKNOWN, 0);
-	struct renewal_edit edit = {
+	struct bmap_edit edit = {
 		.file = &job->file.source, .map = job->map, .plan = job->plan, .edits = &job->edits, .work = &work,
 	};
-	enum blockz_status status = renewal_make(&job->bmap, &edit, &job->fault);
+	enum blockz_status status = bmap_update_make(&job->bmap, &edit, &job->fault);
 	cli_work_end(&job->cli);
 	if (status != BLOCKZ_OK && !job->bmap.image_is_to_blame)
 		job->culprit = job->options.bmap;
@@ -92,7 +92,7 @@ static enum blockz_status hold_bmap(struct job *job)
 static enum blockz_status commit_bmap(struct job *job, const char *image)
 {
 	struct blockz_fault why;
-	enum blockz_status status = renewal_commit(&job->bmap, &why);
+	enum blockz_status status = bmap_update_commit(&job->bmap, &why);
 	if (status == BLOCKZ_OK)
 		return status;
 	job->culprit = job->options.bmap;
@@ -111,9 +111,9 @@ static enum blockz_status add_partition(struct job *job)
 {
 	const struct partition *partition = NULL;
 	enum blockz_status status =
-		partition_table_of_file(&job->file.source, job->map, job->cli.sector_size, &job->table, &job->fault);
+		partitions_of_file(&job->file.source, job->map, job->cli.sector_size, &job->partitions, &job->fault);
 	if (status == BLOCKZ_OK)
-		status = partition_find(&job->table, job->options.partition, &partition, &job->fault);
+		status = partition_find(&job->partitions, job->options.partition, &partition, &job->fault);
 	/* A file system is written back whole even where only some blocks of it are raw. */
 	return status == BLOCKZ_OK ?
 		       edits_add_input(&job->edits, job->options.input, partition->range, true, &job->fault) :
@@ -214,7 +214,7 @@ static void say_stale(const struct job *job, const char *path)
 
 static void say_bmap(const struct job *job, FILE *out)
 {
-	const struct renewal *bmap = &job->bmap;
+	const struct bmap_update *bmap = &job->bmap;
 	if (bmap->changed)
 		cli_say(&job->cli, out, bmap->path, "%s: %" PRIu64 " block%s more, %" PRIu64 " new checksum%s",
 			job->options.dry_run ? "would be renewed" : "renewed", bmap->added_blocks,
@@ -231,7 +231,7 @@ static void add_plan_info(json_t *object, const struct job *job)
 	json_object_set_new(object, "image_bytes", json_bytes(info.payload_bytes));
 	json_object_set_new(object, "check_bytes", json_bytes(info.check_bytes));
 	if (job->options.bmap != NULL)
-		json_object_set_new(object, "bmap", renewal_json(&job->bmap));
+		json_object_set_new(object, "bmap", bmap_update_json(&job->bmap));
 }
 
 /* Prints the report of a file that is complete.  The map of the job may be that of its old content. */
@@ -275,7 +275,7 @@ static enum blockz_status print_plan_json(struct job *job)
 						      json_bytes(write.image_off)));
 	json_object_set_new(object, "plan", plan);
 	if (job->options.bmap != NULL)
-		json_object_set_new(object, "bmap", renewal_json(&job->bmap));
+		json_object_set_new(object, "bmap", bmap_update_json(&job->bmap));
 	return cli_print_json(&job->cli, object, &job->fault);
 }
 
@@ -515,7 +515,7 @@ static enum blockz_status run(struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .bmap = RENEWAL_INIT };
+	struct job job = { .bmap = BMAP_UPDATE_INIT };
 	job.edits.audience = &job.audience;
 	patch_options_read(&job.options, &job.cli, argc, argv);
 	enum blockz_status status = run(&job);

@@ -15,9 +15,9 @@ enum { CHUNK = 64 * 1024 };
 
 /* One pass over the old map and the image. */
 struct pass {
-	struct renewal *renewal;
-	const struct renewal_edit *edit;
-	struct overlay overlay;
+	struct bmap_update *update;
+	const struct bmap_edit *edit;
+	struct edited_window window;
 	/* The range of the new map that is being hashed; empty: none. */
 	struct bmap_range open;
 	bool open_ends_in_hole;
@@ -38,7 +38,7 @@ static void round_to_blocks(const struct bmap *bmap, struct blockz_range *range)
 }
 
 /* Fills ranges, room for as many as the plan has writes, with blocks; returns how many. */
-static size_t blocks_of_plan(const struct renewal_edit *edit, const struct bmap *bmap, struct blockz_range *ranges)
+static size_t blocks_of_plan(const struct bmap_edit *edit, const struct bmap *bmap, struct blockz_range *ranges)
 {
 	struct blockz_planned_write write;
 	size_t count = 0;
@@ -52,7 +52,7 @@ static size_t blocks_of_plan(const struct renewal_edit *edit, const struct bmap 
 }
 
 /* The blocks that the edits name and that can be patched; returns how many ranges.  ranges NULL: counts only. */
-static size_t blocks_of_edits(const struct renewal_edit *edit, const struct bmap *bmap, struct blockz_range *ranges)
+static size_t blocks_of_edits(const struct bmap_edit *edit, const struct bmap *bmap, struct blockz_range *ranges)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < edit->edits->count; i++) {
@@ -75,8 +75,8 @@ static size_t blocks_of_edits(const struct renewal_edit *edit, const struct bmap
 static enum blockz_status find_touched(const struct pass *pass, struct blockz_range **ranges_ret, size_t *count_ret,
 				       struct blockz_fault *fault)
 {
-	const struct bmap *bmap = &pass->renewal->before;
-	bool changed = pass->renewal->changed;
+	const struct bmap *bmap = &pass->update->before;
+	bool changed = pass->update->changed;
 	size_t room = changed ? blockz_plan_info(pass->edit->plan).writes : blocks_of_edits(pass->edit, bmap, NULL);
 	struct blockz_range *ranges = calloc(room + 1, sizeof(*ranges));
 	if (ranges == NULL)
@@ -98,9 +98,9 @@ static int take_bytes(void *ctx, const void *bytes, size_t len)
 		if (pass->old != NULL)
 			digest_update(pass->old, from, part);
 		pass->has_data = pass->has_data || !bmap_is_zero(from, part);
-		if (pass->renewal->changed) {
+		if (pass->update->changed) {
 			memcpy(pass->buf, from, part);
-			int error = overlay_apply(&pass->overlay, pass->buf, part, pass->pos);
+			int error = edited_window_apply(&pass->window, pass->buf, part, pass->pos);
 			if (error != 0)
 				return error;
 			digest_update(&pass->fresh, pass->buf, part);
@@ -117,13 +117,13 @@ static enum blockz_status read_blocks(struct pass *pass, uint64_t first, uint64_
 {
 	static const struct blockz_sink_ops ops = { .write = take_bytes };
 	struct blockz_sink sink = { &ops, pass };
-	struct blockz_range bytes = bmap_bytes(&pass->renewal->before, first, end);
+	struct blockz_range bytes = bmap_bytes(&pass->update->before, first, end);
 	pass->pos = bytes.start;
 	pass->old = old;
 	pass->has_data = false;
 	enum blockz_status status =
 		blockz_extract(pass->edit->file, pass->edit->map, bytes, &sink, pass->edit->work, fault);
-	pass->renewal->image_is_to_blame = status != BLOCKZ_OK;
+	pass->update->image_is_to_blame = status != BLOCKZ_OK;
 	return status;
 }
 
@@ -136,9 +136,9 @@ static enum blockz_status end_range(struct pass *pass, struct blockz_fault *faul
 	enum blockz_status status = digest_finish(&pass->fresh, pass->open.sha256, fault);
 	digest_free(&pass->fresh);
 	if (status == BLOCKZ_OK)
-		status = bmap_append(&pass->renewal->after, &pass->open, fault);
+		status = bmap_append(&pass->update->after, &pass->open, fault);
 	pass->open = (struct bmap_range){ 0 };
-	pass->renewal->renewed_ranges++;
+	pass->update->renewed_ranges++;
 	return status;
 }
 
@@ -146,7 +146,7 @@ static enum blockz_status end_range(struct pass *pass, struct blockz_fault *faul
 static enum blockz_status open_range(struct pass *pass, uint64_t first, bool hole, struct blockz_fault *fault)
 {
 	bool going_on = pass->open.first < pass->open.end && pass->open.end == first;
-	if (!pass->renewal->changed || (going_on && (hole || pass->open_ends_in_hole)))
+	if (!pass->update->changed || (going_on && (hole || pass->open_ends_in_hole)))
 		return BLOCKZ_OK;
 	enum blockz_status status = end_range(pass, fault);
 	if (status == BLOCKZ_OK)
@@ -157,7 +157,7 @@ static enum blockz_status open_range(struct pass *pass, uint64_t first, bool hol
 
 static void extend_range(struct pass *pass, uint64_t end, bool hole)
 {
-	if (pass->renewal->changed)
+	if (pass->update->changed)
 		pass->open.end = end;
 	pass->open_ends_in_hole = hole;
 }
@@ -167,14 +167,14 @@ static enum blockz_status take_hole(struct pass *pass, uint64_t first, uint64_t 
 	enum blockz_status status = open_range(pass, first, true, fault);
 	if (status == BLOCKZ_OK)
 		status = read_blocks(pass, first, end, NULL, fault);
-	if (status == BLOCKZ_OK && !pass->renewal->changed && pass->has_data)
+	if (status == BLOCKZ_OK && !pass->update->changed && pass->has_data)
 		return tool_fault(fault, BLOCKZ_DAMAGED,
 				  "blocks %" PRIu64 "-%" PRIu64 " hold data and are not mapped: it does not describe this "
 				  "image; blockz-map --force --bmap makes it anew", first, end - 1);
 	if (status != BLOCKZ_OK)
 		return status;
 	extend_range(pass, end, true);
-	pass->renewal->added_blocks += pass->renewal->changed ? end - first : 0;
+	pass->update->added_blocks += pass->update->changed ? end - first : 0;
 	return BLOCKZ_OK;
 }
 
@@ -204,14 +204,14 @@ static enum blockz_status take_mapped(struct pass *pass, const struct bmap_range
 static enum blockz_status take_untouched(struct pass *pass, const struct bmap_range *range, struct blockz_fault *fault)
 {
 	enum blockz_status status = end_range(pass, fault);
-	return status == BLOCKZ_OK && pass->renewal->changed ? bmap_append(&pass->renewal->after, range, fault) : status;
+	return status == BLOCKZ_OK && pass->update->changed ? bmap_append(&pass->update->after, range, fault) : status;
 }
 
 /* Takes the mapped ranges and the touched parts of the holes between them in order. */
 static enum blockz_status walk(struct pass *pass, const struct blockz_range *touched, size_t count,
 			       struct blockz_fault *fault)
 {
-	const struct bmap *before = &pass->renewal->before;
+	const struct bmap *before = &pass->update->before;
 	const struct blockz_range *end = touched + count;
 	enum blockz_status status = BLOCKZ_OK;
 	uint64_t pos = 0;
@@ -238,73 +238,73 @@ static enum blockz_status walk(struct pass *pass, const struct blockz_range *tou
 
 /* ---- The whole */
 
-enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, const struct audience *audience,
-				struct blockz_fault *fault)
+enum blockz_status bmap_update_open(struct bmap_update *update, const char *path, bool for_good, const struct audience *audience,
+				    struct blockz_fault *fault)
 {
-	*renewal = (struct renewal)RENEWAL_INIT;
-	renewal->path = path;
+	*update = (struct bmap_update)BMAP_UPDATE_INIT;
+	update->path = path;
 	enum blockz_status status =
-		for_good ? output_open_file(&renewal->output, path, true, audience, fault) : BLOCKZ_OK;
-	return status == BLOCKZ_OK ? bmap_read(&renewal->before, path, fault) : status;
+		for_good ? output_open_file(&update->output, path, true, audience, fault) : BLOCKZ_OK;
+	return status == BLOCKZ_OK ? bmap_read(&update->before, path, fault) : status;
 }
 
-static enum blockz_status make_map(struct renewal *renewal, const struct renewal_edit *edit, struct blockz_fault *fault)
+static enum blockz_status make_map(struct bmap_update *update, const struct bmap_edit *edit, struct blockz_fault *fault)
 {
 	struct blockz_range *touched = NULL;
 	size_t count = 0;
 	struct pass *pass = calloc(1, sizeof(*pass));
 	if (pass == NULL)
 		return tool_fault_errno(fault, ENOMEM, "block map");
-	pass->renewal = renewal;
+	pass->update = update;
 	pass->edit = edit;
-	enum blockz_status status = overlay_start(&pass->overlay, edit->edits, fault);
+	enum blockz_status status = edited_window_start(&pass->window, edit->edits, fault);
 	if (status == BLOCKZ_OK)
 		status = find_touched(pass, &touched, &count, fault);
 	if (status == BLOCKZ_OK)
 		status = walk(pass, touched, count, fault);
 	digest_free(&pass->fresh);
-	overlay_free(&pass->overlay);
+	edited_window_free(&pass->window);
 	free(touched);
 	free(pass);
 	return status;
 }
 
-static enum blockz_status write_map(struct renewal *renewal, struct blockz_fault *fault)
+static enum blockz_status write_map(struct bmap_update *update, struct blockz_fault *fault)
 {
-	enum blockz_status status = bmap_write(&renewal->after, renewal->output.fd, fault);
-	return status == BLOCKZ_OK ? output_sync(&renewal->output, fault) : status;
+	enum blockz_status status = bmap_write(&update->after, update->output.fd, fault);
+	return status == BLOCKZ_OK ? output_sync(&update->output, fault) : status;
 }
 
-enum blockz_status renewal_make(struct renewal *renewal, const struct renewal_edit *edit, struct blockz_fault *fault)
+enum blockz_status bmap_update_make(struct bmap_update *update, const struct bmap_edit *edit, struct blockz_fault *fault)
 {
 	uint64_t size = blockz_map_info(edit->map).image_size;
-	if (renewal->before.image_size != size)
+	if (update->before.image_size != size)
 		return tool_fault(fault, BLOCKZ_DAMAGED,
-				  "it is of an image of %" PRIu64 " byte%s, expected %" PRIu64, renewal->before.image_size,
-				  plural(renewal->before.image_size), size);
-	renewal->changed = blockz_plan_info(edit->plan).writes > 0;
-	renewal->after.image_size = size;
-	renewal->after.block_size = renewal->before.block_size;
-	enum blockz_status status = make_map(renewal, edit, fault);
-	bool for_good = renewal->output.file.temporary != NULL;
-	return status == BLOCKZ_OK && renewal->changed && for_good ? write_map(renewal, fault) : status;
+				  "it is of an image of %" PRIu64 " byte%s, expected %" PRIu64, update->before.image_size,
+				  plural(update->before.image_size), size);
+	update->changed = blockz_plan_info(edit->plan).writes > 0;
+	update->after.image_size = size;
+	update->after.block_size = update->before.block_size;
+	enum blockz_status status = make_map(update, edit, fault);
+	bool for_good = update->output.file.temporary != NULL;
+	return status == BLOCKZ_OK && update->changed && for_good ? write_map(update, fault) : status;
 }
 
-enum blockz_status renewal_commit(struct renewal *renewal, struct blockz_fault *fault)
+enum blockz_status bmap_update_commit(struct bmap_update *update, struct blockz_fault *fault)
 {
-	return renewal->changed ? output_commit(&renewal->output, fault) : BLOCKZ_OK;
+	return update->changed ? output_commit(&update->output, fault) : BLOCKZ_OK;
 }
 
-json_t *renewal_json(const struct renewal *renewal)
+json_t *bmap_update_json(const struct bmap_update *update)
 {
-	return json_pack("{s:o, s:o, s:o}", "path", json_name(renewal->path), "added_blocks",
-			 json_bytes(renewal->added_blocks), "renewed_ranges", json_bytes(renewal->renewed_ranges));
+	return json_pack("{s:o, s:o, s:o}", "path", json_name(update->path), "added_blocks",
+			 json_bytes(update->added_blocks), "renewed_ranges", json_bytes(update->renewed_ranges));
 }
 
-void renewal_close(struct renewal *renewal)
+void bmap_update_close(struct bmap_update *update)
 {
-	output_close(&renewal->output);
-	bmap_free(&renewal->before);
-	bmap_free(&renewal->after);
-	*renewal = (struct renewal)RENEWAL_INIT;
+	output_close(&update->output);
+	bmap_free(&update->before);
+	bmap_free(&update->after);
+	*update = (struct bmap_update)BMAP_UPDATE_INIT;
 }

@@ -2,8 +2,8 @@
 /*
  * A block map that is kept true through an edit of its image.
  *
- *	renewal_open() ... a plan is made ... renewal_make() ... output_hold() ... the edit ... renewal_commit()
- *	renewal_close() in any case
+ *	bmap_update_open() ... a plan is made ... bmap_update_make() ... output_hold() ... the edit ... bmap_update_commit()
+ *	bmap_update_close() in any case
  *
  * Blocks that the edit changes become mapped; one that it leaves as it is stays as it is.  Of the image only mapped
  * ranges with such blocks in them are read, old and new bytes in one pass.
@@ -18,9 +18,9 @@
 #include "patch/edits.h"
 
 /* One that is closed. */
-#define RENEWAL_INIT { .output = OUTPUT_INIT }
+#define BMAP_UPDATE_INIT { .output = OUTPUT_INIT }
 
-struct renewal {
+struct bmap_update {
 	const char *path;
 	struct bmap before, after;
 	struct output output;      /* the new map */
@@ -34,11 +34,11 @@ struct renewal {
  * Reads the map at path, which must live as long.  for_good: locks it and creates a temporary file beside it, as
  * output_open_file() does, with this audience.  Errors: those of bmap_read() and output_open_file().
  */
-enum blockz_status renewal_open(struct renewal *renewal, const char *path, bool for_good, const struct audience *audience,
-				struct blockz_fault *fault);
+enum blockz_status bmap_update_open(struct bmap_update *update, const char *path, bool for_good, const struct audience *audience,
+				    struct blockz_fault *fault);
 
 /* An edit that is planned and not done. */
-struct renewal_edit {
+struct bmap_edit {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
 	const struct blockz_plan *plan;
@@ -52,15 +52,15 @@ struct renewal_edit {
  * for the edit can have been done before, and its map have been lost in a crash.
  * Errors: BLOCKZ_DAMAGED (it does not describe the image), BLOCKZ_LIMIT, BLOCKZ_FAILED, those of blockz_extract().
  */
-enum blockz_status renewal_make(struct renewal *renewal, const struct renewal_edit *edit, struct blockz_fault *fault);
+enum blockz_status bmap_update_make(struct bmap_update *update, const struct bmap_edit *edit, struct blockz_fault *fault);
 
 /* Gives a new map its name.  Errors: those of output_commit(). */
-enum blockz_status renewal_commit(struct renewal *renewal, struct blockz_fault *fault);
+enum blockz_status bmap_update_commit(struct bmap_update *update, struct blockz_fault *fault);
 
 /* {"path", "added_blocks", "renewed_ranges"}; NULL: no memory. */
-json_t *renewal_json(const struct renewal *renewal);
+json_t *bmap_update_json(const struct bmap_update *update);
 
 /* Fine for one that is closed, and twice. */
-void renewal_close(struct renewal *renewal);
+void bmap_update_close(struct bmap_update *update);
 
 #endif

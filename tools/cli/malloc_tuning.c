@@ -13,13 +13,13 @@
  */
 enum { LONG = 1 << 20, ARENAS = 2 };
 
-void malloc_tuning_give_back(void)
+void malloc_tuning_apply(void)
 {
 	mallopt(M_MMAP_THRESHOLD, LONG);
 	mallopt(M_ARENA_MAX, ARENAS);
 }
 #else
-void malloc_tuning_give_back(void)
+void malloc_tuning_apply(void)
 {
 }
 #endif

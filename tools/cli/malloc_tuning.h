@@ -8,6 +8,6 @@
  * program takes no more than it uses.  It is to be called first of all; where the C library keeps little anyway, it does
  * nothing.
  */
-void malloc_tuning_give_back(void);
+void malloc_tuning_apply(void);
 
 #endif

@@ -105,27 +105,27 @@ static enum blockz_status fit_header(const struct view *view, uint64_t lba, stru
 	return header.entry_len > GPT_ENTRY_LEN ? shorten_entries(view, sector, &header, off, fault) : BLOCKZ_OK;
 }
 
-static enum blockz_status view_tables(const struct view *view, const struct table_layout *layout, uint64_t disk_off,
+static enum blockz_status view_tables(const struct view *view, const struct partition_table *table, uint64_t disk_off,
 				      struct blockz_fault *fault)
 {
-	enum blockz_status status = view_clear(view, layout->disk_len, fault);
-	for (size_t i = 0; status == BLOCKZ_OK && i < layout->ranges.count; i++)
-		status = view_copy(view, layout->ranges.items[i], disk_off, fault);
-	if (status == BLOCKZ_OK && layout->gpt)
+	enum blockz_status status = view_clear(view, table->disk_len, fault);
+	for (size_t i = 0; status == BLOCKZ_OK && i < table->ranges.count; i++)
+		status = view_copy(view, table->ranges.items[i], disk_off, fault);
+	if (status == BLOCKZ_OK && table->gpt)
 		status = fit_header(view, GPT_PRIMARY_LBA, fault);
-	if (status == BLOCKZ_OK && layout->gpt)
-		status = fit_header(view, layout->disk_len / layout->sector_size - 1, fault);
+	if (status == BLOCKZ_OK && table->gpt)
+		status = fit_header(view, table->disk_len / table->sector_size - 1, fault);
 	return status;
 }
 
 /* *list_ret: belongs to view->tables; NULL: libblkid does not take this for a table. */
-static enum blockz_status list_partitions(const struct view *view, const struct table_layout *layout,
+static enum blockz_status list_partitions(const struct view *view, const struct partition_table *table,
 					  uint64_t disk_off, blkid_partlist *list_ret, struct blockz_fault *fault)
 {
-	char gpt[] = "gpt", dos[] = "dos", *types[] = { layout->gpt ? gpt : dos, NULL };
-	enum blockz_status status = view_tables(view, layout, disk_off, fault);
+	char gpt[] = "gpt", dos[] = "dos", *types[] = { table->gpt ? gpt : dos, NULL };
+	enum blockz_status status = view_tables(view, table, disk_off, fault);
 	if (status == BLOCKZ_OK)
-		status = view_probe(view, view->tables, layout->disk_len, fault);
+		status = view_probe(view, view->tables, table->disk_len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (blkid_probe_filter_partitions_type(view->tables, BLKID_FLTR_ONLYIN, types) != 0)
@@ -135,12 +135,12 @@ static enum blockz_status list_partitions(const struct view *view, const struct 
 }
 
 static enum blockz_status add_partition(struct view *view, blkid_partition part, uint64_t disk_off,
-					struct partition_table *table, struct blockz_fault *fault)
+					struct partitions *partitions, struct blockz_fault *fault)
 {
-	struct partition *item = &table->items[table->count];
+	struct partition *item = &partitions->items[partitions->count];
 	if (!set_range(item, part, disk_off, view->image->size))
 		return BLOCKZ_OK;
-	table->count++;
+	partitions->count++;
 	item->number = (unsigned)blkid_partition_get_partno(part);
 	bool found = false;
 	blkid_reset_probe(view->superblocks);
@@ -154,17 +154,17 @@ static enum blockz_status add_partition(struct view *view, blkid_partition part,
 }
 
 static enum blockz_status add_partitions(struct view *view, blkid_partlist list, uint64_t disk_off,
-					 struct partition_table *table, struct blockz_fault *fault)
+					 struct partitions *partitions, struct blockz_fault *fault)
 {
 	int count = blkid_partlist_numof_partitions(list);
 	enum blockz_status status = BLOCKZ_OK;
 	if (count > PARTITIONS_MAX)
 		return tool_fault(fault, BLOCKZ_LIMIT, "%d partitions, expected at most %d", count, PARTITIONS_MAX);
-	table->items = calloc(count > 0 ? (size_t)count : 1, sizeof(*table->items));
-	if (table->items == NULL)
+	partitions->items = calloc(count > 0 ? (size_t)count : 1, sizeof(*partitions->items));
+	if (partitions->items == NULL)
 		return tool_fault_errno(fault, ENOMEM, "%d partitions", count);
 	for (int i = 0; i < count && status == BLOCKZ_OK; i++)
-		status = add_partition(view, blkid_partlist_get_partition(list, i), disk_off, table, fault);
+		status = add_partition(view, blkid_partlist_get_partition(list, i), disk_off, partitions, fault);
 	return status;
 }
 
@@ -179,52 +179,52 @@ static int compare(const void *left, const void *right)
 	return a->number < b->number ? -1 : a->number > b->number;
 }
 
-static enum blockz_status read_layout(const struct blockz_source *image, uint64_t disk_off,
-				      const struct table_layout *layout, struct partition_table *table,
-				      struct blockz_fault *fault)
+static enum blockz_status read_table(const struct blockz_source *image, uint64_t disk_off,
+				     const struct partition_table *table, struct partitions *partitions,
+				     struct blockz_fault *fault)
 {
 	struct view view;
 	blkid_partlist list = NULL;
 	enum blockz_status status = view_open(&view, image, fault);
-	view.sector_size = layout->sector_size;
+	view.sector_size = table->sector_size;
 	if (status == BLOCKZ_OK)
-		status = list_partitions(&view, layout, disk_off, &list, fault);
+		status = list_partitions(&view, table, disk_off, &list, fault);
 	if (status == BLOCKZ_OK && list != NULL)
-		status = add_partitions(&view, list, disk_off, table, fault);
+		status = add_partitions(&view, list, disk_off, partitions, fault);
 	view_close(&view);
-	if (status == BLOCKZ_OK && table->count > 0)
-		qsort(table->items, table->count, sizeof(*table->items), compare);
+	if (status == BLOCKZ_OK && partitions->count > 0)
+		qsort(partitions->items, partitions->count, sizeof(*partitions->items), compare);
 	return status;
 }
 
-enum blockz_status partition_table_read(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
-					struct partition_table *table_ret, struct blockz_fault *fault)
+enum blockz_status partitions_read(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
+				   struct partitions *partitions_ret, struct blockz_fault *fault)
 {
-	struct table_layout layout;
-	enum blockz_status status = table_find(image, disk_off, sector_size, &layout, fault);
+	struct partition_table table;
+	enum blockz_status status = partition_table_find(image, disk_off, sector_size, &table, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	struct partition_table table = { .sector_size = layout.sector_size };
-	if (layout.ranges.count > 0)
-		status = read_layout(image, disk_off, &layout, &table, fault);
-	rawlist_free(&layout.ranges);
+	struct partitions partitions = { .sector_size = table.sector_size };
+	if (table.ranges.count > 0)
+		status = read_table(image, disk_off, &table, &partitions, fault);
+	rawlist_free(&table.ranges);
 	if (status == BLOCKZ_OK)
-		*table_ret = table;
+		*partitions_ret = partitions;
 	else
-		partition_table_free(&table);
+		partitions_free(&partitions);
 	return status;
 }
 
-void partition_table_free(struct partition_table *table)
+void partitions_free(struct partitions *partitions)
 {
-	for (size_t i = 0; i < table->count; i++) {
-		struct partition *item = &table->items[i];
+	for (size_t i = 0; i < partitions->count; i++) {
+		struct partition *item = &partitions->items[i];
 		char *texts[] = { item->label, item->uuid, item->type, item->fs_label, item->fs_uuid, item->fs_type };
 		for (size_t j = 0; j < sizeof(texts) / sizeof(texts[0]); j++)
 			free(texts[j]);
 	}
-	free(table->items);
-	*table = (struct partition_table){ 0 };
+	free(partitions->items);
+	*partitions = (struct partitions){ 0 };
 }
 
 /* ---- In a compressed file */
@@ -248,9 +248,9 @@ static int image_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 	return image->status == BLOCKZ_OK ? 0 : EIO;
 }
 
-enum blockz_status partition_table_of_file(const struct blockz_source *file, const struct blockz_map *map,
-					   unsigned sector_size, struct partition_table *table_ret,
-					   struct blockz_fault *fault)
+enum blockz_status partitions_of_file(const struct blockz_source *file, const struct blockz_map *map,
+				      unsigned sector_size, struct partitions *partitions_ret,
+				      struct blockz_fault *fault)
 {
 	static const struct blockz_source_ops ops = { .read = image_read };
 	struct image image = { .size = blockz_map_info(map).image_size };
@@ -258,7 +258,7 @@ enum blockz_status partition_table_of_file(const struct blockz_source *file, con
 	enum blockz_status status = blockz_reader_new(file, map, &image.reader, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = partition_table_read(&source, 0, sector_size, table_ret, fault);
+	status = partitions_read(&source, 0, sector_size, partitions_ret, fault);
 	blockz_reader_free(image.reader);
 	if (image.status == BLOCKZ_OK)
 		return status;
@@ -310,13 +310,13 @@ static size_t print_names(char *to, size_t room, const struct partition *partiti
 }
 
 /* Lists the partitions called name, or with NULL all of them, as far as there is room for whole ones. */
-static void print_list(char *to, size_t room, const struct partition_table *table, const char *name)
+static void print_list(char *to, size_t room, const struct partitions *partitions, const char *name)
 {
 	static const char more[] = ", ...";
 	const char *comma = "";
-	for (size_t i = 0; i < table->count; i++) {
+	for (size_t i = 0; i < partitions->count; i++) {
 		char text[512];
-		const struct partition *item = &table->items[i];
+		const struct partition *item = &partitions->items[i];
 		if (name != NULL && !is_called(item, name))
 			continue;
 		size_t len = print_names(text, sizeof(text), item);
@@ -331,20 +331,20 @@ static void print_list(char *to, size_t room, const struct partition_table *tabl
 	}
 }
 
-enum blockz_status partition_find(const struct partition_table *table, const char *name,
+enum blockz_status partition_find(const struct partitions *partitions, const char *name,
 				  const struct partition **partition_ret, struct blockz_fault *fault)
 {
 	const struct partition *found = NULL;
 	size_t matches = 0;
 	char list[640] = "";
-	for (size_t i = 0; i < table->count; i++) {
-		if (is_called(&table->items[i], name)) {
-			found = &table->items[i];
+	for (size_t i = 0; i < partitions->count; i++) {
+		if (is_called(&partitions->items[i], name)) {
+			found = &partitions->items[i];
 			matches++;
 		}
 	}
-	print_list(list, sizeof(list), table, matches > 1 ? name : NULL);
-	if (table->count == 0)
+	print_list(list, sizeof(list), partitions, matches > 1 ? name : NULL);
+	if (partitions->count == 0)
 		return tool_fault(fault, BLOCKZ_USAGE, "no partition '%.256s': there is no partition table", name);
 	if (matches == 0)
 		return tool_fault(fault, BLOCKZ_USAGE, "no partition '%.256s', there are: %s", name, list);

@@ -2,7 +2,8 @@
 /*
  * The partitions of a disk image, as libblkid sees them.
  *
- * It gets to see the partition tables as table_find() finds them, then one partition after the other, as view.h says.
+ * It gets to see the partition tables as partition_table_find() finds them, then one partition after the other, as view.h
+ * says.
  */
 #ifndef DISKS_PARTITION_H
 #define DISKS_PARTITION_H
@@ -28,7 +29,7 @@ struct partition {
  * No partition table, or one without partitions: a count of 0.  An extended partition is listed like the logical ones
  * in it.
  */
-struct partition_table {
+struct partitions {
 	struct partition *items; /* by ascending start, an extended one before those in it */
 	size_t count;
 	unsigned sector_size; /* 512 or 4096; 0: no table */
@@ -36,27 +37,26 @@ struct partition_table {
 
 /*
  * Reads the partitions of the disk that starts at disk_off in the image and ends with it.  image: of known size; only a
- * few MiB of it are read, from this thread.  sector_size: 512 or 4096; 0: as table_find() finds it.
- * table_ret is the caller's to free.
- * Errors: those of table_find(), BLOCKZ_LIMIT (more than PARTITIONS_MAX partitions), BLOCKZ_FAILED.
+ * few MiB of it are read, from this thread.  sector_size: 512 or 4096; 0: as partition_table_find() finds it.
+ * partitions_ret is the caller's to free.
+ * Errors: those of partition_table_find(), BLOCKZ_LIMIT (more than PARTITIONS_MAX partitions), BLOCKZ_FAILED.
  */
-enum blockz_status partition_table_read(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
-					struct partition_table *table_ret, struct blockz_fault *fault);
+enum blockz_status partitions_read(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
+				   struct partitions *partitions_ret, struct blockz_fault *fault);
 
 /* The same of the image in a compressed file.  Errors: those of a blockz_reader too. */
-enum blockz_status partition_table_of_file(const struct blockz_source *file, const struct blockz_map *map,
-					   unsigned sector_size, struct partition_table *table_ret,
-					   struct blockz_fault *fault);
+enum blockz_status partitions_of_file(const struct blockz_source *file, const struct blockz_map *map,
+				     unsigned sector_size, struct partitions *partitions_ret, struct blockz_fault *fault);
 
 /* Fine for zeros, and twice. */
-void partition_table_free(struct partition_table *table);
+void partitions_free(struct partitions *partitions);
 
 /*
  * Finds the one partition that NAME means: its number, PARTLABEL or PARTUUID, or the LABEL or UUID of its file system;
  * or one of these alone, where NAME is PARTN=NUMBER, PARTLABEL=TEXT and so on.
  * Errors: BLOCKZ_USAGE: none or several, and the text lists what there is; or it lies partly beyond the image.
  */
-enum blockz_status partition_find(const struct partition_table *table, const char *name,
+enum blockz_status partition_find(const struct partitions *partitions, const char *name,
 				  const struct partition **partition_ret, struct blockz_fault *fault);
 
 /* {"number", "label", "uuid", "type", "start", "end", "fs_label", "fs_uuid", "fs_type"}; NULL: no memory. */

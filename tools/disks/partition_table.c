@@ -52,7 +52,7 @@ static enum blockz_status add_sectors(struct rawlist *list, const struct disk *d
 /* ---- MBR */
 
 struct ebrs {
-	uint64_t lbas[TABLE_EBRS_MAX];
+	uint64_t lbas[PARTITION_TABLE_EBRS_MAX];
 	size_t count;
 };
 
@@ -88,9 +88,9 @@ static enum blockz_status add_chain(struct rawlist *list, const struct disk *dis
 		enum blockz_status status = read_sector(disk, ebr, lba, fault);
 		if (status != BLOCKZ_OK || !mbr_has_signature(ebr))
 			return status;
-		if (seen->count == TABLE_EBRS_MAX)
+		if (seen->count == PARTITION_TABLE_EBRS_MAX)
 			return tool_fault(fault, BLOCKZ_LIMIT, "the partition table has more than %d EBRs",
-					  TABLE_EBRS_MAX);
+					  PARTITION_TABLE_EBRS_MAX);
 		seen->lbas[seen->count++] = lba;
 		status = add_sectors(list, disk, lba, 1, fault);
 		if (status != BLOCKZ_OK)
@@ -227,7 +227,7 @@ static enum blockz_status add_gpt(struct rawlist *list, const struct disk *disk,
 	return status;
 }
 
-/* What table_layout.disk_len says. */
+/* What partition_table.disk_len says. */
 static uint64_t gpt_disk_len(const struct disk *disk, const struct gpt_header *primary)
 {
 	uint64_t last = primary->alternate_lba;
@@ -252,27 +252,27 @@ static enum blockz_status find_mbr(struct disk *disk, unsigned sector_size, cons
 	return status;
 }
 
-static enum blockz_status find(struct disk *disk, unsigned sector_size, struct table_layout *layout,
+static enum blockz_status find(struct disk *disk, unsigned sector_size, struct partition_table *table,
 			       struct blockz_fault *fault)
 {
 	uint8_t mbr[MBR_LEN];
 	struct gpt gpt = { 0 };
 	enum blockz_status status = view_image(disk->image, mbr, sizeof(mbr), disk->off, fault);
 	if (status == BLOCKZ_OK && mbr_has_signature(mbr) && mbr_is_protective(mbr))
-		status = find_gpt(disk, sector_size, &gpt, &layout->gpt, fault);
-	if (status != BLOCKZ_OK || (!layout->gpt && !mbr_is_table(mbr)))
+		status = find_gpt(disk, sector_size, &gpt, &table->gpt, fault);
+	if (status != BLOCKZ_OK || (!table->gpt && !mbr_is_table(mbr)))
 		return status;
-	if (!layout->gpt)
+	if (!table->gpt)
 		status = find_mbr(disk, sector_size, mbr, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	layout->sector_size = disk->sector_size;
-	layout->disk_len = gpt_disk_len(disk, &gpt.primary);
-	return layout->gpt ? add_gpt(&layout->ranges, disk, &gpt, fault) : add_mbr(&layout->ranges, disk, mbr, fault);
+	table->sector_size = disk->sector_size;
+	table->disk_len = gpt_disk_len(disk, &gpt.primary);
+	return table->gpt ? add_gpt(&table->ranges, disk, &gpt, fault) : add_mbr(&table->ranges, disk, mbr, fault);
 }
 
-enum blockz_status table_find(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
-			      struct table_layout *layout_ret, struct blockz_fault *fault)
+enum blockz_status partition_table_find(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
+					struct partition_table *table_ret, struct blockz_fault *fault)
 {
 	if (image->size == BLOCKZ_UNKNOWN)
 		return tool_fault(fault, BLOCKZ_USAGE, "partitions cannot be found in a stream");
@@ -281,13 +281,13 @@ enum blockz_status table_find(const struct blockz_source *image, uint64_t disk_o
 				  "the disk cannot start at %" PRIu64 ", the image has %" PRIu64 " bytes", disk_off,
 				  image->size);
 	struct disk disk = { .image = image, .off = disk_off, .len = image->size - disk_off };
-	struct table_layout layout = { .disk_len = disk.len };
-	enum blockz_status status = disk.len >= MBR_LEN ? find(&disk, sector_size, &layout, fault) : BLOCKZ_OK;
+	struct partition_table table = { .disk_len = disk.len };
+	enum blockz_status status = disk.len >= MBR_LEN ? find(&disk, sector_size, &table, fault) : BLOCKZ_OK;
 	if (status != BLOCKZ_OK) {
-		rawlist_free(&layout.ranges);
+		rawlist_free(&table.ranges);
 		return status;
 	}
-	layout.ranges.count = blockz_ranges_unite(layout.ranges.items, layout.ranges.count);
-	*layout_ret = layout;
+	table.ranges.count = blockz_ranges_unite(table.ranges.items, table.ranges.count);
+	*table_ret = table;
 	return BLOCKZ_OK;
 }

@@ -6,9 +6,9 @@
 #include "blockz.h"
 #include "disks/rawlist.h"
 
-enum { TABLE_EBRS_MAX = 256 };
+enum { PARTITION_TABLE_EBRS_MAX = 256 };
 
-struct table_layout {
+struct partition_table {
 	unsigned sector_size;   /* 512 or 4096; 0: there is no table */
 	bool gpt;               /* false: an MBR */
 	/*
@@ -25,11 +25,11 @@ struct table_layout {
  * header (or, without a good one, the end of the image) says.  One copy that is not good is listed where the other has
  * its place.  sector_size: 512 or 4096; 0: as found, by the place of a GPT's header, and as sectors_find() says of an MBR.
  * An image without a partition table, or with a file system in place of its MBR: no ranges.  What lies beyond the image
- * is left out.  layout_ret->ranges is the caller's to free.
+ * is left out.  table_ret->ranges is the caller's to free.
  * Errors: BLOCKZ_USAGE (disk_off beyond the image, an image of unknown size, a size of sectors that nothing tells),
- * BLOCKZ_LIMIT (more than TABLE_EBRS_MAX EBRs), BLOCKZ_FAILED.
+ * BLOCKZ_LIMIT (more than PARTITION_TABLE_EBRS_MAX EBRs), BLOCKZ_FAILED.
  */
-enum blockz_status table_find(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
-			      struct table_layout *layout_ret, struct blockz_fault *fault);
+enum blockz_status partition_table_find(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
+					struct partition_table *table_ret, struct blockz_fault *fault);
 
 #endif

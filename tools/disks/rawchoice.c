@@ -30,30 +30,30 @@ bool rawchoice_looks(const struct rawchoice *choice)
 static enum blockz_status add_table(const struct rawchoice *choice, const struct blockz_source *image,
 				    struct rawlist *list, struct blockz_fault *fault)
 {
-	struct table_layout layout = { 0 };
-	enum blockz_status status = table_find(image, choice->disk_off, choice->sector_size, &layout, fault);
-	if (status == BLOCKZ_OK && layout.ranges.count == 0)
+	struct partition_table table = { 0 };
+	enum blockz_status status = partition_table_find(image, choice->disk_off, choice->sector_size, &table, fault);
+	if (status == BLOCKZ_OK && table.ranges.count == 0)
 		status = tool_fault(fault, BLOCKZ_USAGE, "raw-table: there is no partition table");
-	for (size_t i = 0; i < layout.ranges.count && status == BLOCKZ_OK; i++)
-		status = rawlist_add(list, layout.ranges.items[i], fault);
-	rawlist_free(&layout.ranges);
+	for (size_t i = 0; i < table.ranges.count && status == BLOCKZ_OK; i++)
+		status = rawlist_add(list, table.ranges.items[i], fault);
+	rawlist_free(&table.ranges);
 	return status;
 }
 
 static enum blockz_status add_partitions(const struct rawchoice *choice, const struct blockz_source *image,
 					 struct rawlist *list, struct blockz_fault *fault)
 {
-	struct partition_table table = { 0 };
-	enum blockz_status first = partition_table_read(image, choice->disk_off, choice->sector_size, &table, fault);
-	for (size_t i = 0; i < choice->count && (first == BLOCKZ_OK || table.count > 0); i++) {
+	struct partitions partitions = { 0 };
+	enum blockz_status first = partitions_read(image, choice->disk_off, choice->sector_size, &partitions, fault);
+	for (size_t i = 0; i < choice->count && (first == BLOCKZ_OK || partitions.count > 0); i++) {
 		const struct partition *partition = NULL;
 		struct blockz_fault *where = first == BLOCKZ_OK ? fault : NULL;
-		enum blockz_status status = partition_find(&table, choice->names[i], &partition, where);
+		enum blockz_status status = partition_find(&partitions, choice->names[i], &partition, where);
 		if (status == BLOCKZ_OK)
 			status = rawlist_add(list, partition->range, where);
 		first = first == BLOCKZ_OK ? status : first;
 	}
-	partition_table_free(&table);
+	partitions_free(&partitions);
 	return first;
 }
 

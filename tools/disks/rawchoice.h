@@ -24,7 +24,7 @@ bool rawchoice_looks(const struct rawchoice *choice);
 
 /*
  * Adds the ranges of what was chosen, in an image of known size.  What is not found is left out, and the fault is that of
- * the first.  Errors: BLOCKZ_USAGE (there is no such partition, or no table); those of partition_table_read().
+ * the first.  Errors: BLOCKZ_USAGE (there is no such partition, or no table); those of partitions_read().
  */
 enum blockz_status rawchoice_find(const struct rawchoice *choice, const struct blockz_source *image, struct rawlist *list,
 				  struct blockz_fault *fault);

@@ -83,13 +83,13 @@ static void bar_put(FILE *out, const struct bar *bar, const char *text, bool col
 }
 
 /* Writes each partition's number where it starts, or behind the number before it. */
-static void put_numbers(char *text, const struct bar *bar, const struct partition_table *table)
+static void put_numbers(char *text, const struct bar *bar, const struct partitions *partitions)
 {
 	unsigned next = 0;
-	for (size_t i = 0; bar->cell_size > 0 && i < table->count; i++) {
+	for (size_t i = 0; bar->cell_size > 0 && i < partitions->count; i++) {
 		char number[16];
-		uint64_t column = table->items[i].range.start / bar->cell_size;
-		int len = snprintf(number, sizeof(number), "%u", table->items[i].number);
+		uint64_t column = partitions->items[i].range.start / bar->cell_size;
+		int len = snprintf(number, sizeof(number), "%u", partitions->items[i].number);
 		if (column < next)
 			column = next;
 		if (len <= 0 || column + (unsigned)len > bar->columns)
@@ -125,7 +125,7 @@ bool bar_colours(void)
 	return (no_color == NULL || no_color[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0;
 }
 
-void bar_print(FILE *out, const struct blockz_map *map, const struct partition_table *table, unsigned columns,
+void bar_print(FILE *out, const struct blockz_map *map, const struct partitions *partitions, unsigned columns,
 	       bool colours)
 {
 	struct blockz_map_info info = blockz_map_info(map);
@@ -142,7 +142,7 @@ void bar_print(FILE *out, const struct blockz_map *map, const struct partition_t
 		bar_add(&file, range.file_off, range.file_end, range.kind);
 	}
 	memset(text, ' ', sizeof(text));
-	put_numbers(text, &image, table);
+	put_numbers(text, &image, partitions);
 	fprintf(out, "%-*s", CAPTION_COLUMNS, "image");
 	bar_put(out, &image, text, colours);
 	size_human(size, sizeof(size), info.image_size);

@@ -20,7 +20,7 @@ bool bar_colours(void);
  * Prints the image and the file, each to its own scale over the whole width, and a legend.  Partition numbers stand
  * where their partitions start.
  */
-void bar_print(FILE *out, const struct blockz_map *map, const struct partition_table *table, unsigned columns,
+void bar_print(FILE *out, const struct blockz_map *map, const struct partitions *partitions, unsigned columns,
 	       bool colours);
 
 #endif

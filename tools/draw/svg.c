@@ -416,15 +416,15 @@ static unsigned put_legend(struct drawing *drawing, double top)
 
 static void put_picture(struct drawing *drawing, struct tag *tags)
 {
-	const struct partition_table *table = drawing->picture->table;
-	unsigned rows = tags_place(tags, table->count);
-	drawing->bar_top = LABELS_TOP + rows * LABEL_ROW + (table->count > 0 ? STRIP_HEIGHT + 8 : 0);
+	const struct partitions *partitions = drawing->picture->partitions;
+	unsigned rows = tags_place(tags, partitions->count);
+	drawing->bar_top = LABELS_TOP + rows * LABEL_ROW + (partitions->count > 0 ? STRIP_HEIGHT + 8 : 0);
 	double bands_top = drawing->bar_top + BAR_HEIGHT + AXIS_HEIGHT;
 	double file_top = bands_top + BANDS_HEIGHT;
 	double legend_top = file_top + BAR_HEIGHT + AXIS_HEIGHT + 36;
 	put_head(drawing, legend_top + put_legend(drawing, 0) * LEGEND_ROW + BOTTOM - LEGEND_ROW);
 	put_title(drawing);
-	for (size_t i = 0; i < table->count; i++)
+	for (size_t i = 0; i < partitions->count; i++)
 		put_tag(drawing, &tags[i]);
 	put_bands(drawing, drawing->bar_top + BAR_HEIGHT, file_top);
 	put_bar(drawing, drawing->bar_top, true, "Image", drawing->info.image_size);
@@ -437,16 +437,16 @@ static void put_picture(struct drawing *drawing, struct tag *tags)
 
 int svg_write(FILE *out, const struct svg_picture *picture)
 {
-	const struct partition_table *table = picture->table;
+	const struct partitions *partitions = picture->partitions;
 	struct drawing drawing = { .out = out, .picture = picture, .info = blockz_map_info(picture->map) };
-	struct tag *tags = calloc(table->count + 1, sizeof(*tags));
+	struct tag *tags = calloc(partitions->count + 1, sizeof(*tags));
 	drawing.bands = malloc(BANDS_MAX * sizeof(*drawing.bands));
 	int error = ENOMEM;
 	if (tags != NULL && drawing.bands != NULL) {
 		add_ranges(&drawing);
-		for (size_t i = 0; i < table->count; i++) {
-			tags[i].partition = &table->items[i];
-			place(table->items[i].range, drawing.info.image_size, &tags[i].x, &tags[i].end);
+		for (size_t i = 0; i < partitions->count; i++) {
+			tags[i].partition = &partitions->items[i];
+			place(partitions->items[i].range, drawing.info.image_size, &tags[i].x, &tags[i].end);
 			tag_name(&tags[i]);
 		}
 		put_picture(&drawing, tags);

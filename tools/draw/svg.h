@@ -11,7 +11,7 @@
 struct svg_picture {
 	const char *title; /* any bytes */
 	const struct blockz_map *map;
-	const struct partition_table *table;
+	const struct partitions *partitions;
 };
 
 /*

@@ -14,13 +14,13 @@ void exports_read(struct exports *exports, const struct blockz_source *file, con
 		  unsigned sector_size)
 {
 	*exports = (struct exports){ .map = map };
-	if (partition_table_of_file(file, map, sector_size, &exports->table, &exports->table_fault) == BLOCKZ_OK)
+	if (partitions_of_file(file, map, sector_size, &exports->partitions, &exports->table_fault) == BLOCKZ_OK)
 		exports->table_fault.status = BLOCKZ_OK;
 }
 
 void exports_free(struct exports *exports)
 {
-	partition_table_free(&exports->table);
+	partitions_free(&exports->partitions);
 }
 
 /* ---- Raw ranges */
@@ -81,7 +81,7 @@ enum blockz_status exports_find(const struct exports *exports, const char *name,
 		*fault = exports->table_fault;
 		return fault->status;
 	}
-	enum blockz_status status = partition_find(&exports->table, name, &partition, fault);
+	enum blockz_status status = partition_find(&exports->partitions, name, &partition, fault);
 	if (status == BLOCKZ_OK)
 		*range_ret = partition->range;
 	return status;
@@ -135,8 +135,8 @@ int exports_list(const struct exports *exports, int (*add)(void *, const char *,
 	int error = add(ctx, "", "the whole image");
 	if (error == 0)
 		error = add_raw(exports, add, ctx);
-	for (size_t i = 0; error == 0 && i < exports->table.count; i++) {
-		const struct partition *partition = &exports->table.items[i];
+	for (size_t i = 0; error == 0 && i < exports->partitions.count; i++) {
+		const struct partition *partition = &exports->partitions.items[i];
 		char size[32], text[96], number[NUMBER_LEN];
 		const char *name = name_of(exports, partition, number);
 		if (name == NULL || exports_first(exports->map, partition->range, false) < partition->range.end)

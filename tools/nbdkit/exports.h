@@ -11,13 +11,13 @@ enum { EXPORTS_LISTED = 1000 };
 
 struct exports {
 	const struct blockz_map *map;
-	struct partition_table table;
+	struct partitions partitions;
 	struct blockz_fault table_fault; /* status: why the table is empty; BLOCKZ_OK: it was read */
 };
 
 /*
  * Reads the partitions as they are now.  A table that cannot be read is no error before a partition is asked for.
- * sector_size: as in partition_table_of_file().
+ * sector_size: as in partitions_of_file().
  */
 void exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map,
 		  unsigned sector_size);

@@ -14,54 +14,54 @@ static int by_start(const void *a, const void *b)
 	return ((*left)->range.start > (*right)->range.start) - ((*left)->range.start < (*right)->range.start);
 }
 
-enum blockz_status overlay_start(struct overlay *overlay, const struct edits *edits, struct blockz_fault *fault)
+enum blockz_status edited_window_start(struct edited_window *window, const struct edits *edits, struct blockz_fault *fault)
 {
-	*overlay = (struct overlay){ .count = edits->count };
-	overlay->sorted = calloc(edits->count + 1, sizeof(*overlay->sorted));
-	overlay->active = calloc(edits->count + 1, sizeof(*overlay->active));
-	if (overlay->sorted == NULL || overlay->active == NULL) {
-		overlay_free(overlay);
+	*window = (struct edited_window){ .count = edits->count };
+	window->sorted = calloc(edits->count + 1, sizeof(*window->sorted));
+	window->active = calloc(edits->count + 1, sizeof(*window->active));
+	if (window->sorted == NULL || window->active == NULL) {
+		edited_window_free(window);
 		return tool_fault_errno(fault, ENOMEM, "%zu edit%s", edits->count, plural(edits->count));
 	}
 	for (size_t i = 0; i < edits->count; i++)
-		overlay->sorted[i] = &edits->items[i];
-	qsort(overlay->sorted, overlay->count, sizeof(*overlay->sorted), by_start);
+		window->sorted[i] = &edits->items[i];
+	qsort(window->sorted, window->count, sizeof(*window->sorted), by_start);
 	return BLOCKZ_OK;
 }
 
-void overlay_free(struct overlay *overlay)
+void edited_window_free(struct edited_window *window)
 {
-	free(overlay->sorted);
-	free(overlay->active);
-	*overlay = (struct overlay){ 0 };
+	free(window->sorted);
+	free(window->active);
+	*window = (struct edited_window){ 0 };
 }
 
 /* All edits stand in one array, so their addresses tell which was given later. */
-static void activate(struct overlay *overlay, const struct blockz_edit *edit)
+static void activate(struct edited_window *window, const struct blockz_edit *edit)
 {
-	size_t i = overlay->active_count++;
-	for (; i > 0 && overlay->active[i - 1] > edit; i--)
-		overlay->active[i] = overlay->active[i - 1];
-	overlay->active[i] = edit;
+	size_t i = window->active_count++;
+	for (; i > 0 && window->active[i - 1] > edit; i--)
+		window->active[i] = window->active[i - 1];
+	window->active[i] = edit;
 }
 
-static void move_to(struct overlay *overlay, uint64_t start, uint64_t end)
+static void move_to(struct edited_window *window, uint64_t start, uint64_t end)
 {
 	size_t kept = 0;
-	for (size_t i = 0; i < overlay->active_count; i++)
-		if (overlay->active[i]->range.end > start)
-			overlay->active[kept++] = overlay->active[i];
-	overlay->active_count = kept;
-	for (; overlay->next < overlay->count && overlay->sorted[overlay->next]->range.start < end; overlay->next++)
-		if (overlay->sorted[overlay->next]->range.end > start)
-			activate(overlay, overlay->sorted[overlay->next]);
+	for (size_t i = 0; i < window->active_count; i++)
+		if (window->active[i]->range.end > start)
+			window->active[kept++] = window->active[i];
+	window->active_count = kept;
+	for (; window->next < window->count && window->sorted[window->next]->range.start < end; window->next++)
+		if (window->sorted[window->next]->range.end > start)
+			activate(window, window->sorted[window->next]);
 }
 
-int overlay_apply(struct overlay *overlay, void *buf, size_t len, uint64_t off)
+int edited_window_apply(struct edited_window *window, void *buf, size_t len, uint64_t off)
 {
-	move_to(overlay, off, off + len);
-	for (size_t i = 0; i < overlay->active_count; i++) {
-		const struct blockz_edit *edit = overlay->active[i];
+	move_to(window, off, off + len);
+	for (size_t i = 0; i < window->active_count; i++) {
+		const struct blockz_edit *edit = window->active[i];
 		uint64_t start = edit->range.start > off ? edit->range.start : off;
 		uint64_t end = edit->range.end < off + len ? edit->range.end : off + len;
 		size_t got = 0, want = (size_t)(end - start);

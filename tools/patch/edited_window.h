@@ -7,7 +7,7 @@
 #include "patch/edits.h"
 
 /* Private. */
-struct overlay {
+struct edited_window {
 	const struct blockz_edit **sorted; /* by where they start */
 	size_t count, next;
 	const struct blockz_edit **active; /* that began before the end of the window, in the order given */
@@ -15,15 +15,15 @@ struct overlay {
 };
 
 /* edits must live as long.  Errors: BLOCKZ_FAILED. */
-enum blockz_status overlay_start(struct overlay *overlay, const struct edits *edits, struct blockz_fault *fault);
+enum blockz_status edited_window_start(struct edited_window *window, const struct edits *edits, struct blockz_fault *fault);
 
 /*
  * Puts the new bytes into buf, which holds len bytes of the image from off on; off must be as large as off + len of the
  * call before.  Later edits win.  Returns 0 or an errno value.
  */
-int overlay_apply(struct overlay *overlay, void *buf, size_t len, uint64_t off);
+int edited_window_apply(struct edited_window *window, void *buf, size_t len, uint64_t off);
 
 /* Fine for zeros. */
-void overlay_free(struct overlay *overlay);
+void edited_window_free(struct edited_window *window);
 
 #endif
