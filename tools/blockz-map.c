@@ -14,6 +14,7 @@
 #include "cli/json.h"
 #include "cli/reading.h"
 #include "cli/size.h"
+#include "cli/stream.h"
 #include "disks/partition.h"
 #include "draw/bar.h"
 #include "draw/svg.h"
@@ -439,11 +440,6 @@ static enum blockz_status write_bmap(struct view *view, struct blockz_fault *fau
 
 /* ---- The program */
 
-static bool is_stdout(const char *path)
-{
-	return path != NULL && strcmp(path, "-") == 0;
-}
-
 /* --force is not meant for what is still to be read, nor for what was just written. */
 static void check_paths(const struct view *view)
 {
@@ -453,7 +449,7 @@ static void check_paths(const struct view *view)
 			cli_usage(&view->cli, "%s would replace FILE itself", outputs[i][0]);
 	if (view->svg != NULL && view->bmap != NULL &&
 	    (strcmp(view->svg, view->bmap) == 0 || input_is_same(view->svg, view->bmap)))
-		cli_usage(&view->cli, "--svg and --bmap both write to %s", is_stdout(view->svg) ? "standard output" : view->svg);
+		cli_usage(&view->cli, "--svg and --bmap both write to %s", is_stream(view->svg) ? "standard output" : view->svg);
 }
 
 static void read_options(struct view *view, int argc, char **argv)
@@ -478,7 +474,7 @@ static void read_options(struct view *view, int argc, char **argv)
 	}
 	if (view->cli.operand_count != 1)
 		cli_usage(&view->cli, "expected one FILE, found %d", view->cli.operand_count);
-	bool svg_out = is_stdout(view->svg), bmap_out = is_stdout(view->bmap);
+	bool svg_out = view->svg != NULL && is_stream(view->svg), bmap_out = view->bmap != NULL && is_stream(view->bmap);
 	if (view->cli.json + svg_out + bmap_out > 1)
 		cli_usage(&view->cli, "%s and %s both write to standard output", view->cli.json ? "--json" : "--svg -",
 			  bmap_out ? "--bmap -" : "--svg -");

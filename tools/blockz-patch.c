@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "bmap/bmap_update.h"
@@ -14,6 +13,7 @@
 #include "files/report.h"
 #include "cli/signals.h"
 #include "cli/size.h"
+#include "cli/stream.h"
 #include "disks/partition.h"
 #include "files/audience.h"
 #include "files/compressed.h"
@@ -475,7 +475,7 @@ static bool is_same_file(const struct job *job)
 
 static void say_copied(const struct job *job)
 {
-	bool to_stdout = strcmp(job->options.output, "-") == 0;
+	bool to_stdout = is_stream(job->options.output);
 	warn_unchecked(job, job->options.output);
 	say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output, "patched copy");
 	say_bmap(job, to_stdout ? stderr : stdout);

@@ -14,6 +14,7 @@
 #include "cli/json.h"
 #include "files/report.h"
 #include "cli/size.h"
+#include "cli/stream.h"
 #include "disks/rawchoice.h"
 #include "disks/rawlist.h"
 #include "files/digest.h"
@@ -111,11 +112,6 @@ struct job {
 	struct report report;
 	struct blockz_fault fault;
 };
-
-static bool is_stream(const char *path)
-{
-	return strcmp(path, "-") == 0;
-}
 
 /* ---- Options */
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cli/fault.h"
+#include "cli/stream.h"
 #include "cli/unicode.h"
 
 json_t *json_name(const char *name)
@@ -18,6 +19,11 @@ json_t *json_name(const char *name)
 		bytes = NULL;
 	}
 	return string != NULL ? string : bytes;
+}
+
+json_t *json_path(const char *path)
+{
+	return is_stream(path) ? json_null() : json_name(path);
 }
 
 json_t *json_message(const char *text)

@@ -14,6 +14,9 @@
  */
 json_t *json_name(const char *name);
 
+/* The same of a path on the command line: null for a stream, which has no name. */
+json_t *json_path(const char *path);
+
 /* A message, as it is on the terminal: escape(), and a string in any case.  NULL: no memory. */
 json_t *json_message(const char *text);
 

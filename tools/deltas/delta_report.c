@@ -9,6 +9,7 @@
 #include "cli/fault.h"
 #include "cli/json.h"
 #include "cli/size.h"
+#include "deltas/delta_head.h"
 #include "deltas/encoders.h"
 #include "deltas/squashdelta.h"
 #include "files/digest.h"
@@ -28,7 +29,7 @@ json_t *delta_report_json(const char *path, uint64_t size, const struct blockz_d
 	for (size_t i = 0; i < head->encoder_count && encoders != NULL; i++)
 		encoders_add(encoders, &head->encoders[i]);
 	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "path",
-			 strcmp(path, "-") == 0 ? json_null() : json_name(path), "size", json_bytes(size), "old",
+			 json_path(path), "size", json_bytes(size), "old",
 			 image_json(head->old_size, head->old_sha256, head->old_container), "new",
 			 image_json(head->new_size, head->new_sha256, head->new_container), "note", json_name(head->note),
 			 "encoders", encoders);
@@ -151,12 +152,12 @@ static enum blockz_status print_native(const struct cli *cli, const char *path, 
 enum blockz_status delta_report_print(const struct cli *cli, const char *path, struct blockz_fault *fault)
 {
 	struct input delta;
-	struct squashdelta_delta theirs;
+	struct delta_head head;
 	enum blockz_status status = input_open(&delta, path, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = squashdelta_recognise(&theirs, &delta.source, fault);
-	if (status == BLOCKZ_OK && theirs.yes)
+	status = delta_head_read(&head, &delta.source, fault);
+	if (status == BLOCKZ_OK && head.is_squashdelta)
 		status = squashdelta_print(cli, path, &delta.source, fault);
 	else if (status == BLOCKZ_OK)
 		status = print_native(cli, path, &delta.source, fault);

@@ -22,6 +22,34 @@ bool encoders_add(json_t *object, const struct blockz_encoder *encoder)
 	return json_object_set_new(object, encoder->name, json_string(hex)) == 0;
 }
 
+/* ---- Those of this machine */
+
+struct collected {
+	json_t *object;
+	bool failed;
+};
+
+static bool collect(void *ctx, const struct blockz_encoder *encoder)
+{
+	struct collected *collected = ctx;
+	collected->failed = !encoders_add(collected->object, encoder);
+	return !collected->failed;
+}
+
+enum blockz_status encoders_collect(const struct blockz_lzo *lzo, const struct blockz_work *work, json_t **object_ret,
+				    struct blockz_fault *fault)
+{
+	struct collected collected = { .object = json_object() };
+	enum blockz_status status = blockz_encoders(lzo, collect, &collected, work, fault);
+	if (status == BLOCKZ_OK && collected.failed)
+		status = tool_fault_errno(fault, ENOMEM, "encoders");
+	if (status == BLOCKZ_OK)
+		*object_ret = collected.object;
+	else
+		json_decref(collected.object);
+	return status;
+}
+
 /* ---- Files of clients */
 
 static int digit(char c)

@@ -14,6 +14,13 @@
 bool encoders_add(json_t *object, const struct blockz_encoder *encoder);
 
 /*
+ * All encoders that the library has here, as such an object, which the caller drops.  Takes some seconds.
+ * Errors: those of blockz_encoders().
+ */
+enum blockz_status encoders_collect(const struct blockz_lzo *lzo, const struct blockz_work *work, json_t **object_ret,
+				    struct blockz_fault *fault);
+
+/*
  * Reads the file of a client.  *common_ret NULL: becomes the encoders that it lists; otherwise those are dropped that it
  * does not, or with another fingerprint.  The caller drops the reference in any case.
  * Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED (not such a file), BLOCKZ_LIMIT (it is larger than 1 MiB).

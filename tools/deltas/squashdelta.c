@@ -9,89 +9,61 @@
 
 #include "blockz_delta.h"
 #include "cli/fault.h"
+#include "deltas/delta_proof.h"
 #include "deltas/xdelta.h"
-#include "files/comparison.h"
 #include "files/scratch.h"
 
 enum { COPY_LEN = 1 << 20 };
 
-/* ---- Is it one? */
-
-static int read_again(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
-{
-	const struct squashdelta_delta *self = ctx;
-	size_t again = off < self->head_len ? self->head_len - (size_t)off : 0;
-	again = again < len ? again : len;
-	if (again > 0)
-		memcpy(buf, self->head + off, again);
-	size_t got = 0;
-	int error = 0;
-	if (again < len)
-		error = self->inner.ops->read(self->inner.ctx, (uint8_t *)buf + again, len - again, off + again, &got);
-	if (error == 0)
-		*got_ret = again + got;
-	return error;
-}
-
-enum blockz_status squashdelta_recognise(struct squashdelta_delta *self, struct blockz_source *delta,
-					 struct blockz_fault *fault)
-{
-	static const struct blockz_source_ops ops = { .read = read_again };
-	*self = (struct squashdelta_delta){ .inner = *delta };
-	int error = delta->ops->read(delta->ctx, self->head, sizeof(self->head), 0, &self->head_len);
-	if (error != 0)
-		return tool_fault_errno(fault, error, "read");
-	self->yes = self->head_len >= BLOCKZ_SQUASHDELTA_MAGIC_LEN &&
-		    memcmp(self->head, BLOCKZ_SQUASHDELTA_MAGIC, BLOCKZ_SQUASHDELTA_MAGIC_LEN) == 0;
-	if (delta->size == BLOCKZ_UNKNOWN)
-		*delta = (struct blockz_source){ &ops, self, BLOCKZ_UNKNOWN };
-	return BLOCKZ_OK;
-}
-
 /* ---- Steps */
 
 /* Starts a step with a bar of its own. */
-static struct blockz_merge_options options_for(const struct squashdelta *self, const char *label, uint64_t total)
+static struct blockz_merge_options options_for(const struct delta_env *env, const char *label, uint64_t total)
 {
-	return (struct blockz_merge_options){ self->lzo, cli_work(self->cli, label, total, self->threads) };
+	return (struct blockz_merge_options){ env->lzo, cli_work(env->cli, label, total, env->threads) };
 }
 
-static enum blockz_status choose(const struct squashdelta *self, const struct blockz_source *old_image,
+static enum blockz_status choose(const struct delta_env *env, const struct blockz_source *old_image,
 				 const struct blockz_source *new_image, struct blockz_squashdelta **old_ret,
 				 struct blockz_squashdelta **new_ret, struct blockz_fault *fault)
 {
-	const struct blockz_merge_options options = options_for(self, "compare", BLOCKZ_UNKNOWN);
+	const struct blockz_merge_options options = options_for(env, "compare", BLOCKZ_UNKNOWN);
 	enum blockz_status status = blockz_squashdelta_choose(old_image, new_image, &options, old_ret, new_ret, fault);
-	cli_work_end(self->cli);
+	cli_work_end(env->cli);
 	return status;
 }
 
-static enum blockz_status expand_to(const struct squashdelta *self, const struct blockz_source *image,
+static enum blockz_status expand_to(const struct delta_env *env, const struct blockz_source *image,
 				    const struct blockz_squashdelta *list, int out, struct blockz_fault *fault)
 {
 	struct blockz_fd_sink memory;
 	const struct blockz_sink sink = blockz_sink_fd(&memory, out);
 	const struct blockz_squashdelta_info info = blockz_squashdelta_info(list);
-	const struct blockz_merge_options options = options_for(self, "expand", image->size + info.plain_bytes);
+	const struct blockz_merge_options options = options_for(env, "expand", image->size + info.plain_bytes);
 	enum blockz_status status = blockz_squashdelta_expand(image, list, &sink, &options, fault);
-	cli_work_end(self->cli);
+	cli_work_end(env->cli);
 	return status;
 }
 
 /* The expanded file of an image as an unnamed file, which the caller closes. */
-static enum blockz_status expand_aside(const struct squashdelta *self, const struct blockz_source *image,
+static enum blockz_status expand_aside(const struct delta_env *env, const struct blockz_source *image,
 				       const struct blockz_squashdelta *list, int *fd_ret, struct blockz_fault *fault)
 {
-	enum blockz_status status = scratch_open(self->dirfd, fd_ret, fault);
-	return status == BLOCKZ_OK ? expand_to(self, image, list, *fd_ret, fault) : status;
+	enum blockz_status status = scratch_open(env->dirfd, fd_ret, fault);
+	if (status == BLOCKZ_OK)
+		status = expand_to(env, image, list, *fd_ret, fault);
+	/* An unnamed file is not what was to be written. */
+	if (status != BLOCKZ_OK && fault->subject == BLOCKZ_ABOUT_OUTPUT)
+		fault->subject = BLOCKZ_ABOUT_FILE;
+	return status;
 }
 
-enum blockz_status squashdelta_squash(const struct squashdelta *self, const struct blockz_source *expanded,
+enum blockz_status squashdelta_squash(const struct delta_env *env, const struct blockz_source *expanded,
 				      const struct blockz_sink *sink, struct blockz_fault *fault)
 {
-	const struct blockz_merge_options options = options_for(self, "squash", BLOCKZ_UNKNOWN);
+	const struct blockz_merge_options options = options_for(env, "squash", BLOCKZ_UNKNOWN);
 	enum blockz_status status = blockz_squashdelta_squash(expanded, sink, &options, fault);
-	cli_work_end(self->cli);
+	cli_work_end(env->cli);
 	return status;
 }
 
@@ -104,12 +76,12 @@ static void close_if_open(int fd)
 /* ---- Applying */
 
 /* What follows the list in a delta, as an unnamed file. */
-static enum blockz_status copy_vcdiff(const struct squashdelta *self, const struct blockz_source *delta, uint64_t off,
+static enum blockz_status copy_vcdiff(const struct delta_env *env, const struct blockz_source *delta, uint64_t off,
 				      int *fd_ret, struct blockz_fault *fault)
 {
 	struct blockz_fd_sink memory;
 	size_t got = COPY_LEN;
-	enum blockz_status status = scratch_open(self->dirfd, fd_ret, fault);
+	enum blockz_status status = scratch_open(env->dirfd, fd_ret, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	const struct blockz_sink sink = blockz_sink_fd(&memory, *fd_ret);
@@ -124,15 +96,15 @@ static enum blockz_status copy_vcdiff(const struct squashdelta *self, const stru
 	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "copying the VCDIFF");
 }
 
-static enum blockz_status decode_vcdiff(const struct squashdelta *self, int source, int vcdiff, int *fd_ret,
+static enum blockz_status decode_vcdiff(const struct delta_env *env, int source, int vcdiff, int *fd_ret,
 					struct blockz_fault *fault)
 {
-	enum blockz_status status = scratch_open(self->dirfd, fd_ret, fault);
+	enum blockz_status status = scratch_open(env->dirfd, fd_ret, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_work work = cli_work(self->cli, "xdelta3", BLOCKZ_UNKNOWN, 1);
+	const struct blockz_work work = cli_work(env->cli, "xdelta3", BLOCKZ_UNKNOWN, 1);
 	status = xdelta_decode(source, vcdiff, *fd_ret, &work, fault);
-	cli_work_end(self->cli);
+	cli_work_end(env->cli);
 	return status;
 }
 
@@ -146,7 +118,7 @@ static enum blockz_status blame_old(struct blockz_fault *fault)
 	return why.status;
 }
 
-enum blockz_status squashdelta_apply(const struct squashdelta *self, const struct blockz_source *old_image,
+enum blockz_status squashdelta_apply(const struct delta_env *env, const struct blockz_source *old_image,
 				     const struct blockz_source *delta, const struct blockz_sink *sink,
 				     struct blockz_fault *fault)
 {
@@ -155,29 +127,28 @@ enum blockz_status squashdelta_apply(const struct squashdelta *self, const struc
 	int source = -1, vcdiff = -1, target = -1;
 	enum blockz_status status = blockz_squashdelta_read(delta, &list, fault);
 	if (status == BLOCKZ_OK)
-		status = copy_vcdiff(self, delta, blockz_squashdelta_info(list).list_len, &vcdiff, fault);
+		status = copy_vcdiff(env, delta, blockz_squashdelta_info(list).list_len, &vcdiff, fault);
 	if (status == BLOCKZ_OK) {
-		status = expand_aside(self, old_image, list, &source, fault);
+		status = expand_aside(env, old_image, list, &source, fault);
 		if (status == BLOCKZ_DAMAGED)
 			status = blame_old(fault);
 	}
 	blockz_squashdelta_free(list);
 	if (status == BLOCKZ_OK)
-		status = decode_vcdiff(self, source, vcdiff, &target, fault);
+		status = decode_vcdiff(env, source, vcdiff, &target, fault);
 	close_if_open(source);
 	close_if_open(vcdiff);
 	if (status == BLOCKZ_OK)
 		status = blockz_source_fd(target, &expanded, fault);
 	if (status == BLOCKZ_OK)
-		status = squashdelta_squash(self, &expanded, sink, fault);
+		status = squashdelta_squash(env, &expanded, sink, fault);
 	close_if_open(target);
 	return status;
 }
 
 /* ---- Making */
 
-/* A delta counts when it makes the new image, here and now, of what was written. */
-static enum blockz_status prove(const struct squashdelta *self, const struct blockz_source *old_image,
+static enum blockz_status prove(const struct delta_env *env, const struct blockz_source *old_image,
 				const struct blockz_source *new_image, int out, struct blockz_fault *fault)
 {
 	struct comparison comparison;
@@ -185,17 +156,11 @@ static enum blockz_status prove(const struct squashdelta *self, const struct blo
 	struct blockz_source delta;
 	enum blockz_status status = blockz_source_fd(out, &delta, fault);
 	if (status == BLOCKZ_OK)
-		status = squashdelta_apply(self, old_image, &delta, &sink, fault);
-	if (comparison.differs || (status == BLOCKZ_OK && !comparison_is_equal(&comparison)))
-		return tool_fault(fault, BLOCKZ_FAILED, "it was applied and does not make NEW: not the same bytes up to %"
-				  PRIu64 " of %" PRIu64, comparison.off, new_image->size);
-	if (status == BLOCKZ_OK || status == BLOCKZ_FAILED)
-		return status;
-	const struct blockz_fault why = *fault;
-	return tool_fault(fault, BLOCKZ_FAILED, "it was applied and does not make NEW: %s", why.text);
+		status = squashdelta_apply(env, old_image, &delta, &sink, fault);
+	return delta_proof_judge(&comparison, status, fault);
 }
 
-static enum blockz_status encode(const struct squashdelta *self, const struct blockz_squashdelta *list, int source,
+static enum blockz_status encode(const struct delta_env *env, const struct blockz_squashdelta *list, int source,
 				 int target, int out, struct blockz_fault *fault)
 {
 	struct blockz_fd_sink memory;
@@ -203,48 +168,48 @@ static enum blockz_status encode(const struct squashdelta *self, const struct bl
 	enum blockz_status status = blockz_squashdelta_write(list, &sink, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_work work = cli_work(self->cli, "xdelta3", BLOCKZ_UNKNOWN, 1);
+	const struct blockz_work work = cli_work(env->cli, "xdelta3", BLOCKZ_UNKNOWN, 1);
 	status = xdelta_encode(source, target, out, &work, fault);
-	cli_work_end(self->cli);
+	cli_work_end(env->cli);
 	return status;
 }
 
-enum blockz_status squashdelta_make(const struct squashdelta *self, const struct blockz_source *old_image,
+enum blockz_status squashdelta_make(const struct delta_env *env, const struct blockz_source *old_image,
 				    const struct blockz_source *new_image, int out, struct squashdelta_result *result_ret,
 				    struct blockz_fault *fault)
 {
 	struct blockz_squashdelta *old_list = NULL, *new_list = NULL;
 	struct squashdelta_result result;
 	int source = -1, target = -1;
-	enum blockz_status status = choose(self, old_image, new_image, &old_list, &new_list, fault);
+	enum blockz_status status = choose(env, old_image, new_image, &old_list, &new_list, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	result.old = blockz_squashdelta_info(old_list);
 	result.new = blockz_squashdelta_info(new_list);
-	status = expand_aside(self, old_image, old_list, &source, fault);
+	status = expand_aside(env, old_image, old_list, &source, fault);
 	if (status == BLOCKZ_OK)
-		status = expand_aside(self, new_image, new_list, &target, fault);
+		status = expand_aside(env, new_image, new_list, &target, fault);
 	if (status == BLOCKZ_OK)
-		status = encode(self, old_list, source, target, out, fault);
+		status = encode(env, old_list, source, target, out, fault);
 	blockz_squashdelta_free(old_list);
 	blockz_squashdelta_free(new_list);
 	close_if_open(source);
 	close_if_open(target);
 	if (status == BLOCKZ_OK)
-		status = prove(self, old_image, new_image, out, fault);
+		status = prove(env, old_image, new_image, out, fault);
 	if (status == BLOCKZ_OK)
 		*result_ret = result;
 	return status;
 }
 
-enum blockz_status squashdelta_expand(const struct squashdelta *self, const struct blockz_source *image, int out,
+enum blockz_status squashdelta_expand(const struct delta_env *env, const struct blockz_source *image, int out,
 				      struct squashdelta_result *result_ret, struct blockz_fault *fault)
 {
 	struct blockz_squashdelta *list = NULL;
-	enum blockz_status status = choose(self, NULL, image, NULL, &list, fault);
+	enum blockz_status status = choose(env, NULL, image, NULL, &list, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = expand_to(self, image, list, out, fault);
+	status = expand_to(env, image, list, out, fault);
 	if (status == BLOCKZ_OK)
 		*result_ret = (struct squashdelta_result){ .new = blockz_squashdelta_info(list) };
 	blockz_squashdelta_free(list);

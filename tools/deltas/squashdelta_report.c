@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What is said about deltas and expanded files of SquashDelta. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "blockz_delta.h"
 #include "cli/json.h"
 #include "cli/size.h"
+#include "cli/stream.h"
 #include "deltas/squashdelta.h"
 #include "files/digest.h"
-
-static json_t *path_json(const char *path)
-{
-	return strcmp(path, "-") == 0 ? json_null() : json_name(path);
-}
 
 static json_t *list_json(const struct blockz_squashdelta_info *info)
 {
@@ -20,7 +15,7 @@ static json_t *list_json(const struct blockz_squashdelta_info *info)
 			 "plain_bytes", json_bytes(info->plain_bytes));
 }
 
-static enum blockz_status report_json(const struct squashdelta *self, const char *path,
+static enum blockz_status report_json(const struct delta_env *env, const char *path,
 				      const struct blockz_source *made, const struct squashdelta_result *result,
 				      struct blockz_fault *fault)
 {
@@ -29,37 +24,37 @@ static enum blockz_status report_json(const struct squashdelta *self, const char
 	enum blockz_status status = digest_source(made, &work, sha256, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	json_t *object = json_pack("{s:o,s:s,s:o,s:s,s:s,s:o}", "path", path_json(path), "format", "squashdelta", "size",
+	json_t *object = json_pack("{s:o,s:s,s:o,s:s,s:s,s:o}", "path", json_path(path), "format", "squashdelta", "size",
 				   json_bytes(made->size), "sha256", sha256, "encoder", result->new.encoder, "new",
 				   list_json(&result->new));
 	if (result->old.list_len > 0)
 		json_object_set_new(object, "old", list_json(&result->old));
-	return cli_print_json(self->cli, object, fault);
+	return cli_print_json(env->cli, object, fault);
 }
 
-static void say(const struct squashdelta *self, const char *path, uint64_t made,
+static void say(const struct delta_env *env, const char *path, uint64_t made,
 		const struct squashdelta_result *result)
 {
 	char size[32];
-	FILE *out = strcmp(path, "-") == 0 ? stderr : stdout;
+	FILE *out = is_stream(path) ? stderr : stdout;
 	size_human(size, sizeof(size), made);
 	if (result->old.list_len > 0)
-		cli_say(self->cli, out, path, "%s: %" PRIu64 " block%s of OLD and %" PRIu64 " of NEW decoded (%s)", size,
+		cli_say(env->cli, out, path, "%s: %" PRIu64 " block%s of OLD and %" PRIu64 " of NEW decoded (%s)", size,
 			result->old.blocks, plural(result->old.blocks), result->new.blocks, result->new.encoder);
 	else
-		cli_say(self->cli, out, path, "%s: %" PRIu64 " block%s decoded (%s)", size, result->new.blocks,
+		cli_say(env->cli, out, path, "%s: %" PRIu64 " block%s decoded (%s)", size, result->new.blocks,
 			plural(result->new.blocks), result->new.encoder);
 }
 
-enum blockz_status squashdelta_report(const struct squashdelta *self, const char *path, int fd,
+enum blockz_status squashdelta_report(const struct delta_env *env, const char *path, int fd,
 				      const struct squashdelta_result *result, struct blockz_fault *fault)
 {
 	struct blockz_source made;
 	enum blockz_status status = blockz_source_fd(fd, &made, fault);
-	if (status == BLOCKZ_OK && self->cli->json)
-		status = report_json(self, path, &made, result, fault);
+	if (status == BLOCKZ_OK && env->cli->json)
+		status = report_json(env, path, &made, result, fault);
 	else if (status == BLOCKZ_OK)
-		say(self, path, made.size, result);
+		say(env, path, made.size, result);
 	if (status != BLOCKZ_OK)
 		fault->state = BLOCKZ_IMAGE_UPDATED;
 	return status;
@@ -75,7 +70,7 @@ enum blockz_status squashdelta_print(const struct cli *cli, const char *path, co
 	const struct blockz_squashdelta_info info = blockz_squashdelta_info(list);
 	blockz_squashdelta_free(list);
 	if (cli->json)
-		return cli_print_json(cli, json_pack("{s:o,s:s,s:o,s:s,s:o}", "path", path_json(path), "format", "squashdelta",
+		return cli_print_json(cli, json_pack("{s:o,s:s,s:o,s:s,s:o}", "path", json_path(path), "format", "squashdelta",
 						     "size", json_bytes(delta->size), "encoder", info.encoder, "old",
 						     list_json(&info)), fault);
 	if (!cli->quiet)

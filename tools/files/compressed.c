@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/fault.h"
+#include "cli/stream.h"
 
 /* ---- Paths */
 
@@ -153,7 +154,7 @@ enum blockz_status compressed_open(struct compressed *self, const char *path, en
 				   struct blockz_fault *fault)
 {
 	*self = (struct compressed){ .dirfd = -1 };
-	if (mode == BLOCKZ_STORE_READ && strcmp(path, "-") == 0) {
+	if (mode == BLOCKZ_STORE_READ && is_stream(path)) {
 		enum blockz_status status = blockz_source_fd(STDIN_FILENO, &self->source, fault);
 		if (status == BLOCKZ_OK && self->source.size == BLOCKZ_UNKNOWN)
 			return tool_fault(fault, BLOCKZ_UNSUPPORTED, "is a stream; a compressed file is read at many offsets");

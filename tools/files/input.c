@@ -3,15 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/fault.h"
+#include "cli/stream.h"
 
 enum blockz_status input_open(struct input *input, const char *path, struct blockz_fault *fault)
 {
-	bool is_stdin = strcmp(path, "-") == 0;
+	bool is_stdin = is_stream(path);
 	*input = (struct input){ 0 };
 	/* Of standard input a duplicate, so that all are closed alike. */
 	int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);

@@ -11,6 +11,7 @@
 
 #include "cli/fault.h"
 #include "cli/signals.h"
+#include "cli/stream.h"
 #include "files/compressed.h"
 #include "files/scratch.h"
 
@@ -20,7 +21,7 @@
 static int descriptor_of(const char *path)
 {
 	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
-	if (strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0)
+	if (is_stream(path) || strcmp(path, "/dev/stdout") == 0)
 		return STDOUT_FILENO;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		size_t len = strlen(folders[i]);

@@ -7,11 +7,7 @@
 #include <sys/stat.h>
 
 #include "cli/json.h"
-
-static bool is_stream(const char *path)
-{
-	return strcmp(path, "-") == 0;
-}
+#include "cli/stream.h"
 
 static bool is_older(const struct stat *a, const struct stat *b)
 {
@@ -72,7 +68,7 @@ enum blockz_status report_digests(struct report *report, const struct blockz_sou
 
 json_t *report_json(const struct report *report)
 {
-	json_t *object = json_pack("{s:o,s:o}", "path", is_stream(report->path) ? json_null() : json_name(report->path),
+	json_t *object = json_pack("{s:o,s:o}", "path", json_path(report->path),
 				   "size", json_bytes(report->size));
 	if (report->sha256[0] != '\0')
 		json_object_set_new(object, "sha256", json_string(report->sha256));

@@ -11,6 +11,7 @@
 
 #include "cli/fault.h"
 #include "cli/size.h"
+#include "cli/stream.h"
 #include "files/scratch.h"
 #include "patch/diff.h"
 
@@ -73,7 +74,7 @@ static int copy_stream(int from, int to, uint64_t limit)
 static enum blockz_status open_input(struct edits *edits, const char *path, uint64_t room,
 				     struct blockz_source *source_ret, struct blockz_fault *fault)
 {
-	int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = is_stream(path) ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return tool_fault_errno(fault, errno, "open %s", path);
 	enum blockz_status status = add_fd(edits, fd, fault);

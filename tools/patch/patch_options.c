@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/stream.h"
 #include "files/input.h"
 #include "files/output.h"
 
@@ -94,7 +95,7 @@ static void check_output(const struct patch_options *options, const struct cli *
 static void check_options(const struct patch_options *options, const struct cli *cli)
 {
 	int places = options->has_offset + (options->partition != NULL);
-	bool to_stdout = options->output != NULL && strcmp(options->output, "-") == 0;
+	bool to_stdout = options->output != NULL && is_stream(options->output);
 	if (cli->operand_count != 1)
 		cli_usage(cli, "expected one FILE, found %d", cli->operand_count);
 	if (options->recover &&
@@ -189,7 +190,7 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 		}
 	}
 	check_options(options, cli);
-	if (options->output != NULL && strcmp(options->output, "-") == 0 && !options->dry_run)
+	if (options->output != NULL && is_stream(options->output) && !options->dry_run)
 		cli->json_out = stderr;
 	options->file = cli->operands[0];
 }
