@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The room of an array follows from its count. */
 #include "base/array.h"
 
 #include <stdint.h>

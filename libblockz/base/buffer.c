@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A buffer that has to grow is replaced, and nothing is copied. */
 #include "base/buffer.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Texts are cut at a whole character where they are too long. */
 #include "base/fault.h"
 
 #include <errno.h>

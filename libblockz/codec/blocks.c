@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A list that grows at its end; what a container promises of it is asserted here. */
 #include "codec/blocks.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of codecs, and what is done the same way for each of them. */
 #include "codec/codec.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Chunks that were given back stand in a list, and are handed out again for the same length. */
 #include "codec/lzma_allocator.h"
 
 #include <stddef.h>

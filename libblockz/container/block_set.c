@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Blocks are sorted, and equal ones united, whenever there are twice as many as after the time before. */
 #include "container/block_set.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of containers; a file of none, or of one that cannot be read, is plain bytes. */
 #include "container/container.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each library is asked in its own way how long a block becomes; LZO, which is in another process, is measured here. */
 #include "container/decoded_length.h"
 
 #include <lz4.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Metadata blocks: two bytes of header, and up to 8 KiB of content when decoded. */
 #include <inttypes.h>
 #include <string.h>
 

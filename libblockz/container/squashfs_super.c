@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The superblock: every number in it is held to its limits before anything is read by it. */
 #include <inttypes.h>
 #include <string.h>
 

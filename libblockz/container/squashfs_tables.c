@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Tables whose metadata blocks are listed in an index: the offsets in it tell where other tables end, too. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each call is one operation of a table, and an errno value becomes a status and a text. */
 #include "io/access.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A read that goes on from the one before is likely not to be the last: it reads four times as much. */
 #include "io/peek.h"
 
 #include "base/fault.h"

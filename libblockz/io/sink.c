@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A sink that appends to a descriptor: a file, in which zeros become holes, or a pipe. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Sources over memory, over files that can be read anywhere, and over streams that can be read once. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

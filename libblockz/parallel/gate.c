@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* One mutex and one condition: who waits looks again whenever something has changed. */
 #include "parallel/gate.h"
 
 void gate_init(struct gate *gate)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Tasks stand in a queue: helpers do parts of the oldest, and each caller parts of its own. */
 #include "parallel/helpers.h"
 
 #include <pthread.h>

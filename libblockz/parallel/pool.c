@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* One lock guards the ring of slots, and is never held while a callback runs. */
 #include "parallel/pool.h"
 
 #include <pthread.h>

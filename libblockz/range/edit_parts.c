@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Edits that do not overlap are their own parts; others are cut at all their edges, and the last one wins. */
 #include "range/edit_parts.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The arrays of a map grow at the end, in order, and are searched by bisection. */
 #include "range/map.h"
 
 #include <assert.h>

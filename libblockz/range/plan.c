@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The writes of a plan are collected in any order, and sorted when it is complete. */
 #include "range/plan.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Ranges that overlap or touch become one. */
 #include "base/export.h"
 #include "blockz.h"
 

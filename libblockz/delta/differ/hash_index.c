@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Blocks at every eighth byte stand in chains by their hashes, and a run is found by any block that lies in it. */
 #include "delta/differ/hash_index.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A match goes on over bytes that differ as long as those that are equal outnumber them. */
 #include "delta/differ/match.h"
 
 #include <stdlib.h>

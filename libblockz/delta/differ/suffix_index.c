@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A suffix array by libdivsufsort, entered by the first bytes of what is looked for. */
 #include "delta/differ/suffix_index.h"
 
 #include <divsufsort.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A sweep goes through the gaps between matches, and asks a finder for the runs in them. */
 #include "delta/differ/sweep.h"
 
 #include <stdlib.h>

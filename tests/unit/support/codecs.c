@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Every kind of image goes through a codec and back, and a block is damaged in each of its bits. */
 #include "codecs.h"
 
 #include <check.h>

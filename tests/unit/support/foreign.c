@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Members are put together from deflate data that libraries made, or from blocks written bit by bit. */
 #include "foreign.h"
 
 #include <libdeflate.h>

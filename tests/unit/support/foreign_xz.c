@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Streams are put together by liblzma's functions for headers, Blocks and Indexes, and chunks byte by byte. */
 #include "foreign_xz.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Frames are put together byte by byte, as RFC 8878 and the seekable format describe them. */
 #include "foreign_zst.h"
 
 #include <stdlib.h>

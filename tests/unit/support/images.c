@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Images are made by kind and length, and the library's calls are made with the options that tests mostly want. */
 #include "images.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* zlib, liblzma and libzstd decode what blockz made. */
 #include "judge.h"
 
 #include <stdlib.h>

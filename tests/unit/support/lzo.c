@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The library is opened with dlopen() when a test first wants it. */
 #include "blockz_delta.h"
 #include "lzo.h"
 

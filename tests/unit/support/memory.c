@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What a test keeps stands in a list, which is freed when the test ends. */
 #include "memory.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Numbers by xorshift64*, from a fixed seed. */
 #include "random.h"
 
 uint64_t rnd(void)

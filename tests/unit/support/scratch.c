@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What is in the directory is looked at from outside, as another program would. */
 #include "scratch.h"
 
 #include <check.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* An allocation is known by the calls that led to it, so that one that failed often enough in this way need not again. */
 #define ZSTD_STATIC_LINKING_ONLY /* contexts with allocators of their own */
 #include "short_memory.h"
 

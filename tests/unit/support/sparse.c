@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Bytes of an image are computed when they are read; equal writes to a file are kept once. */
 #include "sparse.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Every operation takes one step, which is recorded, and has a fate. */
 #include "stores.h"
 
 #include <check.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The list of blocks is held to what codec/blocks.h promises of it. */
 #include "taken_apart.h"
 
 #include <string.h>

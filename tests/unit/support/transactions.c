@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A sample knows its old and its new bytes, so that what a crash leaves can be told to be one, the other or neither. */
 #include "transactions.h"
 
 #include <check.h>
