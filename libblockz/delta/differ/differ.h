@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where the bytes of a new text come from in an old one: a list of approximate matches, within which most bytes are
- * equal.  Texts are memory; what they are made of is the caller's business.
+ * The differ finds where the bytes of a new text come from in an old one: a list of approximate matches, within which most
+ * bytes are equal.  Texts are memory: the differ reads no files, and knows neither deltas nor what texts are made of.  It
+ * calls the pool for parts of a new text.
  */
 #ifndef DELTA_DIFFER_DIFFER_H
 #define DELTA_DIFFER_DIFFER_H
@@ -17,6 +18,7 @@ struct matches {
 	size_t count;
 };
 
+/* Frees the items; the struct is the caller's. */
 void matches_free(struct matches *matches);
 
 /*
@@ -28,18 +30,19 @@ enum differ_pass {
 	DIFFER_THE_REST,
 };
 
-/* Of a pass: the longest old text there may be, and bytes of memory that one takes, the text itself not counted. */
+/* The longest old text that a pass may have, and the bytes of memory that an index of one takes, the text not counted. */
 uint64_t differ_old_max(enum differ_pass pass);
 uint64_t differ_memory(enum differ_pass pass, uint64_t old_len);
 
 struct differ;
 
 /*
- * Indexes an old text, which must live as long; for the second pass only what matches have not used of it, whose old_off are
- * ahead of the text by old_base.  Errors: BLOCKZ_FAILED (no memory).
+ * Indexes an old text, which stays the caller's and has to outlive the differ; for the second pass only what matches have not
+ * used of it, whose old_off are ahead of the text by old_base.  Errors: BLOCKZ_FAILED (no memory).
  */
 enum blockz_status differ_new(enum differ_pass pass, const uint8_t *old, size_t old_len, uint64_t old_base,
 			      const struct matches *used, struct differ **differ_ret, struct blockz_fault *fault);
+/* NULL is fine. */
 void differ_free(struct differ *differ);
 
 /*

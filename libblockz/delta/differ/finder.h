@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* An index of an old text, as the sweep sees it. */
+/* An index of an old text, as the sweep sees it: one question, which each kind of index answers in its way. */
 #ifndef DELTA_DIFFER_FINDER_H
 #define DELTA_DIFFER_FINDER_H
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocks at every eighth byte stand in chains by their hashes, and a run is found by any block that lies in it. */
+/* Samples at every eighth byte stand in chains by their hashes, and a run is found by any sample that lies in it. */
 #include "delta/differ/hash_index.h"
 
 #include <stdlib.h>
 
 enum {
-	CHAIN_MAX = 32,/* blocks of one hash that are looked at */
+	CHAIN_MAX = 32, /* samples of one hash that are looked at */
 	GAIN_MIN = 4,
 };
 
-/* Blocks are counted from 1; 0 ends a chain.  Those of one hash are linked by ascending offset. */
+/* Samples are counted from 1; 0 ends a chain.  Those of one hash are linked by ascending offset. */
 struct hash_index {
 	unsigned bits;
 	uint32_t *heads;
@@ -30,9 +30,9 @@ static inline uint64_t hash(const uint8_t *p)
 	return (h ^ h >> 32) * 0x94d049bb133111ebu;
 }
 
-static size_t block_count(size_t old_len)
+static size_t sample_count(size_t old_len)
 {
-	return old_len < HASH_BLOCK ? 0 : (old_len - HASH_BLOCK) / HASH_STEP + 1;
+	return old_len < HASH_LEN ? 0 : (old_len - HASH_LEN) / HASH_STEP + 1;
 }
 
 static unsigned head_bits(uint64_t count)
@@ -51,7 +51,7 @@ uint64_t hash_index_memory(uint64_t old_len)
 
 struct hash_index *hash_index_new(const uint8_t *old, size_t old_len)
 {
-	size_t count = block_count(old_len);
+	size_t count = sample_count(old_len);
 	struct hash_index *index = calloc(1, sizeof(*index));
 	if (index == NULL)
 		return NULL;
@@ -66,7 +66,7 @@ struct hash_index *hash_index_new(const uint8_t *old, size_t old_len)
 	for (size_t i = count; i > 0; i--) {
 		uint64_t h = hash(old + (i - 1) * HASH_STEP);
 		uint32_t *head = &index->heads[h >> (64 - index->bits)];
-		/* Of a row of equal blocks, as in zeros, the first is enough. */
+		/* Of a row of equal samples, as in zeros, the first is enough. */
 		index->nexts[i] = i < count && h == behind ? index->nexts[*head] : *head;
 		*head = (uint32_t)i;
 		behind = h;
@@ -93,13 +93,13 @@ static size_t find(const void *self, const struct texts *texts, size_t new_off, 
 {
 	const struct hash_index *index = self;
 	const uint8_t *new = texts->new + new_off;
-	uint32_t block = index->heads[hash(new) >> (64 - index->bits)];
+	uint32_t sample = index->heads[hash(new) >> (64 - index->bits)];
 	size_t best = 0;
-	for (int i = 0; block != 0 && i < CHAIN_MAX; block = index->nexts[block], i++) {
-		size_t old_off = (size_t)(block - 1) * HASH_STEP, max = texts->old_len - old_off;
+	for (int i = 0; sample != 0 && i < CHAIN_MAX; sample = index->nexts[sample], i++) {
+		size_t old_off = (size_t)(sample - 1) * HASH_STEP, max = texts->old_len - old_off;
 		max = max < new_end - new_off ? max : new_end - new_off;
 		size_t len = equal_ahead(new, texts->old + old_off, max);
-		if (len >= HASH_BLOCK &&
+		if (len >= HASH_LEN &&
 		    (len > best || (len == best && distance(old_off, old_hint) < distance(*old_off_ret, old_hint)))) {
 			best = len;
 			*old_off_ret = old_off;
@@ -110,5 +110,5 @@ static size_t find(const void *self, const struct texts *texts, size_t new_off, 
 
 struct finder hash_index_finder(const struct hash_index *index)
 {
-	return (struct finder){ .index = index, .find = find, .min_len = HASH_BLOCK, .min_gain = GAIN_MIN };
+	return (struct finder){ .index = index, .find = find, .min_len = HASH_LEN, .min_gain = GAIN_MIN };
 }

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Finds long runs of an old text in no time, by the hashes of a sample of its blocks. */
+/* An index that finds long runs of an old text in no time, by the hashes of samples of it. */
 #ifndef DELTA_DIFFER_HASH_INDEX_H
 #define DELTA_DIFFER_HASH_INDEX_H
 
 #include "delta/differ/finder.h"
 
 enum {
-	HASH_BLOCK = 16, /* bytes hashed */
-	HASH_STEP = 8,    /* from one block to the next: runs of HASH_BLOCK + HASH_STEP - 1 bytes are always seen */
+	HASH_LEN = 16, /* bytes of a sample */
+	HASH_STEP = 8, /* from one sample to the next: runs of HASH_LEN + HASH_STEP - 1 bytes are always seen */
 };
 
-/* Blocks are counted in 32 bits. */
+/* Samples are counted in 32 bits. */
 #define HASH_OLD_MAX ((uint64_t)(UINT32_MAX - 1) * HASH_STEP)
 
 struct hash_index;
 
-/* NULL: no memory. */
+/* An index of an old text, which has to outlive it.  NULL: no memory. */
 struct hash_index *hash_index_new(const uint8_t *old, size_t old_len);
-void hash_index_free(struct hash_index *index);
+void hash_index_free(struct hash_index *index); /* NULL is fine */
+/* Bytes of memory that an index takes. */
 uint64_t hash_index_memory(uint64_t old_len);
+/* The index as a finder, which is valid as long as the index. */
 struct finder hash_index_finder(const struct hash_index *index);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Matches: single ones extended while most bytes are equal, and lists of them. */
+/* Single matches, which are extended while most bytes are equal, and lists of them. */
 #ifndef DELTA_DIFFER_MATCH_H
 #define DELTA_DIFFER_MATCH_H
 
@@ -8,6 +8,7 @@
 #include "delta/differ/differ.h"
 #include "delta/differ/texts.h"
 
+/* What is added to new_off to get old_off (texts.h), and the offset behind a match in the new text. */
 static inline size_t match_diagonal(const struct match *match)
 {
 	return (size_t)(match->old_off - match->new_off);
@@ -18,10 +19,10 @@ static inline size_t match_end(const struct match *match)
 	return (size_t)(match->new_off + match->len);
 }
 
-/* Behind the others; false: no memory. */
+/* Adds a match behind the others; false: no memory. */
 bool matches_add(struct matches *matches, struct match match);
 
-/* False: no memory. */
+/* Copies a list, for matches_free(); false: no memory, and there is no copy. */
 bool matches_copy(const struct matches *matches, struct matches *copy_ret);
 
 /*
@@ -31,7 +32,7 @@ bool matches_copy(const struct matches *matches, struct matches *copy_ret);
 size_t match_extend_ahead(const struct texts *texts, size_t new_off, size_t diagonal, size_t len);
 size_t match_extend_behind(const struct texts *texts, size_t new_end, size_t diagonal, size_t len);
 
-/* Of len bytes on a diagonal those that cost next to nothing in a diff stream; none beyond the old text. */
+/* How many of len bytes on a diagonal cost next to nothing in a diff stream; none beyond the old text do. */
 size_t match_cheap(const struct texts *texts, size_t new_off, size_t diagonal, size_t len);
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Finds the longest run of an old text, or of parts of it, by a suffix array. */
+/* An index that finds the longest run of an old text, or of parts of it, by a suffix array. */
 #ifndef DELTA_DIFFER_SUFFIX_INDEX_H
 #define DELTA_DIFFER_SUFFIX_INDEX_H
 
@@ -15,10 +15,12 @@ struct part {
 	size_t off, len;
 };
 
-/* Copies the parts.  NULL: no memory. */
+/* An index of parts of an old text, which it copies.  NULL: no memory. */
 struct suffix_index *suffix_index_new(const uint8_t *old, const struct part *parts, size_t part_count);
-void suffix_index_free(struct suffix_index *index);
+void suffix_index_free(struct suffix_index *index); /* NULL is fine */
+/* Bytes of memory that an index takes of parts that are so long together. */
 uint64_t suffix_index_memory(uint64_t len, uint64_t part_count);
+/* The index as a finder, which is valid as long as the index. */
 struct finder suffix_index_finder(const struct suffix_index *index);
 
 #endif

@@ -9,12 +9,12 @@
 #include "parallel/pool.h"
 
 enum {
-	PIECE = 1 << 20,   /* of the new text, worked on by one thread */
-	RESUME_RUN = 24,   /* equal bytes on the same diagonal that are taken without asking the finder */
-	RESUME_MAX = 256,  /* how far ahead they are looked for */
-	TAKE_BACK = 64,    /* equal bytes that a match may take from the one before */
-	GAIN_LEAST = 28,   /* cheap bytes beyond others that a match of its own must have */
-	HOLE_MAX = 64,     /* bytes between two matches on one diagonal that are taken into the match */
+	PART_LEN = 1 << 20, /* of the new text, worked on by one thread */
+	RESUME_RUN = 24,    /* equal bytes on the same diagonal that are taken without asking the finder */
+	RESUME_MAX = 256,   /* how far ahead they are looked for */
+	TAKE_BACK = 64,     /* equal bytes that a match may take from the one before */
+	GAIN_LEAST = 28,    /* cheap bytes beyond others that a match of its own must have */
+	HOLE_MAX = 64,      /* bytes between two matches on one diagonal that are taken into the match */
 };
 
 struct sweep {
@@ -31,7 +31,7 @@ struct job {
 	struct matches found;
 };
 
-/* A part of the new text between two matches, or between a match and the edge of a piece. */
+/* Bytes of the new text between two matches, or between a match and the edge of what a job has. */
 struct gap {
 	size_t start, end;
 	bool has_left, has_right; /* matches of this old text that touch it */
@@ -185,13 +185,13 @@ static void job_release(void *memory)
 	matches_free(&job->found);
 }
 
-static enum blockz_status take_piece(const struct pool_call *call, bool *done_ret)
+static enum blockz_status take_part(const struct pool_call *call, bool *done_ret)
 {
 	struct sweep *sweep = call->ctx;
 	struct job *job = call->job;
 	*done_ret = sweep->pos == sweep->texts->new_len;
 	job->start = sweep->pos;
-	job->end = sweep->pos + (size_t)min(PIECE, sweep->texts->new_len - sweep->pos);
+	job->end = sweep->pos + (size_t)min(PART_LEN, sweep->texts->new_len - sweep->pos);
 	job->found.count = 0;
 	sweep->pos = job->end;
 	return BLOCKZ_OK;
@@ -294,7 +294,7 @@ enum blockz_status sweep(const struct texts *texts, const struct finder *finder,
 	struct sweep self = { .texts = texts, .finder = finder, .matches = matches, .work = work_options };
 	const struct pool_jobs jobs = {
 		.ctx = &self, .job_size = sizeof(struct job), .job_release = job_release,
-		.take = take_piece, .work = find_matches, .give = add_matches,
+		.take = take_part, .work = find_matches, .give = add_matches,
 	};
 	struct matches joined = { 0 };
 	enum blockz_status status = pool_run(&jobs, work_options->threads, fault);

@@ -8,7 +8,8 @@
 
 /*
  * Adds to matches what is found.  Those with old offsets beyond the old text are of other texts, and only in the way.
- * The new text is cut at multiples of a fixed length, and its pieces are looked at by themselves.
+ * The new text is cut at multiples of a fixed length into parts, each of which one thread looks at by itself.
+ * Errors, with matches as it was: BLOCKZ_FAILED (no memory, interrupted).
  */
 enum blockz_status sweep(const struct texts *texts, const struct finder *finder, const struct blockz_work *work,
 			 struct matches *matches, struct blockz_fault *fault);
