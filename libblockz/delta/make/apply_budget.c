@@ -44,7 +44,7 @@ static size_t list_bargains(const struct items *items, const uint64_t *prices, c
 	return count;
 }
 
-enum blockz_status bargains_keep(const struct items *items, struct selection *selection, const uint64_t *prices,
+enum blockz_status apply_budget_keep(const struct items *items, struct selection *selection, const uint64_t *prices,
 				 uint64_t budget_ms, struct blockz_fault *fault)
 {
 	uint64_t budget_ns = min(budget_ms, UINT64_MAX / NS_A_MS) * NS_A_MS, spent = 0;
@@ -54,7 +54,7 @@ enum blockz_status bargains_keep(const struct items *items, struct selection *se
 	uint64_t *decoded = calloc(items->new->blocks.count + 1, sizeof(*decoded));
 	enum blockz_status status = bargains == NULL || decoded == NULL ? fault_nomem(fault) : BLOCKZ_OK;
 	if (status == BLOCKZ_OK)
-		status = seeks_count(items->old_text, items->new_text, items->matches, decoded, fault);
+		status = decode_cost_count(items->old_text, items->new_text, items->matches, decoded, fault);
 	size_t count = status == BLOCKZ_OK ? list_bargains(items, prices, decoded, bargains) : 0;
 	for (size_t i = 0; i < count; i++) {
 		if (bargains[i].ns > budget_ns - spent)

@@ -10,7 +10,7 @@
  * take of OLD, until the rest keeps to the budget.  prices: what each block of NEW costs in the delta if it stays open.
  * budget_ms: CPU time as measured here; 0: no limit.  Errors: BLOCKZ_FAILED (no memory).
  */
-enum blockz_status bargains_keep(const struct items *items, struct selection *selection, const uint64_t *prices,
+enum blockz_status apply_budget_keep(const struct items *items, struct selection *selection, const uint64_t *prices,
 				 uint64_t budget_ms, struct blockz_fault *fault);
 
 #endif

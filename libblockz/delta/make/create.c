@@ -32,7 +32,7 @@ struct creation {
 	struct stages stages;
 	struct image images[2]; /* OLD, NEW */
 	struct selection selection;
-	struct text old_text, new_text;
+	struct plain_text old_text, new_text;
 	struct matches matches;
 	struct budget budget;
 	struct windows windows;
@@ -56,8 +56,8 @@ static void creation_free(struct creation *creation)
 	free(creation->prices);
 	free(creation->encoders);
 	matches_free(&creation->matches);
-	text_free(&creation->old_text);
-	text_free(&creation->new_text);
+	plain_text_free(&creation->old_text);
+	plain_text_free(&creation->new_text);
 	selection_free(&creation->selection);
 	image_free(&creation->images[0]);
 	image_free(&creation->images[1]);
@@ -116,13 +116,13 @@ static enum blockz_status match(struct creation *creation, struct blockz_fault *
 {
 	const struct image *old = &creation->images[0], *new = &creation->images[1];
 	const struct selection *selection = &creation->selection;
-	enum blockz_status status = text_layout(old, selection->old_wanted, false, &creation->old_text, fault);
+	enum blockz_status status = plain_text_layout(old, selection->old_wanted, false, &creation->old_text, fault);
 	if (status == BLOCKZ_OK)
-		status = text_layout(new, selection->open, true, &creation->new_text, fault);
+		status = plain_text_layout(new, selection->open, true, &creation->new_text, fault);
 	if (status == BLOCKZ_OK)
 		status = match_texts(creation, fault);
 	if (status == BLOCKZ_OK)
-		status = seeks_prune(&creation->old_text, &creation->new_text, &creation->matches, fault);
+		status = decode_cost_prune(&creation->old_text, &creation->new_text, &creation->matches, fault);
 	if (status == BLOCKZ_OK)
 		status = list_blocks(old, selection->old_wanted, &creation->wanted, &creation->wanted_places, fault);
 	if (status == BLOCKZ_OK)
@@ -182,7 +182,7 @@ static enum blockz_status name_encoders(struct creation *creation, struct blockz
 static void mark_used(const struct creation *creation, uint64_t start, uint64_t end, size_t *match, bool *used)
 {
 	const struct matches *matches = &creation->matches;
-	const struct text *text = &creation->old_text;
+	const struct plain_text *text = &creation->old_text;
 	while (*match < matches->count && matches->items[*match].new_off + matches->items[*match].len <= start)
 		(*match)++;
 	for (size_t i = *match; i < matches->count && matches->items[i].new_off < end; i++) {
@@ -190,9 +190,9 @@ static void mark_used(const struct creation *creation, uint64_t start, uint64_t 
 		uint64_t from = found->new_off < start ? start : found->new_off;
 		uint64_t to = found->new_off + found->len > end ? end : found->new_off + found->len;
 		uint64_t first = found->old_off + (from - found->new_off), last = first + (to - from) - 1;
-		for (size_t span = text_find(text, first); span < text->count && text->spans[span].text_off <= last; span++)
-			if (text->spans[span].block != TEXT_NO_BLOCK)
-				used[text->spans[span].block] = true;
+		for (size_t part = plain_text_find(text, first); part < text->count && text->parts[part].text_off <= last; part++)
+			if (text->parts[part].block != TEXT_NO_BLOCK)
+				used[text->parts[part].block] = true;
 	}
 }
 
@@ -209,8 +209,8 @@ static enum blockz_status list_used(struct creation *creation, struct blockz_fau
 	for (size_t next = 0; items_next(&items, &walk, &item);) {
 		if (item.fate != FATE_OPEN)
 			continue;
-		const struct text_span *span = &creation->new_text.spans[item.span];
-		mark_used(creation, span->text_off, span->text_off + span->len, &next, used);
+		const struct text_part *part = &creation->new_text.parts[item.part];
+		mark_used(creation, part->text_off, part->text_off + part->len, &next, used);
 	}
 	enum blockz_status status = list_blocks(old, used, &creation->listed, &creation->listed_places, fault);
 	free(used);
@@ -226,7 +226,7 @@ static enum blockz_status decide(struct creation *creation, struct blockz_fault 
 	struct blockz_work work = stages_next(&creation->stages, STAGE_MEASURE, creation->images[1].blocks.size);
 	enum blockz_status status = pass_measure(&items, &creation->selection, creation->prices, &work, fault);
 	if (status == BLOCKZ_OK)
-		status = bargains_keep(&items, &creation->selection, creation->prices,
+		status = apply_budget_keep(&items, &creation->selection, creation->prices,
 				       creation->options->apply_budget_ms, fault);
 	if (status == BLOCKZ_OK)
 		status = name_encoders(creation, fault);

@@ -10,62 +10,62 @@
 #include "delta/differ/match.h"
 #include "delta/file/old_space.h"
 
-/* Spans of NEW that a client makes at once, as a group, take something of a block of OLD. */
+/* Parts of NEW that a client makes at once, as a group, take something of a block of OLD. */
 struct visit {
-	uint32_t group, span, block; /* the first span */
+	uint32_t group, part, block; /* the first part */
 	size_t stay;  /* the visit that it began with */
 	uint64_t len; /* bytes of NEW; then, where a stay begins, those of all its visits */
 };
 
-struct seeks {
-	const struct text *old, *new;
+struct journey {
+	const struct plain_text *old, *new;
 	const struct matches *matches;
-	uint32_t *groups; /* of each span of NEW */
+	uint32_t *groups; /* of each part of NEW */
 	struct visit *visits; /* in the client's order */
 	size_t count;
 };
 
-/* ---- Parts of matches ---- */
+/* ---- Slices of matches ---- */
 
-/* A part of a match within one span of each text. */
-struct part {
+/* A slice of a match: what is within one part of each text. */
+struct slice {
 	struct match match;
-	uint32_t span, block; /* of NEW; of OLD, or TEXT_NO_BLOCK, where nothing is decoded */
+	uint32_t part, block; /* of NEW; of OLD, or TEXT_NO_BLOCK, where nothing is decoded */
 };
 
 /* Zeros at first. */
-struct parts_walk {
-	size_t match, span;
+struct slices_walk {
+	size_t match, part;
 	uint64_t done; /* of the match */
 };
 
-static uint64_t span_end(const struct text *text, size_t span)
+static uint64_t part_end(const struct plain_text *text, size_t part)
 {
-	return text->spans[span].text_off + text->spans[span].len;
+	return text->parts[part].text_off + text->parts[part].len;
 }
 
-static bool next_part(const struct seeks *seeks, struct parts_walk *walk, struct part *part_ret)
+static bool next_slice(const struct journey *journey, struct slices_walk *walk, struct slice *slice_ret)
 {
-	if (walk->match == seeks->matches->count)
+	if (walk->match == journey->matches->count)
 		return false;
-	struct match match = seeks->matches->items[walk->match];
+	struct match match = journey->matches->items[walk->match];
 	match.new_off += walk->done;
 	match.old_off += walk->done;
 	match.len -= walk->done;
-	while (span_end(seeks->new, walk->span) <= match.new_off)
-		walk->span++;
-	size_t old_span = text_find(seeks->old, match.old_off);
-	uint32_t block = seeks->old->spans[old_span].block;
-	uint64_t len = min(span_end(seeks->new, walk->span) - match.new_off, span_end(seeks->old, old_span) - match.old_off);
+	while (part_end(journey->new, walk->part) <= match.new_off)
+		walk->part++;
+	size_t old_part = plain_text_find(journey->old, match.old_off);
+	uint32_t block = journey->old->parts[old_part].block;
+	uint64_t len = min(part_end(journey->new, walk->part) - match.new_off, part_end(journey->old, old_part) - match.old_off);
 	walk->done += len;
 	if (len >= match.len) {
 		walk->match++;
 		walk->done = 0;
 	}
 	match.len = min(match.len, len);
-	if (block != TEXT_NO_BLOCK && seeks->old->image->blocks.items[block].is_plain)
+	if (block != TEXT_NO_BLOCK && journey->old->image->blocks.items[block].is_plain)
 		block = TEXT_NO_BLOCK;
-	*part_ret = (struct part){ match, (uint32_t)walk->span, block };
+	*slice_ret = (struct slice){ match, (uint32_t)walk->part, block };
 	return true;
 }
 
@@ -79,126 +79,126 @@ static int compare_visits(const void *a, const void *b)
 	return (va->block > vb->block) - (va->block < vb->block);
 }
 
-static int compare_with_spans(const void *a, const void *b)
+static int compare_with_parts(const void *a, const void *b)
 {
 	const struct visit *va = a, *vb = b;
 	int order = compare_visits(a, b);
-	return order != 0 ? order : (va->span > vb->span) - (va->span < vb->span);
+	return order != 0 ? order : (va->part > vb->part) - (va->part < vb->part);
 }
 
-static enum blockz_status make_groups(struct seeks *seeks, struct blockz_fault *fault)
+static enum blockz_status make_groups(struct journey *journey, struct blockz_fault *fault)
 {
 	uint64_t len = 0;
 	uint32_t group = 0;
-	seeks->groups = calloc(seeks->new->count + 1, sizeof(*seeks->groups));
-	if (seeks->groups == NULL)
+	journey->groups = calloc(journey->new->count + 1, sizeof(*journey->groups));
+	if (journey->groups == NULL)
 		return fault_nomem(fault);
-	for (size_t span = 0, count = 0; span < seeks->new->count; span++) {
-		len += seeks->new->spans[span].len;
+	for (size_t part = 0, count = 0; part < journey->new->count; part++) {
+		len += journey->new->parts[part].len;
 		if (count == CLIENT_PARTS || (count > 0 && len > CLIENT_PARTS_LEN)) {
 			group++;
 			count = 0;
-			len = seeks->new->spans[span].len;
+			len = journey->new->parts[part].len;
 		}
 		count++;
-		seeks->groups[span] = group;
+		journey->groups[part] = group;
 	}
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status list_visits(struct seeks *seeks, struct blockz_fault *fault)
+static enum blockz_status list_visits(struct journey *journey, struct blockz_fault *fault)
 {
-	struct parts_walk walk = { 0 };
-	struct part part;
-	while (next_part(seeks, &walk, &part)) {
-		struct visit *last = seeks->count > 0 ? &seeks->visits[seeks->count - 1] : NULL;
-		if (part.block == TEXT_NO_BLOCK)
+	struct slices_walk walk = { 0 };
+	struct slice slice;
+	while (next_slice(journey, &walk, &slice)) {
+		struct visit *last = journey->count > 0 ? &journey->visits[journey->count - 1] : NULL;
+		if (slice.block == TEXT_NO_BLOCK)
 			continue;
-		if (last != NULL && last->span == part.span && last->block == part.block) {
-			last->len += part.match.len;
+		if (last != NULL && last->part == slice.part && last->block == slice.block) {
+			last->len += slice.match.len;
 			continue;
 		}
-		struct visit *visits = array_room(seeks->visits, seeks->count, sizeof(*visits));
+		struct visit *visits = array_room(journey->visits, journey->count, sizeof(*visits));
 		if (visits == NULL)
 			return fault_nomem(fault);
-		seeks->visits = visits;
-		visits[seeks->count++] = (struct visit){
-			.group = seeks->groups[part.span], .span = part.span, .block = part.block, .len = part.match.len,
+		journey->visits = visits;
+		visits[journey->count++] = (struct visit){
+			.group = journey->groups[slice.part], .part = slice.part, .block = slice.block, .len = slice.match.len,
 		};
 	}
 	return BLOCKZ_OK;
 }
 
 /* The client goes through what a group takes block by block. */
-static void order_visits(struct seeks *seeks)
+static void order_visits(struct journey *journey)
 {
 	size_t count = 0;
-	if (seeks->count > 0)
-		qsort(seeks->visits, seeks->count, sizeof(*seeks->visits), compare_with_spans);
-	for (size_t i = 0; i < seeks->count; i++) {
-		if (count > 0 && compare_visits(&seeks->visits[count - 1], &seeks->visits[i]) == 0)
-			seeks->visits[count - 1].len += seeks->visits[i].len;
+	if (journey->count > 0)
+		qsort(journey->visits, journey->count, sizeof(*journey->visits), compare_with_parts);
+	for (size_t i = 0; i < journey->count; i++) {
+		if (count > 0 && compare_visits(&journey->visits[count - 1], &journey->visits[i]) == 0)
+			journey->visits[count - 1].len += journey->visits[i].len;
 		else
-			seeks->visits[count++] = seeks->visits[i];
+			journey->visits[count++] = journey->visits[i];
 	}
-	seeks->count = count;
+	journey->count = count;
 }
 
-static uint32_t block_len(const struct seeks *seeks, size_t block)
+static uint32_t block_len(const struct journey *journey, size_t block)
 {
-	return seeks->old->image->blocks.items[block].plain_len;
+	return journey->old->image->blocks.items[block].plain_len;
 }
 
 /*
  * The visits are at the same time the list of what the client has, by last use: visit i stands for its block as long as
  * there is none later, and those before `oldest` have been thrown out.
  */
-static enum blockz_status find_stays(struct seeks *seeks, struct blockz_fault *fault)
+static enum blockz_status find_stays(struct journey *journey, struct blockz_fault *fault)
 {
-	size_t *latest = calloc(seeks->old->image->blocks.count + 1, sizeof(*latest)); /* visit of a block, and 1 */
+	size_t *latest = calloc(journey->old->image->blocks.count + 1, sizeof(*latest)); /* visit of a block, and 1 */
 	uint64_t used = 0;
 	if (latest == NULL)
 		return fault_nomem(fault);
-	for (size_t i = 0, oldest = 0; i < seeks->count; i++) {
-		struct visit *visit = &seeks->visits[i];
+	for (size_t i = 0, oldest = 0; i < journey->count; i++) {
+		struct visit *visit = &journey->visits[i];
 		size_t before = latest[visit->block];
 		if (before > oldest) {
-			visit->stay = seeks->visits[before - 1].stay;
-			seeks->visits[visit->stay].len += visit->len;
+			visit->stay = journey->visits[before - 1].stay;
+			journey->visits[visit->stay].len += visit->len;
 		} else {
 			visit->stay = i;
-			used += block_len(seeks, visit->block);
+			used += block_len(journey, visit->block);
 		}
 		latest[visit->block] = i + 1;
 		for (; used > CLIENT_CACHE && oldest < i; oldest++)
-			if (latest[seeks->visits[oldest].block] == oldest + 1)
-				used -= block_len(seeks, seeks->visits[oldest].block);
+			if (latest[journey->visits[oldest].block] == oldest + 1)
+				used -= block_len(journey, journey->visits[oldest].block);
 	}
 	free(latest);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status find(struct seeks *seeks, struct blockz_fault *fault)
+static enum blockz_status find(struct journey *journey, struct blockz_fault *fault)
 {
-	enum blockz_status status = make_groups(seeks, fault);
+	enum blockz_status status = make_groups(journey, fault);
 	if (status == BLOCKZ_OK)
-		status = list_visits(seeks, fault);
+		status = list_visits(journey, fault);
 	if (status == BLOCKZ_OK) {
-		order_visits(seeks);
-		status = find_stays(seeks, fault);
+		order_visits(journey);
+		status = find_stays(journey, fault);
 	}
 	return status;
 }
 
 /* ---- What follows from them ---- */
 
-static bool pays(const struct seeks *seeks, const struct part *part)
+static bool pays(const struct journey *journey, const struct slice *slice)
 {
-	if (part->block == TEXT_NO_BLOCK)
+	if (slice->block == TEXT_NO_BLOCK)
 		return true;
-	const struct visit wanted = { .group = seeks->groups[part->span], .block = part->block };
-	const struct visit *visit = bsearch(&wanted, seeks->visits, seeks->count, sizeof(wanted), compare_visits);
-	return seeks->visits[visit->stay].len >= block_len(seeks, part->block) / SEEKS_DECODED_FOR_A_BYTE;
+	const struct visit wanted = { .group = journey->groups[slice->part], .block = slice->block };
+	const struct visit *visit = bsearch(&wanted, journey->visits, journey->count, sizeof(wanted), compare_visits);
+	return journey->visits[visit->stay].len >= block_len(journey, slice->block) / DECODED_FOR_A_BYTE;
 }
 
 /* What was one match stays one where nothing is given up. */
@@ -211,19 +211,19 @@ static bool keep(struct matches *kept, struct match match)
 	return true;
 }
 
-enum blockz_status seeks_prune(const struct text *old, const struct text *new, struct matches *matches,
-			       struct blockz_fault *fault)
+enum blockz_status decode_cost_prune(const struct plain_text *old, const struct plain_text *new, struct matches *matches,
+				     struct blockz_fault *fault)
 {
-	struct seeks seeks = { .old = old, .new = new, .matches = matches };
+	struct journey journey = { .old = old, .new = new, .matches = matches };
 	struct matches kept = { 0 };
-	struct parts_walk walk = { 0 };
-	struct part part;
-	enum blockz_status status = find(&seeks, fault);
-	while (status == BLOCKZ_OK && next_part(&seeks, &walk, &part))
-		if (pays(&seeks, &part) && !keep(&kept, part.match))
+	struct slices_walk walk = { 0 };
+	struct slice slice;
+	enum blockz_status status = find(&journey, fault);
+	while (status == BLOCKZ_OK && next_slice(&journey, &walk, &slice))
+		if (pays(&journey, &slice) && !keep(&kept, slice.match))
 			status = fault_nomem(fault);
-	free(seeks.groups);
-	free(seeks.visits);
+	free(journey.groups);
+	free(journey.visits);
 	if (status == BLOCKZ_OK) {
 		matches_free(matches);
 		*matches = kept;
@@ -233,17 +233,17 @@ enum blockz_status seeks_prune(const struct text *old, const struct text *new, s
 	return status;
 }
 
-enum blockz_status seeks_count(const struct text *old, const struct text *new, const struct matches *matches,
-			       uint64_t *decoded, struct blockz_fault *fault)
+enum blockz_status decode_cost_count(const struct plain_text *old, const struct plain_text *new, const struct matches *matches,
+				     uint64_t *decoded, struct blockz_fault *fault)
 {
-	struct seeks seeks = { .old = old, .new = new, .matches = matches };
-	enum blockz_status status = find(&seeks, fault);
-	for (size_t i = 0; i < seeks.count && status == BLOCKZ_OK; i++) {
-		uint32_t block = new->spans[seeks.visits[i].span].block;
-		if (block != TEXT_NO_BLOCK && seeks.visits[i].stay == i)
-			decoded[block] += block_len(&seeks, seeks.visits[i].block);
+	struct journey journey = { .old = old, .new = new, .matches = matches };
+	enum blockz_status status = find(&journey, fault);
+	for (size_t i = 0; i < journey.count && status == BLOCKZ_OK; i++) {
+		uint32_t block = new->parts[journey.visits[i].part].block;
+		if (block != TEXT_NO_BLOCK && journey.visits[i].stay == i)
+			decoded[block] += block_len(&journey, journey.visits[i].block);
 	}
-	free(seeks.groups);
-	free(seeks.visits);
+	free(journey.groups);
+	free(journey.visits);
 	return status;
 }

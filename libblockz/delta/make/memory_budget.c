@@ -33,7 +33,7 @@ static uint64_t half_of_memory(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
 }
 
-/* The longest of the wanted blocks and of the spans between blocks; *plain_ret: all of them. */
+/* The longest of the wanted blocks and of the parts between blocks; *plain_ret: all of them. */
 static uint64_t longest(const struct blocks *blocks, const bool *wanted, uint64_t *plain_ret)
 {
 	uint64_t len = 1, plain = 0, between = blocks->size;
@@ -46,8 +46,8 @@ static uint64_t longest(const struct blocks *blocks, const bool *wanted, uint64_
 		plain += block->plain_len;
 	}
 	*plain_ret = plain + between;
-	uint64_t span = min(between, TEXT_SPAN_MAX);
-	return span > len ? span : len;
+	uint64_t part = min(between, TEXT_PART_MAX);
+	return part > len ? part : len;
 }
 
 static uint64_t encoder_memory(const struct blocks *blocks, uint64_t len)
@@ -144,7 +144,7 @@ static uint64_t least_memory(const struct budget *budget)
 {
 	const uint64_t steps[] = {
 		looking(budget, 1), proving(budget, 1), writing(budget, 0, 1, 1), merging(budget, 1),
-		matching(budget, 0) + look_each(budget) + windows_least(budget->old_longest, budget->new_longest),
+		matching(budget, 0) + look_each(budget) + windows_memory(budget->old_longest, budget->new_longest),
 	};
 	uint64_t most = 0;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)

@@ -10,44 +10,44 @@
 
 enum { TEXT_NO_BLOCK = UINT32_MAX };
 
-/* Plain bytes are cut into spans of this length, so that threads share them and windows can end there. */
-enum { TEXT_SPAN_MAX = 1 << 20 };
+/* Plain bytes are cut into parts of this length, so that threads share them and windows can end there. */
+enum { TEXT_PART_MAX = 1 << 20 };
 
 /* A part of a text that is contiguous in the file or is one block. */
-struct text_span {
+struct text_part {
 	uint64_t text_off, len;
 	uint64_t file_off; /* of a block: where it stands, encoded */
 	uint32_t block;    /* index, or TEXT_NO_BLOCK */
 };
 
-struct text {
+struct plain_text {
 	const struct image *image;
-	struct text_span *spans; /* gap-free */
+	struct text_part *parts; /* gap-free */
 	size_t count;
 	uint64_t len;
 };
 
 /* wanted: one for each block; the others are left out.  Errors: BLOCKZ_FAILED. */
-enum blockz_status text_layout(const struct image *image, const bool *wanted, bool in_order, struct text *text_ret,
-			       struct blockz_fault *fault);
-void text_free(struct text *text);
+enum blockz_status plain_text_layout(const struct image *image, const bool *wanted, bool in_order, struct plain_text *text_ret,
+				     struct blockz_fault *fault);
+void plain_text_free(struct plain_text *text);
 
-/* The span that holds a text offset below len. */
-size_t text_find(const struct text *text, uint64_t text_off);
+/* The part that holds a text offset below len. */
+size_t plain_text_find(const struct plain_text *text, uint64_t text_off);
 
 /*
- * Reads spans [first, end) to out, as they follow each other, blocks decoded, in parallel.  Errors: BLOCKZ_FAILED,
+ * Reads parts [first, end) to out, as they follow each other, blocks decoded, in parallel.  Errors: BLOCKZ_FAILED,
  * BLOCKZ_DAMAGED.
  */
-enum blockz_status text_read(const struct text *text, size_t first, size_t end, const struct codec_env *env,
-			     uint8_t *out, const struct blockz_work *work, struct blockz_fault *fault);
+enum blockz_status plain_text_read(const struct plain_text *text, size_t first, size_t end, const struct codec_env *env,
+				   uint8_t *out, const struct blockz_work *work, struct blockz_fault *fault);
 
 /*
  * Calls look(ctx, block, plain bytes, length) for each wanted block, from any thread; for a block that cannot be decoded
  * bytes is NULL.  Errors: BLOCKZ_FAILED.
  */
-enum blockz_status text_look(const struct image *image, const bool *wanted, const struct codec_env *env,
-			     void (*look)(void *ctx, size_t block, const uint8_t *plain, size_t len), void *ctx,
-			     const struct blockz_work *work, struct blockz_fault *fault);
+enum blockz_status plain_text_look(const struct image *image, const bool *wanted, const struct codec_env *env,
+				   void (*look)(void *ctx, size_t block, const uint8_t *plain, size_t len), void *ctx,
+				   const struct blockz_work *work, struct blockz_fault *fault);
 
 #endif

@@ -21,12 +21,12 @@ enum { COPY_MIN = 256, PRICE_LEVEL = 3, PRICE_OF_OP = 2, PACKED_ITEM_MAX = 1 << 
 /* So that a section that keeps to its cost keeps to its blocks. */
 enum { BLOCK_COST = DELTA_SECTION_COST_MAX / DELTA_SECTION_BLOCKS_MAX };
 
-/* A block that was demoted after the text was laid out still has its span there. */
+/* A block that was demoted after the text was laid out still has its part there. */
 static void leave_block(const struct items *items, struct items_walk *walk)
 {
-	const struct text *text = items->new_text;
-	if (walk->span < text->count && text->spans[walk->span].block == walk->block)
-		walk->span++;
+	const struct plain_text *text = items->new_text;
+	if (walk->part < text->count && text->parts[walk->part].block == walk->block)
+		walk->part++;
 	walk->block++;
 }
 
@@ -36,13 +36,13 @@ bool items_next(const struct items *items, struct items_walk *walk, struct item 
 	const struct block *block = walk->block < blocks->count ? &blocks->items[walk->block] : NULL;
 	uint64_t plain_end = block != NULL ? block->file_off : blocks->size;
 	if (walk->pos < plain_end) {
-		const struct text_span *span = &items->new_text->spans[walk->span];
-		*item_ret = (struct item){ FATE_OPEN, TEXT_NO_BLOCK, walk->span++, span->file_off, span->len };
+		const struct text_part *part = &items->new_text->parts[walk->part];
+		*item_ret = (struct item){ FATE_OPEN, TEXT_NO_BLOCK, walk->part++, part->file_off, part->len };
 	} else if (block != NULL) {
 		uint8_t fate = items->selection->blocks[walk->block].fate;
 		uint64_t left = block->file_off + block->file_len - walk->pos;
 		uint64_t len = fate == FATE_PACKED ? min(left, PACKED_ITEM_MAX) : left;
-		*item_ret = (struct item){ fate, (uint32_t)walk->block, walk->span, walk->pos, len };
+		*item_ret = (struct item){ fate, (uint32_t)walk->block, walk->part, walk->pos, len };
 		if (len == left)
 			leave_block(items, walk);
 	} else {
@@ -191,11 +191,11 @@ static bool add_match(struct script *script, const uint8_t *new, const uint8_t *
 /* Where an offset in OLD's text is in OLD's space, and how far on from there both go together. */
 static uint64_t place_of(const struct items *items, uint64_t text_off, uint64_t *together_ret)
 {
-	const struct text_span *span = &items->old_text->spans[text_find(items->old_text, text_off)];
-	uint64_t within = text_off - span->text_off;
-	*together_ret = span->len - within;
-	bool is_plain = span->block == TEXT_NO_BLOCK || items->old->blocks.items[span->block].is_plain;
-	return (is_plain ? span->file_off : items->places[span->block]) + within;
+	const struct text_part *part = &items->old_text->parts[plain_text_find(items->old_text, text_off)];
+	uint64_t within = text_off - part->text_off;
+	*together_ret = part->len - within;
+	bool is_plain = part->block == TEXT_NO_BLOCK || items->old->blocks.items[part->block].is_plain;
+	return (is_plain ? part->file_off : items->places[part->block]) + within;
 }
 
 /* The first match that ends behind a text offset. */
@@ -231,19 +231,19 @@ static enum blockz_status add_from_old(struct scripter *scripter, struct script 
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status script_open(struct scripter *scripter, const uint8_t *plain, const struct text_span *span,
+static enum blockz_status script_open(struct scripter *scripter, const uint8_t *plain, const struct text_part *part,
 				      struct script *script, struct blockz_fault *fault)
 {
 	const struct matches *matches = scripter->items->matches;
-	uint64_t pos = span->text_off, end = pos + span->len;
+	uint64_t pos = part->text_off, end = pos + part->len;
 	enum blockz_status status = BLOCKZ_OK;
-	if (!buffer_reserve(&script->bytes[OP_ADD], (size_t)span->len) ||
-	    !buffer_reserve(&script->bytes[OP_EXTRA], (size_t)span->len))
+	if (!buffer_reserve(&script->bytes[OP_ADD], (size_t)part->len) ||
+	    !buffer_reserve(&script->bytes[OP_EXTRA], (size_t)part->len))
 		return fault_nomem(fault);
 	for (size_t i = first_match(matches, pos); pos < end && status == BLOCKZ_OK;) {
 		const struct match *match = i < matches->count ? &matches->items[i] : NULL;
 		uint64_t next = match == NULL ? end : min(end, match->new_off);
-		const uint8_t *new = plain + (pos - span->text_off);
+		const uint8_t *new = plain + (pos - part->text_off);
 		if (pos < next) {
 			if (!add_bytes(script, OP_EXTRA, new, (size_t)(next - pos)))
 				status = fault_nomem(fault);
@@ -296,7 +296,7 @@ enum blockz_status script_make(struct scripter *scripter, const struct item *ite
 			plain = scripter->plain.bytes;
 		}
 		if (status == BLOCKZ_OK)
-			status = script_open(scripter, plain, &items->new_text->spans[item->span], script, fault);
+			status = script_open(scripter, plain, &items->new_text->parts[item->part], script, fault);
 	}
 	script->cost += script->lens[OP_EXTRA] + script->lens[OP_PACKED] + 4 * script->op_count;
 	if (item->fate == FATE_OPEN && item->block != TEXT_NO_BLOCK)

@@ -17,7 +17,7 @@ struct items {
 	const struct image *old, *new;
 	const struct selection *selection;
 	const struct codec_env *env;
-	const struct text *old_text, *new_text;
+	const struct plain_text *old_text, *new_text;
 	const struct matches *matches; /* of new_text in old_text */
 	struct old *space;             /* OLD's space, in which all wanted blocks are listed, */
 	const uint64_t *places; /* and where in it the content of each begins; of the others, where that of the next does */
@@ -29,13 +29,13 @@ size_t items_old_block_at(const struct items *items, uint64_t place);
 struct item {
 	uint8_t fate;   /* as of a block; bytes between blocks are open */
 	uint32_t block; /* TEXT_NO_BLOCK: bytes between blocks */
-	size_t span;    /* open: of new_text */
+	size_t part;    /* open: of new_text */
 	uint64_t file_off, file_len;
 };
 
 /* Goes through NEW; zeros at first. */
 struct items_walk {
-	size_t block, span;
+	size_t block, part;
 	uint64_t pos;
 };
 

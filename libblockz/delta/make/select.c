@@ -184,10 +184,10 @@ static enum blockz_status find_covered(struct selection *selection, const struct
 		return fault_nomem(fault);
 	struct blockz_work work = stages_next(stages, STAGE_LOOK_OLD, old_len);
 	enum blockz_status status =
-		text_look(old, selection->old_wanted, env, look_at_old, &looking, &work, fault);
+		plain_text_look(old, selection->old_wanted, env, look_at_old, &looking, &work, fault);
 	if (status == BLOCKZ_OK) {
 		work = stages_next(stages, STAGE_LOOK_NEW, new_len);
-		status = text_look(new, selection->open, env, look_at_new, &looking, &work, fault);
+		status = plain_text_look(new, selection->open, env, look_at_new, &looking, &work, fault);
 	}
 	coverage_free(looking.coverage);
 	return status;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Matching one text with another in as much memory as there is: OLD in windows, NEW in chunks. */
+/*
+ * Matching one text with another in as much memory as there is: OLD in windows, NEW in chunks, both of whole parts of their
+ * texts.  Calls the differ for each window.  It never changes what is found for the number of threads, only for the memory.
+ */
 #ifndef DELTA_MAKE_WINDOWS_H
 #define DELTA_MAKE_WINDOWS_H
 
@@ -13,15 +16,15 @@ struct windows {
 	uint64_t memory_of_one; /* with which they would have been as few as can be: one for each 2 GiB of OLD */
 };
 
-/* Bytes with which a window and a chunk hold the longest spans of both. */
-uint64_t windows_least(uint64_t old_longest, uint64_t new_longest);
+/* The least memory that windows_match() takes: a window and a chunk hold the longest parts of both. */
+uint64_t windows_memory(uint64_t old_longest, uint64_t new_longest);
 
 /*
  * Finds matches of `new` in `old`; offsets are those of the texts.  memory: bytes for both and the differ's index, not less
- * than windows_least() takes in any case.  Texts are read with the threads of STAGE_LOOK_OLD and STAGE_LOOK_NEW.
- * Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED.
+ * than windows_memory() takes in any case.  Texts are read with the threads of STAGE_LOOK_OLD and STAGE_LOOK_NEW.
+ * The matches are the caller's to free.  Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED.
  */
-enum blockz_status windows_match(const struct text *old, const struct text *new, const struct codec_env *env,
+enum blockz_status windows_match(const struct plain_text *old, const struct plain_text *new, const struct codec_env *env,
 				 uint64_t memory, struct stages *stages, struct matches *matches_ret,
 				 struct windows *windows_ret, struct blockz_fault *fault);
 

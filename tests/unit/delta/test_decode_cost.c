@@ -11,21 +11,21 @@
 
 /* Blocks of which the client keeps 12; to be decoded one has to bring 8 KiB.  Blocks of NEW are made one by one. */
 enum {
-	OLD_LEN = 1 << 20, KEPT = CLIENT_CACHE / OLD_LEN, ENOUGH = OLD_LEN / SEEKS_DECODED_FOR_A_BYTE,
+	OLD_LEN = 1 << 20, KEPT = CLIENT_CACHE / OLD_LEN, ENOUGH = OLD_LEN / DECODED_FOR_A_BYTE,
 	NEW_LEN = CLIENT_PARTS_LEN, NEW_BLOCKS = 60, MATCHES_MAX = 256,
 };
 
 struct scene {
 	struct image image;
-	struct text old, new;
+	struct plain_text old, new;
 	struct matches matches;
 };
 
-static void add_spans(struct text *text, size_t count, uint64_t len)
+static void add_parts(struct plain_text *text, size_t count, uint64_t len)
 {
-	text->spans = keep(count * sizeof(*text->spans));
+	text->parts = keep(count * sizeof(*text->parts));
 	for (; text->count < count; text->count++, text->len += len)
-		text->spans[text->count] = (struct text_span){ text->len, len, text->len, (uint32_t)text->count };
+		text->parts[text->count] = (struct text_part){ text->len, len, text->len, (uint32_t)text->count };
 }
 
 static struct scene *scene_of(size_t old_blocks, size_t new_blocks, uint64_t new_len)
@@ -37,8 +37,8 @@ static struct scene *scene_of(size_t old_blocks, size_t new_blocks, uint64_t new
 	scene->image.blocks.items = blocks;
 	scene->image.blocks.count = old_blocks;
 	scene->old.image = &scene->image;
-	add_spans(&scene->old, old_blocks, OLD_LEN);
-	add_spans(&scene->new, new_blocks, new_len);
+	add_parts(&scene->old, old_blocks, OLD_LEN);
+	add_parts(&scene->new, new_blocks, new_len);
 	scene->matches.items = malloc(MATCHES_MAX * sizeof(struct match)); /* which is freed when it is replaced */
 	ck_assert_ptr_nonnull(scene->matches.items);
 	return scene;
@@ -54,14 +54,14 @@ static void add_match(struct scene *scene, size_t new_block, uint64_t within, si
 {
 	ck_assert_uint_lt(scene->matches.count, MATCHES_MAX);
 	scene->matches.items[scene->matches.count++] = (struct match){
-		.new_off = new_block * scene->new.spans[0].len + within, .old_off = old_block * (uint64_t)OLD_LEN + 77, .len = len,
+		.new_off = new_block * scene->new.parts[0].len + within, .old_off = old_block * (uint64_t)OLD_LEN + 77, .len = len,
 	};
 }
 
 /* Of the matches those stay that are named here. */
 static void assert_pruned(struct scene *scene, const struct match *expected, size_t count)
 {
-	ck_assert_int_eq(seeks_prune(&scene->old, &scene->new, &scene->matches, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(decode_cost_prune(&scene->old, &scene->new, &scene->matches, NULL), BLOCKZ_OK);
 	ck_assert_uint_eq(scene->matches.count, count);
 	for (size_t i = 0; i < count; i++) {
 		ck_assert_uint_eq(scene->matches.items[i].new_off, expected[i].new_off);
@@ -87,7 +87,7 @@ START_TEST(what_is_not_decoded_costs_nothing)
 {
 	struct scene *scene = scene_new(3, 1);
 	scene->image.blocks.items[0].is_plain = true;
-	scene->old.spans[1].block = TEXT_NO_BLOCK;
+	scene->old.parts[1].block = TEXT_NO_BLOCK;
 	for (size_t i = 0; i < 3; i++)
 		add_match(scene, 0, i * 100, i, 50);
 	struct match left[] = { scene->matches.items[0], scene->matches.items[1] };
@@ -174,7 +174,7 @@ START_TEST(decodes_are_counted)
 			expected[i] += model_use(cache, &count, first) ? 0 : OLD_LEN;
 			expected[i] += model_use(cache, &count, last) ? 0 : OLD_LEN;
 		}
-		ck_assert_int_eq(seeks_count(&scene->old, &scene->new, &scene->matches, found, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(decode_cost_count(&scene->old, &scene->new, &scene->matches, found, NULL), BLOCKZ_OK);
 		for (size_t i = 0; i < NEW_BLOCKS; i++)
 			ck_assert_uint_eq(found[i], expected[i]);
 		matches_free(&scene->matches);
@@ -237,10 +237,10 @@ START_TEST(the_budget_counts_decoding)
 	ck_assert(block_ns > 0);
 	/* Enough for all that need one, and for some of the others. */
 	uint64_t budget_ms = (uint64_t)(BLOCKS * block_ns / 1e6) + 1;
-	ck_assert_int_eq(bargains_keep(&items, &selection, prices, 0, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(apply_budget_keep(&items, &selection, prices, 0, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < BLOCKS; i++)
 		ck_assert(open[i]);
-	ck_assert_int_eq(bargains_keep(&items, &selection, prices, budget_ms, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(apply_budget_keep(&items, &selection, prices, budget_ms, NULL), BLOCKZ_OK);
 	double spent = 0;
 	for (size_t i = 0; i < BLOCKS; i++) {
 		ck_assert(open[i] || i % 2 == 0);
@@ -263,7 +263,7 @@ END_TEST
 
 int main(void)
 {
-	TCase *tcase = case_new("seeks");
+	TCase *tcase = case_new("decode_cost");
 	tcase_add_test(tcase, a_block_has_to_bring_enough);
 	tcase_add_test(tcase, what_is_not_decoded_costs_nothing);
 	tcase_add_test(tcase, a_stay_counts_as_one);
@@ -272,5 +272,5 @@ int main(void)
 	tcase_add_test(tcase, decodes_are_counted);
 	tcase_add_test(tcase, the_budget_counts_decoding);
 	tcase_add_test(tcase, no_matches);
-	return case_run("seeks", tcase);
+	return case_run("decode_cost", tcase);
 }
