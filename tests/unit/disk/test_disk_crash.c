@@ -168,16 +168,47 @@ static bool is_of_one_state(uint64_t start, uint64_t end)
 	return false;
 }
 
-/* Each sector of the file holds what it did at some moment; byte by byte, where a write may have ended anywhere. */
+/* The end of what is written as a whole from off on: a sector of the file, or a byte where a write may have ended anywhere. */
+static uint64_t end_of_unit(uint64_t off, bool torn)
+{
+	struct blockz_extent extent;
+	if (torn || !blockz_map_extent_at(map, off, &extent))
+		return off + 1;
+	uint64_t left = STORE_SECTOR - extent.file_off % STORE_SECTOR;
+	return off + (left < extent.length ? left : extent.length);
+}
+
+/* The end of what from start on is as in one state. */
+static uint64_t end_of_state(uint64_t start)
+{
+	uint64_t best = start;
+	for (size_t i = 0; i < state_count; i++) {
+		const uint8_t *state = states[i].data;
+		uint64_t end = start;
+		while (LEN - end >= STORE_SECTOR && memcmp(room.data + end, state + end, STORE_SECTOR) == 0)
+			end += STORE_SECTOR;
+		while (end < LEN && room.data[end] == state[end])
+			end++;
+		best = end > best ? end : best;
+	}
+	return best;
+}
+
+/* Passes by the units that are as in one state, up to the beginning of one that may not be. */
+static uint64_t skip_state(uint64_t start)
+{
+	struct blockz_extent extent;
+	uint64_t end = end_of_state(start), begun = 0;
+	if (blockz_map_extent_at(map, end, &extent))
+		begun = extent.file_off % STORE_SECTOR;
+	return end - start > begun ? end - begun : start;
+}
+
+/* Each unit of the file holds what it did at some moment. */
 static bool holds_states(bool torn)
 {
-	for (uint64_t pos = 0, end; pos < LEN; pos = end) {
-		struct blockz_extent extent;
-		end = pos + 1;
-		if (!torn && blockz_map_extent_at(map, pos, &extent)) {
-			uint64_t left = STORE_SECTOR - extent.file_off % STORE_SECTOR;
-			end = pos + (left < extent.length ? left : extent.length);
-		}
+	for (uint64_t pos = skip_state(0), end; pos < LEN; pos = skip_state(end)) {
+		end = end_of_unit(pos, torn);
 		if (!is_of_one_state(pos, end))
 			return false;
 	}
