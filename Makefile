@@ -3,6 +3,7 @@
 #:  make              build the library and the tools
 #:  make demo         install what is missing, build, and show the whole story on a small image
 #:  make check        install what is missing, build, and run all tests
+#:  make check AREA=format   only what an edit of that folder of libblockz/ needs, or of several: AREA='disk journal'
 #:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
 #:  make bench-delta PAIRS=dir  measure deltas of old and new images against xdelta3, bsdiff and zstd
 #:  make bench-nbd IMAGE=path   measure the nbdkit plugin against nbdkit's filters and qemu-nbd
@@ -184,9 +185,11 @@ demo: prepare
 	@$(MAKE) --no-print-directory -s all
 	@tests/demo "$(abspath $(BUILD))"
 
+# Unit tests of an area are those of its folder; other tests say themselves of which areas they are.
+AREA ?=
 check: prepare
-	@$(MAKE) --no-print-directory -s all unit examples
-	@tests/run "$(abspath $(BUILD))"
+	@$(MAKE) --no-print-directory -s all $(if $(AREA),$(filter $(AREA:%=$(BUILD)/unit/%/test_%),$(UNIT_BIN)),unit) examples
+	@tests/run "$(abspath $(BUILD))" $(AREA:%=area:%)
 
 bench: all
 	@test -n "$(IMAGE)" || { echo "make bench IMAGE=path: the image to measure on" >&2; exit 2; }
