@@ -105,10 +105,11 @@ void intent_committed(struct intent *intent);
 struct journal_header;
 
 /*
- * Recovery by the store's journal of len bytes, of which the header was read: *recovery_ret is BLOCKZ_RECOVERY_FINISHED.  What is not ours is
- * recognised by the file's size and ends, and by its fields: each must be as the last commit left it or as this recovery
- * would write it.  Inode and birth time would not tell another file that was copied over this one.  Who may write the
- * journal is not asked again: the store believes none but the owner's, root's and the caller's.
+ * Recovery by the store's journal of len bytes, of which the header was read: *recovery_ret is
+ * BLOCKZ_RECOVERY_FINISHED.  What is not ours is recognised by the file's size and ends, and by its fields: each must
+ * be as the last commit left it or as this recovery would write it.  Inode and birth time would not tell another file
+ * that was copied over this one.  Who may write the journal is not asked again: the store believes none but the
+ * owner's, root's and the caller's.
  */
 enum blockz_status intent_recover(const struct blockz_store *store, uint64_t len, const struct journal_header *header,
 				  enum blockz_recovery *recovery_ret, struct blockz_fault *fault);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The journal: what a file holds before and after an edit, so that the edit can be undone.  journal/intent.h has that of serving.
+ * The journal: what a file holds before and after an edit, so that the edit can be undone.  journal/intent.h has that of serving,
+ * and blockz-journal(5) both, with examples.
  *
  * Little-endian.  A header, a record for each 512-byte sector of the file that changes, by ascending offset, and XXH64
  * (seed 0) of all that.

@@ -23,9 +23,10 @@ struct transaction {
 };
 
 /*
- * Steps 5 to 12 and R of the transactional patch: writes the old and the new content of every 512-byte sector that
- * changes to the journal, publishes it, writes the new bytes in ascending order, syncs, removes the journal.  Without a journal
- * in the store: fetch everything, write and sync.  Nothing is written where count is 0.  Memory: a few buffers, whatever the count.
+ * Steps 5 to 12 and R of ARCHITECTURE, "The transaction, step by step": writes the old and the new content of every
+ * 512-byte sector that changes to the journal, publishes it, writes the new bytes in ascending order, syncs, removes the
+ * journal.  Without a journal in the store: fetch everything, write and sync.  Nothing is written where count is 0.
+ * Memory: a few buffers, whatever the count.
  * Errors: of fetch, before the first byte is written, or rolled back; BLOCKZ_FAILED.  fault->state says what is left.
  */
 enum blockz_status transaction_run(const struct transaction *transaction, const struct blockz_store *store,

@@ -21,8 +21,8 @@ enum {
 };
 
 /*
- * The index: subfield "BZ" of FEXTRA.  Little-endian; a varint is 7 bits a byte, low ones first, the highest bit set
- * on all but the last byte.
+ * The index: subfield "BZ" of FEXTRA; blockz-index(5) has an example.  Little-endian; a varint is 7 bits a byte, low ones
+ * first, the highest bit set on all but the last byte.
  *
  *    0  version u8: 1; 0 says that the room is there and no index in it
  *    1  flags u8: bit 0: there are CRCs of data pieces too
