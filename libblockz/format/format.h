@@ -82,8 +82,8 @@ struct format {
 	uint64_t (*encoder_memory)(const struct pack_params *params);
 
 	/*
-	 * Write.  out buffers are grown as needed and *len_ret tells how much of them is used.  All of it is NULL, as is
-	 * choose, in a format that is only read.
+	 * Write.  out buffers are grown as needed and *len_ret tells how much of them is used.  All of it is NULL, and so
+	 * are the functions above and encode, in a format that is read only.
 	 */
 	void *(*writer_new)(const struct pack_params *params);
 	void (*writer_free)(void *writer);
@@ -130,7 +130,7 @@ struct format {
 
 	/*
 	 * Patch.  layout: bytes, all file_len of a raw piece, are as the format's writer lays raw pieces out, in everything
-	 * but payload and checks: headers, block headers, padding.
+	 * but payload and checks: headers, block headers, padding.  NULL in a format whose maps have no raw pieces.
 	 */
 	enum blockz_status (*layout)(const struct blockz_map *map, size_t piece, const uint8_t *bytes,
 				     struct blockz_fault *fault);

@@ -88,8 +88,8 @@ enum blockz_status pack_options_check(const struct blockz_pack_options *options,
 	task->format = format_by_name(options->format);
 	if (task->format == NULL)
 		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "unknown format '%s'", options->format);
-	if (task->format->writer_new == NULL)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "format %s is only read", options->format);
+	if (task->format->public.is_read_only)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "format %s can be read only", options->format);
 	task->params.image_size = image_size;
 	task->params.extreme = options->extreme;
 	task->params.no_index = options->no_index;
