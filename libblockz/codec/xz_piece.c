@@ -8,7 +8,7 @@
 #include "codec/codec_faults.h"
 #include "codec/format_piece.h"
 #include "format/formats.h"
-#include "format/xz/codec.h"
+#include "format/xz/encode.h"
 #include "io/access.h"
 
 enum {

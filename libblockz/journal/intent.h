@@ -71,9 +71,10 @@ struct intent {
 	uint64_t records_off, records, sum;
 };
 
+/* Frees what an intent holds; not the struct. */
 void intent_free(struct intent *intent);
 
-/* Reads the fields of the checks from the file, and the ends. */
+/* Reads the fields of the checks from the file, and the ends.  Errors: BLOCKZ_FAILED. */
 enum blockz_status intent_load(struct intent *intent, const struct blockz_store *store, struct blockz_fault *fault);
 
 /*
@@ -95,7 +96,10 @@ enum blockz_status intent_append(struct intent *intent, const struct blockz_stor
 enum blockz_status intent_compute(struct intent *intent, const struct blockz_store *store,
 				  const struct intent_unit *units, size_t count, bool renew, struct blockz_fault *fault);
 
-/* Writes the fields that intent_compute() found; all: also those whose value is that of the last commit. */
+/*
+ * Writes the fields that intent_compute() found; all: also those whose value is that of the last commit.
+ * Errors: BLOCKZ_FAILED.
+ */
 enum blockz_status intent_write(const struct intent *intent, const struct blockz_store *store, bool all,
 				struct blockz_fault *fault);
 

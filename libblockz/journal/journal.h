@@ -66,13 +66,15 @@ enum journal_sector {
 	JOURNAL_SECTOR_UNKNOWN, /* something else */
 };
 
+/* What the len bytes of a sector are, by its record. */
 enum journal_sector journal_compare(const struct journal_record *record, const uint8_t *sector, size_t len);
 
 /* True if each byte is that of a or that of b: what any tear leaves, by a kill or by a power failure. */
 bool journal_is_mixture(const uint8_t *found, const uint8_t *a, const uint8_t *b, size_t len);
 
-/* Of a journal of the version that is written. */
+/* Bytes of a journal of the version that is written, with so many records. */
 uint64_t journal_len(uint64_t count);
+/* XXH64 with seed 0. */
 uint64_t journal_digest(const uint8_t *bytes, size_t len);
 
 /* Length of the sector at file_off of a file of that size. */
@@ -80,6 +82,7 @@ size_t journal_sector_len(uint64_t file_off, uint64_t file_size);
 
 /* ---- What journals of both kinds have in common ---- */
 
+/* Writes JOURNAL_HEADER_LEN bytes. */
 void journal_header_store(uint8_t *p, enum journal_kind kind, const struct journal_header *header);
 
 /* Reads the header of the store's journal of len bytes, whatever file it is of.  Errors: BLOCKZ_NEEDS_RECOVERY, BLOCKZ_FAILED. */
@@ -110,12 +113,14 @@ enum blockz_status journal_drop(const struct blockz_store *store, enum blockz_st
 
 struct journal_writer;
 
-/* Errors: BLOCKZ_FAILED. */
+/* The writer is the caller's to free.  Errors, of the next three too: BLOCKZ_FAILED. */
 enum blockz_status journal_writer_new(const struct blockz_store *store, const struct journal_header *header,
 				      struct journal_writer **writer_ret, struct blockz_fault *fault);
 void journal_writer_free(struct journal_writer *writer);
+/* Appends a record. */
 enum blockz_status journal_put(struct journal_writer *writer, const struct journal_record *record,
 			       struct blockz_fault *fault);
+/* Appends the checksum, behind the last record. */
 enum blockz_status journal_finish(struct journal_writer *writer, struct blockz_fault *fault);
 
 /* ---- Reading: any bytes that somebody left as a journal ---- */
@@ -141,10 +146,12 @@ struct journal_ends {
 	size_t first_len, last_len;
 };
 
+/* Reads them.  Errors: BLOCKZ_FAILED. */
 enum blockz_status journal_ends_read(struct journal_ends *ends, const struct blockz_store *store,
 				     struct blockz_fault *fault);
 /* Takes [start, end) of the file as zeros. */
 void journal_ends_blank(struct journal_ends *ends, uint64_t start, uint64_t end);
+/* The digest that a journal's header keeps of them. */
 uint64_t journal_ends_digest(const struct journal_ends *ends);
 
 #endif

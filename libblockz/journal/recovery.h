@@ -23,7 +23,7 @@ enum recovery_journal {
 enum blockz_status recovery_look(const struct blockz_store *store, enum recovery_journal *journal_ret,
 				 struct blockz_fault *fault);
 
-/* What blockz_recover() does. */
+/* Does what blockz_recover() does, and returns what that does. */
 enum blockz_status recovery_run(const struct blockz_store *store, enum blockz_remedy remedy,
 				enum blockz_recovery *recovery_ret, struct blockz_fault *fault);
 

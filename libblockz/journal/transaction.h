@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* All-or-nothing changes of a store through its journal; journal/recovery.h has what is done about interrupted ones. */
+/*
+ * All-or-nothing changes of a store through its journal; journal/recovery.h has what is done about interrupted ones.  Steps
+ * are those of libblockz/ARCHITECTURE, section "The transaction, step by step".
+ */
 #ifndef JOURNAL_TRANSACTION_H
 #define JOURNAL_TRANSACTION_H
 
 #include "blockz.h"
 
+/* One write, of a length that a buffer has room for. */
 struct transaction_write {
 	uint64_t file_off;
 	uint64_t length; /* > 0, at most TRANSACTION_WRITE_MAX */

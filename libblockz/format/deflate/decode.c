@@ -15,6 +15,8 @@
  * It is stricter, too: libdeflate takes some headers of dynamic blocks, with too many codes or code lengths, that zlib
  * refuses.
  */
+#include "format/deflate/decode.h"
+
 #include <inttypes.h>
 #include <libdeflate.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "base/plural.h"
-#include "format/deflate/deflate.h"
+#include "format/deflate/layout.h"
 #include "format/deflate/walk.h"
 #include "io/access.h"
 

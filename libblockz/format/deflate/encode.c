@@ -7,13 +7,15 @@
  * piece to a byte boundary.  Its last four bytes, 00 00 FF FF, are what zlib calls a full flush: the next piece starts
  * with an empty history.
  */
+#include "format/deflate/encode.h"
+
 #include <libdeflate.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
-#include "format/deflate/deflate.h"
+#include "format/deflate/fast.h"
 #include "format/deflate/walk.h"
 
 struct encoder {

@@ -16,13 +16,14 @@ enum walk_stop {
 };
 
 /*
- * Checks each distance.  in and *out move on.  With reach, keeps it and never stops for WALK_STOP_FAR.
+ * Follows symbols and checks each distance.  in and *out move on.  With reach, marks in it what matches copy, and never
+ * stops for WALK_STOP_FAR.  Returns why it stopped.
  */
 enum walk_stop walk_symbols_near(struct walk_input *in, uint64_t *out, const struct walk_codes *codes,
 				 uint64_t history_start, struct walk_reach *reach);
 
 /*
- * The fast one, for where at least WALK_WINDOW bytes of history are there, so that distances need no check.  *table:
+ * Does the same fast, for where at least WALK_WINDOW bytes of history are there, so that distances need no check.  *table:
  * 0 at first, for the caller to keep while it calls again in the same block.
  */
 enum walk_stop walk_symbols_far(struct walk_input *in, uint64_t *out, const struct walk_codes *codes, uint32_t *table);

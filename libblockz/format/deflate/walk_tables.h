@@ -61,10 +61,10 @@ struct walk_codes {
 const char *walk_codes_build(struct walk_codes *codes, const uint8_t *litlen_lens, unsigned litlen_count,
 			     const uint8_t *dist_lens, unsigned dist_count);
 
-/* Table of the code for code lengths: symbol << WALK_PRECODE_SHIFT | bits to drop. */
+/* Makes the table of the code for code lengths: symbol << WALK_PRECODE_SHIFT | bits to drop. */
 const char *walk_precode_build(uint32_t table[1 << WALK_PRECODE_BITS], const uint8_t lens[WALK_PRECODE_SYMBOLS]);
 
-/* Lengths of the fixed codes: RFC 1951, section 3.2.6. */
+/* Makes the tables of the fixed codes: RFC 1951, section 3.2.6. */
 void walk_codes_build_fixed(struct walk_codes *codes);
 
 /*
@@ -73,6 +73,7 @@ void walk_codes_build_fixed(struct walk_codes *codes);
  */
 uint32_t walk_codes_entry(const struct walk_codes *codes, bool dist, uint32_t bits);
 
+/* Whether an entry is of the second table. */
 static inline bool walk_entry_is_dist(uint32_t entry)
 {
 	return (entry >> WALK_CODE_SHIFT & WALK_CODE_MASK) == WALK_CODE_DIST;

@@ -3,7 +3,8 @@
 #include <inttypes.h>
 
 #include "base/fault.h"
-#include "format/deflate/deflate.h"
+#include "format/deflate/decode.h"
+#include "format/deflate/encode.h"
 #include "format/deflate/walk.h"
 #include "format/format.h"
 #include "format/gzip/layout.h"

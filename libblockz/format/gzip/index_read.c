@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* An index is checked against itself and the file while it is read; nothing in it is believed. */
+#include "format/gzip/index_read.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,7 +10,7 @@
 #include "base/fault.h"
 #include "base/plural.h"
 #include "check/crc.h"
-#include "format/gzip/index.h"
+#include "format/deflate/encode.h"
 
 struct input {
 	const uint8_t *bytes;

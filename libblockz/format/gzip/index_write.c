@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Entries are united while pieces are written, so that their number stays bounded and the index fits its room. */
+#include "format/gzip/index_write.h"
+
 #include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
-#include "format/gzip/index.h"
+#include "format/deflate/encode.h"
 
 enum {
 	/*

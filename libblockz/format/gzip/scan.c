@@ -13,11 +13,12 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
+#include "format/deflate/layout.h"
 #include "format/deflate/stored.h"
 #include "format/deflate/walk.h"
 #include "format/gzip/behind.h"
 #include "format/gzip/head.h"
-#include "format/gzip/index.h"
+#include "format/gzip/index_read.h"
 #include "io/access.h"
 
 enum {

@@ -7,8 +7,8 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
-#include "format/deflate/deflate.h"
-#include "format/gzip/index.h"
+#include "format/deflate/encode.h"
+#include "format/gzip/index_write.h"
 
 struct writer {
 	struct index_builder *index; /* NULL: none is written */

@@ -7,8 +7,9 @@
 #include "check/method.h"
 #include "format/xz/layout.h"
 
+/* What liblzma calls a method; one that .xz does not have is the last of those that it has. */
 lzma_check xz_check_id(enum check_method method);
-/* False: an ID that is reserved. */
+/* The method of an ID.  False: it is reserved. */
 bool xz_check_method(lzma_check id, enum check_method *method_ret);
 
 /* A Block Header, as read; xz_block_free() it. */
@@ -24,10 +25,12 @@ struct xz_block {
  */
 enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_method method, uint64_t file_off,
 				  struct xz_block *block_ret, struct blockz_fault *fault);
+/* Frees what a Block Header that was parsed holds; not the struct. */
 void xz_block_free(struct xz_block *block);
 
-/* Bytes of the image range [start, end), not empty, as raw chunks with their end. */
+/* How many bytes the image range [start, end), not empty, has as raw chunks with their end. */
 uint64_t raw_chunks_len(uint64_t start, uint64_t end);
+/* Where the raw chunk of image offset pos ends, in a range that ends at `end`. */
 uint64_t raw_chunk_end(uint64_t pos, uint64_t end);
 
 /* Writes the header of the Block that holds these chunks; returns its length, 0: no memory. */

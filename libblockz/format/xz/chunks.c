@@ -6,11 +6,12 @@
  * or properties (controls 0xA0 and 0xC0) is not enough: no match refers to the raw bytes then, but the context of the next
  * literal is the last byte before it, which may be raw.
  */
+#include "format/xz/chunks.h"
+
 #include <stdlib.h>
 
 #include "base/array.h"
 #include "base/fault.h"
-#include "format/xz/scan.h"
 
 /* A raw chunk that is not decided on yet. */
 struct part {

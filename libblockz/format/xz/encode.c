@@ -3,12 +3,13 @@
  * Encoding one Block.  Its header holds both sizes, which are known only at the end: the data is encoded behind room for a
  * header of the length that the largest sizes would need, and the header's own padding fills it up.
  */
+#include "format/xz/encode.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fault.h"
 #include "format/xz/block.h"
-#include "format/xz/codec.h"
 
 struct encoder {
 	lzma_stream stream; /* keeps its memory from Block to Block */

@@ -23,7 +23,7 @@ struct xz_stream {
 enum blockz_status xz_find_streams(const struct blockz_source *file, struct xz_stream **streams_ret, size_t *count_ret,
 				   struct blockz_fault *fault);
 
-/* A Record of the Index. */
+/* Gets a Record of the Index; any status but BLOCKZ_OK ends the walk. */
 typedef enum blockz_status (*xz_record)(void *ctx, uint64_t unpadded_len, uint64_t image_len,
 					struct blockz_fault *fault);
 

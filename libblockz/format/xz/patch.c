@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What is looked at before raw bytes of an .xz file are changed. */
+#include "format/xz/patch.h"
+
 #include <string.h>
 
 #include "base/fault.h"
 #include "base/plural.h"
-#include "format/xz/scan.h"
+#include "format/xz/block.h"
 
 enum blockz_status xz_layout(const struct blockz_map *map, size_t index, const uint8_t *bytes,
 			     struct blockz_fault *fault)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Decoding one Block.  liblzma verifies its Check, and that it has the sizes that its header says. */
+#include "format/xz/read.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/fault.h"
 #include "format/xz/block.h"
-#include "format/xz/codec.h"
 #include "io/access.h"
 
 enum { LONG_BUFFER = 256 * 1024 };

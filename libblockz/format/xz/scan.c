@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "format/xz/block.h"
+#include "format/xz/chunks.h"
 #include "format/xz/index.h"
 #include "io/access.h"
 

@@ -5,8 +5,10 @@
 
 #include "base/fault.h"
 #include "format/format.h"
-#include "format/xz/codec.h"
+#include "format/xz/encode.h"
 #include "format/xz/layout.h"
+#include "format/xz/patch.h"
+#include "format/xz/read.h"
 #include "format/xz/scan.h"
 #include "format/xz/write.h"
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Encoding one frame: by libzstd, or raw blocks by hand, since libzstd has no call that writes them. */
 #define ZSTD_STATIC_LINKING_ONLY /* ZSTD_estimateCCtxSize_usingCParams */
+#include "format/zstd/encode.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -8,7 +10,6 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "format/zstd/codec.h"
 #include "format/zstd/frame.h"
 
 struct encoder {

@@ -27,11 +27,12 @@ struct block_header {
 	uint32_t size; /* of the content; of an RLE block that is one byte in the file */
 };
 
+/* The header of a block in three bytes, and back; nothing of it is checked. */
 struct block_header block_header_load(const uint8_t bytes[BLOCK_HEADER_LEN]);
+void block_header_store(uint8_t bytes[BLOCK_HEADER_LEN], const struct block_header *header);
 /* Refuses one, at file_off, that no frame of this header can have.  Errors: BLOCKZ_DAMAGED. */
 enum blockz_status block_header_check(const struct block_header *block, const struct frame_header *header,
 				      uint64_t file_off, struct blockz_fault *fault);
-void block_header_store(uint8_t bytes[BLOCK_HEADER_LEN], const struct block_header *header);
 
 /*
  * Shows that len bytes, which stand at file_off, are one frame by its header and those of its blocks, none of which has more
@@ -40,8 +41,9 @@ void block_header_store(uint8_t bytes[BLOCK_HEADER_LEN], const struct block_head
 enum blockz_status frame_walk(const uint8_t *bytes, size_t len, uint64_t file_off, struct frame_header *header_ret,
 			      struct blockz_fault *fault);
 
-/* Bytes of the image range [start, end), not empty, as a frame of raw blocks. */
+/* How many bytes the image range [start, end), not empty, has as a frame of raw blocks. */
 uint64_t raw_frame_len(uint64_t start, uint64_t end, bool checksum);
+/* Writes the header of such a frame. */
 void raw_frame_header(uint8_t bytes[RAW_HEADER_LEN], uint64_t content_size, bool checksum);
 /* True if bytes, as many as the header has, are the header of such a frame. */
 bool is_raw_frame_header(const uint8_t *bytes, const struct frame_header *header);

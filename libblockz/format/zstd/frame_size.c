@@ -8,7 +8,7 @@
 #include "base/fault.h"
 #include "base/plural.h"
 #include "check/method.h"
-#include "format/zstd/codec.h"
+#include "format/zstd/read.h"
 #include "io/access.h"
 
 static bool count_bytes(void *ctx, const uint8_t *bytes, size_t len)

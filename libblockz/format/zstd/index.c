@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/fault.h"
-#include "format/zstd/codec.h"
+#include "format/zstd/read.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/frame_size.h"
 #include "io/access.h"

@@ -5,6 +5,8 @@
  * Decoding to memory that holds the whole frame, libzstd takes matches from further back than the window reaches, which a
  * decoder that keeps no more than the window cannot.  Strict decoding makes it keep no more.
  */
+#include "format/zstd/read.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <zstd.h>
@@ -12,7 +14,6 @@
 
 #include "base/fault.h"
 #include "base/plural.h"
-#include "format/zstd/codec.h"
 #include "format/zstd/frame.h"
 #include "io/access.h"
 

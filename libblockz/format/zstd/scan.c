@@ -17,7 +17,7 @@
 #include "base/checked.h"
 #include "base/fault.h"
 #include "base/plural.h"
-#include "format/zstd/codec.h"
+#include "format/zstd/read.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/frame_size.h"
 #include "format/zstd/index.h"

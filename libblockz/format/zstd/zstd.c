@@ -5,9 +5,10 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "format/format.h"
-#include "format/zstd/codec.h"
+#include "format/zstd/encode.h"
 #include "format/zstd/layout.h"
 #include "format/zstd/patch.h"
+#include "format/zstd/read.h"
 #include "format/zstd/scan.h"
 #include "format/zstd/write.h"
 

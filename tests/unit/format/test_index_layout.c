@@ -5,7 +5,9 @@
 
 #include "base/bytes.h"
 #include "check/crc.h"
-#include "format/gzip/index.h"
+#include "format/deflate/encode.h"
+#include "format/gzip/index_read.h"
+#include "format/gzip/index_write.h"
 #include "memory.h"
 #include "random.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocks: each is a piece.  Rows of struct format. */
-#ifndef FORMAT_XZ_CODEC_H
-#define FORMAT_XZ_CODEC_H
+/* A Block from the image bytes of a piece: rows of struct format. */
+#ifndef FORMAT_XZ_ENCODE_H
+#define FORMAT_XZ_ENCODE_H
 
 #include "format/format.h"
 
@@ -16,12 +16,5 @@ uint32_t xz_header_len(size_t image_len);
 /* The tag counts the bytes of Block Padding, which the Index does not. */
 enum blockz_status xz_encode(void *encoder, const struct plain_piece *plain, struct encoding *encoding,
 			     struct blockz_fault *fault);
-
-void *xz_decoder_new(uint64_t window_max);
-void xz_decoder_free(void *decoder);
-enum blockz_status xz_decode(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
-			     struct blockz_fault *fault);
-enum blockz_status xz_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
-				  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
 
 #endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* LZMA2 chunks, walked by their headers: which raw ones can be changed. */
+#ifndef FORMAT_XZ_CHUNKS_H
+#define FORMAT_XZ_CHUNKS_H
+
+#include "format/xz/layout.h"
+#include "io/peek.h"
+#include "range/map.h"
+
+/*
+ * Adds a span for each run of raw chunks of a Block whose only filter is LZMA2: file bytes [off, end) from its first chunk
+ * on hold image bytes [start, image_end).  Errors: BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ */
+enum blockz_status xz_add_chunks(struct peek *peek, uint64_t off, uint64_t end, uint64_t start, uint64_t image_end,
+				 struct blockz_map *map, struct blockz_fault *fault);
+
+#endif
