@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Growing arrays. */
+/* Arrays that grow at the end, an item at a time. */
 #ifndef BASE_ARRAY_H
 #define BASE_ARRAY_H
 

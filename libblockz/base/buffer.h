@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A block of memory that is replaced by a larger one when it has to be; its content is not kept. */
+/* Memory that is replaced by more of it when it has to be; its content is not kept.  All zeros at first. */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 
@@ -14,6 +14,7 @@ struct buffer {
 
 /* Makes room for len bytes (at least 1); false, with the buffer as it was, where memory is short. */
 bool buffer_reserve(struct buffer *buffer, size_t len);
+/* Frees the bytes, and leaves an empty buffer. */
 void buffer_free(struct buffer *buffer);
 
 #endif

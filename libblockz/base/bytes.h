@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Little-endian fields in memory, whatever the machine's own order and alignment rules. */
+/* Reads and writes little-endian fields in memory, whatever the machine's own order and alignment rules. */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Arithmetic on offsets; on values from files: false, and nothing written, where the result does not fit. */
+/* Arithmetic on offsets.  For values from files: false is returned, and nothing written, where the result does not fit. */
 #ifndef BASE_CHECKED_H
 #define BASE_CHECKED_H
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Time that work takes. */
+/* Measures the time that work takes; what is decided by it must not change what is written. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
 
+/* What a clock says, in ns. */
 static inline uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec time;

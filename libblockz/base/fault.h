@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Filling a caller's struct blockz_fault. */
+/* Fills a caller's struct blockz_fault, and returns the status with it, so that a function can end in one line. */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Nouns in messages. */
 #ifndef BASE_PLURAL_H
 #define BASE_PLURAL_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Tells whether bytes are all zeros, for everybody who wants to know. */
 #ifndef BASE_ZEROS_H
 #define BASE_ZEROS_H
 

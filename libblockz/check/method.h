@@ -19,7 +19,7 @@ enum check_method {
 
 enum { CHECK_LEN_MAX = 32 };
 
-/* Of one method; len is that of its field in bytes, and a number stands in it little-endian. */
+/* What is known of a method; len is that of its field in bytes, and a number stands in it little-endian. */
 struct check_facts {
 	const char *name;
 	size_t len;
@@ -42,14 +42,15 @@ struct check_sum {
 
 /* Begins a sum; false: no memory, and there is nothing to finish. */
 bool check_sum_start(struct check_sum *sum, enum check_method method);
+/* Goes on with len more bytes. */
 void check_sum_update(struct check_sum *sum, const void *bytes, size_t len);
 /* Writes the field's bytes, as many as the method has, and frees what the sum needed.  field NULL: frees alone. */
 void check_sum_finish(struct check_sum *sum, uint8_t *field);
 
-/* All in one: the field over len bytes.  False: no memory. */
+/* Makes the field over len bytes, all in one.  False: no memory. */
 bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t field[CHECK_LEN_MAX]);
 
-/* The same over len zeros. */
+/* Makes the field over len zeros.  False: no memory. */
 bool check_of_zeros(enum check_method method, uint64_t len, uint8_t field[CHECK_LEN_MAX]);
 
 /* What zeros sum to, kept for a reader that meets the same length again and again; all zeros at first. */

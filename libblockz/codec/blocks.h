@@ -28,10 +28,12 @@ struct blocks {
 	char note[128];       /* for people: why there are no blocks where one would expect some; or "" */
 };
 
+/* Frees what the list holds, and leaves an empty one. */
 void blocks_free(struct blocks *blocks);
 
-/* Appends behind the last; its bounds are asserted here and nowhere else.  False: no memory. */
+/* Appends a block behind the last; its bounds are asserted here and nowhere else.  False: no memory. */
 bool blocks_append(struct blocks *blocks, const struct block *block);
+/* Appends parameters to the candidates.  False: no memory. */
 bool blocks_suggest(struct blocks *blocks, const struct codec_params *params);
 
 #endif

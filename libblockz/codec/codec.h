@@ -94,7 +94,7 @@ struct codec {
 	enum blockz_status (*suggest)(const struct blockz_source *file, const struct blockz_map *map, struct blocks *blocks,
 				      struct blockz_fault *fault);
 
-	/* NULL: no memory. */
+	/* Makes a context, for context_free(); env has to outlive it.  NULL: no memory. */
 	void *(*context_new)(const struct codec_env *env);
 	void (*context_free)(void *context);
 	/*
@@ -132,7 +132,7 @@ bool codec_params_are_valid(const struct codec_params *params); /* the codec exi
 /* The encoder's name, without free values: "xz bcj=1 lc=3 lp=0 pb=2". */
 void codec_encoder_name(const struct codec_params *params, char name_ret[CODEC_NAME_MAX]);
 
-/* Bytes of memory that encoding a block of plain_len bytes takes, its bytes before and after it included. */
+/* Bytes of memory that encoding a block of plain_len bytes takes, its own bytes before and after included. */
 uint64_t codec_encoder_memory(const struct codec_params *params, uint32_t plain_len);
 
 /*
@@ -148,7 +148,9 @@ struct codec_contexts {
 	void *contexts[CODEC_COUNT];
 };
 
+/* Frees the contexts that there are; the struct is the caller's. */
 void codec_contexts_free(struct codec_contexts *contexts);
+/* As encode() and decode() of the codec's row, in the thread's context. */
 enum blockz_status codec_encode(struct codec_contexts *contexts, const struct codec_params *params,
 				const uint8_t *plain, size_t plain_len, struct buffer *out, size_t *len_ret,
 				struct blockz_fault *fault);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What all codecs say alike. */
+/* The failures that all codecs tell alike: each fills the fault and returns its status. */
 #ifndef CODEC_CODEC_FAULTS_H
 #define CODEC_CODEC_FAULTS_H
 

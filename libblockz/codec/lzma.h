@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What blocks of CODEC_LZMA and CODEC_XZ show of the values that they were made with. */
+/* Tells what blocks of CODEC_LZMA and CODEC_XZ show of the values that they were made with. */
 #ifndef CODEC_LZMA_H
 #define CODEC_LZMA_H
 

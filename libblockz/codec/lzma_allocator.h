@@ -10,13 +10,15 @@
 
 union lzma_chunk;
 
-/* Of one thread at a time; the allocator points to it, so it must not move. */
+/* It belongs to one thread at a time; the allocator points to it, so it must not move. */
 struct lzma_allocator_memory {
 	lzma_allocator allocator;
 	union lzma_chunk *chunks; /* given back */
 };
 
+/* Sets up an allocator that keeps nothing yet. */
 void lzma_allocator_init(struct lzma_allocator_memory *memory);
-void lzma_allocator_free(struct lzma_allocator_memory *memory); /* what is given back; all of it has to be */
+/* Frees what is kept; all memory has to be given back by then, or is lost. */
+void lzma_allocator_free(struct lzma_allocator_memory *memory);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which parameters make the very bytes of a block: found by encoding it again, never assumed. */
+/* Finds which parameters make the very bytes of a block, by encoding it again; nothing is assumed. */
 #ifndef CODEC_PROVE_H
 #define CODEC_PROVE_H
 
@@ -13,7 +13,7 @@ enum { PROVE_NONE = UINT8_MAX };
  * the CPU time that this one encoding took.  A sample is tried with all candidates, the others only with those
  * that made some block of it; the result is the same for any number of threads.  A block that cannot be decoded is
  * damaged or hostile, and PROVE_NONE.
- * cancelled by work->progress.  Errors: BLOCKZ_FAILED.
+ * work->progress is told how far it is, and may stop it.  Errors: BLOCKZ_FAILED.
  */
 enum blockz_status prove_blocks(const struct blockz_source *file, const struct blocks *blocks,
 				const struct codec_env *env, const uint32_t *wanted, size_t count,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocks as they are found, in any order and as often as something refers to them. */
+/* A set of blocks, to which they are added as they are found, in any order and as often as something refers to them. */
 #ifndef CONTAINER_BLOCK_SET_H
 #define CONTAINER_BLOCK_SET_H
 
@@ -14,6 +14,7 @@ struct block_set {
 	size_t united; /* of these, so many were sorted and are all different */
 };
 
+/* Frees what the set holds, and leaves an empty one. */
 void block_set_free(struct block_set *set);
 
 /*
@@ -22,7 +23,7 @@ void block_set_free(struct block_set *set);
  */
 enum blockz_status block_set_add(struct block_set *set, const struct block *block, struct blockz_fault *fault);
 
-/* Appends them all, each once and in order, to an empty list.  Errors: as above. */
+/* Appends all blocks, each once and in order, to an empty list, which is the caller's.  Errors: as above. */
 enum blockz_status block_set_list(struct block_set *set, struct blocks *blocks, struct blockz_fault *fault);
 
 #endif

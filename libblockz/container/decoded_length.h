@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How long a small block is when it is decoded: of the last metadata block of a table nothing else tells. */
+/* Finds how long a small block is when it is decoded; of the last metadata block of a table nothing else tells. */
 #ifndef CONTAINER_DECODED_LENGTH_H
 #define CONTAINER_DECODED_LENGTH_H
 

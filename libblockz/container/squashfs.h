@@ -17,7 +17,7 @@ struct super {
 	enum codec_id codec;
 };
 
-/* Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_FAILED. */
+/* Reads and checks the superblock.  Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_FAILED. */
 enum blockz_status squashfs_super_read(const struct blockz_source *file, struct super *super_ret,
 				       struct blockz_fault *fault);
 
@@ -69,18 +69,18 @@ struct meta_stream {
 	size_t pos, len;   /* what is left of the last, in fs->out */
 };
 
-/* The next len bytes, to buf; NULL: they are passed over.  Errors: as above. */
+/* Reads the next len bytes to buf; NULL: they are passed over.  Errors: as above. */
 enum blockz_status meta_stream_read(struct meta_stream *stream, void *buf, uint64_t len, struct blockz_fault *fault);
 
 /* ---- Tables and inodes ---- */
 
-/* Those that have an index: IDs, lookup, fragments, extended attributes; and the bounds they tell.  Errors: as above. */
+/* Reads the tables with an index (IDs, lookup, fragments, extended attributes) and sets the bounds.  Errors: as above. */
 enum blockz_status squashfs_tables_read(struct squashfs *fs, struct blockz_fault *fault);
 
 /* The first bound at or behind a table's start, other than that start itself, which is bounds[own]. */
 uint64_t squashfs_table_end(const struct squashfs *fs, size_t own);
 
-/* All inodes, and the blocks of files.  Errors: as above. */
+/* Reads all inodes, and adds the blocks of files.  Errors: as above. */
 enum blockz_status squashfs_inodes_read(struct squashfs *fs, uint64_t end, struct blockz_fault *fault);
 
 /* ---- Options ---- */

@@ -14,6 +14,7 @@ struct gate {
 	bool closed;
 };
 
+/* An open gate, with nobody inside; and its end. */
 void gate_init(struct gate *gate);
 void gate_destroy(struct gate *gate);
 

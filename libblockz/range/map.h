@@ -71,9 +71,10 @@ struct blockz_map {
 	size_t piece_count, span_count, check_count;
 };
 
+/* An empty map, for blockz_map_free().  NULL: no memory. */
 struct blockz_map *map_new(const struct format *format, uint64_t file_size);
 
-/* Append; the order of the arrays is asserted here and nowhere else.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED. */
+/* These append; the order of the arrays is asserted in them and nowhere else.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED. */
 enum blockz_status map_add_piece(struct blockz_map *map, const struct piece *piece, struct blockz_fault *fault);
 /*
  * Appends a piece of image_len zeros; those that are alike and stand side by side become one item.  Whoever serves or
@@ -87,6 +88,7 @@ enum blockz_status map_add_check(struct blockz_map *map, const struct check *che
 /* Forgets everything appended. */
 void map_clear(struct blockz_map *map);
 
+/* The image offset behind a piece. */
 uint64_t map_piece_end(const struct blockz_map *map, size_t index);
 
 /* The piece that contains image offset off, which must be within the image. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A plan: what an edit writes, as data. */
+/* A plan: what an edit writes, as data.  Whoever carries it out knows no format, and need not ask what it means. */
 #ifndef RANGE_PLAN_H
 #define RANGE_PLAN_H
 
@@ -28,12 +28,14 @@ struct blockz_plan {
 	size_t fields_len;
 };
 
-/* A plan over a copy of the array of edits. */
+/* An empty plan over a copy of the array of edits, whose sources stay the caller's; for blockz_plan_free().  NULL: no memory. */
 struct blockz_plan *plan_new(uint64_t file_size, const struct blockz_edit *edits, size_t count);
+/* Adds a write, in any order.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status plan_add(struct blockz_plan *plan, const struct plan_write *write, struct blockz_fault *fault);
-/* Adds the write of a check's field of len bytes, at most CHECK_LEN_MAX. */
+/* Adds the write of a check's field of len bytes, at most CHECK_LEN_MAX.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status plan_add_field(struct blockz_plan *plan, uint64_t file_off, const uint8_t *old, const uint8_t *new,
 				  size_t len, struct blockz_fault *fault);
+/* Sorts the writes by file offset: the plan is complete. */
 void plan_sort(struct blockz_plan *plan);
 
 /* The first of count writes, sorted by image offset or, of_file, by file offset, at or behind off. */
