@@ -74,16 +74,16 @@ LIB_SRC    := $(filter-out $(EXAMPLE_SRC),$(wildcard libblockz/*/*.c libblockz/*
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 INTERNALS  := $(BUILD)/internals.a
 # What programs and plugins share, in an archive, from which each takes what it needs.
-SHARED_DIRS := bmap cli deltas disks draw files patch servers
+SHARED_DIRS := bmap cli deltas disks draw files patch
 SHARED_SRC := $(wildcard $(SHARED_DIRS:%=tools/%/*.c))
 SHARED_OBJ := $(SHARED_SRC:%.c=$(BUILD)/%.o)
 SHARED     := $(BUILD)/shared.a
 TOOLS      := partial-deflate blockz-map blockz-patch blockz-cat blockz-verify blockz-delta blockz-merge
 TOOL_BIN   := $(TOOLS:%=$(BUILD)/%)
 PLUGIN     := nbdkit-blockz-plugin.so
-PLUGIN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/nbdkit/*.c))
+PLUGIN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/nbdkit/*.c tools/servers/*.c))
 RAM_PLUGIN := nbdkit-blockz-ram-plugin.so
-RAM_OBJ    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/nbdkit-ram/*.c))
+RAM_OBJ    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/nbdkit-ram/*.c tools/servers/*.c))
 # What needs nbdkit, and is of no use without it.
 NBD_PLUGINS := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/$(RAM_PLUGIN))
 NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(NBD_PLUGINS) $(BUILD)/blockz-guestfish)
@@ -144,7 +144,7 @@ $(EXAMPLE_BIN): $(BUILD)/examples/%: libblockz/examples/%.c $(PUBLIC_HEADERS) $(
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $(filter-out %.h,$^) $(ALL_LDFLAGS) $(LIB_LIBS)
 
 $(BUILD)/tools/%.o: PKG_CFLAGS += -Itools
-$(BUILD)/tools/nbdkit/%.o $(BUILD)/tools/nbdkit-ram/%.o: PKG_CFLAGS += $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
+$(BUILD)/tools/nbdkit/%.o $(BUILD)/tools/nbdkit-ram/%.o $(BUILD)/tools/servers/%.o: PKG_CFLAGS += $(shell $(PKGCONFIG) --cflags nbdkit 2>/dev/null)
 
 $(BUILD)/blockz-lzo: $(BUILD)/tools/lzo/blockz-lzo.o
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(shell $(PKGCONFIG) --libs lzo2)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A compressed image is a disk that is read piece by piece, or else copied; any other is its file. */
+#define NBDKIT_API_VERSION 2
 #include "base.h"
 
 #include <errno.h>
@@ -7,7 +9,9 @@
 #include "blockz_pages.h"
 #include "cli/appended.h"
 #include "cli/fault.h"
+#include "pages_errno.h"
 #include "say.h"
+#include "servers/nbd.h"
 
 enum { HEAD_LEN = 64 };
 
@@ -21,7 +25,7 @@ static int read_disk(void *ctx, void *buf, size_t len, uint64_t off, size_t *got
 	if (len > left)
 		len = (size_t)left;
 	if (blockz_disk_read(base->disk, buf, len, off, &fault) != BLOCKZ_OK) {
-		say_fault(base->label, &fault); /* with the offset in the file, which the pages do not know */
+		nbd_report(base->label, &fault); /* with the offset in the file, which the pages do not know */
 		return EIO;
 	}
 	*got_ret = len;
@@ -168,7 +172,7 @@ static int append(void *ctx, const void *buf, size_t len)
 	struct copy *copy = ctx;
 	copy->status = blockz_pages_write(copy->pages, buf, len, copy->off, &copy->fault);
 	copy->off += len;
-	return copy->status == BLOCKZ_OK ? 0 : errno_of_fault(&copy->fault);
+	return copy->status == BLOCKZ_OK ? 0 : pages_errno(&copy->fault);
 }
 
 static int append_zeros(void *ctx, uint64_t len)

@@ -3,7 +3,6 @@
 #define NBDKIT_API_VERSION 2
 #include <errno.h>
 #include <inttypes.h>
-#include <nbdkit-plugin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,11 @@
 #include "blockz_pages.h"
 #include "cli/fault.h"
 #include "cli/size.h"
+#include "pages_errno.h"
 #include "saver.h"
 #include "say.h"
 #include "servers/hangup.h"
+#include "servers/nbd.h"
 #include "settings.h"
 #include "statistics.h"
 #include "watch.h"
@@ -43,9 +44,7 @@ static const char *disk_label(void)
 /* Reports why a request failed, and sets what the client gets to see.  Returns -1. */
 static int fail(const struct blockz_fault *fault)
 {
-	say_fault("disk", fault);
-	nbdkit_set_error(errno_of_fault(fault));
-	return -1;
+	return nbd_fail("disk", fault, pages_errno(fault));
 }
 
 /* ---- Parameters */
@@ -136,7 +135,7 @@ static int try_to_save(void)
 	server.group = getegid();
 	if (server.settings.save.path == NULL || saver_try(&server.saver, &fault) == BLOCKZ_OK)
 		return 0;
-	say_fault(server.settings.save.label, &fault);
+	nbd_report(server.settings.save.label, &fault);
 	return -1;
 }
 
@@ -149,7 +148,7 @@ static int get_ready(void)
 	if (status == BLOCKZ_OK)
 		status = open_pages(&fault);
 	if (status != BLOCKZ_OK) {
-		say_fault(disk_label(), &fault);
+		nbd_report(disk_label(), &fault);
 		return -1;
 	}
 	int error = watch_catch();
@@ -195,7 +194,7 @@ static int after_fork(void)
 	if ((server.user != geteuid() || server.group != getegid()) && try_to_save() < 0)
 		return -1;
 	if (server.settings.lock && blockz_pages_lock(server.pages, &fault) != BLOCKZ_OK) {
-		say_fault("mlock=true", &fault);
+		nbd_report("mlock=true", &fault);
 		return -1;
 	}
 	int error = watch_start(on_save, on_statistics);
@@ -250,33 +249,6 @@ static int64_t get_size(void *handle)
 	return (int64_t)server.settings.pages.size;
 }
 
-static int yes(void *handle)
-{
-	(void)handle;
-	return 1;
-}
-
-static int can_fua(void *handle)
-{
-	(void)handle;
-	return NBDKIT_FUA_NATIVE;
-}
-
-static int can_cache(void *handle)
-{
-	(void)handle;
-	return NBDKIT_CACHE_EMULATE; /* what still lies in a file that was loaded is read */
-}
-
-static int block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
-{
-	(void)handle;
-	*minimum = 1;
-	*preferred = 4096; /* parts of pages wait in such sectors: none needs its page to be decoded first */
-	*maximum = UINT32_MAX;
-	return 0;
-}
-
 /* ---- Requests.  What was written is as safe as it will ever be, so that a flush and FUA have nothing to do. */
 
 static int read_disk(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
@@ -309,24 +281,17 @@ static int flush_disk(void *handle, uint32_t flags)
 	return 0;
 }
 
-static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
+static int find_extent(void *ctx, uint64_t off, uint64_t len, bool *zeros_ret, uint64_t *len_ret)
 {
 	struct blockz_fault fault;
-	uint64_t end = offset + count;
-	bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
-	(void)handle;
-	while (offset < end) {
-		bool zeros;
-		uint64_t len;
-		if (blockz_pages_extent(server.pages, offset, end - offset, &zeros, &len, &fault) != BLOCKZ_OK)
-			return fail(&fault);
-		if (nbdkit_add_extent(extents, offset, len, zeros ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) != 0)
-			return -1;
-		if (one)
-			return 0;
-		offset += len;
-	}
-	return 0;
+	(void)ctx;
+	return blockz_pages_extent(server.pages, off, len, zeros_ret, len_ret, &fault) == BLOCKZ_OK ? 0 : fail(&fault);
+}
+
+static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *list)
+{
+	const struct nbd_extents extents = { find_extent, handle, list };
+	return nbd_list_extents(&extents, count, offset, flags);
 }
 
 static struct nbdkit_plugin plugin = {
@@ -347,16 +312,16 @@ static struct nbdkit_plugin plugin = {
 	.open = open_disk,
 	.close = close_disk,
 	.get_size = get_size,
-	.block_size = block_size,
-	.can_write = yes,
-	.can_flush = yes,
-	.can_trim = yes,
-	.can_zero = yes,
-	.can_fast_zero = yes,
-	.can_fua = can_fua,
-	.can_multi_conn = yes, /* one disk stands behind all connections */
-	.can_cache = can_cache,
-	.can_extents = yes,
+	.block_size = nbd_block_size,
+	.can_write = nbd_yes,
+	.can_flush = nbd_yes,
+	.can_trim = nbd_yes,
+	.can_zero = nbd_yes,
+	.can_fast_zero = nbd_yes,
+	.can_fua = nbd_can_fua,
+	.can_multi_conn = nbd_yes, /* one disk stands behind all connections */
+	.can_cache = nbd_can_cache,
+	.can_extents = nbd_yes,
 	.pread = read_disk,
 	.pwrite = write_disk,
 	.flush = flush_disk,

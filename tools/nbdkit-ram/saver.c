@@ -3,14 +3,15 @@
 #include "saver.h"
 
 #include <inttypes.h>
-#include <nbdkit-plugin.h>
 #include <stdlib.h>
 
 #include "blockz_pages.h"
 #include "cli/fault.h"
 #include "cli/size.h"
 #include "files/newfile.h"
+#include "pages_errno.h"
 #include "say.h"
+#include "servers/nbd.h"
 
 static const char *label_of(const struct saver *saver)
 {
@@ -33,7 +34,7 @@ static int read_pages(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 	if (len > left)
 		len = (size_t)left;
 	if (blockz_pages_read(view->pages, buf, len, off, &fault) != BLOCKZ_OK)
-		return errno_of_fault(&fault);
+		return pages_errno(&fault);
 	*got_ret = len;
 	return 0;
 }
@@ -127,7 +128,7 @@ static void say_saved(const struct saver *saver, const struct blockz_pack_result
 static void say_failed(const struct saver *saver, const struct blockz_fault *fault)
 {
 	const char *label = label_of(saver);
-	say_fault(label, fault);
+	nbd_report(label, fault);
 	char *sentence = state_sentence(fault, label);
 	nbdkit_error("%s: %s", label, sentence != NULL ? sentence : "?");
 	free(sentence);
@@ -149,7 +150,7 @@ void saver_save(struct saver *saver)
 		found = find_raw(saver, &raw, &fault);
 	/* Nowhere else is what this disk holds: without raw ranges it is saved at least. */
 	if (found != BLOCKZ_OK) {
-		say_fault(label_of(saver), &fault);
+		nbd_report(label_of(saver), &fault);
 		nbdkit_error("%s: it is saved without that being raw", label_of(saver));
 	}
 	if (status == BLOCKZ_OK)

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#define NBDKIT_API_VERSION 2
+/* stderr is that of who started the server, until it goes to the background. */
 #include "say.h"
 
-#include <errno.h>
-#include <nbdkit-plugin.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
-
-#include "cli/fault.h"
 
 /* Set before there are threads. */
 static struct stat before;
@@ -42,20 +38,4 @@ void say(const char *format, ...)
 		syslog(LOG_DAEMON | LOG_INFO, "blockz-ram: %s", line);
 	else
 		fprintf(stderr, "nbdkit: blockz-ram: %s\n", line);
-}
-
-void say_fault(const char *label, const struct blockz_fault *fault)
-{
-	char *line = fault_line(fault);
-	nbdkit_error("%s: %s", label, line != NULL ? line : "?");
-	free(line);
-}
-
-int errno_of_fault(const struct blockz_fault *fault)
-{
-	if (fault->status == BLOCKZ_LIMIT)
-		return ENOSPC;
-	if (fault->status == BLOCKZ_USAGE)
-		return EINVAL;
-	return fault_nbd_errno(fault);
 }

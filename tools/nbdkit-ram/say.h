@@ -3,8 +3,6 @@
 #ifndef NBDKIT_RAM_SAY_H
 #define NBDKIT_RAM_SAY_H
 
-#include "blockz.h"
-
 /* Notes where stderr leads.  To be called before nbdkit forks; a server in the background has lost it. */
 void say_start(void);
 
@@ -13,11 +11,5 @@ void say_after_fork(void);
 
 /* A line, in one piece, without newline.  Any thread may call it. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* Reports a fault of the file called label as nbdkit does errors. */
-void say_fault(const char *label, const struct blockz_fault *fault);
-
-/* The errno value of a fault of a store of pages. */
-int errno_of_fault(const struct blockz_fault *fault);
 
 #endif

@@ -1,86 +1,48 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each parameter has a function and a row; what does not go together is a row of another table. */
 #define NBDKIT_API_VERSION 2
 #include "settings.h"
 
 #include <nbdkit-plugin.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "blockz_pages.h"
-#include "cli/fault.h"
 #include "cli/size.h"
 #include "files/suffix.h"
+#include "servers/parameters.h"
 
 /* ---- One parameter */
 
-static void say_usage(const char *key, const struct blockz_fault *fault)
+static int set_size(void *ctx, const char *value)
 {
-	char *line = fault_line(fault);
-	nbdkit_error("%s=: %s", key, line != NULL ? line : "?");
-	free(line);
+	struct settings *settings = ctx;
+	return parameter_size(&settings->pages.size, value);
 }
 
-static int take_file(struct named_file *file, const char *value)
+static int set_load(void *ctx, const char *value)
 {
-	file->path = nbdkit_absolute_path(value);
-	file->label = file->path != NULL ? escape(file->path) : NULL;
-	return file->label != NULL ? 0 : -1;
-}
-
-static int take_size(uint64_t *size, const char *value)
-{
-	int64_t parsed = nbdkit_parse_size(value);
-	if (parsed < 0)
-		return -1;
-	*size = (uint64_t)parsed;
-	return 0;
-}
-
-static int take_bool(bool *set, const char *value)
-{
-	int parsed = nbdkit_parse_bool(value);
-	if (parsed < 0)
-		return -1;
-	*set = parsed == 1;
-	return 0;
-}
-
-/* Takes one of two words; *second_ret: it is the second. */
-static int take_word(bool *second_ret, const char *key, const char *value, const char *first, const char *second)
-{
-	*second_ret = strcmp(value, second) == 0;
-	if (*second_ret || strcmp(value, first) == 0)
-		return 0;
-	nbdkit_error("%s=%s: expected %s or %s", key, value, first, second);
-	return -1;
-}
-
-static int set_size(struct settings *settings, const char *value)
-{
-	return take_size(&settings->pages.size, value);
-}
-
-static int set_load(struct settings *settings, const char *value)
-{
-	return take_file(&settings->load, value);
+	struct settings *settings = ctx;
+	return parameter_file(&settings->load, value);
 }
 
 /* Any name, but one that speaks of another format. */
-static int set_save(struct settings *settings, const char *value)
+static int set_save(void *ctx, const char *value)
 {
+	struct settings *settings = ctx;
 	const struct blockz_format *format = format_by_suffix(value);
 	if (format != NULL && strcmp(format->name, BLOCKZ_PAGES_FORMAT) != 0) {
 		nbdkit_error("save=%s: what is saved is a .zst", value);
 		return -1;
 	}
-	return take_file(&settings->save, value);
+	return parameter_file(&settings->save, value);
 }
 
-static int set_page(struct settings *settings, const char *value)
+static int set_page(void *ctx, const char *value)
 {
+	struct settings *settings = ctx;
 	uint64_t size;
-	if (take_size(&size, value) < 0)
+	if (parameter_size(&size, value) < 0)
 		return -1;
 	if (size < BLOCKZ_PAGE_SIZE_MIN || size > BLOCKZ_PAGE_SIZE_MAX || (size & (size - 1)) != 0) {
 		nbdkit_error("page=%s: expected a power of two from %d to %d", value, BLOCKZ_PAGE_SIZE_MIN,
@@ -91,90 +53,92 @@ static int set_page(struct settings *settings, const char *value)
 	return 0;
 }
 
-static int set_level(struct settings *settings, const char *value)
+static int set_level(void *ctx, const char *value)
 {
+	struct settings *settings = ctx;
 	return nbdkit_parse_int("level", value, &settings->pages.level);
 }
 
-static int set_cache(struct settings *settings, const char *value)
+static int set_cache(void *ctx, const char *value)
 {
-	return take_size(&settings->pages.cache, value);
+	struct settings *settings = ctx;
+	return parameter_size(&settings->pages.cache, value);
 }
 
-static int set_max_memory(struct settings *settings, const char *value)
+static int set_max_memory(void *ctx, const char *value)
 {
-	if (take_size(&settings->pages.memory_max, value) < 0)
+	struct settings *settings = ctx;
+	if (parameter_size(&settings->pages.memory_max, value) < 0)
 		return -1;
 	if (settings->pages.memory_max == 0)
 		nbdkit_error("max-memory=%s: nothing fits in that", value);
 	return settings->pages.memory_max > 0 ? 0 : -1;
 }
 
-static int set_compress(struct settings *settings, const char *value)
+static int set_compress(void *ctx, const char *value)
 {
-	int result = take_word(&settings->plain, "compress", value, BLOCKZ_PAGES_FORMAT, "none");
+	struct settings *settings = ctx;
+	int result = parameter_word(&settings->plain, "compress", value, BLOCKZ_PAGES_FORMAT, "none");
 	if (settings->plain && settings->pages.layout == BLOCKZ_PAGES_COMPRESSED)
 		settings->pages.layout = BLOCKZ_PAGES_SPARSE;
 	return result;
 }
 
-static int set_layout(struct settings *settings, const char *value)
+static int set_layout(void *ctx, const char *value)
 {
+	struct settings *settings = ctx;
 	bool direct;
-	int result = take_word(&direct, "layout", value, "sparse", "direct");
+	int result = parameter_word(&direct, "layout", value, "sparse", "direct");
 	settings->pages.layout = direct ? BLOCKZ_PAGES_DIRECT : BLOCKZ_PAGES_SPARSE;
 	return result;
 }
 
-static int set_mlock(struct settings *settings, const char *value)
+static int set_mlock(void *ctx, const char *value)
 {
-	return take_bool(&settings->lock, value);
+	struct settings *settings = ctx;
+	return parameter_bool(&settings->lock, value);
 }
 
-static int add_raw(struct settings *settings, const char *value)
+static int add_raw(void *ctx, const char *value)
 {
+	struct settings *settings = ctx;
 	struct blockz_fault fault;
 	struct blockz_range range;
 	enum blockz_status status = size_parse_range(value, &range, &fault);
 	if (status == BLOCKZ_OK)
 		status = rawlist_add(&settings->raw, range, &fault);
 	if (status != BLOCKZ_OK)
-		say_usage("raw", &fault);
+		parameter_refuse("raw", &fault);
 	return status == BLOCKZ_OK ? 0 : -1;
 }
 
-static int add_raw_partition(struct settings *settings, const char *value)
+static int add_raw_partition(void *ctx, const char *value)
 {
+	struct settings *settings = ctx;
 	struct blockz_fault fault;
 	enum blockz_status status = rawchoice_add(&settings->choice, value, &fault);
 	if (status != BLOCKZ_OK)
-		say_usage("raw-partition", &fault);
+		parameter_refuse("raw-partition", &fault);
 	return status == BLOCKZ_OK ? 0 : -1;
 }
 
-static int set_raw_table(struct settings *settings, const char *value)
+static int set_raw_table(void *ctx, const char *value)
 {
-	return take_bool(&settings->choice.table, value);
+	struct settings *settings = ctx;
+	return parameter_bool(&settings->choice.table, value);
 }
 
-static int set_sector_size(struct settings *settings, const char *value)
+static int set_sector_size(void *ctx, const char *value)
 {
-	struct blockz_fault fault;
-	enum blockz_status status = size_parse_sector(value, &settings->choice.sector_size, &fault);
-	if (status != BLOCKZ_OK)
-		say_usage("sector-size", &fault);
-	return status == BLOCKZ_OK ? 0 : -1;
+	struct settings *settings = ctx;
+	return parameter_sector_size(&settings->choice.sector_size, value);
 }
 
 /* ---- All of them */
 
 enum { SIZE, LOAD, SAVE, PAGE, LEVEL, CACHE, MAX_MEMORY, COMPRESS, LAYOUT, MLOCK, RAW, RAW_PARTITION, RAW_TABLE, SECTOR_SIZE };
 
-static const struct {
-	const char *key;
-	int (*set)(struct settings *settings, const char *value);
-	bool repeatable;
-} rows[] = {
+static const struct parameter rows[] = {
 	[SIZE] = { "size", set_size, false },
 	[LOAD] = { "load", set_load, false },
 	[SAVE] = { "save", set_save, false },
@@ -198,18 +162,7 @@ static bool is_given(const struct settings *settings, size_t row)
 
 int settings_take(struct settings *settings, const char *key, const char *value)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (strcmp(key, rows[i].key) != 0)
-			continue;
-		if (is_given(settings, i) && !rows[i].repeatable) {
-			nbdkit_error("%s= is given twice", key);
-			return -1;
-		}
-		settings->given |= UINT64_C(1) << i;
-		return rows[i].set(settings, value);
-	}
-	nbdkit_error("unknown parameter '%s'", key);
-	return -1;
+	return parameters_take(rows, sizeof(rows) / sizeof(rows[0]), &settings->given, settings, key, value);
 }
 
 int settings_complete(const struct settings *settings)
@@ -243,11 +196,8 @@ int settings_complete(const struct settings *settings)
 
 void settings_free(struct settings *settings)
 {
-	struct named_file *files[] = { &settings->load, &settings->save };
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		free(files[i]->path);
-		free(files[i]->label);
-	}
+	named_file_free(&settings->load);
+	named_file_free(&settings->save);
 	rawlist_free(&settings->raw);
 	rawchoice_free(&settings->choice);
 }

@@ -6,12 +6,7 @@
 #include "blockz_pages.h"
 #include "disks/rawchoice.h"
 #include "disks/rawlist.h"
-
-/* A path as it was given: absolute, since a server in the background stands elsewhere. */
-struct named_file {
-	char *path;  /* NULL: not given */
-	char *label; /* the path, fit to be printed */
-};
+#include "servers/parameters.h"
 
 /* Starts as SETTINGS_INIT. */
 struct settings {

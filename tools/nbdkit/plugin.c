@@ -2,7 +2,6 @@
 /* nbdkit-blockz-plugin: serve the image inside a compressed file as a disk whose raw ranges can be written. */
 #define NBDKIT_API_VERSION 2
 #include <errno.h>
-#include <nbdkit-plugin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "exports.h"
 #include "files/compressed.h"
 #include "servers/hangup.h"
+#include "servers/nbd.h"
 #include "settings.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -33,12 +33,10 @@ struct export {
 
 static void report(const struct blockz_fault *fault)
 {
-	char *text = fault_line(fault);
-	nbdkit_error("%s: %s", server.settings.label, text != NULL ? text : "?");
-	free(text);
+	nbd_report(server.settings.file.label, fault);
 	if (fault->state != BLOCKZ_IMAGE_NEEDS_RECOVERY)
 		return;
-	char *sentence = state_sentence(fault, server.settings.path);
+	char *sentence = state_sentence(fault, server.settings.file.path);
 	nbdkit_error("%s", sentence != NULL ? sentence : "?");
 	free(sentence);
 }
@@ -60,9 +58,9 @@ static int config(const char *key, const char *value)
 
 static int config_complete(void)
 {
-	if (server.settings.path == NULL)
+	if (server.settings.file.path == NULL)
 		nbdkit_error("the compressed file is missing: nbdkit blockz FILE");
-	return server.settings.path != NULL ? 0 : -1;
+	return server.settings.file.path != NULL ? 0 : -1;
 }
 
 static void dump_plugin(void)
@@ -82,13 +80,13 @@ static enum blockz_status open_file(struct blockz_fault *fault)
 	enum blockz_store_mode mode = server.settings.readonly ? BLOCKZ_STORE_READ
 				      : server.settings.no_lock ? BLOCKZ_STORE_WRITE_UNLOCKED
 								: BLOCKZ_STORE_WRITE;
-	enum blockz_status status = compressed_open(&server.file, server.settings.path, mode, fault);
+	enum blockz_status status = compressed_open(&server.file, server.settings.file.path, mode, fault);
 	if (status == BLOCKZ_OK && server.file.store.note != NULL)
-		nbdkit_error("%s: warning: %s", server.settings.label, server.file.store.note);
+		nbdkit_error("%s: warning: %s", server.settings.file.label, server.file.store.note);
 	if (status == BLOCKZ_OK && !server.settings.readonly)
 		status = blockz_recover(&server.file.store, BLOCKZ_REMEDY_RECOVER, &recovery, fault);
 	if (status == BLOCKZ_OK && recovery != BLOCKZ_RECOVERY_NONE)
-		nbdkit_debug("%s: an interrupted edit was %s", server.settings.label,
+		nbdkit_debug("%s: an interrupted edit was %s", server.settings.file.label,
 			     recovery == BLOCKZ_RECOVERY_FINISHED ? "finished" : "undone");
 	return status;
 }
@@ -109,13 +107,12 @@ static void warn_appended(void)
 	const struct blockz_map_info info = blockz_map_info(blockz_disk_map(server.disk));
 	char text[APPENDED_TEXT];
 	if (appended_text(text, &info))
-		fprintf(stderr, "nbdkit: blockz: %s: %s\n", server.settings.label, text);
+		fprintf(stderr, "nbdkit: blockz: %s: %s\n", server.settings.file.label, text);
 }
 
-/* Before the fork, so that who starts the server sees what is wrong. */
-static int get_ready(void)
+/* Opens the file and the disk in it.  0, or -1 after it was reported, with what helps, why not. */
+static int open_disk(void)
 {
-	struct blockz_range range;
 	struct blockz_fault fault;
 	enum blockz_status status = open_file(&fault);
 	if (status != BLOCKZ_OK) {
@@ -126,19 +123,26 @@ static int get_ready(void)
 		return -1;
 	}
 	status = blockz_disk_open(&server.file.store, &server.settings.options, &server.disk, &fault);
-	if (status != BLOCKZ_OK) {
-		report(&fault);
-		if (status == BLOCKZ_LIMIT)
-			advise();
-		return -1;
-	}
-	warn_appended();
-	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), server.settings.sector_size);
-	if (server.settings.range != NULL)
-		status = exports_find(&server.exports, server.settings.range, &range, &fault);
 	if (status != BLOCKZ_OK)
 		report(&fault);
+	if (status == BLOCKZ_LIMIT)
+		advise();
 	return status == BLOCKZ_OK ? 0 : -1;
+}
+
+/* Before the fork, so that who starts the server sees what is wrong. */
+static int get_ready(void)
+{
+	struct blockz_range range;
+	struct blockz_fault fault;
+	if (open_disk() < 0)
+		return -1;
+	warn_appended();
+	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), server.settings.sector_size);
+	if (server.settings.range == NULL || exports_find(&server.exports, server.settings.range, &range, &fault) == BLOCKZ_OK)
+		return 0;
+	report(&fault);
+	return -1;
 }
 
 /* Behind the last request.  Returns the exit status. */
@@ -196,17 +200,20 @@ static const char *default_export(int readonly, int is_tls)
 	return "";
 }
 
+static enum blockz_status find_export(const char *name, struct blockz_range *range_ret, struct blockz_fault *fault)
+{
+	if (server.settings.range == NULL)
+		return exports_find(&server.exports, name, range_ret, fault);
+	if (name[0] == '\0')
+		return exports_find(&server.exports, server.settings.range, range_ret, fault);
+	return tool_fault(fault, BLOCKZ_USAGE, "no export '%.256s': range= leaves only the one without a name", name);
+}
+
 static void *open_export(int readonly)
 {
-	const char *name = nbdkit_export_name();
 	struct blockz_range range;
 	struct blockz_fault fault;
-	enum blockz_status status;
-	if (server.settings.range != NULL && name[0] != '\0')
-		status = tool_fault(&fault, BLOCKZ_USAGE, "no export '%.256s': range= leaves only the one without a name", name);
-	else
-		status = exports_find(&server.exports, server.settings.range != NULL ? server.settings.range : name, &range, &fault);
-	if (status != BLOCKZ_OK) {
+	if (find_export(nbdkit_export_name(), &range, &fault) != BLOCKZ_OK) {
 		fail(&fault, ENOENT);
 		return NULL;
 	}
@@ -231,33 +238,6 @@ static int can_write(void *handle)
 {
 	const struct export *export = handle;
 	return export->writable;
-}
-
-static int yes(void *handle)
-{
-	(void)handle;
-	return 1;
-}
-
-static int can_fua(void *handle)
-{
-	(void)handle;
-	return NBDKIT_FUA_NATIVE;
-}
-
-static int can_cache(void *handle)
-{
-	(void)handle;
-	return NBDKIT_CACHE_EMULATE;
-}
-
-static int block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
-{
-	(void)handle;
-	*minimum = 1;
-	*preferred = 4096; /* no header of the format cuts such a page */
-	*maximum = UINT32_MAX;
-	return 0;
 }
 
 /* ---- Requests */
@@ -302,25 +282,20 @@ static int zero_image(void *handle, uint32_t count, uint64_t offset, uint32_t fl
 	return write_image(handle, NULL, count, offset, flags);
 }
 
-static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
+static int find_extent(void *handle, uint64_t off, uint64_t len, bool *zeros_ret, uint64_t *len_ret)
 {
 	const struct export *export = handle;
 	struct blockz_fault fault;
-	uint64_t end = offset + count;
-	bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
-	while (offset < end) {
-		bool zeros;
-		uint64_t len;
-		if (blockz_disk_extent(server.disk, export->range.start + offset, end - offset, &zeros, &len, &fault) !=
-		    BLOCKZ_OK)
-			return fail(&fault, fault_nbd_errno(&fault));
-		if (nbdkit_add_extent(extents, offset, len, zeros ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) != 0)
-			return -1;
-		if (one)
-			return 0;
-		offset += len;
-	}
+	off += export->range.start;
+	if (blockz_disk_extent(server.disk, off, len, zeros_ret, len_ret, &fault) != BLOCKZ_OK)
+		return fail(&fault, fault_nbd_errno(&fault));
 	return 0;
+}
+
+static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *list)
+{
+	const struct nbd_extents extents = { find_extent, handle, list };
+	return nbd_list_extents(&extents, count, offset, flags);
 }
 
 static struct nbdkit_plugin plugin = {
@@ -342,13 +317,13 @@ static struct nbdkit_plugin plugin = {
 	.open = open_export,
 	.close = free,
 	.get_size = get_size,
-	.block_size = block_size,
+	.block_size = nbd_block_size,
 	.can_write = can_write,
-	.can_flush = yes,
-	.can_fua = can_fua,
-	.can_multi_conn = yes, /* one disk stands behind all connections, and a flush is for all writes to it */
-	.can_cache = can_cache,
-	.can_extents = yes,
+	.can_flush = nbd_yes,
+	.can_fua = nbd_can_fua,
+	.can_multi_conn = nbd_yes, /* one disk stands behind all connections, and a flush is for all writes to it */
+	.can_cache = nbd_can_cache,
+	.can_extents = nbd_yes,
 	.pread = read_image,
 	.pwrite = write_image,
 	.flush = flush_disk,

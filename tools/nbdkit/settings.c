@@ -1,101 +1,71 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#define NBDKIT_API_VERSION 2
+/* Each parameter has a function and a row. */
 #include "settings.h"
 
-#include <nbdkit-plugin.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "blockz_disk.h"
-#include "cli/fault.h"
-#include "cli/size.h"
+#include "servers/parameters.h"
 
-static int set_file(struct settings *settings, const char *value)
+static int set_file(void *ctx, const char *value)
 {
-	if (settings->path != NULL) {
-		nbdkit_error("file= is given twice");
-		return -1;
-	}
-	settings->path = nbdkit_absolute_path(value);
-	settings->label = settings->path != NULL ? escape(settings->path) : NULL;
-	return settings->label != NULL ? 0 : -1;
+	struct settings *settings = ctx;
+	return parameter_file(&settings->file, value);
 }
 
-static int set_cache(struct settings *settings, const char *value)
+static int set_cache(void *ctx, const char *value)
 {
-	int64_t size = nbdkit_parse_size(value);
-	if (size < 0)
-		return -1;
-	settings->options.cache = (uint64_t)size;
-	return 0;
+	struct settings *settings = ctx;
+	return parameter_size(&settings->options.cache, value);
 }
 
-static int set_bool(bool *to, const char *value)
+static int set_readonly(void *ctx, const char *value)
 {
-	int parsed = nbdkit_parse_bool(value);
-	*to = parsed == 1;
-	return parsed < 0 ? -1 : 0;
+	struct settings *settings = ctx;
+	return parameter_bool(&settings->readonly, value);
 }
 
-static int set_readonly(struct settings *settings, const char *value)
+static int set_no_lock(void *ctx, const char *value)
 {
-	return set_bool(&settings->readonly, value);
+	struct settings *settings = ctx;
+	return parameter_bool(&settings->no_lock, value);
 }
 
-static int set_no_lock(struct settings *settings, const char *value)
+static int set_commit(void *ctx, const char *value)
 {
-	return set_bool(&settings->no_lock, value);
+	struct settings *settings = ctx;
+	bool closes;
+	int result = parameter_word(&closes, "commit", value, "flush", "close");
+	settings->options.commit = closes ? BLOCKZ_COMMIT_CLOSE : BLOCKZ_COMMIT_FLUSH;
+	return result;
 }
 
-static int set_commit(struct settings *settings, const char *value)
+static int set_range(void *ctx, const char *value)
 {
-	bool flush = strcmp(value, "flush") == 0;
-	if (!flush && strcmp(value, "close") != 0) {
-		nbdkit_error("commit=%s: expected flush or close", value);
-		return -1;
-	}
-	settings->options.commit = flush ? BLOCKZ_COMMIT_FLUSH : BLOCKZ_COMMIT_CLOSE;
-	return 0;
-}
-
-static int set_range(struct settings *settings, const char *value)
-{
+	struct settings *settings = ctx;
 	settings->range = value;
 	return 0;
 }
 
-static int set_sector_size(struct settings *settings, const char *value)
+static int set_sector_size(void *ctx, const char *value)
 {
-	struct blockz_fault fault;
-	if (size_parse_sector(value, &settings->sector_size, &fault) == BLOCKZ_OK)
-		return 0;
-	nbdkit_error("sector-size=: %s", fault.text);
-	return -1;
+	struct settings *settings = ctx;
+	return parameter_sector_size(&settings->sector_size, value);
 }
 
 int settings_take(struct settings *settings, const char *key, const char *value)
 {
-	static const struct {
-		const char *key;
-		int (*set)(struct settings *settings, const char *value);
-	} rows[] = {
-		{ "file", set_file },
-		{ "range", set_range },
-		{ "sector-size", set_sector_size },
-		{ "readonly", set_readonly },
-		{ "no-lock", set_no_lock },
-		{ "cache", set_cache },
-		{ "commit", set_commit },
+	static const struct parameter rows[] = {
+		{ "file", set_file, false },
+		{ "range", set_range, true },
+		{ "sector-size", set_sector_size, true },
+		{ "readonly", set_readonly, true },
+		{ "no-lock", set_no_lock, true },
+		{ "cache", set_cache, true },
+		{ "commit", set_commit, true },
 	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strcmp(key, rows[i].key) == 0)
-			return rows[i].set(settings, value);
-	nbdkit_error("unknown parameter '%s'", key);
-	return -1;
+	return parameters_take(rows, sizeof(rows) / sizeof(rows[0]), &settings->given, settings, key, value);
 }
 
 void settings_free(struct settings *settings)
 {
-	free(settings->path);
-	free(settings->label);
+	named_file_free(&settings->file);
 }

@@ -4,17 +4,18 @@
 #define NBDKIT_SETTINGS_H
 
 #include "blockz_disk.h"
+#include "servers/parameters.h"
 
 #define SETTINGS_CACHE_MIB 64 /* the default of cache= */
 
 /* Starts as SETTINGS_INIT. */
 struct settings {
-	char *path;        /* absolute; NULL before file= */
-	char *label;       /* the path, fit to be printed */
+	struct named_file file;
 	const char *range; /* NULL: not given */
 	unsigned sector_size; /* 0: not given */
 	bool readonly, no_lock;
 	struct blockz_disk_options options;
+	uint64_t given; /* private: a bit for each parameter */
 };
 
 #define SETTINGS_INIT { .options = { .cache = (uint64_t)SETTINGS_CACHE_MIB << 20 } }

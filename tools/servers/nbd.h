@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What each of the plugins answers to nbdkit in the same way, and how it reports a fault. */
+#ifndef SERVERS_NBD_H
+#define SERVERS_NBD_H
+
+/* Before this, NBDKIT_API_VERSION is defined. */
+#include <nbdkit-plugin.h>
+
+#include "blockz.h"
+
+/* Reports a fault of the file called label as nbdkit does errors. */
+void nbd_report(const char *label, const struct blockz_fault *fault);
+
+/* Reports why a request failed, and sets the error that the client gets to see.  Returns -1. */
+int nbd_fail(const char *label, const struct blockz_fault *fault, int error);
+
+/* Answers that do not depend on the connection. */
+int nbd_yes(void *handle);
+int nbd_can_fua(void *handle);
+int nbd_can_cache(void *handle); /* what is not decoded yet is read */
+int nbd_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum);
+
+/* A request for what is zeros in a part of a disk. */
+struct nbd_extents {
+	/* Whether a run at off is zeros, and its length: at most len.  0, or -1 after the failure was reported. */
+	int (*find)(void *ctx, uint64_t off, uint64_t len, bool *zeros_ret, uint64_t *len_ret);
+	void *ctx;
+	struct nbdkit_extents *list; /* nbdkit's, which is filled */
+};
+
+/* Answers such a request, with nbdkit's arguments.  0 or -1. */
+int nbd_list_extents(const struct nbd_extents *extents, uint32_t count, uint64_t offset, uint32_t flags);
+
+#endif
