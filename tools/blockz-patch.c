@@ -8,9 +8,7 @@
 #include "bmap/bmap_update.h"
 #include "cli/cli.h"
 #include "cli/fault.h"
-#include "cli/json.h"
 #include "cli/reading.h"
-#include "files/report.h"
 #include "cli/signals.h"
 #include "cli/size.h"
 #include "cli/stream.h"
@@ -21,9 +19,10 @@
 #include "patch/copy.h"
 #include "patch/edits.h"
 #include "patch/patch_options.h"
+#include "patch/patch_report.h"
 
-/* Everything one call holds; job_close() frees it, whatever was opened. */
-struct job {
+/* One call of the program, and everything it holds; call_close() frees it, whatever was opened. */
+struct call {
 	struct cli cli;
 	struct patch_options options;
 	struct compressed file;
@@ -38,281 +37,190 @@ struct job {
 	struct blockz_fault fault;
 };
 
-static void job_close(struct job *job)
+static void call_close(struct call *call)
 {
-	bmap_update_close(&job->bmap);
-	blockz_plan_free(job->plan);
-	edits_free(&job->edits);
-	partitions_free(&job->partitions);
-	blockz_map_free(job->map);
-	compressed_close(&job->file);
-	patch_options_free(&job->options);
+	bmap_update_close(&call->bmap);
+	blockz_plan_free(call->plan);
+	edits_free(&call->edits);
+	partitions_free(&call->partitions);
+	blockz_map_free(call->map);
+	compressed_close(&call->file);
+	patch_options_free(&call->options);
 }
 
 /* ---- --bmap: steps around an edit, which do nothing without it */
 
-static enum blockz_status open_bmap(struct job *job)
+static enum blockz_status open_bmap(struct call *call)
 {
-	if (job->options.bmap == NULL)
+	if (call->options.bmap == NULL)
 		return BLOCKZ_OK;
 	enum blockz_status status =
-		bmap_update_open(&job->bmap, job->options.bmap, !job->options.dry_run, &job->audience, &job->fault);
+		bmap_update_open(&call->bmap, call->options.bmap, !call->options.dry_run, &call->audience, &call->fault);
 	if (status != BLOCKZ_OK)
-		job->culprit = job->options.bmap;
+		call->culprit = call->options.bmap;
 	return status;
 }
 
-static enum blockz_status make_bmap(struct job *job)
+static enum blockz_status make_bmap(struct call *call)
 {
-	if (job->options.bmap == NULL)
+	if (call->options.bmap == NULL)
 		return BLOCKZ_OK;
-	struct blockz_work work = cli_work(&job->cli, "block map", BLOCKZ_UNKNOWN, 0);
+	struct blockz_work work = cli_work(&call->cli, "block map", BLOCKZ_UNKNOWN, 0);
 	struct bmap_edit edit = {
-		.file = &job->file.source, .map = job->map, .plan = job->plan, .edits = &job->edits, .work = &work,
+		.file = &call->file.source, .map = call->map, .plan = call->plan, .edits = &call->edits, .work = &work,
 	};
-	enum blockz_status status = bmap_update_make(&job->bmap, &edit, &job->fault);
-	cli_work_end(&job->cli);
-	if (status != BLOCKZ_OK && !job->bmap.image_is_to_blame)
-		job->culprit = job->options.bmap;
+	enum blockz_status status = bmap_update_make(&call->bmap, &edit, &call->fault);
+	cli_work_end(&call->cli);
+	if (status != BLOCKZ_OK && !call->bmap.image_is_to_blame)
+		call->culprit = call->options.bmap;
 	return status;
 }
 
 /* From now on the new block map will have its name as soon as the image is as it says. */
-static enum blockz_status hold_bmap(struct job *job)
+static enum blockz_status hold_bmap(struct call *call)
 {
-	if (!job->bmap.changed)
+	if (!call->bmap.changed)
 		return BLOCKZ_OK;
-	enum blockz_status status = output_hold(&job->bmap.output, &job->fault);
+	enum blockz_status status = output_hold(&call->bmap.output, &call->fault);
 	if (status != BLOCKZ_OK)
-		job->culprit = job->options.bmap;
+		call->culprit = call->options.bmap;
 	return status;
 }
 
 /* image: the file that the new map is of. */
-static enum blockz_status commit_bmap(struct job *job, const char *image)
+static enum blockz_status commit_bmap(struct call *call, const char *image)
 {
 	struct blockz_fault why;
-	enum blockz_status status = bmap_update_commit(&job->bmap, &why);
+	enum blockz_status status = bmap_update_commit(&call->bmap, &why);
 	if (status == BLOCKZ_OK)
 		return status;
-	job->culprit = job->options.bmap;
-	char *map_word = shell_word(job->options.bmap), *image_word = shell_word(image);
-	tool_fault(&job->fault, status, "%s; make it anew: blockz-map --force --bmap %s %s", why.text,
+	call->culprit = call->options.bmap;
+	char *map_word = shell_word(call->options.bmap), *image_word = shell_word(image);
+	tool_fault(&call->fault, status, "%s; make it anew: blockz-map --force --bmap %s %s", why.text,
 		   map_word != NULL ? map_word : "?", image_word != NULL ? image_word : "?");
 	free(map_word);
 	free(image_word);
-	job->fault.state = job->cli.state;
+	call->fault.state = call->cli.state;
 	return status;
 }
 
 /* ---- From options to a plan */
 
-static enum blockz_status add_partition(struct job *job)
+static enum blockz_status add_partition(struct call *call)
 {
 	const struct partition *partition = NULL;
 	enum blockz_status status =
-		partitions_of_file(&job->file.source, job->map, job->cli.sector_size, &job->partitions, &job->fault);
+		partitions_of_file(&call->file.source, call->map, call->cli.sector_size, &call->partitions, &call->fault);
 	if (status == BLOCKZ_OK)
-		status = partition_find(&job->partitions, job->options.partition, &partition, &job->fault);
+		status = partition_find(&call->partitions, call->options.partition, &partition, &call->fault);
 	/* A file system is written back whole even where only some blocks of it are raw. */
 	return status == BLOCKZ_OK ?
-		       edits_add_input(&job->edits, job->options.input, partition->range, true, &job->fault) :
+		       edits_add_input(&call->edits, call->options.input, partition->range, true, &call->fault) :
 		       status;
 }
 
-static enum blockz_status add_edits(struct job *job)
+static enum blockz_status add_edits(struct call *call)
 {
-	const struct patch_options *options = &job->options;
+	const struct patch_options *options = &call->options;
 	enum blockz_status status = BLOCKZ_OK;
-	struct blockz_range place = { options->offset, blockz_map_info(job->map).image_size };
+	struct blockz_range place = { options->offset, blockz_map_info(call->map).image_size };
 	if (options->base != NULL)
-		status = edits_add_difference(&job->edits, options->from, options->base, place.end, &job->fault);
+		status = edits_add_difference(&call->edits, options->from, options->base, place.end, &call->fault);
 	else if (options->from != NULL)
-		status = edits_add_image(&job->edits, options->from, place.end, &job->fault);
+		status = edits_add_image(&call->edits, options->from, place.end, &call->fault);
 	else if (options->partition != NULL)
-		status = add_partition(job);
+		status = add_partition(call);
 	else if (options->has_offset)
-		status = edits_add_input(&job->edits, options->input, place, false, &job->fault);
+		status = edits_add_input(&call->edits, options->input, place, false, &call->fault);
 	for (size_t i = 0; i < options->set_count && status == BLOCKZ_OK; i++) {
 		place.start = options->sets[i].off;
-		status = edits_add_input(&job->edits, options->sets[i].path, place, false, &job->fault);
+		status = edits_add_input(&call->edits, options->sets[i].path, place, false, &call->fault);
 	}
 	return status;
 }
 
 /* They stay as they are, in the file and in a copy. */
-static void warn_appended(const struct job *job)
+static void warn_appended(const struct call *call)
 {
-	const struct blockz_map_info info = blockz_map_info(job->map);
-	reading_warn(&job->cli, job->options.file, &info);
+	const struct blockz_map_info info = blockz_map_info(call->map);
+	reading_warn(&call->cli, call->options.file, &info);
 }
 
 /* The block map is locked before the image is read, and made anew before the image is changed. */
-static enum blockz_status make_plan(struct job *job)
+static enum blockz_status make_plan(struct call *call)
 {
-	audience_add_compressed(&job->audience, &job->file);
-	enum blockz_status status = open_bmap(job);
+	audience_add_compressed(&call->audience, &call->file);
+	enum blockz_status status = open_bmap(call);
 	if (status == BLOCKZ_OK)
-		status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
+		status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, &call->fault);
 	if (status == BLOCKZ_OK)
-		warn_appended(job);
+		warn_appended(call);
 	if (status == BLOCKZ_OK)
-		status = add_edits(job);
+		status = add_edits(call);
 	if (status != BLOCKZ_OK)
 		return status;
-	struct blockz_work work = cli_work(&job->cli, "compare", BLOCKZ_UNKNOWN, 0);
-	status = blockz_plan_new(&job->file.source, job->map, job->edits.items, job->edits.count, &work, &job->plan,
-				 &job->fault);
-	cli_work_end(&job->cli);
-	return status == BLOCKZ_OK ? make_bmap(job) : status;
+	struct blockz_work work = cli_work(&call->cli, "compare", BLOCKZ_UNKNOWN, 0);
+	status = blockz_plan_new(&call->file.source, call->map, call->edits.items, call->edits.count, &work, &call->plan,
+				 &call->fault);
+	cli_work_end(&call->cli);
+	return status == BLOCKZ_OK ? make_bmap(call) : status;
 }
 
 /* ---- What is said at the end */
 
-static const char *const recovery_names[] = {
-	[BLOCKZ_RECOVERY_NONE] = "none",
-	[BLOCKZ_RECOVERY_FINISHED] = "finished",
-	[BLOCKZ_RECOVERY_UNDONE] = "undone",
-	[BLOCKZ_RECOVERY_DROPPED] = "dropped",
-};
-
-static const char *const recovery_texts[] = {
-	[BLOCKZ_RECOVERY_NONE] = "no interrupted edit, image unchanged",
-	[BLOCKZ_RECOVERY_FINISHED] = "an interrupted edit had been complete, image updated",
-	[BLOCKZ_RECOVERY_UNDONE] = "an interrupted edit was undone, image as before",
-	[BLOCKZ_RECOVERY_DROPPED] = "the journal was removed, image unchanged",
-};
-
-static void say_done(const struct job *job, FILE *out, const char *path, const char *what)
+static struct patch_report report_of(struct call *call)
 {
-	struct blockz_plan_info info = blockz_plan_info(job->plan);
-	if (info.writes == 0)
-		cli_say(&job->cli, out, path, "nothing to change%s", job->options.output != NULL ? ", copied" : "");
-	else
-		cli_say(&job->cli, out, path,
-			"%s: %" PRIu64 " byte%s of image and %" PRIu64 " byte%s of checks changed in %" PRIu64 " place%s", what,
-			info.payload_bytes, plural(info.payload_bytes), info.check_bytes, plural(info.check_bytes), info.writes,
-			plural(info.writes));
-}
-
-static void warn_unchecked(const struct job *job, const char *path)
-{
-	uint64_t bytes = blockz_plan_info(job->plan).unchecked_bytes;
-	if (bytes > 0)
-		cli_warn(&job->cli, path, "no check stands over %" PRIu64 " of the new bytes: nothing can see damage there",
-			 bytes);
-}
-
-static void say_stale(const struct job *job, const char *path)
-{
-	json_t *stale = report_stale(path, true, job->options.bmap), *name;
-	size_t i;
-	json_array_foreach(stale, i, name)
-		cli_say(&job->cli, stdout, json_string_value(name), "no longer fits");
-	json_decref(stale);
-}
-
-static void say_bmap(const struct job *job, FILE *out)
-{
-	const struct bmap_update *bmap = &job->bmap;
-	if (bmap->changed)
-		cli_say(&job->cli, out, bmap->path, "%s: %" PRIu64 " block%s more, %" PRIu64 " new checksum%s",
-			job->options.dry_run ? "would be renewed" : "renewed", bmap->added_blocks,
-			plural(bmap->added_blocks), bmap->renewed_ranges, plural(bmap->renewed_ranges));
-}
-
-static void add_plan_info(json_t *object, const struct job *job)
-{
-	json_object_set_new(object, "recovery", json_string(recovery_names[job->recovery]));
-	if (job->plan == NULL)
-		return;
-	struct blockz_plan_info info = blockz_plan_info(job->plan);
-	json_object_set_new(object, "writes", json_bytes(info.writes));
-	json_object_set_new(object, "image_bytes", json_bytes(info.payload_bytes));
-	json_object_set_new(object, "check_bytes", json_bytes(info.check_bytes));
-	if (job->options.bmap != NULL)
-		json_object_set_new(object, "bmap", bmap_update_json(&job->bmap));
-}
-
-/* Prints the report of a file that is complete.  The map of the job may be that of its old content. */
-static enum blockz_status print_report(struct job *job, const char *path, const struct blockz_source *file)
-{
-	struct blockz_map *map = NULL;
-	enum blockz_status status = blockz_map_read(file, &job->cli.map, &map, &job->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	struct report report = {
-		.path = path, .size = file->size, .image_size = blockz_map_info(map).image_size,
-		.edited = job->plan != NULL && blockz_plan_info(job->plan).writes > 0,
-		.renewed = job->options.bmap,
+	return (struct patch_report){
+		.cli = &call->cli, .plan = call->plan, .recovery = call->recovery, .renewed = call->options.bmap,
+		.is_copy = call->options.output != NULL, .image_digest = call->options.image_digest,
 	};
-	struct blockz_work work = cli_work(&job->cli, "digest", BLOCKZ_UNKNOWN, 0);
-	status = report_digests(&report, file, job->options.image_digest ? map : NULL, &work, &job->fault);
-	cli_work_end(&job->cli);
-	if (status == BLOCKZ_OK) {
-		json_t *object = report_json(&report);
-		add_plan_info(object, job);
-		status = cli_print_json(&job->cli, object, &job->fault);
-	}
-	blockz_map_free(map);
-	return status;
+}
+
+static json_t *bmap_json(const struct call *call)
+{
+	return call->options.bmap != NULL && call->plan != NULL ? bmap_update_json(&call->bmap) : NULL;
+}
+
+static void say_bmap(const struct call *call, FILE *out)
+{
+	const struct bmap_update *bmap = &call->bmap;
+	if (bmap->changed)
+		cli_say(&call->cli, out, bmap->path, "%s: %" PRIu64 " block%s more, %" PRIu64 " new checksum%s",
+			call->options.dry_run ? "would be renewed" : "renewed", bmap->added_blocks,
+			plural(bmap->added_blocks), bmap->renewed_ranges, plural(bmap->renewed_ranges));
 }
 
 /* ---- --dry-run */
 
-static enum blockz_status print_plan_json(struct job *job)
+static enum blockz_status print_plan(struct call *call)
 {
+	const struct patch_report patch = report_of(call);
 	const struct report report = {
-		.path = job->options.file, .size = job->file.source.size,
-		.image_size = blockz_map_info(job->map).image_size,
+		.path = call->options.file, .size = call->file.source.size, .image_size = blockz_map_info(call->map).image_size,
 	};
-	json_t *object = report_json(&report);
-	json_t *plan = json_array();
-	struct blockz_planned_write write;
-	for (size_t i = 0; blockz_plan_write_at(job->plan, i, &write); i++)
-		json_array_append_new(plan, json_pack("{s:o, s:o, s:o}", "file_offset", json_bytes(write.file_off),
-						      "length", json_bytes(write.length), "image_offset",
-						      json_bytes(write.image_off)));
-	json_object_set_new(object, "plan", plan);
-	if (job->options.bmap != NULL)
-		json_object_set_new(object, "bmap", bmap_update_json(&job->bmap));
-	return cli_print_json(&job->cli, object, &job->fault);
-}
-
-static enum blockz_status print_plan(struct job *job)
-{
-	struct blockz_planned_write write;
-	if (job->cli.json)
-		return print_plan_json(job);
-	if (blockz_plan_info(job->plan).writes > 0)
-		printf("%14s %9s  %s\n", "FILE OFFSET", "LENGTH", "IMAGE OFFSET");
-	for (size_t i = 0; blockz_plan_write_at(job->plan, i, &write); i++) {
-		printf("%14" PRIu64 " %9" PRIu64, write.file_off, write.length);
-		if (write.image_off == BLOCKZ_UNKNOWN)
-			puts("  check");
-		else
-			printf("  %" PRIu64 "\n", write.image_off);
-	}
-	say_done(job, stdout, job->options.file, "a plan, nothing done");
-	say_bmap(job, stdout);
+	if (call->cli.json)
+		return cli_print_json(&call->cli, patch_report_plan_json(&patch, &report, bmap_json(call)), &call->fault);
+	patch_report_plan(&patch);
+	patch_report_done(&patch, stdout, call->options.file, "a plan, nothing done");
+	say_bmap(call, stdout);
 	return BLOCKZ_OK;
 }
 
 /* Opens FILE, and warns of what cannot be promised about it. */
-static enum blockz_status open_file(struct job *job, enum blockz_store_mode mode)
+static enum blockz_status open_file(struct call *call, enum blockz_store_mode mode)
 {
-	enum blockz_status status = compressed_open(&job->file, job->options.file, mode, &job->fault);
+	enum blockz_status status = compressed_open(&call->file, call->options.file, mode, &call->fault);
 	if (status == BLOCKZ_OK)
-		cli_note(&job->cli, job->options.file, &job->file.store);
+		cli_note(&call->cli, call->options.file, &call->file.store);
 	return status;
 }
 
-static enum blockz_status run_dry(struct job *job)
+static enum blockz_status plan_only(struct call *call)
 {
-	enum blockz_status status = open_file(job, BLOCKZ_STORE_READ);
+	enum blockz_status status = open_file(call, BLOCKZ_STORE_READ);
 	if (status == BLOCKZ_OK)
-		status = make_plan(job);
-	return status == BLOCKZ_OK ? print_plan(job) : status;
+		status = make_plan(call);
+	return status == BLOCKZ_OK ? print_plan(call) : status;
 }
 
 /* ---- In place */
@@ -325,202 +233,208 @@ static const enum blockz_state recovery_states[] = {
 };
 
 /* Opens FILE for writing, and sees to an interrupted edit of it first, which no signal interrupts again. */
-static enum blockz_status open_to_write(struct job *job)
+static enum blockz_status open_to_write(struct call *call)
 {
 	static const enum blockz_store_mode modes[2][2] = {
 		{ BLOCKZ_STORE_WRITE, BLOCKZ_STORE_WRITE_UNLOCKED },
 		{ BLOCKZ_STORE_WRITE_UNJOURNALLED, BLOCKZ_STORE_WRITE_UNLOCKED_UNJOURNALLED },
 	};
 	signals_hold();
-	enum blockz_status status = open_file(job, modes[job->options.no_journal][job->options.no_lock]);
+	enum blockz_status status = open_file(call, modes[call->options.no_journal][call->options.no_lock]);
 	if (status == BLOCKZ_OK)
-		status = blockz_recover(&job->file.store, job->options.remedy, &job->recovery, &job->fault);
+		status = blockz_recover(&call->file.store, call->options.remedy, &call->recovery, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	signals_state(recovery_states[job->recovery]);
+	signals_state(recovery_states[call->recovery]);
 	signals_release();
 	return BLOCKZ_OK;
 }
 
 /* What fails once the image is as it should be fails after the edit. */
-static enum blockz_status report_in_place(struct job *job)
+static enum blockz_status report_in_place(struct call *call)
 {
-	enum blockz_status status = print_report(job, job->options.file, &job->file.source);
+	const struct patch_report patch = report_of(call);
+	enum blockz_status status =
+		patch_report_print(&patch, call->options.file, &call->file.source, bmap_json(call), &call->fault);
 	if (status != BLOCKZ_OK)
-		job->fault.state = job->cli.state;
+		call->fault.state = call->cli.state;
 	return status;
 }
 
-static enum blockz_status run_recover(struct job *job)
+static enum blockz_status recover(struct call *call)
 {
-	enum blockz_status status = open_to_write(job);
+	enum blockz_status status = open_to_write(call);
 	if (status != BLOCKZ_OK)
 		return status;
-	job->cli.state = recovery_states[job->recovery];
-	cli_say(&job->cli, stdout, job->options.file, "%s", recovery_texts[job->recovery]);
-	if (job->recovery == BLOCKZ_RECOVERY_FINISHED)
-		say_stale(job, job->options.file);
-	return job->cli.json ? report_in_place(job) : BLOCKZ_OK;
+	call->cli.state = recovery_states[call->recovery];
+	cli_say(&call->cli, stdout, call->options.file, "%s", recovery_text(call->recovery));
+	const struct patch_report patch = report_of(call);
+	if (call->recovery == BLOCKZ_RECOVERY_FINISHED)
+		patch_report_stale(&patch, call->options.file);
+	return call->cli.json ? report_in_place(call) : BLOCKZ_OK;
 }
 
 /* The new block map gets its name where the image is as it says, though that the journal is gone may not be durable. */
-static enum blockz_status apply_plan(struct job *job)
+static enum blockz_status apply_plan(struct call *call)
 {
 	signals_hold();
-	enum blockz_status status = blockz_plan_apply(job->plan, &job->file.store, &job->fault);
-	if (status != BLOCKZ_OK && job->fault.state != BLOCKZ_IMAGE_UPDATED)
+	enum blockz_status status = blockz_plan_apply(call->plan, &call->file.store, &call->fault);
+	if (status != BLOCKZ_OK && call->fault.state != BLOCKZ_IMAGE_UPDATED)
 		return status;
-	if (blockz_plan_info(job->plan).writes > 0)
-		job->cli.state = BLOCKZ_IMAGE_UPDATED;
-	enum blockz_status renewed = commit_bmap(job, job->options.file);
+	if (blockz_plan_info(call->plan).writes > 0)
+		call->cli.state = BLOCKZ_IMAGE_UPDATED;
+	enum blockz_status renewed = commit_bmap(call, call->options.file);
 	return renewed == BLOCKZ_OK ? status : renewed;
 }
 
-static enum blockz_status run_in_place(struct job *job)
+static enum blockz_status patch_in_place(struct call *call)
 {
-	enum blockz_status status = open_to_write(job);
-	if (status == BLOCKZ_OK && job->recovery != BLOCKZ_RECOVERY_NONE)
-		cli_warn(&job->cli, job->options.file, "%s", recovery_texts[job->recovery]);
+	enum blockz_status status = open_to_write(call);
+	if (status == BLOCKZ_OK && call->recovery != BLOCKZ_RECOVERY_NONE)
+		cli_warn(&call->cli, call->options.file, "%s", recovery_text(call->recovery));
 	if (status == BLOCKZ_OK)
-		status = make_plan(job);
+		status = make_plan(call);
 	if (status == BLOCKZ_OK)
-		status = hold_bmap(job);
+		status = hold_bmap(call);
 	if (status == BLOCKZ_OK)
-		status = apply_plan(job);
+		status = apply_plan(call);
 	if (status == BLOCKZ_OK && signals_noted() != 0) {
-		status = tool_fault(&job->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way");
-		job->fault.state = job->cli.state;
+		status = tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way");
+		call->fault.state = call->cli.state;
 	}
 	if (status != BLOCKZ_OK)
 		return status;
-	warn_unchecked(job, job->options.file);
-	if (job->cli.json)
-		return report_in_place(job);
-	say_done(job, stdout, job->options.file, "image updated");
-	say_bmap(job, stdout);
-	if (blockz_plan_info(job->plan).writes > 0)
-		say_stale(job, job->options.file);
+	const struct patch_report patch = report_of(call);
+	patch_report_unchecked(&patch, call->options.file);
+	if (call->cli.json)
+		return report_in_place(call);
+	patch_report_done(&patch, stdout, call->options.file, "image updated");
+	say_bmap(call, stdout);
+	if (blockz_plan_info(call->plan).writes > 0)
+		patch_report_stale(&patch, call->options.file);
 	return BLOCKZ_OK;
 }
 
 /* ---- --output */
 
-static enum blockz_status blame_output(struct job *job, enum blockz_status status)
+static enum blockz_status blame_output(struct call *call, enum blockz_status status)
 {
 	if (status != BLOCKZ_OK)
-		job->culprit = job->options.output;
+		call->culprit = call->options.output;
 	return status;
 }
 
-static enum blockz_status blame_copy(struct job *job, enum blockz_status status)
+static enum blockz_status blame_copy(struct call *call, enum blockz_status status)
 {
-	return job->fault.subject == BLOCKZ_ABOUT_OUTPUT ? blame_output(job, status) : status;
+	return call->fault.subject == BLOCKZ_ABOUT_OUTPUT ? blame_output(call, status) : status;
 }
 
-static enum blockz_status copy_to_stream(struct job *job, struct output *output)
+static enum blockz_status copy_to_stream(struct call *call, struct output *output)
 {
 	struct report report = {
-		.path = job->options.output, .size = job->file.source.size, .image_size = blockz_map_info(job->map).image_size,
+		.path = call->options.output, .size = call->file.source.size, .image_size = blockz_map_info(call->map).image_size,
 	};
 	enum blockz_status status =
-		copy_patched(job->plan, &job->file, output, job->cli.json ? report.sha256 : NULL, &job->fault);
+		copy_patched(call->plan, &call->file, output, call->cli.json ? report.sha256 : NULL, &call->fault);
 	if (status != BLOCKZ_OK)
-		return blame_copy(job, status);
-	status = hold_bmap(job);
+		return blame_copy(call, status);
+	status = hold_bmap(call);
 	if (status == BLOCKZ_OK)
-		status = commit_bmap(job, job->options.output);
-	if (status != BLOCKZ_OK || !job->cli.json)
+		status = commit_bmap(call, call->options.output);
+	if (status != BLOCKZ_OK || !call->cli.json)
 		return status;
-	json_t *object = report_json(&report);
-	add_plan_info(object, job);
-	return cli_print_json(&job->cli, object, &job->fault);
+	const struct patch_report patch = report_of(call);
+	return cli_print_json(&call->cli, patch_report_json(&patch, &report, bmap_json(call)), &call->fault);
 }
 
-static enum blockz_status report_copy(struct job *job, const struct output *output)
+static enum blockz_status report_copy(struct call *call, const struct output *output)
 {
 	struct blockz_source copy;
-	enum blockz_status status = blockz_source_fd(output->fd, &copy, &job->fault);
+	const struct patch_report patch = report_of(call);
+	enum blockz_status status = blockz_source_fd(output->fd, &copy, &call->fault);
 	if (status == BLOCKZ_OK)
-		status = print_report(job, job->options.output, &copy);
+		status = patch_report_print(&patch, call->options.output, &copy, bmap_json(call), &call->fault);
 	if (status != BLOCKZ_OK)
-		job->fault.state = job->cli.state;
-	return blame_output(job, status);
+		call->fault.state = call->cli.state;
+	return blame_output(call, status);
 }
 
-static enum blockz_status copy_to_file(struct job *job, struct output *output)
+static enum blockz_status copy_to_file(struct call *call, struct output *output)
 {
-	enum blockz_status status = copy_patched(job->plan, &job->file, output, NULL, &job->fault);
+	enum blockz_status status = copy_patched(call->plan, &call->file, output, NULL, &call->fault);
 	if (status != BLOCKZ_OK)
-		return blame_copy(job, status);
-	status = blame_output(job, output_sync(output, &job->fault));
+		return blame_copy(call, status);
+	status = blame_output(call, output_sync(output, &call->fault));
 	if (status == BLOCKZ_OK)
-		status = hold_bmap(job);
+		status = hold_bmap(call);
 	if (status == BLOCKZ_OK)
-		status = blame_output(job, output_commit(output, &job->fault));
+		status = blame_output(call, output_commit(output, &call->fault));
 	if (status != BLOCKZ_OK)
 		return status;
-	job->cli.state = BLOCKZ_IMAGE_UPDATED;
-	status = commit_bmap(job, job->options.output);
-	return status == BLOCKZ_OK && job->cli.json ? report_copy(job, output) : status;
+	call->cli.state = BLOCKZ_IMAGE_UPDATED;
+	status = commit_bmap(call, call->options.output);
+	return status == BLOCKZ_OK && call->cli.json ? report_copy(call, output) : status;
 }
 
 /* The copy would be refused by the lock on FILE, with a message that does not say why. */
-static bool is_same_file(const struct job *job)
+static bool is_same_file(const struct call *call)
 {
 	struct stat file, output;
-	return job->file.name != NULL && fstatat(job->file.dirfd, job->file.name, &file, 0) == 0 &&
-	       stat(job->options.output, &output) == 0 && file.st_dev == output.st_dev &&
+	return call->file.name != NULL && fstatat(call->file.dirfd, call->file.name, &file, 0) == 0 &&
+	       stat(call->options.output, &output) == 0 && file.st_dev == output.st_dev &&
 	       file.st_ino == output.st_ino;
 }
 
-static void say_copied(const struct job *job)
+static void say_copied(struct call *call)
 {
-	bool to_stdout = is_stream(job->options.output);
-	warn_unchecked(job, job->options.output);
-	say_done(job, to_stdout ? stderr : stdout, to_stdout ? job->options.file : job->options.output, "patched copy");
-	say_bmap(job, to_stdout ? stderr : stdout);
+	bool to_stdout = is_stream(call->options.output);
+	const struct patch_report patch = report_of(call);
+	patch_report_unchecked(&patch, call->options.output);
+	patch_report_done(&patch, to_stdout ? stderr : stdout, to_stdout ? call->options.file : call->options.output,
+			  "patched copy");
+	say_bmap(call, to_stdout ? stderr : stdout);
 }
 
-static enum blockz_status run_output(struct job *job)
+static enum blockz_status patch_a_copy(struct call *call)
 {
 	struct output output = OUTPUT_INIT;
-	enum blockz_status status = open_file(job, BLOCKZ_STORE_READ);
-	if (status == BLOCKZ_OK && is_same_file(job))
-		return tool_fault(&job->fault, BLOCKZ_USAGE, "--output is the file itself");
+	enum blockz_status status = open_file(call, BLOCKZ_STORE_READ);
+	if (status == BLOCKZ_OK && is_same_file(call))
+		return tool_fault(&call->fault, BLOCKZ_USAGE, "--output is the file itself");
 	if (status == BLOCKZ_OK)
-		status = make_plan(job);
+		status = make_plan(call);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = blame_output(job, output_open(&output, job->options.output, job->options.force, &job->audience, &job->fault));
+	status = blame_output(call, output_open(&output, call->options.output, call->options.force, &call->audience, &call->fault));
 	if (status != BLOCKZ_OK)
 		return status;
-	status = output.is_stream ? copy_to_stream(job, &output) : copy_to_file(job, &output);
+	status = output.is_stream ? copy_to_stream(call, &output) : copy_to_file(call, &output);
 	output_close(&output);
 	if (status == BLOCKZ_OK)
-		say_copied(job);
+		say_copied(call);
 	return status;
 }
 
 /* ---- The program */
 
-static enum blockz_status run(struct job *job)
+static enum blockz_status do_as_asked(struct call *call)
 {
-	const struct patch_options *options = &job->options;
+	const struct patch_options *options = &call->options;
 	if (options->recover)
-		return run_recover(job);
+		return recover(call);
 	if (options->dry_run)
-		return run_dry(job);
-	return options->output != NULL ? run_output(job) : run_in_place(job);
+		return plan_only(call);
+	return options->output != NULL ? patch_a_copy(call) : patch_in_place(call);
 }
 
 int main(int argc, char **argv)
 {
-	struct job job = { .bmap = BMAP_UPDATE_INIT };
-	job.edits.audience = &job.audience;
-	patch_options_read(&job.options, &job.cli, argc, argv);
-	enum blockz_status status = run(&job);
+	struct call call = { .bmap = BMAP_UPDATE_INIT };
+	call.edits.audience = &call.audience;
+	patch_options_read(&call.options, &call.cli, argc, argv);
+	enum blockz_status status = do_as_asked(&call);
 	if (status != BLOCKZ_OK)
-		status = cli_fail(&job.cli, job.culprit != NULL ? job.culprit : job.options.file, &job.fault);
-	job_close(&job);
-	return cli_finish(&job.cli, status);
+		status = cli_fail(&call.cli, call.culprit != NULL ? call.culprit : call.options.file, &call.fault);
+	call_close(&call);
+	return cli_finish(&call.cli, status);
 }
