@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include <openssl/evp.h>
 #include <xxhash.h>
 
 #include "base/bytes.h"
@@ -30,16 +29,12 @@ bool check_sum_start(struct check_sum *sum, enum check_method method)
 	*sum = (struct check_sum){ .method = method };
 	switch (method) {
 	case CHECK_SHA256:
-		sum->state = EVP_MD_CTX_new();
-		if (sum->state != NULL && EVP_DigestInit_ex(sum->state, EVP_sha256(), NULL) == 1)
-			return true;
-		EVP_MD_CTX_free(sum->state);
-		return false;
+		return sha256_start(&sum->sha256);
 	case CHECK_XXH64_LOW32:
-		sum->state = XXH64_createState();
-		if (sum->state != NULL)
-			XXH64_reset(sum->state, 0);
-		return sum->state != NULL;
+		sum->xxh64 = XXH64_createState();
+		if (sum->xxh64 != NULL)
+			XXH64_reset(sum->xxh64, 0);
+		return sum->xxh64 != NULL;
 	default:
 		return true;
 	}
@@ -49,10 +44,10 @@ void check_sum_update(struct check_sum *sum, const void *bytes, size_t len)
 {
 	switch (sum->method) {
 	case CHECK_SHA256:
-		EVP_DigestUpdate(sum->state, bytes, len);
+		sha256_update(&sum->sha256, bytes, len);
 		break;
 	case CHECK_XXH64_LOW32:
-		XXH64_update(sum->state, bytes, len);
+		XXH64_update(sum->xxh64, bytes, len);
 		break;
 	default:
 		if (check_methods[sum->method].update != NULL)
@@ -65,19 +60,19 @@ void check_sum_finish(struct check_sum *sum, uint8_t *field)
 	switch (sum->method) {
 	case CHECK_SHA256:
 		if (field != NULL)
-			EVP_DigestFinal_ex(sum->state, field, NULL);
-		EVP_MD_CTX_free(sum->state);
+			sha256_finish(&sum->sha256, field);
+		sha256_free(&sum->sha256);
 		break;
 	case CHECK_XXH64_LOW32:
 		if (field != NULL)
-			store_le32(field, (uint32_t)XXH64_digest(sum->state));
-		XXH64_freeState(sum->state);
+			store_le32(field, (uint32_t)XXH64_digest(sum->xxh64));
+		XXH64_freeState(sum->xxh64);
+		sum->xxh64 = NULL;
 		break;
 	default:
 		for (size_t i = 0; field != NULL && i < check_methods[sum->method].len; i++)
 			field[i] = (uint8_t)(sum->crc >> 8 * i);
 	}
-	sum->state = NULL;
 }
 
 bool check_sum(enum check_method method, const void *bytes, size_t len, uint8_t field[CHECK_LEN_MAX])

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "check/crc.h"
+#include "check/sha256.h"
 
 enum check_method {
 	CHECK_NONE,
@@ -17,7 +18,7 @@ enum check_method {
 	CHECK_XXH64_LOW32, /* RFC 8878: the low 32 bits of XXH64, seed 0 */
 };
 
-enum { CHECK_LEN_MAX = 32 };
+enum { CHECK_LEN_MAX = SHA256_LEN };
 
 /* What is known of a method; len is that of its field in bytes, and a number stands in it little-endian. */
 struct check_facts {
@@ -37,7 +38,8 @@ extern const struct check_facts check_methods[]; /* by enum check_method */
 struct check_sum {
 	enum check_method method;
 	uint64_t crc;
-	void *state;
+	struct sha256 sha256;
+	void *xxh64;
 };
 
 /* Begins a sum; false: no memory, and there is nothing to finish. */

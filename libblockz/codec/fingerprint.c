@@ -3,16 +3,16 @@
  * A fingerprint is the first 16 bytes of the SHA-256 of: for each length of the codec's list, the first so many
  * bytes of the probe (probe.c) encoded, as their length in 8 bytes, little-endian, and themselves.
  */
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "check/sha256.h"
 #include "codec/codec.h"
 #include "codec/codec_faults.h"
 #include "codec/probe.h"
 
-enum { PROBE_LENS = sizeof(((struct codec *)NULL)->probe_lens) / sizeof(uint32_t), DIGEST_LEN = 32 };
+enum { PROBE_LENS = sizeof(((struct codec *)NULL)->probe_lens) / sizeof(uint32_t) };
 
 static size_t longest(const struct codec *codec)
 {
@@ -24,20 +24,21 @@ static size_t longest(const struct codec *codec)
 }
 
 static enum blockz_status hash_encoded(const struct codec_env *env, const struct codec_params *params,
-				       const uint8_t *probe, EVP_MD_CTX *digest, struct blockz_fault *fault)
+				       const uint8_t *probe, struct sha256 *digest, struct blockz_fault *fault)
 {
 	struct codec_contexts contexts = { .env = env };
 	struct buffer out = { 0 };
 	const uint32_t *lens = codec_at(params->codec)->probe_lens;
 	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = 0; i < PROBE_LENS && lens[i] != 0 && status == BLOCKZ_OK; i++) {
+	for (size_t i = 0; i < PROBE_LENS && lens[i] != 0; i++) {
 		uint8_t field[8];
 		size_t len = 0;
 		status = codec_encode(&contexts, params, probe, lens[i], &out, &len, fault);
 		store_le64(field, len);
-		if (status == BLOCKZ_OK && (!EVP_DigestUpdate(digest, field, sizeof(field)) ||
-					    !EVP_DigestUpdate(digest, out.bytes, len)))
-			status = fault_nomem(fault);
+		if (status != BLOCKZ_OK)
+			break;
+		sha256_update(digest, field, sizeof(field));
+		sha256_update(digest, out.bytes, len);
 	}
 	buffer_free(&out);
 	codec_contexts_free(&contexts);
@@ -54,22 +55,23 @@ enum blockz_status codec_fingerprint(const struct codec_env *env, const struct c
 	for (size_t i = 0; i < CODEC_VALUES_MAX; i++)
 		if ((codec->free_values >> i & 1) != 0)
 			probed.values[i] = codec->probe_values[i];
-	uint8_t sum[DIGEST_LEN];
+	uint8_t sum[SHA256_LEN];
 	size_t len = longest(codec);
 	uint8_t *probe = malloc(len);
-	EVP_MD_CTX *digest = EVP_MD_CTX_new();
+	struct sha256 digest = { 0 };
 	enum blockz_status status = BLOCKZ_OK;
-	if (probe == NULL || digest == NULL || !EVP_DigestInit_ex(digest, EVP_sha256(), NULL)) {
+	if (probe == NULL || !sha256_start(&digest)) {
 		status = fault_nomem(fault);
-	} else {
-		probe_make(probe, len);
-		status = hash_encoded(env, &probed, probe, digest, fault);
+		goto out;
 	}
-	if (status == BLOCKZ_OK && !EVP_DigestFinal_ex(digest, sum, NULL))
+	probe_make(probe, len);
+	status = hash_encoded(env, &probed, probe, &digest, fault);
+	if (status == BLOCKZ_OK && !sha256_finish(&digest, sum))
 		status = fault_nomem(fault);
 	if (status == BLOCKZ_OK)
 		memcpy(fingerprint_ret, sum, CODEC_FINGERPRINT_LEN);
-	EVP_MD_CTX_free(digest);
+out:
+	sha256_free(&digest);
 	free(probe);
 	return status;
 }

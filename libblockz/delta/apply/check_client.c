@@ -5,10 +5,7 @@
  */
 #include "delta/apply/check_client.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +21,7 @@ struct admission {
 	const struct blockz_source *old;
 	const struct codec_env *env;
 	const struct blockz_work *work;
-	EVP_MD_CTX *digest;
+	struct sha256 digest;
 	size_t next_encoder;
 	uint64_t next_off;
 };
@@ -37,14 +34,6 @@ struct job {
 	size_t len;
 	uint8_t bytes[PART_LEN];
 };
-
-const char *hex_text(const uint8_t *bytes, size_t len, char text[HEX_TEXT_MAX])
-{
-	assert(2 * len < HEX_TEXT_MAX);
-	for (size_t i = 0; i < len; i++)
-		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-	return text;
-}
 
 static enum blockz_status take_encoder_or_part(const struct pool_call *call, bool *done_ret)
 {
@@ -87,14 +76,14 @@ static enum blockz_status fingerprint_or_read(const struct pool_call *call)
 
 static enum blockz_status compare_fingerprint(const struct job *job, struct blockz_fault *fault)
 {
-	char name[CODEC_NAME_MAX], expected[HEX_TEXT_MAX], found[HEX_TEXT_MAX];
+	char name[CODEC_NAME_MAX], expected[SHA256_TEXT_LEN], found[SHA256_TEXT_LEN];
 	if (memcmp(job->fingerprint, job->encoder->fingerprint, CODEC_FINGERPRINT_LEN) == 0)
 		return BLOCKZ_OK;
 	codec_encoder_name(&job->encoder->params, name);
 	fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
 			 "the encoder here is not of the version that DELTA needs: fingerprint of \"%s\", expected %s, "
-			 "found %s", name, hex_text(job->encoder->fingerprint, CODEC_FINGERPRINT_LEN, expected),
-			 hex_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
+			 "found %s", name, sha256_text(job->encoder->fingerprint, CODEC_FINGERPRINT_LEN, expected),
+			 sha256_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
 	return fault_about(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_ABOUT_DELTA);
 }
 
@@ -107,21 +96,8 @@ static enum blockz_status compare_or_hash(const struct pool_call *call)
 		return status;
 	if (job->encoder != NULL)
 		return compare_fingerprint(job, call->fault);
-	return EVP_DigestUpdate(admission->digest, job->bytes, job->len) == 1 ? BLOCKZ_OK : fault_nomem(call->fault);
-}
-
-static enum blockz_status compare_digest(const struct admission *admission, struct blockz_fault *fault)
-{
-	char expected[HEX_TEXT_MAX], found_text[HEX_TEXT_MAX];
-	uint8_t found[DIGEST_LEN];
-	if (EVP_DigestFinal_ex(admission->digest, found, NULL) != 1)
-		return fault_nomem(fault);
-	if (memcmp(found, admission->head->old_sha256, sizeof(found)) == 0)
-		return BLOCKZ_OK;
-	fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
-		  "OLD is not the file that this delta is for: SHA-256 expected %s, found %s",
-		  hex_text(admission->head->old_sha256, DIGEST_LEN, expected), hex_text(found, DIGEST_LEN, found_text));
-	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_OLD);
+	sha256_update(&admission->digest, job->bytes, job->len);
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status check_old_size(const struct delta_head *head, const struct blockz_source *old,
@@ -172,13 +148,13 @@ enum blockz_status admit_delta(const struct delta_head *head, const struct block
 	enum blockz_status status = check_head(head, old, env, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	admission.digest = EVP_MD_CTX_new();
-	if (admission.digest == NULL || EVP_DigestInit_ex(admission.digest, EVP_sha256(), NULL) != 1)
-		status = fault_nomem(fault);
+	if (!sha256_start(&admission.digest))
+		return fault_nomem(fault);
+	status = pool_run(&jobs, work_params->threads, fault);
 	if (status == BLOCKZ_OK)
-		status = pool_run(&jobs, work_params->threads, fault);
-	if (status == BLOCKZ_OK)
-		status = compare_digest(&admission, fault);
-	EVP_MD_CTX_free(admission.digest);
+		status = fault_about(fault, sha256_expect(&admission.digest, head->old_sha256,
+							  "OLD is not the file that this delta is for", fault),
+				     BLOCKZ_ABOUT_OLD);
+	sha256_free(&admission.digest);
 	return status;
 }

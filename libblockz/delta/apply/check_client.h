@@ -13,9 +13,4 @@ enum blockz_status admit_delta(const struct delta_head *head, const struct block
 			       const struct codec_env *env, const struct blockz_work *work,
 			       struct blockz_fault *fault);
 
-enum { DIGEST_LEN = 32, HEX_TEXT_MAX = 2 * DIGEST_LEN + 1 };
-
-/* At most DIGEST_LEN bytes, for a message; returns text. */
-const char *hex_text(const uint8_t *bytes, size_t len, char text[HEX_TEXT_MAX]);
-
 #endif

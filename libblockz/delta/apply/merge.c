@@ -8,7 +8,6 @@
  * OLD's bytes are copied beside them, or added to them.
  */
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +50,7 @@ struct merge {
 	uint64_t taken_len; /* bytes of NEW */
 	struct blockz_fault late; /* of what comes behind the job that was taken last */
 	/* Of who gives. */
-	EVP_MD_CTX *digest;
+	struct sha256 digest;
 	uint64_t given_len;
 	/* Memory of parts under way, and whether one has failed: no more are given then. */
 	pthread_mutex_t lock;
@@ -312,8 +311,7 @@ static enum blockz_status make_parts(const struct pool_call *call)
 
 static enum blockz_status write_part(struct merge *merge, const struct part *part, struct blockz_fault *fault)
 {
-	if (EVP_DigestUpdate(merge->digest, part->out, part->out_len) != 1)
-		return fault_nomem(fault);
+	sha256_update(&merge->digest, part->out, part->out_len);
 	enum blockz_status status = merge->sink == NULL ? BLOCKZ_OK
 							: write_out(merge->sink, part->out, part->out_len, fault);
 	merge->given_len += part->out_len;
@@ -332,19 +330,6 @@ static enum blockz_status write_parts(const struct pool_call *call)
 	return status;
 }
 
-static enum blockz_status compare_digest(const struct merge *merge, struct blockz_fault *fault)
-{
-	char expected[HEX_TEXT_MAX], found_text[HEX_TEXT_MAX];
-	uint8_t found[DIGEST_LEN];
-	if (EVP_DigestFinal_ex(merge->digest, found, NULL) != 1)
-		return fault_nomem(fault);
-	if (memcmp(found, merge->head->new_sha256, sizeof(found)) == 0)
-		return BLOCKZ_OK;
-	fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN, "NEW did not come out right: SHA-256 expected %s, found %s",
-		  hex_text(merge->head->new_sha256, DIGEST_LEN, expected), hex_text(found, DIGEST_LEN, found_text));
-	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_NEW);
-}
-
 static enum blockz_status make_new(struct merge *merge, const struct blockz_source *old, struct blockz_fault *fault)
 {
 	const struct pool_jobs jobs = {
@@ -358,12 +343,13 @@ static enum blockz_status make_new(struct merge *merge, const struct blockz_sour
 		return status;
 	merge->old = old_new(old, merge->head->old_size, &blocks, CLIENT_CACHE + CLIENT_LISTS,
 			     (unsigned)min(merge->threads, LONG_AT_ONCE));
-	merge->digest = EVP_MD_CTX_new();
-	if (merge->old == NULL || merge->digest == NULL ||
-	    EVP_DigestInit_ex(merge->digest, EVP_sha256(), NULL) != 1)
+	if (merge->old == NULL || !sha256_start(&merge->digest))
 		return fault_nomem(fault);
 	status = pool_run(&jobs, merge->threads, fault);
-	return status == BLOCKZ_OK ? compare_digest(merge, fault) : status;
+	if (status != BLOCKZ_OK)
+		return status;
+	status = sha256_expect(&merge->digest, merge->head->new_sha256, "NEW did not come out right", fault);
+	return fault_about(fault, status, BLOCKZ_ABOUT_NEW);
 }
 
 EXPORT enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *delta,
@@ -382,7 +368,7 @@ EXPORT enum blockz_status blockz_merge(const struct blockz_source *old, const st
 	status = admit_delta(merge.head, old, &merge.env, &options->work, fault);
 	if (status == BLOCKZ_OK)
 		status = make_new(&merge, old, fault);
-	EVP_MD_CTX_free(merge.digest);
+	sha256_free(&merge.digest);
 	old_free(merge.old);
 	delta_reader_free(merge.reader);
 	return status;

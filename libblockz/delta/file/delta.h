@@ -12,6 +12,7 @@
 #ifndef DELTA_FILE_DELTA_H
 #define DELTA_FILE_DELTA_H
 
+#include "check/sha256.h"
 #include "codec/codec.h"
 
 enum {
@@ -40,7 +41,7 @@ struct delta_encoder {
 
 struct delta_head {
 	uint64_t old_size, new_size; /* bytes of OLD that count, what is behind them is not looked at; bytes of NEW */
-	uint8_t old_sha256[32], new_sha256[32];
+	uint8_t old_sha256[SHA256_LEN], new_sha256[SHA256_LEN];
 	struct delta_encoder encoders[DELTA_ENCODERS_MAX];
 	size_t encoder_count;
 	/* For people. */

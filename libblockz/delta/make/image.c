@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "delta/make/image.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "check/sha256.h"
 #include "container/container.h"
 #include "io/access.h"
 #include "parallel/pool.h"
@@ -45,23 +45,20 @@ static void hash_blocks(struct image *image, XXH3_state_t *state, size_t *next, 
 	}
 }
 
-static enum blockz_status hash_image(struct image *image, EVP_MD_CTX *sha256, XXH3_state_t *state, uint8_t *buf,
+static enum blockz_status hash_image(struct image *image, struct sha256 *sha256, XXH3_state_t *state, uint8_t *buf,
 				     struct blockz_fault *fault)
 {
 	size_t next = 0;
 	uint64_t size = image->file.size;
-	if (EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) != 1)
-		return fault_nomem(fault);
 	for (uint64_t pos = 0; pos < size; pos += READ_LEN) {
 		size_t len = (size_t)min(READ_LEN, size - pos);
 		enum blockz_status status = read_data(&image->file, buf, len, pos, image->subject, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		if (EVP_DigestUpdate(sha256, buf, len) != 1)
-			return fault_nomem(fault);
+		sha256_update(sha256, buf, len);
 		hash_blocks(image, state, &next, buf, len, pos);
 	}
-	return EVP_DigestFinal_ex(sha256, image->sha256, NULL) == 1 ? BLOCKZ_OK : fault_nomem(fault);
+	return sha256_finish(sha256, image->sha256) ? BLOCKZ_OK : fault_nomem(fault);
 }
 
 /* Adds the whole plain blocks within [start, end). */
@@ -117,15 +114,15 @@ static enum blockz_status image_read(struct image *image, bool is_new, const str
 	if (!split_plain(&image->blocks))
 		return fault_nomem(fault);
 	image->hashes = calloc(image->blocks.count + 1, sizeof(*image->hashes));
-	EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
+	struct sha256 sha256 = { 0 };
 	XXH3_state_t *state = XXH3_createState();
 	uint8_t *buf = malloc(READ_LEN);
-	status = image->hashes == NULL || sha256 == NULL || state == NULL || buf == NULL
+	status = image->hashes == NULL || !sha256_start(&sha256) || state == NULL || buf == NULL
 			 ? fault_nomem(fault)
-			 : hash_image(image, sha256, state, buf, fault);
+			 : hash_image(image, &sha256, state, buf, fault);
 	free(buf);
 	XXH3_freeState(state);
-	EVP_MD_CTX_free(sha256);
+	sha256_free(&sha256);
 	return status;
 }
 

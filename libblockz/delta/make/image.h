@@ -3,6 +3,7 @@
 #ifndef DELTA_MAKE_IMAGE_H
 #define DELTA_MAKE_IMAGE_H
 
+#include "check/sha256.h"
 #include "codec/blocks.h"
 
 /* Tells the bytes of blocks apart as they stand in the file. */
@@ -15,7 +16,7 @@ struct image {
 	struct blockz_source file; /* so many bytes of it */
 	struct blocks blocks;
 	struct block_hash *hashes; /* of each block */
-	uint8_t sha256[32];
+	uint8_t sha256[SHA256_LEN];
 };
 
 /* Takes both apart and reads each once from end to end, at the same time.  Errors: BLOCKZ_FAILED. */
