@@ -16,7 +16,7 @@
 
 enum { PART_LEN = 256 << 10 };
 
-struct admission {
+struct client_check {
 	const struct delta_head *head;
 	const struct blockz_source *old;
 	const struct codec_env *env;
@@ -37,18 +37,18 @@ struct job {
 
 static enum blockz_status take_encoder_or_part(const struct pool_call *call, bool *done_ret)
 {
-	struct admission *admission = call->ctx;
+	struct client_check *check = call->ctx;
 	struct job *job = call->job;
-	const struct delta_head *head = admission->head;
+	const struct delta_head *head = check->head;
 	job->encoder = NULL;
-	if (admission->next_encoder < head->encoder_count) {
-		job->encoder = &head->encoders[admission->next_encoder++];
+	if (check->next_encoder < head->encoder_count) {
+		job->encoder = &head->encoders[check->next_encoder++];
 		return BLOCKZ_OK;
 	}
-	*done_ret = admission->next_off == head->old_size;
-	job->off = admission->next_off;
+	*done_ret = check->next_off == head->old_size;
+	job->off = check->next_off;
 	job->len = (size_t)min(PART_LEN, head->old_size - job->off);
-	admission->next_off += job->len;
+	check->next_off += job->len;
 	return BLOCKZ_OK;
 }
 
@@ -67,11 +67,11 @@ static enum blockz_status read_part(const struct blockz_source *old, struct job 
 
 static enum blockz_status fingerprint_or_read(const struct pool_call *call)
 {
-	const struct admission *admission = call->ctx;
+	const struct client_check *check = call->ctx;
 	struct job *job = call->job;
 	if (job->encoder == NULL)
-		return read_part(admission->old, job, call->fault);
-	return codec_fingerprint(admission->env, &job->encoder->params, job->fingerprint, call->fault);
+		return read_part(check->old, job, call->fault);
+	return codec_fingerprint(check->env, &job->encoder->params, job->fingerprint, call->fault);
 }
 
 static enum blockz_status compare_fingerprint(const struct job *job, struct blockz_fault *fault)
@@ -89,14 +89,14 @@ static enum blockz_status compare_fingerprint(const struct job *job, struct bloc
 
 static enum blockz_status compare_or_hash(const struct pool_call *call)
 {
-	struct admission *admission = call->ctx;
+	struct client_check *check = call->ctx;
 	const struct job *job = call->job;
-	enum blockz_status status = pool_progress(admission->work, 0, 0, call->fault);
+	enum blockz_status status = pool_progress(check->work, 0, 0, call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (job->encoder != NULL)
 		return compare_fingerprint(job, call->fault);
-	sha256_update(&admission->digest, job->bytes, job->len);
+	sha256_update(&check->digest, job->bytes, job->len);
 	return BLOCKZ_OK;
 }
 
@@ -136,25 +136,25 @@ static enum blockz_status check_head(const struct delta_head *head, const struct
 	return status == BLOCKZ_OK ? fault_about(fault, check_encoders(head, env, fault), BLOCKZ_ABOUT_DELTA) : status;
 }
 
-enum blockz_status admit_delta(const struct delta_head *head, const struct blockz_source *old,
+enum blockz_status check_client(const struct delta_head *head, const struct blockz_source *old,
 			       const struct codec_env *env, const struct blockz_work *work_params,
 			       struct blockz_fault *fault)
 {
-	struct admission admission = { .head = head, .old = old, .env = env, .work = work_params };
+	struct client_check check = { .head = head, .old = old, .env = env, .work = work_params };
 	const struct pool_jobs jobs = {
-		.ctx = &admission, .job_size = sizeof(struct job),
+		.ctx = &check, .job_size = sizeof(struct job),
 		.take = take_encoder_or_part, .work = fingerprint_or_read, .give = compare_or_hash,
 	};
 	enum blockz_status status = check_head(head, old, env, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (!sha256_start(&admission.digest))
+	if (!sha256_start(&check.digest))
 		return fault_nomem(fault);
 	status = pool_run(&jobs, work_params->threads, fault);
 	if (status == BLOCKZ_OK)
-		status = fault_about(fault, sha256_expect(&admission.digest, head->old_sha256,
+		status = fault_about(fault, sha256_expect(&check.digest, head->old_sha256,
 							  "OLD is not the file that this delta is for", fault),
 				     BLOCKZ_ABOUT_OLD);
-	sha256_free(&admission.digest);
+	sha256_free(&check.digest);
 	return status;
 }

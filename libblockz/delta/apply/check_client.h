@@ -9,7 +9,7 @@
  * Whether a delta with this head can be applied to old here.  Reads OLD.  Errors: BLOCKZ_UNSUPPORTED (an encoder),
  * BLOCKZ_DAMAGED (another OLD), BLOCKZ_USAGE (OLD of unknown size), BLOCKZ_FAILED.
  */
-enum blockz_status admit_delta(const struct delta_head *head, const struct blockz_source *old,
+enum blockz_status check_client(const struct delta_head *head, const struct blockz_source *old,
 			       const struct codec_env *env, const struct blockz_work *work,
 			       struct blockz_fault *fault);
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What finds nothing under way enters whatever it costs, so that nobody waits for ever. */
+#include "delta/apply/flight.h"
+
+#include "base/checked.h"
+
+enum {
+	FLIGHT_MIN = 16 << 20, /* bytes under way; more, */
+	FLIGHT_MAX = 24 << 20, /* up to this, if that is not one part for each thread */
+};
+
+void flight_init(struct flight *flight, unsigned threads)
+{
+	*flight = (struct flight){ .threads = threads };
+	pthread_mutex_init(&flight->lock, NULL);
+	pthread_cond_init(&flight->changed, NULL);
+}
+
+void flight_destroy(struct flight *flight)
+{
+	pthread_cond_destroy(&flight->changed);
+	pthread_mutex_destroy(&flight->lock);
+}
+
+static uint64_t limit_for(const struct flight *flight, uint64_t cost)
+{
+	uint64_t limit = min(flight->threads * cost, FLIGHT_MAX), least = min(flight->threads, FLIGHT_LONG_AT_ONCE) * cost;
+	limit = limit < FLIGHT_MIN ? FLIGHT_MIN : limit;
+	return limit < least ? least : limit;
+}
+
+bool flight_enter(struct flight *flight, uint64_t cost, bool may_wait)
+{
+	uint64_t limit = limit_for(flight, cost);
+	pthread_mutex_lock(&flight->lock);
+	while (may_wait && !flight->failed && flight->used > 0 && flight->used + cost > limit)
+		pthread_cond_wait(&flight->changed, &flight->lock);
+	bool enters = !flight->failed && (may_wait || flight->used + cost <= limit);
+	if (enters)
+		flight->used += cost;
+	pthread_mutex_unlock(&flight->lock);
+	return enters;
+}
+
+void flight_leave(struct flight *flight, uint64_t cost, bool failed)
+{
+	pthread_mutex_lock(&flight->lock);
+	flight->used -= cost;
+	flight->failed |= failed;
+	pthread_cond_broadcast(&flight->changed);
+	pthread_mutex_unlock(&flight->lock);
+}

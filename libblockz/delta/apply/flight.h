@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory of what is under way: how much of it there may be at once, and whether any of it has failed.  Only numbers: who
+ * enters has the memory itself.
+ */
+#ifndef DELTA_APPLY_FLIGHT_H
+#define DELTA_APPLY_FLIGHT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { FLIGHT_LONG_AT_ONCE = 2 }; /* so many threads, if there are, have something long at once, however long that is */
+
+struct flight {
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t changed;
+	unsigned threads;
+	uint64_t used; /* bytes */
+	bool failed;
+};
+
+void flight_init(struct flight *flight, unsigned threads);
+void flight_destroy(struct flight *flight);
+
+/*
+ * Adds cost bytes, if there is room for them; with may_wait it waits for that.  Returns false where there is none, or
+ * something has failed, so that what follows is of no use.  Any thread may call it, one at a time with may_wait.
+ */
+bool flight_enter(struct flight *flight, uint64_t cost, bool may_wait);
+
+/* Takes cost bytes away that were added.  failed: nothing more will enter.  Any thread may call it. */
+void flight_leave(struct flight *flight, uint64_t cost, bool failed);
+
+#endif
