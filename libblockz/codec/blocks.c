@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/checked.h"
 
 void blocks_free(struct blocks *blocks)
 {
@@ -41,4 +42,15 @@ bool blocks_suggest(struct blocks *blocks, const struct codec_params *params)
 	blocks->candidates = candidates;
 	candidates[blocks->candidate_count++] = *params;
 	return true;
+}
+
+/* Where no candidate takes more: the block before and after it, and once more in an encoder. */
+uint64_t blocks_encoder_memory(const struct blocks *blocks, uint64_t plain_len)
+{
+	uint64_t most = 3 * plain_len;
+	for (size_t i = 0; i < blocks->candidate_count; i++) {
+		uint64_t memory = codec_encoder_memory(&blocks->candidates[i], (uint32_t)min(plain_len, CODEC_BLOCK_MAX));
+		most = memory > most ? memory : most;
+	}
+	return most;
 }

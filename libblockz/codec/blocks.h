@@ -36,4 +36,7 @@ bool blocks_append(struct blocks *blocks, const struct block *block);
 /* Appends parameters to the candidates.  False: no memory. */
 bool blocks_suggest(struct blocks *blocks, const struct codec_params *params);
 
+/* Bytes of memory that encoding a block of plain_len bytes takes at most, whichever candidate does it, the block included. */
+uint64_t blocks_encoder_memory(const struct blocks *blocks, uint64_t plain_len);
+
 #endif

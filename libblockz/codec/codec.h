@@ -150,6 +150,10 @@ struct codec_contexts {
 
 /* Frees the contexts that there are; the struct is the caller's. */
 void codec_contexts_free(struct codec_contexts *contexts);
+
+/* Bytes that a thread's contexts take as a rule, without what grows with blocks. */
+enum { CODEC_CONTEXTS_MEMORY = 2 << 20 };
+
 /* As encode() and decode() of the codec's row, in the thread's context. */
 enum blockz_status codec_encode(struct codec_contexts *contexts, const struct codec_params *params,
 				const uint8_t *plain, size_t plain_len, struct buffer *out, size_t *len_ret,

@@ -112,6 +112,12 @@ static void thread_free(void *memory)
 	free(thread);
 }
 
+/* An encoder and its block, and that block as it stands in the file and in a decoder. */
+uint64_t prove_memory(const struct blocks *blocks, uint64_t longest)
+{
+	return blocks_encoder_memory(blocks, longest) + 2 * longest + CODEC_CONTEXTS_MEMORY;
+}
+
 static enum blockz_status take_block(const struct pool_call *call, bool *done_ret)
 {
 	struct prover *prover = call->ctx;

@@ -20,4 +20,7 @@ enum blockz_status prove_blocks(const struct blockz_source *file, const struct b
 				uint8_t *proof, uint64_t *cost_ns, const struct blockz_work *work,
 				struct blockz_fault *fault);
 
+/* Bytes of memory that one of its threads takes, for wanted blocks up to this length, decoded. */
+uint64_t prove_memory(const struct blocks *blocks, uint64_t longest);
+
 #endif

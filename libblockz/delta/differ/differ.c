@@ -43,6 +43,12 @@ uint64_t differ_memory(enum differ_pass pass, uint64_t old_len)
 	return pass == DIFFER_LONG_RUNS ? hash_index_memory(old_len) : suffix_index_memory(old_len, 1);
 }
 
+/* There is a match for some 400 bytes, and for a while a list is there twice. */
+uint64_t differ_matches_memory(uint64_t new_len)
+{
+	return new_len / 8;
+}
+
 /* ---- What matches have not used ---- */
 
 /* Old offsets are larger by so much, modulo 2^64; false: no memory. */

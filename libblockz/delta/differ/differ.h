@@ -34,6 +34,9 @@ enum differ_pass {
 uint64_t differ_old_max(enum differ_pass pass);
 uint64_t differ_memory(enum differ_pass pass, uint64_t old_len);
 
+/* Bytes that lists of matches take for a new text of this length, as a rule. */
+uint64_t differ_matches_memory(uint64_t new_len);
+
 struct differ;
 
 /*

@@ -18,6 +18,19 @@ void matches_free(struct matches *matches)
 	*matches = (struct matches){ 0 };
 }
 
+size_t matches_first_behind(const struct matches *matches, uint64_t new_off)
+{
+	size_t low = 0, high = matches->count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (matches->items[middle].new_off + matches->items[middle].len <= new_off)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 bool matches_add(struct matches *matches, struct match match)
 {
 	struct match *items = array_room(matches->items, matches->count, sizeof(*items));

@@ -19,6 +19,9 @@ static inline size_t match_end(const struct match *match)
 	return (size_t)(match->new_off + match->len);
 }
 
+/* The first match that ends behind an offset in the new text. */
+size_t matches_first_behind(const struct matches *matches, uint64_t new_off);
+
 /* Adds a match behind the others; false: no memory. */
 bool matches_add(struct matches *matches, struct match match);
 

@@ -197,20 +197,6 @@ static enum blockz_status take_part(const struct pool_call *call, bool *done_ret
 	return BLOCKZ_OK;
 }
 
-/* The first match that ends behind new_off. */
-static size_t first_behind(const struct matches *matches, size_t new_off)
-{
-	size_t low = 0, high = matches->count;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (match_end(&matches->items[mid]) <= new_off)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
 static bool touches(const struct sweep *sweep, size_t i, size_t new_off)
 {
 	const struct match *match = &sweep->matches->items[i];
@@ -222,7 +208,7 @@ static enum blockz_status find_matches(const struct pool_call *call)
 	const struct sweep *sweep = call->ctx;
 	struct job *job = call->job;
 	const struct matches *matches = sweep->matches;
-	size_t i = first_behind(matches, job->start), pos = job->start;
+	size_t i = matches_first_behind(matches, job->start), pos = job->start;
 	while (pos < job->end) {
 		bool has_next = i < matches->count && matches->items[i].new_off < job->end;
 		struct gap gap = { .start = pos, .end = has_next ? (size_t)matches->items[i].new_off : job->end };

@@ -26,14 +26,14 @@ static int compare_bargains(const void *a, const void *b)
 }
 
 /* One for each block that is encoded. */
-static size_t list_bargains(const struct items *items, const uint64_t *prices, const uint64_t *decoded,
+static size_t list_bargains(const struct findings *findings, const uint64_t *prices, const uint64_t *decoded,
 			    struct bargain *bargains)
 {
-	const struct blocks *blocks = &items->new->blocks;
-	double decode_ns = old_decode_ns(items->space);
+	const struct blocks *blocks = &findings->new->blocks;
+	double decode_ns = old_decode_ns(findings->space);
 	size_t count = 0;
 	for (size_t i = 0; i < blocks->count; i++) {
-		const struct selected *selected = &items->selection->blocks[i];
+		const struct selected *selected = &findings->selection->blocks[i];
 		if (selected->fate == FATE_OPEN && selected->candidate != PROVE_NONE)
 			bargains[count++] = (struct bargain){
 				.block = (uint32_t)i, .saved = blocks->items[i].file_len - prices[i],
@@ -44,18 +44,18 @@ static size_t list_bargains(const struct items *items, const uint64_t *prices, c
 	return count;
 }
 
-enum blockz_status apply_budget_keep(const struct items *items, struct selection *selection, const uint64_t *prices,
+enum blockz_status apply_budget_keep(const struct findings *findings, struct selection *selection, const uint64_t *prices,
 				 uint64_t budget_ms, struct blockz_fault *fault)
 {
 	uint64_t budget_ns = min(budget_ms, UINT64_MAX / NS_A_MS) * NS_A_MS, spent = 0;
 	if (budget_ms == 0)
 		return BLOCKZ_OK;
-	struct bargain *bargains = calloc(items->new->blocks.count + 1, sizeof(*bargains));
-	uint64_t *decoded = calloc(items->new->blocks.count + 1, sizeof(*decoded));
+	struct bargain *bargains = calloc(findings->new->blocks.count + 1, sizeof(*bargains));
+	uint64_t *decoded = calloc(findings->new->blocks.count + 1, sizeof(*decoded));
 	enum blockz_status status = bargains == NULL || decoded == NULL ? fault_nomem(fault) : BLOCKZ_OK;
 	if (status == BLOCKZ_OK)
-		status = decode_cost_count(items->old_text, items->new_text, items->matches, decoded, fault);
-	size_t count = status == BLOCKZ_OK ? list_bargains(items, prices, decoded, bargains) : 0;
+		status = decode_cost_count(&findings->old_text, &findings->new_text, &findings->matches, decoded, fault);
+	size_t count = status == BLOCKZ_OK ? list_bargains(findings, prices, decoded, bargains) : 0;
 	for (size_t i = 0; i < count; i++) {
 		if (bargains[i].ns > budget_ns - spent)
 			selection_demote(selection, bargains[i].block);

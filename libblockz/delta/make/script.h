@@ -1,45 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * NEW, item by item as it lies in the file, and what a delta says for each: its script.  Items do not depend on each
- * other, so scripts are made in parallel and joined in order.
+ * What a delta says for one item of NEW: its script, ops and the bytes that they bring.  A script says where its content is in
+ * OLD's space as the findings have it; sections.c gives that the place that it has in the delta.
  */
 #ifndef DELTA_MAKE_SCRIPT_H
 #define DELTA_MAKE_SCRIPT_H
 
-#include "delta/differ/differ.h"
-#include "delta/make/plain_text.h"
-#include "delta/make/select.h"
-#include "delta/file/old_space.h"
-#include "delta/file/delta.h"
-
-/* What scripts are made from; threads share it. */
-struct items {
-	const struct image *old, *new;
-	const struct selection *selection;
-	const struct codec_env *env;
-	const struct plain_text *old_text, *new_text;
-	const struct matches *matches; /* of new_text in old_text */
-	struct old *space;             /* OLD's space, in which all wanted blocks are listed, */
-	const uint64_t *places; /* and where in it the content of each begins; of the others, where that of the next does */
-};
-
-/* The block of OLD whose content holds a place in OLD's space that is behind the file. */
-size_t items_old_block_at(const struct items *items, uint64_t place);
-
-struct item {
-	uint8_t fate;   /* as of a block; bytes between blocks are open */
-	uint32_t block; /* TEXT_NO_BLOCK: bytes between blocks */
-	size_t part;    /* open: of new_text */
-	uint64_t file_off, file_len;
-};
-
-/* Goes through NEW; zeros at first. */
-struct items_walk {
-	size_t block, part;
-	uint64_t pos;
-};
-
-bool items_next(const struct items *items, struct items_walk *walk, struct item *item_ret); /* false at the end */
+#include "delta/make/walk.h"
 
 /*
  * Appends an op; one that goes on where the last ended makes that longer, but not across the edge in OLD's space between the
@@ -47,10 +14,10 @@ bool items_next(const struct items *items, struct items_walk *walk, struct item 
  */
 bool ops_append(struct op **ops, size_t *count, struct op op, uint64_t edge);
 
-/* What the delta says for one item. */
+/* Zeros at first. */
 struct script {
 	uint64_t edge; /* for ops_append() */
-	struct op *ops; /* in OLD's space as in struct items */
+	struct op *ops;
 	size_t op_count;
 	uint64_t stream_len;
 	struct buffer bytes[OP_COUNT]; /* of ADD, EXTRA and PACKED ops, each behind the other */
@@ -60,19 +27,21 @@ struct script {
 
 void script_free(struct script *script);
 
-/* Of one thread. */
+/* Bytes that a script takes, of an item of this length, decoded. */
+uint64_t script_memory(uint64_t new_len);
+
+/* What one thread needs to make scripts. */
 struct scripter;
 
-/* NULL: no memory.  scripter_free() takes what scripter_new() gave, or NULL. */
-void *scripter_new(const struct items *items);
+/* The findings must live as long.  NULL: no memory.  scripter_free() takes a scripter or NULL, as a pool has it. */
+struct scripter *scripter_new(const struct findings *findings);
 void scripter_free(void *scripter);
 
-/* Makes an item's script anew. */
+/* Bytes that a scripter takes, for blocks of OLD and items of NEW up to these lengths, decoded. */
+uint64_t scripter_memory(uint64_t old_longest, uint64_t new_longest);
+
+/* Makes an item's script in the place of the one that was there.  Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED. */
 enum blockz_status script_make(struct scripter *scripter, const struct item *item, struct script *script,
 			       struct blockz_fault *fault);
-
-/* About how many bytes of a delta a script takes: less than compressed for itself alone, whatever comes before it. */
-enum blockz_status script_price(struct scripter *scripter, const struct script *script, uint64_t *price_ret,
-				struct blockz_fault *fault);
 
 #endif

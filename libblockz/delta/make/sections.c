@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Scripts are joined to sections in the order of NEW.  A section is full when the next script would take it beyond its cost or
+ * its differences; when as many are full as are coded at once, they are written.
+ */
 #include "delta/make/sections.h"
 
 #include <stdlib.h>
@@ -7,108 +11,89 @@
 #include "base/array.h"
 #include "base/checked.h"
 #include "base/fault.h"
-#include "codec/prove.h"
+#include "delta/file/stream_write.h"
+#include "delta/make/script.h"
 #include "parallel/pool.h"
 
-enum { PAYS_BELOW = 90 }; /* of 100 of a block's encoded bytes */
-
-struct pass {
-	const struct items *items;
-	const struct blockz_work *work;
-	struct items_walk walk;
-	uint64_t done;
-	/* Measuring. */
-	struct selection *selection;
-	uint64_t *prices;
-	/* Writing; no writer: measuring. */
-	const struct delta_names *names;
-	struct delta_writer *writer;
-	struct section sections[DELTA_SECTIONS_AT_ONCE];
-	size_t rooms[DELTA_SECTIONS_AT_ONCE][OP_COUNT]; /* of the sections' bytes */
-	size_t at, at_once; /* the section that is being filled, of so many */
-	size_t cost;
-	uint64_t verbatim; /* bytes of the stream since the last block */
+struct filling {
+	struct section section;
+	size_t rooms[OP_COUNT]; /* of the section's bytes */
 };
 
-struct pass_job {
+struct writing {
+	const struct findings *findings;
+	const struct names *names;
+	struct delta_writer *writer;
+	const struct blockz_work *work;
+	struct walk walk;
+	uint64_t done;
+	struct filling fillings[DELTA_SECTIONS_AT_ONCE];
+	size_t at, at_once; /* the one that is being filled, of so many */
+	size_t cost;        /* of it */
+	uint64_t verbatim;  /* bytes of the stream in it since the last block */
+};
+
+struct job {
 	struct item item;
 	struct script script;
-	uint64_t price;
 };
 
-static void job_release(void *memory)
+/* A section has two long streams; no stream is longer than NEW, and no section much. */
+uint64_t sections_memory(uint64_t new_len, unsigned threads, unsigned at_once)
 {
-	struct pass_job *job = memory;
-	script_free(&job->script);
+	static const uint64_t bytes_max = DELTA_SECTION_DIFF_MAX + DELTA_SECTION_COST_MAX;
+	static const uint64_t lists_max = 4 << 20; /* ops, and columns of numbers */
+	uint64_t section = min(bytes_max, new_len + new_len / 4) + min(lists_max, new_len);
+	uint64_t coder = streams_coder_memory(min(DELTA_SECTION_DIFF_MAX, new_len));
+	return at_once * section + min(threads, 2 * at_once) * coder;
 }
 
-static void *thread_new(void *ctx)
+/* ---- Sections ---- */
+
+static struct section *current(struct writing *writing)
 {
-	const struct pass *pass = ctx;
-	return scripter_new(pass->items);
+	return &writing->fillings[writing->at].section;
 }
 
-static enum blockz_status take_item(const struct pool_call *call, bool *done_ret)
+/* Leaves the memory that the section has for another one. */
+static void empty(struct section *section)
 {
-	struct pass *pass = call->ctx;
-	struct pass_job *job = call->job;
-	*done_ret = !items_next(pass->items, &pass->walk, &job->item);
-	return BLOCKZ_OK;
+	section->op_count = section->block_count = 0;
+	section->stream_len = 0;
+	section->diff_len = section->extra_len = section->packed_len = 0;
 }
 
-static bool is_open_block(const struct item *item)
+/* Writes all sections that have something in them. */
+static enum blockz_status write_filled(struct writing *writing, struct blockz_fault *fault)
 {
-	return item->fate == FATE_OPEN && item->block != TEXT_NO_BLOCK;
-}
-
-static enum blockz_status script_item(const struct pool_call *call)
-{
-	const struct pass *pass = call->ctx;
-	struct pass_job *job = call->job;
-	if (pass->writer == NULL && !is_open_block(&job->item))
-		return BLOCKZ_OK;
-	enum blockz_status status = script_make(call->thread, &job->item, &job->script, call->fault);
-	if (status == BLOCKZ_OK && pass->writer == NULL)
-		status = script_price(call->thread, &job->script, &job->price, call->fault);
-	return status;
-}
-
-static void measure(struct pass *pass, const struct pass_job *job)
-{
-	if (!is_open_block(&job->item))
-		return;
-	const struct block *block = &pass->items->new->blocks.items[job->item.block];
-	pass->prices[job->item.block] = job->price;
-	bool pays = job->price * 100 < (uint64_t)block->file_len * PAYS_BELOW || block->codec == CODEC_STORED;
-	if (!pays || job->script.cost > DELTA_SECTION_COST_MAX)
-		selection_demote(pass->selection, job->item.block);
-}
-
-/* All sections that have something in them. */
-static enum blockz_status flush(struct pass *pass, struct blockz_fault *fault)
-{
-	size_t count = pass->at + (pass->sections[pass->at].op_count > 0);
-	enum blockz_status status = delta_write_sections(pass->writer, pass->sections, count, fault);
+	struct section sections[DELTA_SECTIONS_AT_ONCE];
+	size_t count = writing->at + (current(writing)->op_count > 0);
 	for (size_t i = 0; i < count; i++) {
-		struct section *section = &pass->sections[i];
-		section->op_count = section->block_count = 0;
-		section->stream_len = 0;
-		section->diff_len = section->extra_len = section->packed_len = 0;
+		sections[i] = writing->fillings[i].section;
+		empty(&writing->fillings[i].section);
 	}
-	pass->at = 0;
-	return status;
+	writing->at = 0;
+	return delta_write_sections(writing->writer, sections, count, fault);
 }
 
-/* The section is full. */
-static enum blockz_status next_section(struct pass *pass, struct blockz_fault *fault)
+static enum blockz_status next_section(struct writing *writing, struct blockz_fault *fault)
 {
-	pass->cost = 0;
-	pass->verbatim = 0;
-	if (pass->at + 1 == pass->at_once)
-		return flush(pass, fault);
-	pass->at++;
+	writing->cost = 0;
+	writing->verbatim = 0;
+	if (writing->at + 1 == writing->at_once)
+		return write_filled(writing, fault);
+	writing->at++;
 	return BLOCKZ_OK;
 }
+
+static bool is_full_for(struct writing *writing, const struct script *script)
+{
+	const struct section *section = current(writing);
+	return section->op_count > 0 && (writing->cost + script->cost > DELTA_SECTION_COST_MAX ||
+					 section->diff_len + script->lens[OP_ADD] > DELTA_SECTION_DIFF_MAX);
+}
+
+/* ---- Scripts ---- */
 
 static bool append_bytes(uint8_t **bytes, size_t *len, size_t *room, const uint8_t *more, size_t more_len)
 {
@@ -126,112 +111,137 @@ static bool append_bytes(uint8_t **bytes, size_t *len, size_t *room, const uint8
 	return true;
 }
 
-/* Of a place in the space that lists all wanted blocks, the one in that of the delta. */
-static uint64_t final_place(const struct pass *pass, uint64_t old_off)
+static bool append_all_bytes(struct filling *filling, const struct script *script)
 {
-	const struct items *items = pass->items;
-	if (old_off < items->old->blocks.size)
-		return old_off;
-	size_t block = items_old_block_at(items, old_off);
-	return pass->names->places[block] + (old_off - items->places[block]);
+	struct section *section = &filling->section;
+	size_t *rooms = filling->rooms;
+	return append_bytes(&section->diff, &section->diff_len, &rooms[OP_ADD], script->bytes[OP_ADD].bytes,
+			    script->lens[OP_ADD]) &&
+	       append_bytes(&section->extra, &section->extra_len, &rooms[OP_EXTRA], script->bytes[OP_EXTRA].bytes,
+			    script->lens[OP_EXTRA]) &&
+	       append_bytes(&section->packed, &section->packed_len, &rooms[OP_PACKED], script->bytes[OP_PACKED].bytes,
+			    script->lens[OP_PACKED]);
 }
 
-static bool append_op(struct pass *pass, struct op op)
+/* Of a place in the space that lists all wanted blocks, the one in that of the delta. */
+static uint64_t final_place(const struct writing *writing, uint64_t place)
 {
-	if (op.kind == OP_COPY || op.kind == OP_ADD)
-		op.old_off = final_place(pass, op.old_off);
-	struct section *section = &pass->sections[pass->at];
-	return ops_append(&section->ops, &section->op_count, op, pass->items->old->blocks.size);
+	const struct listing *wanted = &writing->findings->wanted;
+	if (place < writing->findings->old->blocks.size)
+		return place;
+	size_t block = listing_block_at(wanted, place);
+	return writing->names->listed.places[block] + (place - wanted->places[block]);
+}
+
+static bool append_ops(struct writing *writing, const struct script *script)
+{
+	struct section *section = current(writing);
+	for (size_t i = 0; i < script->op_count; i++) {
+		struct op op = script->ops[i];
+		if (op.kind == OP_COPY || op.kind == OP_ADD)
+			op.old_off = final_place(writing, op.old_off);
+		if (!ops_append(&section->ops, &section->op_count, op, script->edge))
+			return false;
+	}
+	return true;
+}
+
+static bool is_encoded(const struct writing *writing, const struct item *item)
+{
+	return item_is_open_block(item) && writing->findings->selection->blocks[item->block].candidate != PROVE_NONE;
 }
 
 /* A block for the client to encode. */
-static bool append_block(struct pass *pass, const struct item *item)
+static bool append_block(struct writing *writing, const struct item *item)
 {
-	struct section *section = &pass->sections[pass->at];
-	const struct block *block = &pass->items->new->blocks.items[item->block];
-	uint8_t candidate = pass->items->selection->blocks[item->block].candidate;
+	struct section *section = current(writing);
+	const struct block *block = &writing->findings->new->blocks.items[item->block];
+	uint8_t candidate = writing->findings->selection->blocks[item->block].candidate;
 	struct delta_new_block *blocks = array_room(section->blocks, section->block_count, sizeof(*blocks));
 	if (blocks == NULL)
 		return false;
 	section->blocks = blocks;
 	blocks[section->block_count++] = (struct delta_new_block){
-		.before = pass->verbatim, .plain_len = block->plain_len, .file_len = block->file_len,
-		.encoder = pass->names->encoders[candidate],
+		.before = writing->verbatim, .plain_len = block->plain_len, .file_len = block->file_len,
+		.encoder = writing->names->encoders[candidate],
 	};
-	pass->verbatim = 0;
+	writing->verbatim = 0;
 	return true;
 }
 
-static enum blockz_status append(struct pass *pass, const struct pass_job *job, struct blockz_fault *fault)
+static enum blockz_status append_script(struct writing *writing, const struct job *job, struct blockz_fault *fault)
 {
 	const struct script *script = &job->script;
-	const struct item *item = &job->item;
-	if (pass->sections[pass->at].op_count > 0 &&
-	    (pass->cost + script->cost > DELTA_SECTION_COST_MAX ||
-	     pass->sections[pass->at].diff_len + script->lens[OP_ADD] > DELTA_SECTION_DIFF_MAX)) {
-		enum blockz_status status = next_section(pass, fault);
+	if (is_full_for(writing, script)) {
+		enum blockz_status status = next_section(writing, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 	}
-	struct section *section = &pass->sections[pass->at];
-	size_t *room = pass->rooms[pass->at];
-	bool ok = true;
-	for (size_t i = 0; i < script->op_count && ok; i++)
-		ok = append_op(pass, script->ops[i]);
-	ok = ok &&
-	     append_bytes(&section->diff, &section->diff_len, &room[OP_ADD], script->bytes[OP_ADD].bytes,
-			  script->lens[OP_ADD]) &&
-	     append_bytes(&section->extra, &section->extra_len, &room[OP_EXTRA], script->bytes[OP_EXTRA].bytes,
-			  script->lens[OP_EXTRA]) &&
-	     append_bytes(&section->packed, &section->packed_len, &room[OP_PACKED],
-			  script->bytes[OP_PACKED].bytes, script->lens[OP_PACKED]);
-	if (is_open_block(item) && pass->items->selection->blocks[item->block].candidate != PROVE_NONE)
-		ok = ok && append_block(pass, item);
-	else
-		pass->verbatim += script->stream_len;
-	section->stream_len += script->stream_len;
-	pass->cost += script->cost;
-	return ok ? BLOCKZ_OK : fault_nomem(fault);
+	if (!append_ops(writing, script) || !append_all_bytes(&writing->fillings[writing->at], script))
+		return fault_nomem(fault);
+	if (!is_encoded(writing, &job->item))
+		writing->verbatim += script->stream_len;
+	else if (!append_block(writing, &job->item))
+		return fault_nomem(fault);
+	current(writing)->stream_len += script->stream_len;
+	writing->cost += script->cost;
+	return BLOCKZ_OK;
 }
 
-static enum blockz_status use_script(const struct pool_call *call)
+/* ---- Jobs ---- */
+
+static void job_release(void *memory)
 {
-	struct pass *pass = call->ctx;
-	const struct pass_job *job = call->job;
-	enum blockz_status status = BLOCKZ_OK;
-	if (pass->writer == NULL)
-		measure(pass, job);
-	else
-		status = append(pass, job, call->fault);
-	pass->done += job->item.file_len;
-	return status == BLOCKZ_OK ? pool_progress(pass->work, pass->done, 0, call->fault) : status;
+	struct job *job = memory;
+	script_free(&job->script);
 }
 
-static enum blockz_status run_pass(struct pass *pass, struct blockz_fault *fault)
+static void *thread_new(void *ctx)
 {
-	const struct pool_jobs jobs = {
-		.ctx = pass, .job_size = sizeof(struct pass_job), .job_release = job_release,
-		.thread_new = thread_new, .thread_free = scripter_free,
-		.take = take_item, .work = script_item, .give = use_script,
+	const struct writing *writing = ctx;
+	return scripter_new(writing->findings);
+}
+
+static enum blockz_status take_item(const struct pool_call *call, bool *done_ret)
+{
+	struct writing *writing = call->ctx;
+	struct job *job = call->job;
+	*done_ret = !walk_next(writing->findings, &writing->walk, &job->item);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status make_script(const struct pool_call *call)
+{
+	struct job *job = call->job;
+	return script_make(call->thread, &job->item, &job->script, call->fault);
+}
+
+static enum blockz_status add_script(const struct pool_call *call)
+{
+	struct writing *writing = call->ctx;
+	const struct job *job = call->job;
+	enum blockz_status status = append_script(writing, job, call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	writing->done += job->item.file_len;
+	return pool_progress(writing->work, writing->done, 0, call->fault);
+}
+
+enum blockz_status sections_write(const struct findings *findings, const struct names *names, struct delta_writer *writer,
+				  size_t at_once, const struct blockz_work *work, struct blockz_fault *fault)
+{
+	struct writing writing = {
+		.findings = findings, .names = names, .writer = writer, .work = work, .at_once = at_once,
 	};
-	return pool_run(&jobs, pass->work->threads, fault);
-}
-
-enum blockz_status pass_measure(const struct items *items, struct selection *selection, uint64_t *prices,
-				const struct blockz_work *work, struct blockz_fault *fault)
-{
-	struct pass pass = { .items = items, .work = work, .selection = selection, .prices = prices };
-	return run_pass(&pass, fault);
-}
-
-enum blockz_status pass_write(const struct items *items, const struct delta_names *names, struct delta_writer *writer,
-			      size_t sections, const struct blockz_work *work, struct blockz_fault *fault)
-{
-	struct pass pass = { .items = items, .work = work, .names = names, .writer = writer, .at_once = sections };
-	enum blockz_status status = run_pass(&pass, fault);
+	const struct pool_jobs jobs = {
+		.ctx = &writing, .job_size = sizeof(struct job), .job_release = job_release,
+		.thread_new = thread_new, .thread_free = scripter_free,
+		.take = take_item, .work = make_script, .give = add_script,
+	};
+	enum blockz_status status = pool_run(&jobs, work->threads, fault);
 	if (status == BLOCKZ_OK)
-		status = flush(&pass, fault);
+		status = write_filled(&writing, fault);
 	for (size_t i = 0; i < DELTA_SECTIONS_AT_ONCE; i++)
-		section_free(&pass.sections[i]);
+		section_free(&writing.fillings[i].section);
 	return status;
 }

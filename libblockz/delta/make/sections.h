@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The two ways through NEW, once it is known where its content comes from: what pays, and then what the delta says. */
+/* The second way through NEW: what the delta says, section by section. */
 #ifndef DELTA_MAKE_SECTIONS_H
 #define DELTA_MAKE_SECTIONS_H
 
-#include "delta/make/script.h"
 #include "delta/file/write.h"
+#include "delta/make/findings.h"
+#include "delta/make/names.h"
 
 /*
- * Prices each open block, and demotes those that would cost nearly as much as they are long.  prices: one for each block of
- * NEW.  Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED.
+ * Writes all sections, at_once of them together (at most DELTA_SECTIONS_AT_ONCE), which makes no difference to the delta; its
+ * end is the caller's to write.  Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED, and what the writer says.
  */
-enum blockz_status pass_measure(const struct items *items, struct selection *selection, uint64_t *prices,
-				const struct blockz_work *work, struct blockz_fault *fault);
+enum blockz_status sections_write(const struct findings *findings, const struct names *names, struct delta_writer *writer,
+				  size_t at_once, const struct blockz_work *work, struct blockz_fault *fault);
 
-/* How blocks are named in the delta. */
-struct delta_names {
-	const uint8_t *encoders;  /* of each of NEW's candidates: its index in the head, if it is used at all */
-	const uint64_t *places;   /* of each of OLD's blocks: where its content begins in OLD's space, if the delta lists it */
-};
-
-/* Writes all sections, so many of them at once, which makes no difference to the delta. */
-enum blockz_status pass_write(const struct items *items, const struct delta_names *names, struct delta_writer *writer,
-			      size_t sections, const struct blockz_work *work, struct blockz_fault *fault);
+/*
+ * Bytes that so many sections take while they are filled and coded, of a NEW with new_len bytes of content that has to come from
+ * somewhere; without scripts, and what makes them.
+ */
+uint64_t sections_memory(uint64_t new_len, unsigned threads, unsigned at_once);
 
 #endif

@@ -229,18 +229,18 @@ START_TEST(the_budget_counts_decoding)
 		if (i % 2 == 0)
 			add_match(scene, i, ENOUGH, 2 * i + 1, ENOUGH);
 	}
-	const struct items items = {
-		.old = &scene->image, .new = &new, .selection = &selection, .env = &env, .old_text = &scene->old,
-		.new_text = &scene->new, .matches = &scene->matches, .space = space,
+	const struct findings findings = {
+		.old = &scene->image, .new = &new, .selection = &selection, .env = &env, .old_text = scene->old,
+		.new_text = scene->new, .matches = scene->matches, .space = space,
 	};
 	double block_ns = old_decode_ns(space) * OLD_LEN;
 	ck_assert(block_ns > 0);
 	/* Enough for all that need one, and for some of the others. */
 	uint64_t budget_ms = (uint64_t)(BLOCKS * block_ns / 1e6) + 1;
-	ck_assert_int_eq(apply_budget_keep(&items, &selection, prices, 0, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(apply_budget_keep(&findings, &selection, prices, 0, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < BLOCKS; i++)
 		ck_assert(open[i]);
-	ck_assert_int_eq(apply_budget_keep(&items, &selection, prices, budget_ms, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(apply_budget_keep(&findings, &selection, prices, budget_ms, NULL), BLOCKZ_OK);
 	double spent = 0;
 	for (size_t i = 0; i < BLOCKS; i++) {
 		ck_assert(open[i] || i % 2 == 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "delta/make/select.h"
+#include "delta/make/selection.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@
  * what the delta would need instead.
  */
 static const double coverage_min = 1.0 / 16;
+
+enum { NS_A_MS = 1000000 };
 
 void selection_free(struct selection *selection)
 {
@@ -45,6 +47,26 @@ void selection_note(const struct selection *selection, const struct blocks *new,
 	if (unproved > 0)
 		fault_append(note, room, "%s%s makes %zu of %zu blocks, which stay packed", note[0] != '\0' ? "; " : "",
 			     options->restricted ? "no encoder of the client" : "no known encoder", unproved, compressed);
+}
+
+void selection_count(const struct selection *selection, const struct blocks *new, struct blockz_delta_result *result)
+{
+	uint64_t encode_ns = 0;
+	for (size_t i = 0; i < new->count; i++) {
+		const struct selected *selected = &selection->blocks[i];
+		if (new->items[i].is_plain)
+			continue;
+		result->blocks++;
+		result->blocks_equal += selected->fate == FATE_EQUAL;
+		result->blocks_packed += selected->fate == FATE_PACKED;
+		result->blocks_unproved += selected->unproved;
+		if (selected->fate != FATE_OPEN)
+			continue;
+		result->blocks_encoded += selected->candidate != PROVE_NONE;
+		result->blocks_stored += selected->candidate == PROVE_NONE;
+		encode_ns += selected->encode_ns;
+	}
+	result->encode_ms = encode_ns / NS_A_MS;
 }
 
 /* Equal blocks; the others are open for now.  What OLD has beside them is where changed blocks come from. */
@@ -180,14 +202,14 @@ static enum blockz_status find_covered(struct selection *selection, const struct
 	uint64_t old_len = plain_len(&old->blocks, selection->old_wanted);
 	uint64_t new_len = plain_len(&new->blocks, selection->open);
 	struct looking looking = { selection, &new->blocks, coverage_new(old_len) };
+	const struct text_viewer old_viewer = { look_at_old, &looking }, new_viewer = { look_at_new, &looking };
 	if (looking.coverage == NULL)
 		return fault_nomem(fault);
 	struct blockz_work work = stages_next(stages, STAGE_LOOK_OLD, old_len);
-	enum blockz_status status =
-		plain_text_look(old, selection->old_wanted, env, look_at_old, &looking, &work, fault);
+	enum blockz_status status = plain_text_look(old, selection->old_wanted, env, &old_viewer, &work, fault);
 	if (status == BLOCKZ_OK) {
 		work = stages_next(stages, STAGE_LOOK_NEW, new_len);
-		status = plain_text_look(new, selection->open, env, look_at_new, &looking, &work, fault);
+		status = plain_text_look(new, selection->open, env, &new_viewer, &work, fault);
 	}
 	coverage_free(looking.coverage);
 	return status;

@@ -3,8 +3,8 @@
  * What becomes of each block of NEW, and which blocks of OLD are worth a look.  Blocks are only ever demoted: open ones
  * that turn out not to pay are packed.
  */
-#ifndef DELTA_MAKE_SELECT_H
-#define DELTA_MAKE_SELECT_H
+#ifndef DELTA_MAKE_SELECTION_H
+#define DELTA_MAKE_SELECTION_H
 
 #include "blockz_delta.h"
 #include "delta/make/image.h"
@@ -44,6 +44,9 @@ void selection_free(struct selection *selection);
 
 /* An open block shall be packed. */
 void selection_demote(struct selection *selection, size_t block);
+
+/* Counts what became of blocks, for a caller: blocks and those with a fate, and the CPU time of encoding. */
+void selection_count(const struct selection *selection, const struct blocks *new, struct blockz_delta_result *result);
 
 /* Appends to a note for people how many blocks no encoder makes again, if there are any. */
 void selection_note(const struct selection *selection, const struct blocks *new,
