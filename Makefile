@@ -74,7 +74,7 @@ LIB_SRC    := $(filter-out $(EXAMPLE_SRC),$(wildcard libblockz/*/*.c libblockz/*
 LIB_OBJ    := $(LIB_SRC:%.c=$(BUILD)/%.o)
 INTERNALS  := $(BUILD)/internals.a
 # What programs and plugins share, in an archive, from which each takes what it needs.
-SHARED_DIRS := bmap cli deltas disks draw files patch
+SHARED_DIRS := bmap cli deltas disks draw files pack patch
 SHARED_SRC := $(wildcard $(SHARED_DIRS:%=tools/%/*.c))
 SHARED_OBJ := $(SHARED_SRC:%.c=$(BUILD)/%.o)
 SHARED     := $(BUILD)/shared.a

@@ -61,8 +61,19 @@ void input_close(struct input *input)
 	*input = (struct input){ 0 };
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool input_is_at(const struct input *input, const char *path)
+{
+	struct stat a, b;
+	return input->is_open && fstat(input->fd, &a) == 0 && stat(path, &b) == 0 && is_same(&a, &b);
+}
+
 bool input_is_same(const char *path, const char *other)
 {
 	struct stat a, b;
-	return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return stat(path, &a) == 0 && stat(other, &b) == 0 && is_same(&a, &b);
 }

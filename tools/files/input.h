@@ -32,6 +32,9 @@ void input_add_to(const struct input *input, struct audience *audience);
 /* Fine for zeros, and twice. */
 void input_close(struct input *input);
 
+/* Whether a file that input_open() opened is the one at path. */
+bool input_is_at(const struct input *input, const char *path);
+
 /* Whether both paths lead to one file; false where there is none. */
 bool input_is_same(const char *path, const char *other);
 
