@@ -35,7 +35,8 @@ static const struct cli_tool tool = {
 	NULL,
 };
 
-struct job {
+/* One call of the program. */
+struct call {
 	struct cli cli;
 	const char *path, *partition;
 	uint64_t offset, length; /* BLOCKZ_UNKNOWN: not given */
@@ -46,99 +47,97 @@ struct job {
 	struct blockz_fault fault;
 };
 
-static void read_options(struct job *job, int argc, char **argv)
+static void read_options(struct call *call, int argc, char **argv)
 {
 	int key;
-	cli_start(&job->cli, &tool, argc, argv);
-	while ((key = cli_next(&job->cli)) != CLI_END) {
+	cli_start(&call->cli, &tool, argc, argv);
+	while ((key = cli_next(&call->cli)) != CLI_END) {
 		switch (key) {
 		case KEY_OFFSET:
-			job->offset = cli_size(&job->cli, "--offset", job->cli.argument);
+			call->offset = cli_size(&call->cli, "--offset", call->cli.argument);
 			break;
 		case KEY_LENGTH:
-			job->length = cli_size(&job->cli, "--length", job->cli.argument);
+			call->length = cli_size(&call->cli, "--length", call->cli.argument);
 			break;
 		case KEY_PARTITION:
-			job->partition = job->cli.argument;
+			call->partition = call->cli.argument;
 			break;
 		case 'T':
-			job->threads = cli_threads(&job->cli, job->cli.argument);
+			call->threads = cli_threads(&call->cli, call->cli.argument);
 			break;
 		}
 	}
-	if (job->cli.operand_count != 1)
-		cli_usage(&job->cli, "expected one FILE, found %d", job->cli.operand_count);
-	if (job->partition != NULL && (job->offset != BLOCKZ_UNKNOWN || job->length != BLOCKZ_UNKNOWN))
-		cli_usage(&job->cli, "--partition stands without --offset and --length");
-	if (job->cli.sector_size != 0 && job->partition == NULL)
-		cli_usage(&job->cli, "--sector-size needs --partition");
-	job->path = job->cli.operands[0];
+	if (call->cli.operand_count != 1)
+		cli_usage(&call->cli, "expected one FILE, found %d", call->cli.operand_count);
+	if (call->partition != NULL && (call->offset != BLOCKZ_UNKNOWN || call->length != BLOCKZ_UNKNOWN))
+		cli_usage(&call->cli, "--partition stands without --offset and --length");
+	if (call->cli.sector_size != 0 && call->partition == NULL)
+		cli_usage(&call->cli, "--sector-size needs --partition");
+	call->path = call->cli.operands[0];
 }
 
-static enum blockz_status partition_range(struct job *job, struct blockz_range *range_ret)
+static enum blockz_status partition_range(struct call *call, struct blockz_range *range_ret)
 {
 	struct partitions partitions = { 0 };
 	const struct partition *partition = NULL;
 	enum blockz_status status =
-		partitions_of_file(&job->file.source, job->map, job->cli.sector_size, &partitions, &job->fault);
+		partitions_of_file(&call->file.source, call->map, call->cli.sector_size, &partitions, &call->fault);
 	if (status == BLOCKZ_OK)
-		status = partition_find(&partitions, job->partition, &partition, &job->fault);
+		status = partition_find(&partitions, call->partition, &partition, &call->fault);
 	if (status == BLOCKZ_OK)
 		*range_ret = partition->range;
 	partitions_free(&partitions);
 	return status;
 }
 
-static enum blockz_status choose_range(struct job *job, struct blockz_range *range_ret)
+static enum blockz_status choose_range(struct call *call, struct blockz_range *range_ret)
 {
-	uint64_t size = blockz_map_info(job->map).image_size;
-	if (job->partition != NULL)
-		return partition_range(job, range_ret);
-	uint64_t start = job->offset == BLOCKZ_UNKNOWN ? 0 : job->offset;
-	if (start > size || (job->length != BLOCKZ_UNKNOWN && job->length > size - start))
-		return tool_fault(&job->fault, BLOCKZ_USAGE,
+	uint64_t size = blockz_map_info(call->map).image_size;
+	if (call->partition != NULL)
+		return partition_range(call, range_ret);
+	uint64_t start = call->offset == BLOCKZ_UNKNOWN ? 0 : call->offset;
+	if (start > size || (call->length != BLOCKZ_UNKNOWN && call->length > size - start))
+		return tool_fault(&call->fault, BLOCKZ_USAGE,
 				  "the range from %" PRIu64 " on does not lie in the image of %" PRIu64 " byte%s", start, size,
 				  plural(size));
-	*range_ret = (struct blockz_range){ start, job->length == BLOCKZ_UNKNOWN ? size : start + job->length };
+	*range_ret = (struct blockz_range){ start, call->length == BLOCKZ_UNKNOWN ? size : start + call->length };
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status read_map(struct job *job)
+static enum blockz_status read_map(struct call *call)
 {
-	enum blockz_status status = blockz_map_read(&job->file.source, &job->cli.map, &job->map, &job->fault);
+	enum blockz_status status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_map_info info = blockz_map_info(job->map);
-	job->appended = reading_warn(&job->cli, job->path, &info);
+	const struct blockz_map_info info = blockz_map_info(call->map);
+	call->appended = reading_warn(&call->cli, call->path, &info);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status run(struct job *job)
+static enum blockz_status write_range(struct call *call)
 {
 	struct blockz_range range = { 0 };
 	struct blockz_fd_sink memory;
 	struct blockz_sink sink = blockz_sink_fd(&memory, STDOUT_FILENO);
-	const struct blockz_work work = { .threads = job->threads };
-	enum blockz_status status = compressed_open(&job->file, job->path, BLOCKZ_STORE_READ, &job->fault);
+	const struct blockz_work work = { .threads = call->threads };
+	enum blockz_status status = compressed_open(&call->file, call->path, BLOCKZ_STORE_READ, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	cli_note(&call->cli, call->path, &call->file.store);
+	status = read_map(call);
 	if (status == BLOCKZ_OK)
-		cli_note(&job->cli, job->path, &job->file.store);
-	if (status == BLOCKZ_OK)
-		status = read_map(job);
-	if (status == BLOCKZ_OK)
-		status = choose_range(job, &range);
-	if (status == BLOCKZ_OK)
-		status = blockz_extract(&job->file.source, job->map, range, &sink, &work, &job->fault);
-	return status;
+		status = choose_range(call, &range);
+	return status == BLOCKZ_OK ? blockz_extract(&call->file.source, call->map, range, &sink, &work, &call->fault) : status;
 }
 
 int main(int argc, char **argv)
 {
-	struct job job = { .offset = BLOCKZ_UNKNOWN, .length = BLOCKZ_UNKNOWN };
-	read_options(&job, argc, argv);
-	enum blockz_status status = run(&job);
+	struct call call = { .offset = BLOCKZ_UNKNOWN, .length = BLOCKZ_UNKNOWN };
+	read_options(&call, argc, argv);
+	enum blockz_status status = write_range(&call);
 	if (status != BLOCKZ_OK)
-		cli_fail(&job.cli, job.path, &job.fault);
-	blockz_map_free(job.map);
-	compressed_close(&job.file);
-	return reading_finish(&job.cli, status, job.appended);
+		cli_fail(&call.cli, call.path, &call.fault);
+	blockz_map_free(call.map);
+	compressed_close(&call.file);
+	return reading_finish(&call.cli, status, call.appended);
 }

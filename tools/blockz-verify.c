@@ -10,9 +10,9 @@
 #include "cli/fault.h"
 #include "cli/json.h"
 #include "cli/reading.h"
-#include "files/report.h"
 #include "cli/size.h"
 #include "files/compressed.h"
+#include "files/report.h"
 
 enum { KEY_QUICK = CLI_FIRST_KEY, KEY_AGAINST, KEY_IMAGE_DIGEST };
 
@@ -39,7 +39,8 @@ static const struct cli_tool tool = {
 	NULL,
 };
 
-struct job {
+/* One call of the program. */
+struct call {
 	struct cli cli;
 	const char *path, *against;
 	unsigned threads;
@@ -49,73 +50,73 @@ struct job {
 	struct blockz_fault fault;
 };
 
-static void read_options(struct job *job, int argc, char **argv)
+static void read_options(struct call *call, int argc, char **argv)
 {
 	int key;
-	cli_start(&job->cli, &tool, argc, argv);
-	while ((key = cli_next(&job->cli)) != CLI_END) {
+	cli_start(&call->cli, &tool, argc, argv);
+	while ((key = cli_next(&call->cli)) != CLI_END) {
 		switch (key) {
 		case KEY_QUICK:
-			job->quick = true;
+			call->quick = true;
 			break;
 		case KEY_AGAINST:
-			job->against = job->cli.argument;
+			call->against = call->cli.argument;
 			break;
 		case KEY_IMAGE_DIGEST:
-			job->image_digest = true;
+			call->image_digest = true;
 			break;
 		case 'T':
-			job->threads = cli_threads(&job->cli, job->cli.argument);
+			call->threads = cli_threads(&call->cli, call->cli.argument);
 			break;
 		}
 	}
-	if (job->cli.operand_count != 1)
-		cli_usage(&job->cli, "expected one FILE, found %d", job->cli.operand_count);
-	if (job->quick && job->against != NULL)
-		cli_usage(&job->cli, "--quick decompresses nothing that --against could compare");
-	if (job->image_digest && !job->cli.json)
-		cli_usage(&job->cli, "--image-digest needs --json");
-	job->path = job->cli.operands[0];
+	if (call->cli.operand_count != 1)
+		cli_usage(&call->cli, "expected one FILE, found %d", call->cli.operand_count);
+	if (call->quick && call->against != NULL)
+		cli_usage(&call->cli, "--quick decompresses nothing that --against could compare");
+	if (call->image_digest && !call->cli.json)
+		cli_usage(&call->cli, "--image-digest needs --json");
+	call->path = call->cli.operands[0];
 }
 
-static enum blockz_status verify(struct job *job, const struct blockz_source *against)
+static enum blockz_status verify(struct call *call, const struct blockz_source *against)
 {
 	struct blockz_verify_options options = {
-		.quick = job->quick, .against = against, .window_max = job->cli.map.window_max,
-		.work = cli_work_on_file(&job->cli, "verify", job->file.source.size, job->threads),
+		.quick = call->quick, .against = against, .window_max = call->cli.map.window_max,
+		.work = cli_work_on_file(&call->cli, "verify", call->file.source.size, call->threads),
 	};
-	enum blockz_status status = blockz_verify(&job->file.source, &options, &job->result, &job->fault);
-	cli_work_end(&job->cli);
+	enum blockz_status status = blockz_verify(&call->file.source, &options, &call->result, &call->fault);
+	cli_work_end(&call->cli);
 	return status;
 }
 
-static enum blockz_status verify_against(struct job *job)
+static enum blockz_status verify_against(struct call *call)
 {
 	struct blockz_source image;
-	int fd = open(job->against, O_RDONLY | O_CLOEXEC);
+	int fd = open(call->against, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return tool_fault_errno(&job->fault, errno, "open %s", job->against);
-	enum blockz_status status = blockz_source_fd(fd, &image, &job->fault);
+		return tool_fault_errno(&call->fault, errno, "open %s", call->against);
+	enum blockz_status status = blockz_source_fd(fd, &image, &call->fault);
 	if (status == BLOCKZ_OK && image.size == BLOCKZ_UNKNOWN)
-		status = tool_fault(&job->fault, BLOCKZ_USAGE, "%s is a stream, which cannot be compared in parallel",
-				    job->against);
+		status = tool_fault(&call->fault, BLOCKZ_USAGE, "%s is a stream, which cannot be compared in parallel",
+				    call->against);
 	if (status == BLOCKZ_OK)
-		status = verify(job, &image);
+		status = verify(call, &image);
 	close(fd);
 	return status;
 }
 
-static enum blockz_status print_report(struct job *job)
+static enum blockz_status print_report(struct call *call)
 {
-	const struct blockz_map_info *info = &job->result.map;
-	struct report report = { .path = job->path, .size = info->file_size, .image_size = info->image_size };
-	struct blockz_work work = cli_work(&job->cli, "digest", BLOCKZ_UNKNOWN, job->threads);
+	const struct blockz_map_info *info = &call->result.map;
+	struct report report = { .path = call->path, .size = info->file_size, .image_size = info->image_size };
+	struct blockz_work work = cli_work(&call->cli, "digest", BLOCKZ_UNKNOWN, call->threads);
 	struct blockz_map *map = NULL;
 	enum blockz_status status =
-		job->image_digest ? blockz_map_read(&job->file.source, &job->cli.map, &map, &job->fault) : BLOCKZ_OK;
+		call->image_digest ? blockz_map_read(&call->file.source, &call->cli.map, &map, &call->fault) : BLOCKZ_OK;
 	if (status == BLOCKZ_OK)
-		status = report_digests(&report, &job->file.source, map, &work, &job->fault);
-	cli_work_end(&job->cli);
+		status = report_digests(&report, &call->file.source, map, &work, &call->fault);
+	cli_work_end(&call->cli);
 	blockz_map_free(map);
 	if (status != BLOCKZ_OK)
 		return status;
@@ -123,48 +124,48 @@ static enum blockz_status print_report(struct job *job)
 	json_object_set_new(object, "format", json_string(info->format));
 	json_object_set_new(object, "index", json_index(info->index));
 	json_object_set_new(object, "pieces", json_bytes(info->pieces));
-	json_object_set_new(object, "raw_bytes", json_bytes(job->result.raw_bytes));
-	json_object_set_new(object, "patchable_bytes", json_bytes(job->result.patchable_bytes));
-	json_object_set_new(object, "zero_bytes", json_bytes(job->result.zero_bytes));
+	json_object_set_new(object, "raw_bytes", json_bytes(call->result.raw_bytes));
+	json_object_set_new(object, "patchable_bytes", json_bytes(call->result.patchable_bytes));
+	json_object_set_new(object, "zero_bytes", json_bytes(call->result.zero_bytes));
 	json_object_set_new(object, "appended_bytes", json_bytes(info->appended_bytes));
-	json_object_set_new(object, "quick", json_boolean(job->quick));
-	return cli_print_json(&job->cli, object, &job->fault);
+	json_object_set_new(object, "quick", json_boolean(call->quick));
+	return cli_print_json(&call->cli, object, &call->fault);
 }
 
-static void say_good(const struct job *job)
+static void say_good(const struct call *call)
 {
-	const struct blockz_map_info *info = &job->result.map;
+	const struct blockz_map_info *info = &call->result.map;
 	char image[32], raw[32];
 	size_human(image, sizeof(image), info->image_size);
-	size_human(raw, sizeof(raw), job->result.patchable_bytes);
-	cli_say(&job->cli, stdout, job->path, "%s: %s, image of %s in %" PRIu64 " piece%s, %s of it patchable, %s",
-		job->quick ? "no damage found (quick)" : "good", info->format, image, info->pieces, plural(info->pieces), raw,
+	size_human(raw, sizeof(raw), call->result.patchable_bytes);
+	cli_say(&call->cli, stdout, call->path, "%s: %s, image of %s in %" PRIu64 " piece%s, %s of it patchable, %s",
+		call->quick ? "no damage found (quick)" : "good", info->format, image, info->pieces, plural(info->pieces), raw,
 		info->index != BLOCKZ_INDEX_NONE ? "index" : "no index");
 }
 
-static enum blockz_status run(struct job *job)
+static enum blockz_status verify_file(struct call *call)
 {
-	enum blockz_status status = compressed_open(&job->file, job->path, BLOCKZ_STORE_READ, &job->fault);
-	if (status == BLOCKZ_OK)
-		cli_note(&job->cli, job->path, &job->file.store);
-	if (status == BLOCKZ_OK)
-		status = job->against != NULL ? verify_against(job) : verify(job, NULL);
-	if (status == BLOCKZ_OK)
-		job->appended = reading_warn(&job->cli, job->path, &job->result.map);
-	if (status == BLOCKZ_OK && job->cli.json)
-		status = print_report(job);
-	if (status == BLOCKZ_OK)
-		say_good(job);
-	return status;
+	enum blockz_status status = compressed_open(&call->file, call->path, BLOCKZ_STORE_READ, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	cli_note(&call->cli, call->path, &call->file.store);
+	status = call->against != NULL ? verify_against(call) : verify(call, NULL);
+	if (status != BLOCKZ_OK)
+		return status;
+	call->appended = reading_warn(&call->cli, call->path, &call->result.map);
+	if (call->cli.json)
+		return print_report(call);
+	say_good(call);
+	return BLOCKZ_OK;
 }
 
 int main(int argc, char **argv)
 {
-	struct job job = { 0 };
-	read_options(&job, argc, argv);
-	enum blockz_status status = run(&job);
+	struct call call = { 0 };
+	read_options(&call, argc, argv);
+	enum blockz_status status = verify_file(&call);
 	if (status != BLOCKZ_OK)
-		cli_fail(&job.cli, job.path, &job.fault);
-	compressed_close(&job.file);
-	return reading_finish(&job.cli, status, job.appended);
+		cli_fail(&call.cli, call.path, &call.fault);
+	compressed_close(&call.file);
+	return reading_finish(&call.cli, status, call.appended);
 }

@@ -7,12 +7,12 @@
 #include "cli/cli.h"
 #include "cli/fault.h"
 #include "cli/json.h"
-#include "files/report.h"
 #include "cli/size.h"
 #include "cli/stream.h"
 #include "files/digest.h"
 #include "files/input.h"
 #include "files/output.h"
+#include "files/report.h"
 #include "pack/pack_options.h"
 
 /* One call of the program. */
@@ -153,7 +153,8 @@ static void say_done(const struct call *call)
 	cli_say(&call->cli, is_stream(call->options.output) ? stderr : stdout, call->options.output,
 		"image of %s in %s (%.1f %%), %s of it raw, %s of zeros", image, file,
 		result->image_size > 0 ? 100.0 * (double)result->file_size / (double)result->image_size : 100.0, raw, zero);
-	if (result->index_piece_size == 0 && !call->options.pack.no_index && call->image.source.size != BLOCKZ_UNKNOWN && !call->output.is_stream)
+	bool wants_index = !call->options.pack.no_index && call->image.source.size != BLOCKZ_UNKNOWN && !call->output.is_stream;
+	if (wants_index && result->index_piece_size == 0)
 		cli_warn(&call->cli, call->options.output, "no index: it has more ranges than fit into one");
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Ranges are appended in order, which is asserted here alone; they are written as bmaptool writes version 2.0. */
 #include "bmap/bmap.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A sink takes the image block by block: one of zeros ends a range, any other is hashed into it. */
 #include "bmap/bmap_make.h"
 
 #include <errno.h>

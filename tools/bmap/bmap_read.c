@@ -286,7 +286,7 @@ static void on_text(void *ctx, const xmlChar *text, int len)
 	}
 }
 
-static void parse(struct reading *self, const char *bytes, size_t len)
+static void parse_xml(struct reading *self, const char *bytes, size_t len)
 {
 	const xmlSAXHandler handler = {
 		.initialized = XML_SAX2_MAGIC,
@@ -366,7 +366,7 @@ static enum blockz_status check_file(const struct reading *self, const char *byt
 	return status;
 }
 
-static enum blockz_status load(int fd, char **bytes_ret, size_t *len_ret, struct blockz_fault *fault)
+static enum blockz_status load_file(int fd, char **bytes_ret, size_t *len_ret, struct blockz_fault *fault)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
@@ -402,13 +402,13 @@ enum blockz_status bmap_read(struct bmap *bmap, const char *path, struct blockz_
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return tool_fault_errno(fault, errno, "open");
-	enum blockz_status status = load(fd, &bytes, &len, fault);
+	enum blockz_status status = load_file(fd, &bytes, &len, fault);
 	close(fd);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = check_markup(bytes, len, fault);
 	if (status == BLOCKZ_OK) {
-		parse(&self, bytes, len);
+		parse_xml(&self, bytes, len);
 		status = self.status;
 	}
 	if (status == BLOCKZ_OK)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Mapped ranges that the edit touches are read once: old and new bytes are hashed side by side. */
 #include "bmap/bmap_update.h"
 
 #include <errno.h>

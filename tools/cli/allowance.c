@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The least of what the machine has, limits of the process, and control groups up to the root. */
 #include "cli/allowance.h"
 
 #include <inttypes.h>
@@ -13,7 +14,7 @@
 enum { LEN_MAX = 3 * PATH_MAX };
 
 /* Nothing could run in 0 bytes, so that is no limit. */
-static void take(uint64_t value, uint64_t *least)
+static void take_least(uint64_t value, uint64_t *least)
 {
 	if (value > 0 && value < *least)
 		*least = value;
@@ -36,7 +37,7 @@ static void take_file(const char *folder, const char *name, uint64_t *least)
 	if (file == NULL)
 		return;
 	if (fscanf(file, "%" SCNu64, &value) == 1)
-		take(value, least);
+		take_least(value, least);
 	fclose(file);
 }
 
@@ -151,11 +152,11 @@ uint64_t allowance_memory(const char *root)
 {
 	static const int limits[] = { RLIMIT_AS, RLIMIT_DATA };
 	uint64_t least = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-	take(SIZE_MAX, &least); /* a process of 32 bits cannot use all of a large machine */
+	take_least(SIZE_MAX, &least); /* a process of 32 bits cannot use all of a large machine */
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		struct rlimit limit;
 		if (getrlimit(limits[i], &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-			take(limit.rlim_cur, &least);
+			take_least(limit.rlim_cur, &least);
 	}
 	take_mounts(root, &least);
 	return least;

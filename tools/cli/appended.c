@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The words are the same for commands and servers. */
 #include "cli/appended.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Texts come from files, and may hold anything: what is printed is made of characters that are seen. */
 #include "cli/fault.h"
 
 #include <ctype.h>
@@ -21,11 +22,11 @@ static void mark_cut(char *text, size_t room)
 	memcpy(text + len, dots, sizeof(dots));
 }
 
-static void fill(struct blockz_fault *fault, enum blockz_status status, size_t reserved, const char *format, va_list args)
+static void fill_text(struct blockz_fault *fault, enum blockz_status status, size_t reserved, const char *format, va_list args)
 	__attribute__((format(printf, 4, 0)));
 
 /* Leaves behind the text so many bytes of room as are reserved. */
-static void fill(struct blockz_fault *fault, enum blockz_status status, size_t reserved, const char *format, va_list args)
+static void fill_text(struct blockz_fault *fault, enum blockz_status status, size_t reserved, const char *format, va_list args)
 {
 	size_t room = sizeof(fault->text) - reserved;
 	*fault = (struct blockz_fault){ .status = status, .offset = BLOCKZ_UNKNOWN };
@@ -38,7 +39,7 @@ enum blockz_status tool_fault(struct blockz_fault *fault, enum blockz_status sta
 	va_list args;
 	va_start(args, format);
 	if (fault != NULL)
-		fill(fault, status, 0, format, args);
+		fill_text(fault, status, 0, format, args);
 	va_end(args);
 	return status;
 }
@@ -49,7 +50,7 @@ enum blockz_status tool_fault_errno(struct blockz_fault *fault, int error, const
 	va_start(args, format);
 	if (fault != NULL) {
 		const char *reason = strerror(error);
-		fill(fault, BLOCKZ_FAILED, strlen(reason) + 2, format, args);
+		fill_text(fault, BLOCKZ_FAILED, strlen(reason) + 2, format, args);
 		fault->error = error;
 		stpcpy(stpcpy(fault->text + strlen(fault->text), ": "), reason);
 	}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Names that are no UTF-8 become arrays; characters that are not seen become escapes. */
 #include "cli/json.h"
 
 #include <inttypes.h>

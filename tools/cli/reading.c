@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What stands behind the image is a warning, and an exit status of its own. */
 #include "cli/reading.h"
 
 #include "cli/appended.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The handler does what is safe in one: it writes, unlinks, and lets the program die. */
 #include "cli/signals.h"
 
 #include <signal.h>
@@ -41,7 +42,7 @@ static void die_of(int number)
 	raise(number);
 }
 
-static void say(const char *text)
+static void say_text(const char *text)
 {
 	size_t len = strlen(text);
 	if (len > 0 && line_begun && write(STDERR_FILENO, "\n", 1) < 0)
@@ -57,7 +58,7 @@ static void end_by(int number)
 			unlinkat(each->dirfd, each->name, 0);
 	for (const struct ending *each = endings; each < endings + ENDINGS; each++)
 		if (each->number == number)
-			say(each->text);
+			say_text(each->text);
 	die_of(number);
 }
 

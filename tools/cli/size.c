@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What is written for people is rounded; what is read is exact. */
 #include "cli/size.h"
 
 #include <ctype.h>
@@ -26,8 +27,8 @@ static uint64_t unit(const char *text, const char **end_ret)
 }
 
 /* Parses the number that text starts with. */
-static enum blockz_status parse(const char *text, const char **end_ret, uint64_t *value_ret,
-				struct blockz_fault *fault)
+static enum blockz_status parse_number(const char *text, const char **end_ret, uint64_t *value_ret,
+				       struct blockz_fault *fault)
 {
 	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	if (hex ? !isxdigit((unsigned char)text[2]) : !isdigit((unsigned char)text[0]))
@@ -47,7 +48,7 @@ enum blockz_status size_parse(const char *text, uint64_t *value_ret, struct bloc
 {
 	const char *end = text;
 	uint64_t value = 0;
-	enum blockz_status status = parse(text, &end, &value, fault);
+	enum blockz_status status = parse_number(text, &end, &value, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (*end != '\0')
@@ -61,7 +62,7 @@ enum blockz_status size_parse_range(const char *text, struct blockz_range *range
 {
 	const char *end = text;
 	uint64_t start = 0, second = 0;
-	enum blockz_status status = parse(text, &end, &start, fault);
+	enum blockz_status status = parse_number(text, &end, &start, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (*end != '-' && *end != '+')

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* UTF-8 by RFC 3629, and the ranges of Unicode that show nothing. */
 #include "cli/unicode.h"
 
 /*

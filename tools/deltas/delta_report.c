@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The head is printed before the whole delta is read, which may take long. */
 #include "deltas/delta_report.h"
 
 #include <inttypes.h>
@@ -7,6 +8,7 @@
 
 #include "blockz_delta.h"
 #include "cli/fault.h"
+#include "cli/hex.h"
 #include "cli/json.h"
 #include "cli/size.h"
 #include "deltas/delta_head.h"
@@ -18,8 +20,7 @@
 static json_t *image_json(uint64_t size, const uint8_t sha256[32], const char *container)
 {
 	char hex[DIGEST_HEX];
-	for (size_t i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
+	hex_write(hex, sha256, 32);
 	return json_pack("{s:o,s:s,s:o}", "size", json_bytes(size), "sha256", hex, "container", json_name(container));
 }
 
@@ -37,14 +38,12 @@ json_t *delta_report_json(const char *path, uint64_t size, const struct blockz_d
 
 static void print_image(const char *label, uint64_t size, const uint8_t sha256[32], const char *container)
 {
-	char human[32];
+	char human[32], hex[DIGEST_HEX];
 	size_human(human, sizeof(human), size);
+	hex_write(hex, sha256, 32);
 	printf("%-8s %" PRIu64 " byte%s (%s), ", label, size, plural(size), human);
 	put_escaped(stdout, container);
-	printf("\n%-8s SHA-256 ", "");
-	for (size_t i = 0; i < 32; i++)
-		printf("%02x", sha256[i]);
-	putchar('\n');
+	printf("\n%-8s SHA-256 %s\n", "", hex);
 }
 
 static void print_head(const struct blockz_delta_info *head)

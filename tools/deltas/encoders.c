@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Fingerprints are compared as text: files of clients are JSON from first to last. */
 #include "deltas/encoders.h"
 
 #include <errno.h>
@@ -8,11 +9,11 @@
 
 #include "blockz_delta.h"
 #include "cli/fault.h"
+#include "cli/hex.h"
 
 void encoders_hex(const struct blockz_encoder *encoder, char hex_ret[ENCODERS_HEX])
 {
-	for (size_t i = 0; i < BLOCKZ_FINGERPRINT_LEN; i++)
-		snprintf(hex_ret + 2 * i, 3, "%02x", encoder->fingerprint[i]);
+	hex_write(hex_ret, encoder->fingerprint, BLOCKZ_FINGERPRINT_LEN);
 }
 
 bool encoders_add(json_t *object, const struct blockz_encoder *encoder)
@@ -58,7 +59,7 @@ static int digit(char c)
 }
 
 /* False: not an encoder. */
-static bool parse(const char *name, const json_t *value, struct blockz_encoder *encoder_ret)
+static bool parse_encoder(const char *name, const json_t *value, struct blockz_encoder *encoder_ret)
 {
 	struct blockz_encoder encoder = { 0 };
 	const char *hex = json_string_value(value);
@@ -76,7 +77,7 @@ static bool parse(const char *name, const json_t *value, struct blockz_encoder *
 	return true;
 }
 
-static enum blockz_status load(const char *path, json_t **root_ret, struct blockz_fault *fault)
+static enum blockz_status load_client(const char *path, json_t **root_ret, struct blockz_fault *fault)
 {
 	enum { ROOM = 1 << 20 };
 	json_error_t why;
@@ -100,7 +101,7 @@ static enum blockz_status load(const char *path, json_t **root_ret, struct block
 	return status;
 }
 
-static enum blockz_status check(json_t *listed, struct blockz_fault *fault)
+static enum blockz_status check_listed(json_t *listed, struct blockz_fault *fault)
 {
 	const char *name;
 	json_t *value;
@@ -108,7 +109,7 @@ static enum blockz_status check(json_t *listed, struct blockz_fault *fault)
 	if (!json_is_object(listed))
 		return tool_fault(fault, BLOCKZ_DAMAGED, "is not what blockz-merge --capabilities prints");
 	json_object_foreach(listed, name, value)
-		if (!parse(name, value, &encoder))
+		if (!parse_encoder(name, value, &encoder))
 			return tool_fault(fault, BLOCKZ_DAMAGED, "'%s' is no encoder with a fingerprint", name);
 	return BLOCKZ_OK;
 }
@@ -126,10 +127,10 @@ static void drop_others(json_t *common, json_t *listed)
 enum blockz_status encoders_read(const char *path, json_t **common_ret, struct blockz_fault *fault)
 {
 	json_t *root = NULL;
-	enum blockz_status status = load(path, &root, fault);
+	enum blockz_status status = load_client(path, &root, fault);
 	json_t *listed = json_object_get(root, "encoders");
 	if (status == BLOCKZ_OK)
-		status = check(listed, fault);
+		status = check_listed(listed, fault);
 	if (status == BLOCKZ_OK && *common_ret == NULL)
 		*common_ret = json_incref(listed);
 	else if (status == BLOCKZ_OK)
@@ -148,7 +149,7 @@ enum blockz_status encoders_list(json_t *object, struct blockz_encoder **items_r
 	if (room > 0 && items == NULL)
 		return tool_fault_errno(fault, ENOMEM, "encoders");
 	json_object_foreach(object, name, value)
-		if (parse(name, value, &items[count]))
+		if (parse_encoder(name, value, &items[count]))
 			count++;
 	*items_ret = items;
 	*count_ret = count;

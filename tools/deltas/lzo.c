@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Processes are started when they are needed, and wait in a list between calls. */
 #include "deltas/lzo.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each step goes from one unnamed file to the next: images are expanded, xdelta3 compares or applies, the result is squashed. */
 #include "deltas/squashdelta.h"
 
 #include <errno.h>
@@ -23,9 +24,9 @@ static struct blockz_merge_options options_for(const struct delta_env *env, cons
 	return (struct blockz_merge_options){ env->lzo, cli_work(env->cli, label, total, env->threads) };
 }
 
-static enum blockz_status choose(const struct delta_env *env, const struct blockz_source *old_image,
-				 const struct blockz_source *new_image, struct blockz_squashdelta **old_ret,
-				 struct blockz_squashdelta **new_ret, struct blockz_fault *fault)
+static enum blockz_status choose_blocks(const struct delta_env *env, const struct blockz_source *old_image,
+					const struct blockz_source *new_image, struct blockz_squashdelta **old_ret,
+					struct blockz_squashdelta **new_ret, struct blockz_fault *fault)
 {
 	const struct blockz_merge_options options = options_for(env, "compare", BLOCKZ_UNKNOWN);
 	enum blockz_status status = blockz_squashdelta_choose(old_image, new_image, &options, old_ret, new_ret, fault);
@@ -148,8 +149,8 @@ enum blockz_status squashdelta_apply(const struct delta_env *env, const struct b
 
 /* ---- Making */
 
-static enum blockz_status prove(const struct delta_env *env, const struct blockz_source *old_image,
-				const struct blockz_source *new_image, int out, struct blockz_fault *fault)
+static enum blockz_status prove_delta(const struct delta_env *env, const struct blockz_source *old_image,
+				      const struct blockz_source *new_image, int out, struct blockz_fault *fault)
 {
 	struct comparison comparison;
 	const struct blockz_sink sink = comparison_start(&comparison, new_image);
@@ -160,8 +161,8 @@ static enum blockz_status prove(const struct delta_env *env, const struct blockz
 	return delta_proof_judge(&comparison, status, fault);
 }
 
-static enum blockz_status encode(const struct delta_env *env, const struct blockz_squashdelta *list, int source,
-				 int target, int out, struct blockz_fault *fault)
+static enum blockz_status encode_vcdiff(const struct delta_env *env, const struct blockz_squashdelta *list, int source,
+					int target, int out, struct blockz_fault *fault)
 {
 	struct blockz_fd_sink memory;
 	const struct blockz_sink sink = blockz_sink_fd(&memory, out);
@@ -181,7 +182,7 @@ enum blockz_status squashdelta_make(const struct delta_env *env, const struct bl
 	struct blockz_squashdelta *old_list = NULL, *new_list = NULL;
 	struct squashdelta_result result;
 	int source = -1, target = -1;
-	enum blockz_status status = choose(env, old_image, new_image, &old_list, &new_list, fault);
+	enum blockz_status status = choose_blocks(env, old_image, new_image, &old_list, &new_list, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	result.old = blockz_squashdelta_info(old_list);
@@ -190,13 +191,13 @@ enum blockz_status squashdelta_make(const struct delta_env *env, const struct bl
 	if (status == BLOCKZ_OK)
 		status = expand_aside(env, new_image, new_list, &target, fault);
 	if (status == BLOCKZ_OK)
-		status = encode(env, old_list, source, target, out, fault);
+		status = encode_vcdiff(env, old_list, source, target, out, fault);
 	blockz_squashdelta_free(old_list);
 	blockz_squashdelta_free(new_list);
 	close_if_open(source);
 	close_if_open(target);
 	if (status == BLOCKZ_OK)
-		status = prove(env, old_image, new_image, out, fault);
+		status = prove_delta(env, old_image, new_image, out, fault);
 	if (status == BLOCKZ_OK)
 		*result_ret = result;
 	return status;
@@ -206,7 +207,7 @@ enum blockz_status squashdelta_expand(const struct delta_env *env, const struct 
 				      struct squashdelta_result *result_ret, struct blockz_fault *fault)
 {
 	struct blockz_squashdelta *list = NULL;
-	enum blockz_status status = choose(env, NULL, image, NULL, &list, fault);
+	enum blockz_status status = choose_blocks(env, NULL, image, NULL, &list, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = expand_to(env, image, list, out, fault);

@@ -32,8 +32,8 @@ static enum blockz_status report_json(const struct delta_env *env, const char *p
 	return cli_print_json(env->cli, object, fault);
 }
 
-static void say(const struct delta_env *env, const char *path, uint64_t made,
-		const struct squashdelta_result *result)
+static void say_made(const struct delta_env *env, const char *path, uint64_t made,
+		     const struct squashdelta_result *result)
 {
 	char size[32];
 	FILE *out = is_stream(path) ? stderr : stdout;
@@ -54,7 +54,7 @@ enum blockz_status squashdelta_report(const struct delta_env *env, const char *p
 	if (status == BLOCKZ_OK && env->cli->json)
 		status = report_json(env, path, &made, result, fault);
 	else if (status == BLOCKZ_OK)
-		say(env, path, made.size, result);
+		say_made(env, path, made.size, result);
 	if (status != BLOCKZ_OK)
 		fault->state = BLOCKZ_IMAGE_UPDATED;
 	return status;

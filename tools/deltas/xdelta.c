@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* xdelta3 is a child without a shell, that reads and writes descriptors and dies with its parent. */
 #include "deltas/xdelta.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ struct child {
 /* ---- In the child */
 
 /* Puts a descriptor at a place of its own; those it is moved from are closed by exec. */
-static void place(int fd, int at)
+static void place_fd(int fd, int at)
 {
 	if (dup2(fd, at) < 0)
 		_exit(EXIT_NO_EXEC);
@@ -54,10 +55,10 @@ static _Noreturn void become(const char *const *args, int source, int in, int ou
 		_exit(EXIT_NO_EXEC);
 	for (int i = 0; i < 4; i++)
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, ABOVE_FD);
-	place(fds[0], STDIN_FILENO);
-	place(fds[1], STDOUT_FILENO);
-	place(fds[2], STDERR_FILENO);
-	place(fds[3], SOURCE_FD);
+	place_fd(fds[0], STDIN_FILENO);
+	place_fd(fds[1], STDOUT_FILENO);
+	place_fd(fds[2], STDERR_FILENO);
+	place_fd(fds[3], SOURCE_FD);
 	setrlimit(RLIMIT_FSIZE, &limit); /* fails where it is lower already */
 	unsetenv("XDELTA");              /* holds options */
 	execvp(args[0], (char *const *)(uintptr_t)args);
@@ -67,8 +68,8 @@ static _Noreturn void become(const char *const *args, int source, int in, int ou
 
 /* ---- Here */
 
-static enum blockz_status start(struct child *child, const char *const *args, int source, int in, int out,
-				struct blockz_fault *fault)
+static enum blockz_status start_child(struct child *child, const char *const *args, int source, int in, int out,
+				      struct blockz_fault *fault)
 {
 	int ends[2];
 	pid_t parent = getpid();
@@ -140,8 +141,8 @@ static bool blames_machine(const char *said)
 	return false;
 }
 
-static enum blockz_status judge(const struct child *child, int status, enum blockz_status refusal,
-				struct blockz_fault *fault)
+static enum blockz_status judge_child(const struct child *child, int status, enum blockz_status refusal,
+				      struct blockz_fault *fault)
 {
 	const char *said = child->text[0] != '\0' ? child->text : "it said nothing";
 	if (child->stopped)
@@ -161,29 +162,29 @@ static enum blockz_status judge(const struct child *child, int status, enum bloc
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status run(const char *const *args, int source, int in, int out, enum blockz_status refusal,
-			      const struct blockz_work *work, struct blockz_fault *fault)
+static enum blockz_status run_xdelta(const char *const *args, int source, int in, int out, enum blockz_status refusal,
+				     const struct blockz_work *work, struct blockz_fault *fault)
 {
 	struct child child = { 0 };
 	int ended = 0;
-	enum blockz_status status = start(&child, args, source, in, out, fault);
+	enum blockz_status status = start_child(&child, args, source, in, out, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	wait_for(&child, out, work);
 	while (waitpid(child.pid, &ended, 0) < 0)
 		if (errno != EINTR)
 			return tool_fault_errno(fault, errno, "xdelta3: wait");
-	return judge(&child, ended, refusal, fault);
+	return judge_child(&child, ended, refusal, fault);
 }
 
 enum blockz_status xdelta_encode(int source, int target, int out, const struct blockz_work *work,
 				 struct blockz_fault *fault)
 {
-	return run(encode_args, source, target, out, BLOCKZ_FAILED, work, fault);
+	return run_xdelta(encode_args, source, target, out, BLOCKZ_FAILED, work, fault);
 }
 
 enum blockz_status xdelta_decode(int source, int vcdiff, int out, const struct blockz_work *work,
 				 struct blockz_fault *fault)
 {
-	return run(decode_args, source, vcdiff, out, BLOCKZ_DAMAGED, work, fault);
+	return run_xdelta(decode_args, source, vcdiff, out, BLOCKZ_DAMAGED, work, fault);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The header and the entries of a GPT, as the UEFI specification has them. */
 #include "disks/gpt.h"
 
 #include <endian.h>

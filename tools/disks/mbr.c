@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The four entries of an MBR or EBR, and what tells a table from a boot sector. */
 #include "disks/mbr.h"
 
 #include <endian.h>

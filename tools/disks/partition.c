@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* libblkid is asked; what it says of each partition is copied. */
 #include "disks/partition.h"
 
 #include <blkid/blkid.h>

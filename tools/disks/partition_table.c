@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Found without libblkid, which does not say where the tables lie. */
 #include "disks/partition_table.h"
 
 #include <errno.h>
@@ -252,8 +253,8 @@ static enum blockz_status find_mbr(struct disk *disk, unsigned sector_size, cons
 	return status;
 }
 
-static enum blockz_status find(struct disk *disk, unsigned sector_size, struct partition_table *table,
-			       struct blockz_fault *fault)
+static enum blockz_status find_table(struct disk *disk, unsigned sector_size, struct partition_table *table,
+				     struct blockz_fault *fault)
 {
 	uint8_t mbr[MBR_LEN];
 	struct gpt gpt = { 0 };
@@ -282,7 +283,7 @@ enum blockz_status partition_table_find(const struct blockz_source *image, uint6
 				  image->size);
 	struct disk disk = { .image = image, .off = disk_off, .len = image->size - disk_off };
 	struct partition_table table = { .disk_len = disk.len };
-	enum blockz_status status = disk.len >= MBR_LEN ? find(&disk, sector_size, &table, fault) : BLOCKZ_OK;
+	enum blockz_status status = disk.len >= MBR_LEN ? find_table(&disk, sector_size, &table, fault) : BLOCKZ_OK;
 	if (status != BLOCKZ_OK) {
 		rawlist_free(&table.ranges);
 		return status;

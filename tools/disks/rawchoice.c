@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Names are kept until there is an image in which they can be found. */
 #include "disks/rawchoice.h"
 
 #include <errno.h>

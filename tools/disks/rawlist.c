@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A list that grows, and a file of one range a line. */
 #include "disks/rawlist.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each size is tried: what partitions begin with, at the places that it means, tells which one it was. */
 #include "disks/sectors.h"
 
 #include "cli/fault.h"
@@ -11,7 +12,7 @@ enum { SMALL, LARGE };
 const unsigned sectors_sizes[SECTORS_SIZES] = { [SMALL] = SIZE_SECTOR_SMALL, [LARGE] = SIZE_SECTOR_LARGE };
 
 /* Of the disk, whole even where it goes on beyond it.  No product of 33 and 12 bits is too large. */
-static struct blockz_range place(struct mbr_entry entry, unsigned size)
+static struct blockz_range place_of(struct mbr_entry entry, unsigned size)
 {
 	return (struct blockz_range){ entry.start * size, (entry.start + entry.count) * size };
 }
@@ -22,8 +23,8 @@ static uint64_t end_of_all(const uint8_t *mbr, unsigned size)
 	uint64_t end = 0;
 	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
 		struct mbr_entry entry = mbr_entry(mbr, i);
-		if (mbr_is_partition(entry) && place(entry, size).end > end)
-			end = place(entry, size).end;
+		if (mbr_is_partition(entry) && place_of(entry, size).end > end)
+			end = place_of(entry, size).end;
 	}
 	return end;
 }
@@ -37,15 +38,15 @@ static bool starts_at(const uint8_t *mbr, unsigned size, uint64_t off)
 {
 	for (unsigned i = 0; i < MBR_ENTRIES; i++) {
 		struct mbr_entry entry = mbr_entry(mbr, i);
-		if (mbr_is_partition(entry) && place(entry, size).start == off)
+		if (mbr_is_partition(entry) && place_of(entry, size).start == off)
 			return true;
 	}
 	return false;
 }
 
 /* *found_ret: what an entry of its kind leads to is there.  range: of the image. */
-static enum blockz_status look(struct view *view, struct mbr_entry entry, struct blockz_range range, bool *found_ret,
-			       struct blockz_fault *fault)
+static enum blockz_status look_at_entry(struct view *view, struct mbr_entry entry, struct blockz_range range, bool *found_ret,
+					struct blockz_fault *fault)
 {
 	uint8_t ebr[MBR_LEN];
 	if (!mbr_is_extended(entry))
@@ -65,14 +66,14 @@ static enum blockz_status find_content(const struct sectors_disk *disk, struct v
 	view->sector_size = sectors_sizes[which];
 	for (unsigned i = 0; i < MBR_ENTRIES && status == BLOCKZ_OK && !*found_ret; i++) {
 		struct mbr_entry entry = mbr_entry(disk->mbr, i);
-		struct blockz_range range = place(entry, sectors_sizes[which]);
+		struct blockz_range range = place_of(entry, sectors_sizes[which]);
 		if (!mbr_is_partition(entry) || range.start >= disk->len ||
 		    starts_at(disk->mbr, sectors_sizes[SECTORS_SIZES - 1 - which], range.start))
 			continue;
 		if (range.end > disk->len)
 			range.end = disk->len;
 		range = (struct blockz_range){ disk->off + range.start, disk->off + range.end };
-		status = look(view, entry, range, found_ret, fault);
+		status = look_at_entry(view, entry, range, found_ret, fault);
 	}
 	return status;
 }

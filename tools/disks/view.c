@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* libblkid reads a memfd, to which just the parts of the image are copied that it looks at. */
 #include "disks/view.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each column stands for an equal share of the image, or of the file: what is raw shows, however little it is. */
 #include "draw/bar.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Ranges too narrow to be told apart are united into bands, so that a picture of any map is small. */
 #include "draw/svg.h"
 
 #include <errno.h>
@@ -138,7 +139,7 @@ static double scaled(uint64_t off, uint64_t size)
 }
 
 /* Where a range stands on a bar, at least VISIBLE_MIN wide. */
-static void place(struct blockz_range range, uint64_t size, double *x_ret, double *end_ret)
+static void place_range(struct blockz_range range, uint64_t size, double *x_ret, double *end_ret)
 {
 	double x = scaled(range.start, size), end = scaled(range.end, size);
 	if (end - x < VISIBLE_MIN) {
@@ -303,7 +304,7 @@ static void put_bar(struct drawing *drawing, double top, bool of_image, const ch
 			double x, end;
 			if (band_shade(band) != (enum shade)shade)
 				continue;
-			place(of_image ? band->image : band->file, size, &x, &end);
+			place_range(of_image ? band->image : band->file, size, &x, &end);
 			fprintf(out, "<rect class=\"%s\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\"/>\n",
 				shade_names[shade].class, x, top, end - x, BAR_HEIGHT);
 		}
@@ -320,8 +321,8 @@ static void put_bands(struct drawing *drawing, double top, double bottom)
 			double x, end, file_x, file_end;
 			if (band_shade(band) != (enum shade)shade)
 				continue;
-			place(band->image, drawing->info.image_size, &x, &end);
-			place(band->file, drawing->info.file_size, &file_x, &file_end);
+			place_range(band->image, drawing->info.image_size, &x, &end);
+			place_range(band->file, drawing->info.file_size, &file_x, &file_end);
 			fprintf(drawing->out,
 				"<path class=\"band %s\" d=\"M%.2f %.1fH%.2fC%.2f %.1f %.2f %.1f %.2f %.1fH%.2fC%.2f "
 				"%.1f %.2f %.1f %.2f %.1fZ\"/>\n",
@@ -446,7 +447,7 @@ int svg_write(FILE *out, const struct svg_picture *picture)
 		add_ranges(&drawing);
 		for (size_t i = 0; i < partitions->count; i++) {
 			tags[i].partition = &partitions->items[i];
-			place(partitions->items[i].range, drawing.info.image_size, &tags[i].x, &tags[i].end);
+			place_range(partitions->items[i].range, drawing.info.image_size, &tags[i].x, &tags[i].end);
 			tag_name(&tags[i]);
 		}
 		put_picture(&drawing, tags);

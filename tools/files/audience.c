@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Permissions are read as the least that anybody has, and given as no more than that. */
 #include "files/audience.h"
 
 #include <endian.h>
@@ -71,7 +72,7 @@ static mode_t regroup(mode_t mode)
 
 /* ---- Sources */
 
-static void add(struct audience *self, mode_t mode, uid_t owner, gid_t group)
+static void add_source(struct audience *self, mode_t mode, uid_t owner, gid_t group)
 {
 	if (self->sources++ == 0) {
 		self->mode = mode;
@@ -88,9 +89,9 @@ void audience_add(struct audience *self, int fd)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
-		add(self, 0600, (uid_t)-1, (gid_t)-1);
+		add_source(self, 0600, (uid_t)-1, (gid_t)-1);
 	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
-		add(self, mode_of(fd) & 0666, st.st_uid, st.st_gid);
+		add_source(self, mode_of(fd) & 0666, st.st_uid, st.st_gid);
 }
 
 void audience_add_compressed(struct audience *self, const struct compressed *file)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The wanted bytes are read part by part, in step with what is appended. */
 #include "files/comparison.h"
 
 #include <errno.h>
 #include <string.h>
 
-static int compare(void *ctx, const void *buf, size_t len)
+static int compare_bytes(void *ctx, const void *buf, size_t len)
 {
 	struct comparison *self = ctx;
 	const uint8_t *bytes = buf;
@@ -24,7 +25,7 @@ static int compare(void *ctx, const void *buf, size_t len)
 
 struct blockz_sink comparison_start(struct comparison *self, const struct blockz_source *wanted)
 {
-	static const struct blockz_sink_ops ops = { .write = compare };
+	static const struct blockz_sink_ops ops = { .write = compare_bytes };
 	*self = (struct comparison){ .wanted = wanted };
 	return (struct blockz_sink){ &ops, self };
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A path is followed component by component, so that nobody can exchange a directory, or lay a link, on the way. */
 #include "files/compressed.h"
 
 #include <errno.h>

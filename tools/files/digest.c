@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* SHA-256 by libcrypto, the only one of the tools. */
 #include "files/digest.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/fault.h"
+#include "cli/hex.h"
 
 enum { CHUNK = 1024 * 1024 };
 
@@ -41,8 +41,7 @@ enum blockz_status digest_finish(struct digest *digest, char hex_ret[DIGEST_HEX]
 	unsigned len = 0;
 	if (digest->failed || EVP_DigestFinal_ex(digest->context, bytes, &len) != 1 || 2 * len + 1 != DIGEST_HEX)
 		return tool_fault(fault, BLOCKZ_FAILED, "SHA-256 failed");
-	for (unsigned i = 0; i < len; i++)
-		snprintf(hex_ret + 2 * i, 3, "%02x", bytes[i]);
+	hex_write(hex_ret, bytes, len);
 	return BLOCKZ_OK;
 }
 

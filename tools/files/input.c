@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Images are locked as compressed files are; everything else is just opened. */
 #include "files/input.h"
 
 #include <errno.h>

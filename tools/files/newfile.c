@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A temporary file beside its place, synced, renamed, and its directory synced. */
 #include "files/newfile.h"
 
 #include <errno.h>

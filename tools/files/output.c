@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Streams are told from files by what stands at the path, and signals are held where a file changes its name. */
 #include "files/output.h"
 
 #include <ctype.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Files beside the file are looked for by the suffixes that such files have. */
 #include "files/report.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* O_TMPFILE, or a file that is unlinked at once. */
 #include "files/scratch.h"
 
 #include <errno.h>

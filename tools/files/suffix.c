@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The suffixes are those of the formats. */
 #include "files/suffix.h"
 
 #include <string.h>

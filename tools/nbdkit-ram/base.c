@@ -167,7 +167,7 @@ struct copy {
 	struct blockz_fault fault;
 };
 
-static int append(void *ctx, const void *buf, size_t len)
+static int append_bytes(void *ctx, const void *buf, size_t len)
 {
 	struct copy *copy = ctx;
 	copy->status = blockz_pages_write(copy->pages, buf, len, copy->off, &copy->fault);
@@ -184,7 +184,7 @@ static int append_zeros(void *ctx, uint64_t len)
 
 enum blockz_status base_copy(struct base *base, struct blockz_pages *pages, struct blockz_fault *fault)
 {
-	static const struct blockz_sink_ops ops = { .write = append, .zeros = append_zeros };
+	static const struct blockz_sink_ops ops = { .write = append_bytes, .zeros = append_zeros };
 	struct copy copy = { .pages = pages };
 	struct blockz_sink sink = { &ops, &copy };
 	struct blockz_map *map = NULL;

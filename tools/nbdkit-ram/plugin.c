@@ -49,7 +49,7 @@ static int fail(const struct blockz_fault *fault)
 
 /* ---- Parameters */
 
-static void load(void)
+static void load_plugin(void)
 {
 	settings_help(help);
 }
@@ -299,7 +299,7 @@ static struct nbdkit_plugin plugin = {
 	.longname = "a disk in memory, compressed, loaded from a file and saved to one",
 	.version = BLOCKZ_VERSION,
 	.description = "Serves a disk in memory whose pages are compressed; it can start from an image and be saved as .zst.",
-	.load = load,
+	.load = load_plugin,
 	.unload = unload,
 	.dump_plugin = dump_plugin,
 	.config = config,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A save is of one moment, since the store of pages stands still for it; the file is replaced when it is complete. */
 #define NBDKIT_API_VERSION 2
 #include "saver.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Two lines, of what is held and of what was done. */
 #include "statistics.h"
 
 #include <inttypes.h>

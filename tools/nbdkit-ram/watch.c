@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The handler notes the signal and wakes the thread. */
 #include "watch.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ int watch_catch(void)
 	return sem_init(&watch.wake, 0, 0) < 0 ? errno : set_handler(on_signal);
 }
 
-static void *run(void *unused)
+static void *answer_signals(void *unused)
 {
 	(void)unused;
 	for (bool end = false; !end;) {
@@ -61,7 +62,7 @@ int watch_start(void (*first)(void), void (*second)(void))
 {
 	watch.calls[0] = first;
 	watch.calls[1] = second;
-	int error = pthread_create(&watch.thread, NULL, run, NULL);
+	int error = pthread_create(&watch.thread, NULL, answer_signals, NULL);
 	watch.started = error == 0;
 	return error;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Raw ranges have numbers, partitions names; a name that would lead elsewhere is not listed. */
 #include "exports.h"
 
 #include <errno.h>

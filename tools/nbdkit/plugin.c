@@ -31,7 +31,7 @@ struct export {
 	bool writable;
 };
 
-static void report(const struct blockz_fault *fault)
+static void report_fault(const struct blockz_fault *fault)
 {
 	nbd_report(server.settings.file.label, fault);
 	if (fault->state != BLOCKZ_IMAGE_NEEDS_RECOVERY)
@@ -44,7 +44,7 @@ static void report(const struct blockz_fault *fault)
 /* Reports why a request failed, and sets what the client gets to see.  Returns -1. */
 static int fail(const struct blockz_fault *fault, int error)
 {
-	report(fault);
+	report_fault(fault);
 	nbdkit_set_error(error);
 	return -1;
 }
@@ -116,7 +116,7 @@ static int open_disk(void)
 	struct blockz_fault fault;
 	enum blockz_status status = open_file(&fault);
 	if (status != BLOCKZ_OK) {
-		report(&fault);
+		report_fault(&fault);
 		bool unwritable = status == BLOCKZ_UNSUPPORTED || fault.error == EROFS || fault.error == EACCES;
 		if (unwritable && !server.settings.readonly)
 			nbdkit_error("readonly=true serves a file without writing to it or beside it");
@@ -124,7 +124,7 @@ static int open_disk(void)
 	}
 	status = blockz_disk_open(&server.file.store, &server.settings.options, &server.disk, &fault);
 	if (status != BLOCKZ_OK)
-		report(&fault);
+		report_fault(&fault);
 	if (status == BLOCKZ_LIMIT)
 		advise();
 	return status == BLOCKZ_OK ? 0 : -1;
@@ -141,7 +141,7 @@ static int get_ready(void)
 	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), server.settings.sector_size);
 	if (server.settings.range == NULL || exports_find(&server.exports, server.settings.range, &range, &fault) == BLOCKZ_OK)
 		return 0;
-	report(&fault);
+	report_fault(&fault);
 	return -1;
 }
 
@@ -151,7 +151,7 @@ static int finish(void)
 	struct blockz_fault fault;
 	enum blockz_status status = blockz_disk_close(server.disk, &fault);
 	if (status != BLOCKZ_OK)
-		report(&fault);
+		report_fault(&fault);
 	server.disk = NULL;
 	return (int)status;
 }

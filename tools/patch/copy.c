@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* By sharing blocks, by copying inside the kernel, or byte by byte: the first that can be done. */
 #include "patch/copy.h"
 
 #include <errno.h>

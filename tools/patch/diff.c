@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Holes and shared blocks are passed over; where there are too many differences, near ones are united. */
 #include "patch/diff.h"
 
 #include <errno.h>
@@ -203,7 +204,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static int compare(struct side *a, struct side *b, struct found *found)
+static int compare_sides(struct side *a, struct side *b, struct found *found)
 {
 	uint64_t off = 0;
 	int error = 0;
@@ -266,7 +267,7 @@ enum blockz_status diff_files(int edited_fd, int base_fd, struct blockz_range **
 	found.ranges = malloc(RANGES_MAX * sizeof(*found.ranges));
 	int error = ENOMEM;
 	if (a.buf != NULL && b.buf != NULL && found.ranges != NULL)
-		error = compare(&a, &b, &found);
+		error = compare_sides(&a, &b, &found);
 	if (error == 0) {
 		*ranges_ret = found.ranges;
 		*count_ret = found.count;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Edits are sorted by where they start; those that reach into the window are kept in the order in which they were given. */
 #include "patch/edited_window.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A stream is copied to an unnamed file first, since edits are read twice. */
 #include "patch/edits.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Which options exclude each other is checked once all are read. */
 #include "patch/patch_options.h"
 
 #include <stdlib.h>

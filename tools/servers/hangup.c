@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Connections are found among the descriptors of the process, and shut for reading. */
 #include "servers/hangup.h"
 
 #include <dirent.h>
@@ -117,14 +118,14 @@ static void hang_up(void)
 	}
 }
 
-static void leave(void)
+static void leave_process(void)
 {
 	int status = hangup.leave();
 	fflush(NULL);
 	_exit(status);
 }
 
-static void *run(void *unused)
+static void *end_connections(void *unused)
 {
 	struct pollfd told = { .fd = hangup.wake, .events = POLLIN };
 	(void)unused;
@@ -138,7 +139,7 @@ static void *run(void *unused)
 		poll(&told, 1, LOOK_MS);
 	}
 	if (!atomic_load(&hangup.end))
-		leave();
+		leave_process();
 	return NULL;
 }
 
@@ -158,7 +159,7 @@ int hangup_start(int (*leave_with)(void))
 	if (hangup.wake < 0)
 		return errno;
 	hangup.descriptors = opendir("/proc/self/fd");
-	int error = hangup.descriptors == NULL ? errno : pthread_create(&hangup.thread, NULL, run, NULL);
+	int error = hangup.descriptors == NULL ? errno : pthread_create(&hangup.thread, NULL, end_connections, NULL);
 	hangup.started = error == 0;
 	if (error != 0)
 		close_all();
