@@ -376,17 +376,18 @@ static enum blockz_status load_file(int fd, char **bytes_ret, size_t *len_ret, s
 	if (st.st_size > BMAP_FILE_MAX)
 		return tool_fault(fault, BLOCKZ_LIMIT, "a block map of %" PRIdMAX " bytes, expected at most %d",
 				  (intmax_t)st.st_size, BMAP_FILE_MAX);
-	size_t len = (size_t)st.st_size, done = 0;
+	struct blockz_source file;
+	size_t len = (size_t)st.st_size, got = 0;
+	enum blockz_status status = blockz_source_fd(fd, &file, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	char *bytes = malloc(len + 1);
 	if (bytes == NULL)
 		return tool_fault_errno(fault, ENOMEM, "read");
-	while (done < len) {
-		ssize_t got = pread(fd, bytes + done, len - done, (off_t)done);
-		if (got == 0 || (got < 0 && errno != EINTR)) {
-			free(bytes);
-			return tool_fault_errno(fault, got < 0 ? errno : EIO, "read");
-		}
-		done += got > 0 ? (size_t)got : 0;
+	int error = file.ops->read(file.ctx, bytes, len, 0, &got);
+	if (error != 0 || got < len) {
+		free(bytes);
+		return tool_fault_errno(fault, error != 0 ? error : EIO, "read");
 	}
 	*bytes_ret = bytes;
 	*len_ret = len;

@@ -2,19 +2,14 @@
 /* Each step goes from one unnamed file to the next: images are expanded, xdelta3 compares or applies, the result is squashed. */
 #include "deltas/squashdelta.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "blockz_delta.h"
 #include "cli/fault.h"
 #include "deltas/delta_proof.h"
 #include "deltas/xdelta.h"
+#include "files/copying.h"
 #include "files/scratch.h"
-
-enum { COPY_LEN = 1 << 20 };
 
 /* ---- Steps */
 
@@ -80,20 +75,11 @@ static void close_if_open(int fd)
 static enum blockz_status copy_vcdiff(const struct delta_env *env, const struct blockz_source *delta, uint64_t off,
 				      int *fd_ret, struct blockz_fault *fault)
 {
-	struct blockz_fd_sink memory;
-	size_t got = COPY_LEN;
+	uint64_t copied = 0;
 	enum blockz_status status = scratch_open(env->dirfd, fd_ret, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_sink sink = blockz_sink_fd(&memory, *fd_ret);
-	void *buf = malloc(COPY_LEN);
-	int error = buf == NULL ? ENOMEM : 0;
-	for (; got == COPY_LEN && error == 0; off += got) {
-		error = delta->ops->read(delta->ctx, buf, COPY_LEN, off, &got);
-		if (error == 0)
-			error = sink.ops->write(sink.ctx, buf, got);
-	}
-	free(buf);
+	int error = copy_bytes(delta, off, BLOCKZ_UNKNOWN, *fd_ret, &copied);
 	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "copying the VCDIFF");
 }
 

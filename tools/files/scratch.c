@@ -12,6 +12,7 @@
 
 #include "cli/fault.h"
 #include "cli/signals.h"
+#include "files/copying.h"
 
 /*
  * For file systems that have no files without a name: it has one for a moment, in which no signal ends the program.  The
@@ -66,23 +67,13 @@ enum blockz_status scratch_open(int dirfd, int *fd_ret, struct blockz_fault *fau
 
 enum blockz_status scratch_copy(int fd, int to, struct blockz_fault *fault)
 {
-	enum { CHUNK = 1024 * 1024 };
 	struct blockz_source source;
-	struct blockz_fd_sink memory;
-	struct blockz_sink sink = blockz_sink_fd(&memory, to);
-	size_t got = 0;
+	uint64_t copied = 0;
 	enum blockz_status status = blockz_source_fd(fd, &source, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	void *buf = malloc(CHUNK);
-	int error = buf == NULL ? ENOMEM : 0;
-	for (uint64_t off = 0; off < source.size && error == 0; off += got) {
-		error = source.ops->read(source.ctx, buf, CHUNK, off, &got);
-		if (error == 0 && got == 0)
-			error = EIO;
-		if (error == 0)
-			error = sink.ops->write(sink.ctx, buf, got);
-	}
-	free(buf);
+	int error = copy_bytes(&source, 0, source.size, to, &copied);
+	if (error == 0 && copied < source.size)
+		error = EIO;
 	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "write");
 }

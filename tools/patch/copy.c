@@ -11,27 +11,22 @@
 
 /* ---- A store over the output: no journal, since a copy that is not complete is dropped */
 
-static int output_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+struct written {
+	int fd;
+	struct blockz_source source; /* what it holds so far */
+};
+
+static int written_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
 {
-	const struct output *output = ctx;
-	size_t got = 0;
-	while (got < len) {
-		ssize_t part = pread(output->fd, (char *)buf + got, len - got, (off_t)(off + got));
-		if (part == 0)
-			break;
-		if (part < 0 && errno != EINTR)
-			return errno;
-		got += part > 0 ? (size_t)part : 0;
-	}
-	*got_ret = got;
-	return 0;
+	const struct written *self = ctx;
+	return self->source.ops->read(self->source.ctx, buf, len, off, got_ret);
 }
 
-static int output_write(void *ctx, const void *buf, size_t len, uint64_t off)
+static int written_write(void *ctx, const void *buf, size_t len, uint64_t off)
 {
-	const struct output *output = ctx;
+	const struct written *self = ctx;
 	for (size_t done = 0; done < len;) {
-		ssize_t part = pwrite(output->fd, (const char *)buf + done, len - done, (off_t)(off + done));
+		ssize_t part = pwrite(self->fd, (const char *)buf + done, len - done, (off_t)(off + done));
 		if (part < 0 && errno != EINTR)
 			return errno;
 		done += part > 0 ? (size_t)part : 0;
@@ -78,10 +73,13 @@ static enum blockz_status apply_to(const struct blockz_plan *plan, const struct 
 				   struct output *output, struct blockz_fault *fault)
 {
 	static const struct blockz_store_ops ops = {
-		.read = output_read, .write = output_write, .sync = sync_later,
+		.read = written_read, .write = written_write, .sync = sync_later,
 	};
-	struct blockz_store store = { .ops = &ops, .ctx = output, .size = file->source.size };
-	enum blockz_status status = blockz_plan_apply(plan, &store, fault);
+	struct written self = { .fd = output->fd };
+	const struct blockz_store store = { .ops = &ops, .ctx = &self, .size = file->source.size };
+	enum blockz_status status = blockz_source_fd(output->fd, &self.source, fault);
+	if (status == BLOCKZ_OK)
+		status = blockz_plan_apply(plan, &store, fault);
 	if (status != BLOCKZ_OK && fault != NULL) {
 		fault->subject = BLOCKZ_ABOUT_OUTPUT;
 		fault->state = BLOCKZ_IMAGE_UNCHANGED;

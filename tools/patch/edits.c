@@ -13,6 +13,7 @@
 #include "cli/fault.h"
 #include "cli/size.h"
 #include "cli/stream.h"
+#include "files/copying.h"
 #include "files/scratch.h"
 #include "patch/diff.h"
 
@@ -47,31 +48,24 @@ static bool can_be_reread(int fd)
 	return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
-/* Copies at most limit bytes; 0 or an errno value. */
-static int copy_stream(int from, int to, uint64_t limit)
+/* Copies a stream to an unnamed file, of at most room + 1 bytes, whose descriptor is added. */
+static enum blockz_status spool_stream(struct edits *edits, int fd, const char *path, uint64_t room, int *spool_ret,
+				       struct blockz_fault *fault)
 {
-	static char buf[1 << 16];
-	while (limit > 0) {
-		size_t want = limit < sizeof(buf) ? (size_t)limit : sizeof(buf);
-		ssize_t got = read(from, buf, want);
-		if (got == 0)
-			return 0;
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return errno;
-		limit -= (uint64_t)got;
-		for (ssize_t done = 0; done < got;) {
-			ssize_t put = write(to, buf + done, (size_t)(got - done));
-			if (put < 0 && errno != EINTR)
-				return errno;
-			done += put > 0 ? put : 0;
-		}
-	}
-	return 0;
+	struct blockz_source stream;
+	uint64_t copied = 0;
+	enum blockz_status status = scratch_open(-1, spool_ret, fault);
+	if (status == BLOCKZ_OK)
+		status = add_fd(edits, *spool_ret, fault);
+	if (status == BLOCKZ_OK)
+		status = blockz_source_fd(fd, &stream, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	int error = copy_bytes(&stream, 0, room < UINT64_MAX ? room + 1 : room, *spool_ret, &copied);
+	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "read %s into a temporary file", path);
 }
 
-/* Opens an input and adds its descriptor; a stream becomes a file, of at most room + 1 bytes. */
+/* Opens an input and adds its descriptor; a stream becomes a file. */
 static enum blockz_status open_input(struct edits *edits, const char *path, uint64_t room,
 				     struct blockz_source *source_ret, struct blockz_fault *fault)
 {
@@ -79,18 +73,11 @@ static enum blockz_status open_input(struct edits *edits, const char *path, uint
 	if (fd < 0)
 		return tool_fault_errno(fault, errno, "open %s", path);
 	enum blockz_status status = add_fd(edits, fd, fault);
-	if (status == BLOCKZ_OK)
-		audience_add(edits->audience, fd);
-	if (status == BLOCKZ_OK && !can_be_reread(fd)) {
-		int spool = -1;
-		status = scratch_open(-1, &spool, fault);
-		if (status == BLOCKZ_OK)
-			status = add_fd(edits, spool, fault);
-		int error = status == BLOCKZ_OK ? copy_stream(fd, spool, room < UINT64_MAX ? room + 1 : room) : 0;
-		if (error != 0)
-			return tool_fault_errno(fault, error, "read %s into a temporary file", path);
-		fd = spool;
-	}
+	if (status != BLOCKZ_OK)
+		return status;
+	audience_add(edits->audience, fd);
+	if (!can_be_reread(fd))
+		status = spool_stream(edits, fd, path, room, &fd, fault);
 	return status == BLOCKZ_OK ? blockz_source_fd(fd, source_ret, fault) : status;
 }
 
