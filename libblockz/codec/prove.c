@@ -29,13 +29,8 @@ struct verdict {
 };
 
 struct prover {
-	const struct blockz_source *file;
-	const struct blocks *blocks;
-	const struct codec_env *env;
-	const uint32_t *wanted;
-	size_t count, candidates;
-	uint8_t *proof;
-	uint64_t *cost_ns;
+	const struct proofs *proofs;
+	size_t candidates;
 	const struct blockz_work *work;
 	bool *sampled; /* of the wanted */
 	bool in_sample; /* the first of two runs */
@@ -58,7 +53,7 @@ struct thread {
 
 static const struct block *block_at(const struct prover *prover, size_t index)
 {
-	return &prover->blocks->items[prover->wanted[index]];
+	return &prover->proofs->blocks->items[prover->proofs->wanted[index]];
 }
 
 /* ---- The sample ---- */
@@ -75,14 +70,14 @@ static void choose_sample(struct prover *prover)
 {
 	size_t counts[KINDS] = { 0 }, seen[KINDS] = { 0 }, sizes[KINDS];
 	uint64_t plain_lens[KINDS] = { 0 };
-	for (size_t i = 0; i < prover->count; i++) {
+	for (size_t i = 0; i < prover->proofs->count; i++) {
 		const struct block *block = block_at(prover, i);
 		counts[block->is_metadata]++;
 		plain_lens[block->is_metadata] += block->plain_len;
 	}
 	for (size_t kind = 0; kind < KINDS; kind++)
 		sizes[kind] = sample_size(prover, counts[kind], plain_lens[kind]);
-	for (size_t i = 0; i < prover->count; i++) {
+	for (size_t i = 0; i < prover->proofs->count; i++) {
 		unsigned kind = block_at(prover, i)->is_metadata;
 		size_t step = counts[kind] / sizes[kind];
 		/* In the middle of each of so many equal parts. */
@@ -98,7 +93,7 @@ static void *thread_new(void *ctx)
 	const struct prover *prover = ctx;
 	struct thread *thread = calloc(1, sizeof(*thread));
 	if (thread != NULL)
-		thread->contexts.env = prover->env;
+		thread->contexts.env = prover->proofs->env;
 	return thread;
 }
 
@@ -122,9 +117,9 @@ static enum blockz_status take_block(const struct pool_call *call, bool *done_re
 {
 	struct prover *prover = call->ctx;
 	struct job *job = call->job;
-	while (prover->next < prover->count && prover->sampled[prover->next] != prover->in_sample)
+	while (prover->next < prover->proofs->count && prover->sampled[prover->next] != prover->in_sample)
 		prover->next++;
-	*done_ret = prover->next == prover->count;
+	*done_ret = prover->next == prover->proofs->count;
 	*job = (struct job){ .index = prover->next, .proof = PROVE_NONE };
 	if (!*done_ret)
 		prover->next++;
@@ -135,7 +130,7 @@ static enum blockz_status take_block(const struct pool_call *call, bool *done_re
 static bool is_candidate(const struct prover *prover, const struct block *block, size_t candidate)
 {
 	const struct verdict *verdict = &prover->verdicts[block->is_metadata];
-	return prover->blocks->candidates[candidate].codec == block->codec &&
+	return prover->proofs->blocks->candidates[candidate].codec == block->codec &&
 	       (prover->in_sample || verdict->made[candidate] || !verdict->tried[candidate]);
 }
 
@@ -145,7 +140,7 @@ static enum blockz_status read_block(const struct prover *prover, const struct b
 	if (!buffer_reserve(&thread->in, (size_t)block->file_len + DECODE_SLACK) ||
 	    !buffer_reserve(&thread->plain, (size_t)block->plain_len + DECODE_SLACK))
 		return fault_nomem(fault);
-	return read_data(prover->file, thread->in.bytes, block->file_len, block->file_off, BLOCKZ_ABOUT_NEW, fault);
+	return read_data(prover->proofs->file, thread->in.bytes, block->file_len, block->file_off, BLOCKZ_ABOUT_NEW, fault);
 }
 
 /* This thread's time; by the clock on the wall where it waits for another, which may show a little too much. */
@@ -160,7 +155,7 @@ static uint64_t spent_ns(const struct codec_params *params)
 static enum blockz_status try(const struct prover *prover, const struct block *block, size_t candidate,
 			      struct thread *thread, struct job *job, bool *made_ret, struct blockz_fault *fault)
 {
-	const struct codec_params *params = &prover->blocks->candidates[candidate];
+	const struct codec_params *params = &prover->proofs->blocks->candidates[candidate];
 	size_t len = 0;
 	uint64_t start = spent_ns(params);
 	enum blockz_status status = codec_encode(&thread->contexts, params, thread->plain.bytes, block->plain_len,
@@ -186,7 +181,7 @@ static enum blockz_status prove_block(const struct prover *prover, const struct 
 	const struct codec *codec = codec_at(block->codec);
 	bool decoded = false, made = false;
 	for (size_t i = 0; i < prover->candidates && !made; i++) {
-		const uint32_t *values = prover->blocks->candidates[i].values;
+		const uint32_t *values = prover->proofs->blocks->candidates[i].values;
 		if (!is_candidate(prover, block, i) ||
 		    (codec->may_make != NULL && !codec->may_make(values, thread->in.bytes, block->file_len)))
 			continue;
@@ -221,8 +216,8 @@ static enum blockz_status note_proof(const struct pool_call *call)
 	const struct job *job = call->job;
 	const struct block *block = block_at(prover, job->index);
 	struct verdict *verdict = &prover->verdicts[block->is_metadata];
-	prover->proof[job->index] = job->proof;
-	prover->cost_ns[job->index] = job->cost_ns;
+	prover->proofs->proof[job->index] = job->proof;
+	prover->proofs->cost_ns[job->index] = job->cost_ns;
 	for (size_t i = 0; i < prover->candidates && prover->in_sample; i++)
 		verdict->tried[i] = verdict->tried[i] || job->tried[i];
 	if (prover->in_sample && job->proof != PROVE_NONE)
@@ -244,22 +239,19 @@ static enum blockz_status prove_all(struct prover *prover, bool in_sample, struc
 	return pool_run(&jobs, prover->work->threads, fault);
 }
 
-enum blockz_status prove_blocks(const struct blockz_source *file, const struct blocks *blocks,
-				const struct codec_env *env, const uint32_t *wanted, size_t count,
-				uint8_t *proof, uint64_t *cost_ns, const struct blockz_work *work_params,
-				struct blockz_fault *fault)
+enum blockz_status prove_blocks(const struct proofs *proofs, const struct blockz_work *work, struct blockz_fault *fault)
 {
+	size_t candidates = proofs->blocks->candidate_count;
 	struct prover *prover = calloc(1, sizeof(*prover));
-	bool *sampled = calloc(count > 0 ? count : 1, sizeof(*sampled));
+	bool *sampled = calloc(proofs->count > 0 ? proofs->count : 1, sizeof(*sampled));
 	enum blockz_status status = BLOCKZ_OK;
 	if (prover == NULL || sampled == NULL) {
 		status = fault_nomem(fault);
 		goto out;
 	}
 	*prover = (struct prover){
-		.file = file, .blocks = blocks, .env = env, .wanted = wanted, .count = count, .proof = proof,
-		.cost_ns = cost_ns, .work = work_params, .sampled = sampled,
-		.candidates = blocks->candidate_count < CANDIDATES_MAX ? blocks->candidate_count : CANDIDATES_MAX,
+		.proofs = proofs, .work = work, .sampled = sampled,
+		.candidates = candidates < CANDIDATES_MAX ? candidates : CANDIDATES_MAX,
 	};
 	choose_sample(prover);
 	status = prove_all(prover, true, fault);

@@ -255,7 +255,8 @@ static enum blockz_status find_proved(struct selection *selection, const struct 
 		len += new->blocks.items[i].plain_len;
 	}
 	struct blockz_work work = stages_next(stages, STAGE_PROVE, len);
-	status = prove_blocks(&new->file, &blocks, env, wanted, count, proof, cost_ns, &work, fault);
+	const struct proofs proofs = { &new->file, &blocks, env, wanted, count, proof, cost_ns };
+	status = prove_blocks(&proofs, &work, fault);
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
 		struct selected *selected = &selection->blocks[wanted[i]];
 		if (proof[i] == PROVE_NONE) {

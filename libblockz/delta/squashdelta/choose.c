@@ -179,8 +179,10 @@ static enum blockz_status try_candidate(struct choice *choice, size_t candidate,
 	struct blocks alone = new->blocks;
 	alone.candidates += candidate;
 	alone.candidate_count = 1;
-	enum blockz_status status = prove_blocks(new->file, &alone, &choice->env, new->wanted, new->wanted_count,
-						 choice->proof, choice->cost_ns, choice->work, fault);
+	const struct proofs proofs = {
+		new->file, &alone, &choice->env, new->wanted, new->wanted_count, choice->proof, choice->cost_ns,
+	};
+	enum blockz_status status = prove_blocks(&proofs, choice->work, fault);
 	*bytes_ret = 0;
 	for (size_t i = 0; i < new->wanted_count && status == BLOCKZ_OK; i++)
 		if (choice->proof[i] != PROVE_NONE)

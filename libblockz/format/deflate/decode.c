@@ -139,38 +139,38 @@ struct long_piece {
 	uint8_t in[LONG_BUFFER], out[LONG_BUFFER];
 };
 
-static enum blockz_status inflate_step(struct long_piece *job, z_stream *stream, bool *stop_ret,
+static enum blockz_status inflate_step(struct long_piece *self, z_stream *stream, bool *stop_ret,
 				       struct blockz_fault *fault)
 {
-	if (stream->avail_in == 0 && job->fed < job->piece->file_len) {
-		uint64_t left = job->piece->file_len - job->fed;
+	if (stream->avail_in == 0 && self->fed < self->piece->file_len) {
+		uint64_t left = self->piece->file_len - self->fed;
 		size_t part = left < LONG_BUFFER ? (size_t)left : LONG_BUFFER;
-		enum blockz_status status = read_file(job->file, job->in, part, job->piece->file_off + job->fed, fault);
+		enum blockz_status status = read_file(self->file, self->in, part, self->piece->file_off + self->fed, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		stream->next_in = job->in;
+		stream->next_in = self->in;
 		stream->avail_in = (uInt)part;
-		job->fed += part;
+		self->fed += part;
 	}
-	stream->next_out = job->out;
+	stream->next_out = self->out;
 	stream->avail_out = LONG_BUFFER;
 	int result = inflate(stream, Z_NO_FLUSH);
-	uint64_t at = job->piece->file_off + job->fed - stream->avail_in;
+	uint64_t at = self->piece->file_off + self->fed - stream->avail_in;
 	size_t made = LONG_BUFFER - stream->avail_out;
 	if (result == Z_MEM_ERROR)
 		return fault_nomem(fault);
 	if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
 		return fault_set(fault, BLOCKZ_DAMAGED, at, "invalid deflate data: %s",
 				 stream->msg != NULL ? stream->msg : "no detail");
-	if (made > job->image_len - job->made)
+	if (made > self->image_len - self->made)
 		return fault_set(fault, BLOCKZ_DAMAGED, at, "a piece decodes to more than %" PRIu64 " bytes",
-				 job->image_len);
-	job->made += made;
-	bool more = made == 0 || job->emit(job->ctx, job->out, made);
-	bool over = result == Z_STREAM_END || (made == 0 && stream->avail_in == 0 && job->fed == job->piece->file_len);
-	if (more && over && (job->made < job->image_len || (result == Z_STREAM_END && !job->piece->ends_stream)))
+				 self->image_len);
+	self->made += made;
+	bool more = made == 0 || self->emit(self->ctx, self->out, made);
+	bool over = result == Z_STREAM_END || (made == 0 && stream->avail_in == 0 && self->fed == self->piece->file_len);
+	if (more && over && (self->made < self->image_len || (result == Z_STREAM_END && !self->piece->ends_stream)))
 		return fault_set(fault, BLOCKZ_DAMAGED, at, "a piece ends after %" PRIu64 " of %" PRIu64 " bytes",
-				 job->made, job->image_len);
+				 self->made, self->image_len);
 	*stop_ret = !more || over;
 	return BLOCKZ_OK;
 }
@@ -179,22 +179,22 @@ enum blockz_status deflate_decode_long(void *context, const struct blockz_source
 				       uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
 {
 	(void)context;
-	struct long_piece *job = malloc(sizeof(*job));
+	struct long_piece *self = malloc(sizeof(*self));
 	z_stream stream = { 0 };
-	if (job == NULL || inflateInit2(&stream, -15) != Z_OK) {
-		free(job);
+	if (self == NULL || inflateInit2(&stream, -15) != Z_OK) {
+		free(self);
 		return fault_nomem(fault);
 	}
-	job->file = file;
-	job->piece = piece;
-	job->fed = job->made = 0;
-	job->image_len = image_len;
-	job->emit = emit;
-	job->ctx = ctx;
+	self->file = file;
+	self->piece = piece;
+	self->fed = self->made = 0;
+	self->image_len = image_len;
+	self->emit = emit;
+	self->ctx = ctx;
 	enum blockz_status status = BLOCKZ_OK;
 	for (bool stop = false; !stop && status == BLOCKZ_OK;)
-		status = inflate_step(job, &stream, &stop, fault);
+		status = inflate_step(self, &stream, &stop, fault);
 	inflateEnd(&stream);
-	free(job);
+	free(self);
 	return status;
 }

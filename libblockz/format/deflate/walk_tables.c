@@ -110,28 +110,41 @@ static const char *sort_symbols(struct walk_code_set *set, uint16_t *count, cons
 	return NULL;
 }
 
+/* A kind of table, in which the compiler sees constants. */
+struct table_kind {
+	unsigned root; /* log2 of how many entries it has */
+	uint32_t none; /* the entry of what no code begins with */
+	enum fullness fullness;
+	make_entry entry;
+};
+
+static const struct table_kind litlen_kind = { WALK_ROOT, WALK_SPECIAL, COMPLETE_OR_ONE_BIT, litlen_entry };
+static const struct table_kind dist_kind = {
+	WALK_ROOT, WALK_SPECIAL | (uint32_t)WALK_CODE_DIST << WALK_CODE_SHIFT, COMPLETE_ONE_BIT_OR_NONE, dist_entry,
+};
+static const struct table_kind precode_kind = { WALK_PRECODE_BITS, 0, COMPLETE, precode_entry };
+
 /*
- * Fills a table of 2^root entries.  While it has 2^len entries, each code of len bits is just one of them; doubled, it
+ * Fills a table of 2^root entries, and a set, from the lengths of the codes of so many symbols.  While it has 2^len entries, each code of len bits is just one of them; doubled, it
  * has every continuation.
  */
-static inline __attribute__((always_inline)) const char *build(uint32_t *table, unsigned root, uint32_t none,
-							       struct walk_code_set *set, const uint8_t *lens,
-							       unsigned symbols, enum fullness fullness,
-							       make_entry entry)
+static inline __attribute__((always_inline)) const char *build_table(uint32_t *table, const struct table_kind *kind,
+								     struct walk_code_set *set, const uint8_t *lens,
+								     unsigned symbols)
 {
 	uint16_t count[WALK_CODE_BITS + 1];
-	const char *wrong = sort_symbols(set, count, lens, symbols, fullness);
+	const char *wrong = sort_symbols(set, count, lens, symbols, kind->fullness);
 	if (wrong != NULL)
 		return wrong;
 	const uint16_t *symbol = set->sorted;
 	unsigned code = 0;
-	table[0] = none;
-	for (unsigned len = 1; len <= root; len++) {
+	table[0] = kind->none;
+	for (unsigned len = 1; len <= kind->root; len++) {
 		unsigned half = 1U << (len - 1);
 		memcpy(table + half, table, half * sizeof(*table));
 		for (unsigned n = count[len]; n > 0; n--) {
-			uint32_t e = entry(*symbol++, len);
-			table[code] = e != 0 ? e : none;
+			uint32_t e = kind->entry(*symbol++, len);
+			table[code] = e != 0 ? e : kind->none;
 			code = next_code(code, len);
 		}
 	}
@@ -143,13 +156,10 @@ const char *walk_codes_build(struct walk_codes *codes, const uint8_t *litlen_len
 {
 	if (litlen_lens[END_OF_BLOCK] == 0)
 		return "no code for the end of the block";
-	const char *wrong = build(codes->entry, WALK_ROOT, WALK_SPECIAL, &codes->litlen, litlen_lens, litlen_count,
-				  COMPLETE_OR_ONE_BIT, litlen_entry);
+	const char *wrong = build_table(codes->entry, &litlen_kind, &codes->litlen, litlen_lens, litlen_count);
 	if (wrong != NULL)
 		return wrong;
-	return build(codes->entry + WALK_DIST, WALK_ROOT,
-		     WALK_SPECIAL | (uint32_t)WALK_CODE_DIST << WALK_CODE_SHIFT, &codes->dist, dist_lens, dist_count,
-		     COMPLETE_ONE_BIT_OR_NONE, dist_entry);
+	return build_table(codes->entry + WALK_DIST, &dist_kind, &codes->dist, dist_lens, dist_count);
 }
 
 void walk_codes_build_fixed(struct walk_codes *codes)
@@ -165,7 +175,7 @@ void walk_codes_build_fixed(struct walk_codes *codes)
 const char *walk_precode_build(uint32_t table[1 << WALK_PRECODE_BITS], const uint8_t lens[WALK_PRECODE_SYMBOLS])
 {
 	struct walk_code_set set;
-	return build(table, WALK_PRECODE_BITS, 0, &set, lens, WALK_PRECODE_SYMBOLS, COMPLETE, precode_entry);
+	return build_table(table, &precode_kind, &set, lens, WALK_PRECODE_SYMBOLS);
 }
 
 /* The lowest 15 bits of v in reverse, so that codes compare as numbers. */

@@ -14,15 +14,15 @@
 #include "base/fault.h"
 
 /* A raw chunk that is not decided on yet. */
-struct part {
+struct raw_chunk {
 	uint64_t start, file_off;
 	uint32_t len;
 };
 
 struct chunks {
 	struct blockz_map *map;
-	struct part *parts;
-	size_t count, run_first; /* parts from run_first on are the run that is being walked */
+	struct raw_chunk *raws;
+	size_t count, run_first; /* raws from run_first on are the run that is being walked */
 	uint64_t run_len;
 	struct span open;
 };
@@ -44,14 +44,14 @@ static enum blockz_status close_span(struct chunks *chunks, struct blockz_fault 
 }
 
 /* It is known now whether what was walked so far can be changed. */
-static enum blockz_status settle_parts(struct chunks *chunks, bool patchable, struct blockz_fault *fault)
+static enum blockz_status settle_raws(struct chunks *chunks, bool patchable, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	end_run(chunks);
 	for (size_t i = 0; i < chunks->count && status == BLOCKZ_OK; i++) {
-		const struct part *part = &chunks->parts[i];
+		const struct raw_chunk *raw = &chunks->raws[i];
 		const struct span next = {
-			.start = part->start, .end = part->start + part->len, .file_off = part->file_off,
+			.start = raw->start, .end = raw->start + raw->len, .file_off = raw->file_off,
 			.patchable = patchable,
 		};
 		if (span_join(&chunks->open, &next, RAW_PAYLOAD, CHUNK_RAW_HEADER_LEN))
@@ -63,16 +63,16 @@ static enum blockz_status settle_parts(struct chunks *chunks, bool patchable, st
 	return status;
 }
 
-static enum blockz_status add_part(struct chunks *chunks, uint64_t start, uint64_t file_off, uint32_t len,
+static enum blockz_status add_raw_chunk(struct chunks *chunks, uint64_t start, uint64_t file_off, uint32_t len,
 				   struct blockz_fault *fault)
 {
 	if (chunks->count >= MAP_ITEMS_MAX)
 		return fault_set(fault, BLOCKZ_LIMIT, file_off, "more than %d raw chunks in one Block", MAP_ITEMS_MAX);
-	struct part *room = array_room(chunks->parts, chunks->count, sizeof(*room));
+	struct raw_chunk *room = array_room(chunks->raws, chunks->count, sizeof(*room));
 	if (room == NULL)
 		return fault_nomem(fault);
-	chunks->parts = room;
-	chunks->parts[chunks->count++] = (struct part){ start, file_off, len };
+	chunks->raws = room;
+	chunks->raws[chunks->count++] = (struct raw_chunk){ start, file_off, len };
 	chunks->run_len += len;
 	return BLOCKZ_OK;
 }
@@ -114,11 +114,11 @@ static enum blockz_status pass_chunk(struct chunks *chunks, const struct chunk *
 	bool reset = chunk->control == CHUNK_RAW_RESET || chunk->control >= CHUNK_LZMA_RESET;
 	enum blockz_status status = BLOCKZ_OK;
 	if (reset)
-		status = settle_parts(chunks, true, fault);
+		status = settle_raws(chunks, true, fault);
 	else if (chunk->control >= CHUNK_LZMA)
-		status = settle_parts(chunks, false, fault);
+		status = settle_raws(chunks, false, fault);
 	if (status == BLOCKZ_OK && chunk->control <= CHUNK_RAW)
-		status = add_part(chunks, start, off + chunk->header_len, chunk->image_len, fault);
+		status = add_raw_chunk(chunks, start, off + chunk->header_len, chunk->image_len, fault);
 	return status;
 }
 
@@ -142,9 +142,9 @@ enum blockz_status xz_add_chunks(struct peek *peek, uint64_t off, uint64_t end, 
 	if (status == BLOCKZ_OK && (off != end || start != image_end))
 		status = fault_set(fault, BLOCKZ_DAMAGED, off, "LZMA2 chunks do not add up to their Block");
 	if (status == BLOCKZ_OK)
-		status = settle_parts(&chunks, true, fault);
+		status = settle_raws(&chunks, true, fault);
 	if (status == BLOCKZ_OK)
 		status = close_span(&chunks, fault);
-	free(chunks.parts);
+	free(chunks.raws);
 	return status;
 }

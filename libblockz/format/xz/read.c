@@ -153,20 +153,20 @@ static enum blockz_status step(struct long_block *block, lzma_stream *stream, bo
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode_parts(struct long_block *job, struct decoder *decoder, struct xz_block *block, size_t len,
+static enum blockz_status decode_parts(struct long_block *self, struct decoder *decoder, struct xz_block *block, size_t len,
 			      struct blockz_fault *fault)
 {
-	const struct piece *piece = job->piece;
+	const struct piece *piece = self->piece;
 	lzma_stream *stream = &decoder->stream;
 	bool stop = false;
-	enum blockz_status status = start_block(decoder, block, job->image_len, piece->file_off, fault);
-	job->fed = len;
-	stream->next_in = job->in + block->block.header_size;
+	enum blockz_status status = start_block(decoder, block, self->image_len, piece->file_off, fault);
+	self->fed = len;
+	stream->next_in = self->in + block->block.header_size;
 	stream->avail_in = len - block->block.header_size;
 	while (!stop && status == BLOCKZ_OK)
-		status = step(job, stream, &stop, fault);
+		status = step(self, stream, &stop, fault);
 	/* Stopped before its end, it is not known. */
-	return status == BLOCKZ_OK && job->ended
+	return status == BLOCKZ_OK && self->ended
 		       ? check_length(block, piece->file_len, piece->padding, piece->file_off, fault)
 		       : status;
 }
@@ -175,22 +175,22 @@ enum blockz_status xz_decode_long(void *decoder, const struct blockz_source *fil
 				  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
 {
 	struct xz_block block;
-	struct long_block *job = calloc(1, sizeof(*job));
-	if (job == NULL)
+	struct long_block *self = calloc(1, sizeof(*self));
+	if (self == NULL)
 		return fault_nomem(fault);
-	job->file = file;
-	job->piece = piece;
-	job->image_len = image_len;
-	job->emit = emit;
-	job->ctx = ctx;
+	self->file = file;
+	self->piece = piece;
+	self->image_len = image_len;
+	self->emit = emit;
+	self->ctx = ctx;
 	size_t len = piece->file_len < BLOCK_HEADER_LEN_MAX ? (size_t)piece->file_len : BLOCK_HEADER_LEN_MAX;
-	enum blockz_status status = read_file(file, job->in, len, piece->file_off, fault);
+	enum blockz_status status = read_file(file, self->in, len, piece->file_off, fault);
 	if (status == BLOCKZ_OK)
-		status = xz_block_parse(job->in, len, piece->method, piece->file_off, &block, fault);
+		status = xz_block_parse(self->in, len, piece->method, piece->file_off, &block, fault);
 	if (status == BLOCKZ_OK) {
-		status = decode_parts(job, decoder, &block, len, fault);
+		status = decode_parts(self, decoder, &block, len, fault);
 		xz_block_free(&block);
 	}
-	free(job);
+	free(self);
 	return status;
 }

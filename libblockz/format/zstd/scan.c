@@ -24,7 +24,7 @@
 #include "io/peek.h"
 
 /* A raw block in the tail of a frame. */
-struct part {
+struct raw_block {
 	uint64_t rel, file_off; /* rel: offset in the tail */
 	uint32_t len;
 };
@@ -43,8 +43,8 @@ struct scan {
 	bool compressed; /* a compressed block was seen */
 	bool ours;       /* its header and all blocks so far are as blockz lays them out */
 	uint64_t tail_len;
-	struct part *parts;
-	size_t part_count, run_first;
+	struct raw_block *raws;
+	size_t raw_count, run_first;
 	uint64_t run_len;
 };
 
@@ -53,20 +53,20 @@ struct scan {
 static void end_run(struct scan *scan)
 {
 	if (scan->run_len < RAW_RUN_MIN)
-		scan->part_count = scan->run_first;
-	scan->run_first = scan->part_count;
+		scan->raw_count = scan->run_first;
+	scan->run_first = scan->raw_count;
 	scan->run_len = 0;
 }
 
-static enum blockz_status add_part(struct scan *scan, uint32_t len, struct blockz_fault *fault)
+static enum blockz_status add_raw_block(struct scan *scan, uint32_t len, struct blockz_fault *fault)
 {
-	if (scan->part_count >= MAP_ITEMS_MAX)
+	if (scan->raw_count >= MAP_ITEMS_MAX)
 		return fault_set(fault, BLOCKZ_LIMIT, scan->pos, "more than %d raw blocks in one frame", MAP_ITEMS_MAX);
-	struct part *room = array_room(scan->parts, scan->part_count, sizeof(*room));
+	struct raw_block *room = array_room(scan->raws, scan->raw_count, sizeof(*room));
 	if (room == NULL)
 		return fault_nomem(fault);
-	scan->parts = room;
-	scan->parts[scan->part_count++] = (struct part){ scan->tail_len, scan->pos + BLOCK_HEADER_LEN, len };
+	scan->raws = room;
+	scan->raws[scan->raw_count++] = (struct raw_block){ scan->tail_len, scan->pos + BLOCK_HEADER_LEN, len };
 	scan->run_len += len;
 	return BLOCKZ_OK;
 }
@@ -77,7 +77,7 @@ static enum blockz_status pass_raw(struct scan *scan, const struct block_header 
 	scan->ours = scan->ours && block->size > 0 && !scan->compressed &&
 		     raw_block_end(start, start + block->size) == start + block->size &&
 		     (block->last || (start + block->size) % RAW_PAYLOAD == 0);
-	enum blockz_status status = block->size > 0 ? add_part(scan, block->size, fault) : BLOCKZ_OK;
+	enum blockz_status status = block->size > 0 ? add_raw_block(scan, block->size, fault) : BLOCKZ_OK;
 	scan->tail_len += block->size;
 	scan->pos += BLOCK_HEADER_LEN + block->size;
 	return status;
@@ -95,7 +95,7 @@ static void pass_compressed(struct scan *scan, const struct block_header *block)
 {
 	scan->ours = false;
 	scan->compressed = true;
-	scan->part_count = scan->run_first = 0;
+	scan->raw_count = scan->run_first = 0;
 	scan->run_len = scan->tail_len = 0;
 	scan->pos += BLOCK_HEADER_LEN + block->size;
 }
@@ -144,10 +144,10 @@ static enum blockz_status add_spans(struct scan *scan, uint64_t base, struct blo
 {
 	struct span open = { .patchable = true };
 	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = 0; i < scan->part_count && status == BLOCKZ_OK; i++) {
-		const struct part *part = &scan->parts[i];
+	for (size_t i = 0; i < scan->raw_count && status == BLOCKZ_OK; i++) {
+		const struct raw_block *raw = &scan->raws[i];
 		struct span next = {
-			.start = base + part->rel, .end = base + part->rel + part->len, .file_off = part->file_off,
+			.start = base + raw->rel, .end = base + raw->rel + raw->len, .file_off = raw->file_off,
 			.patchable = true,
 		};
 		if (span_join(&open, &next, RAW_PAYLOAD, BLOCK_HEADER_LEN))
@@ -215,7 +215,7 @@ static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, si
 	scan->compressed = scan->ends_skippable = false;
 	scan->ours = status == BLOCKZ_OK && is_raw_frame_header(bytes, &scan->header);
 	scan->tail_len = scan->run_len = 0;
-	scan->part_count = scan->run_first = 0;
+	scan->raw_count = scan->run_first = 0;
 	for (bool last = false; !last && status == BLOCKZ_OK;)
 		status = pass_block(scan, &last, fault);
 	if (status != BLOCKZ_OK)
@@ -272,7 +272,7 @@ static enum blockz_status map_by_scan(const struct blockz_source *file, struct b
 	map->image_size = scan->image_pos;
 	*ends_skippable_ret = scan->ends_skippable;
 	zstd_decoder_free(scan->decoder);
-	free(scan->parts);
+	free(scan->raws);
 	free(scan);
 	return status;
 }

@@ -73,8 +73,9 @@ START_TEST(proofs_do_not_depend_on_threads)
 	struct blockz_source source = bytes_source(file.bytes);
 	struct blockz_work work = { .threads = (unsigned)_i };
 	struct blockz_fault fault = { 0 };
-	enum blockz_status status = prove_blocks(&source, &file.blocks, &(struct codec_env){ 0 }, file.wanted, BLOCKS, proof,
-						 cost_ns, &work, &fault);
+	const struct codec_env env = { 0 };
+	const struct proofs proofs = { &source, &file.blocks, &env, file.wanted, BLOCKS, proof, cost_ns };
+	enum blockz_status status = prove_blocks(&proofs, &work, &fault);
 	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
 	for (size_t i = 0; i < BLOCKS; i++) {
 		ck_assert_msg(proof[i] == file.expected[i], "block %zu: %u", i, proof[i]);
@@ -95,14 +96,14 @@ START_TEST(only_what_is_wanted_is_proved)
 	proof[WANTED] = 99;
 	struct blockz_source source = bytes_source(file.bytes);
 	struct blockz_work work = { .threads = 2 };
-	ck_assert_int_eq(prove_blocks(&source, &file.blocks, &(struct codec_env){ 0 }, wanted, WANTED, proof, cost_ns, &work,
-				      NULL),
-			 BLOCKZ_OK);
+	const struct codec_env env = { 0 };
+	struct proofs proofs = { &source, &file.blocks, &env, wanted, WANTED, proof, cost_ns };
+	ck_assert_int_eq(prove_blocks(&proofs, &work, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < WANTED; i++)
 		ck_assert_int_eq(proof[i], file.expected[wanted[i]]);
 	ck_assert_int_eq(proof[WANTED], 99);
-	ck_assert_int_eq(prove_blocks(&source, &file.blocks, &(struct codec_env){ 0 }, wanted, 0, proof, cost_ns, &work, NULL),
-			 BLOCKZ_OK);
+	proofs.count = 0;
+	ck_assert_int_eq(prove_blocks(&proofs, &work, NULL), BLOCKZ_OK);
 	blocks_free(&file.blocks);
 }
 END_TEST
@@ -126,14 +127,13 @@ START_TEST(work_can_fail_or_be_interrupted)
 	struct blockz_work work = { .threads = (unsigned)_i, .progress = refuse, .progress_ctx = &calls }, quiet = {
 		.threads = (unsigned)_i,
 	};
-	ck_assert_int_eq(prove_blocks(&source, &file.blocks, &(struct codec_env){ 0 }, file.wanted, BLOCKS, proof, cost_ns,
-				      &work, NULL),
-			 BLOCKZ_FAILED);
+	const struct codec_env env = { 0 };
+	struct proofs proofs = { &source, &file.blocks, &env, file.wanted, BLOCKS, proof, cost_ns };
+	ck_assert_int_eq(prove_blocks(&proofs, &work, NULL), BLOCKZ_FAILED);
 	ck_assert_uint_eq(calls, 40);
+	proofs.file = &broken;
 	for (; flaky.fail_at < BLOCKS; flaky.fail_at += 37, flaky.reads = 0)
-		ck_assert_int_eq(prove_blocks(&broken, &file.blocks, &(struct codec_env){ 0 }, file.wanted, BLOCKS, proof,
-					      cost_ns, &quiet, NULL),
-				 BLOCKZ_FAILED);
+		ck_assert_int_eq(prove_blocks(&proofs, &quiet, NULL), BLOCKZ_FAILED);
 	blocks_free(&file.blocks);
 }
 END_TEST
