@@ -81,9 +81,9 @@ static enum blockz_status compare_fingerprint(const struct job *job, struct bloc
 		return BLOCKZ_OK;
 	codec_encoder_name(&job->encoder->params, name);
 	fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-			 "the encoder here is not of the version that DELTA needs: fingerprint of \"%s\", expected %s, "
-			 "found %s", name, sha256_text(job->encoder->fingerprint, CODEC_FINGERPRINT_LEN, expected),
-			 sha256_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
+		  "the encoder here is not of the version that DELTA needs: fingerprint of \"%s\", expected %s, found %s", name,
+		  sha256_text(job->encoder->fingerprint, CODEC_FINGERPRINT_LEN, expected),
+		  sha256_text(job->fingerprint, CODEC_FINGERPRINT_LEN, found));
 	return fault_about(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_ABOUT_DELTA);
 }
 
@@ -137,8 +137,8 @@ static enum blockz_status check_head(const struct delta_head *head, const struct
 }
 
 enum blockz_status check_client(const struct delta_head *head, const struct blockz_source *old,
-			       const struct codec_env *env, const struct blockz_work *work_params,
-			       struct blockz_fault *fault)
+				const struct codec_env *env, const struct blockz_work *work_params,
+				struct blockz_fault *fault)
 {
 	struct client_check check = { .head = head, .old = old, .env = env, .work = work_params };
 	const struct pool_jobs jobs = {

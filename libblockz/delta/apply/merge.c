@@ -68,13 +68,9 @@ static enum blockz_status encode_block(const struct merge *merge, struct part *p
 		return status;
 	codec_encoder_name(params, name);
 	fault_set(fault, BLOCKZ_DAMAGED, part->new_off,
-			 "the encoder \"%s\" makes another block than NEW has at byte %" PRIu64 ": bytes expected %" PRIu32
-<<<<<<< HEAD
-			 ", found %zu", name, part->new_off, block->file_len, part->out_len);
+		  "the encoder \"%s\" makes another block than NEW has at byte %" PRIu64 ": bytes expected %" PRIu32
+		  ", found %zu", name, part->new_off, block->file_len, len);
 	return fault_about(fault, BLOCKZ_DAMAGED, BLOCKZ_ABOUT_NEW);
-=======
-			 ", found %zu", name, part->new_off, block->file_len, len);
->>>>>>> f03b5be (delta: part the way through a delta from the merge)
 }
 
 static enum blockz_status make_batch(const struct pool_call *call)
@@ -126,7 +122,9 @@ static enum blockz_status make_new(struct merge *merge, struct blockz_fault *fau
 		return fault_nomem(fault);
 	enum blockz_status status = pool_run(&jobs, merge->flight.threads, fault);
 	if (status == BLOCKZ_OK)
-		status = sha256_expect(&merge->digest, merge->head->new_sha256, "NEW did not come out right", fault);
+		status = fault_about(fault, sha256_expect(&merge->digest, merge->head->new_sha256,
+							  "NEW did not come out right", fault),
+				     BLOCKZ_ABOUT_NEW);
 	sha256_free(&merge->digest);
 	return status;
 }
@@ -143,10 +141,6 @@ static enum blockz_status merge_checked(struct delta_reader *delta, const struct
 	enum blockz_status status = delta_read_old_blocks(delta, &blocks, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-<<<<<<< HEAD
-	status = sha256_expect(&merge->digest, merge->head->new_sha256, "NEW did not come out right", fault);
-	return fault_about(fault, status, BLOCKZ_ABOUT_NEW);
-=======
 	merge.old = old_new(old, merge.head->old_size, &blocks, CLIENT_CACHE + CLIENT_LISTS,
 			    (unsigned)min(threads, FLIGHT_LONG_AT_ONCE));
 	if (merge.old == NULL)
@@ -157,7 +151,6 @@ static enum blockz_status merge_checked(struct delta_reader *delta, const struct
 	flight_destroy(&merge.flight);
 	old_free(merge.old);
 	return status;
->>>>>>> f03b5be (delta: part the way through a delta from the merge)
 }
 
 EXPORT enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *delta,
