@@ -181,9 +181,9 @@ static void fill(struct worker *self, uint8_t *bytes, size_t len)
 /* Edges of pages, of shards' strides and of sectors, and what is near them. */
 static uint64_t favoured(struct worker *self, uint64_t off)
 {
-	static const uint64_t units[] = { 512, 4 * KIB, 32 * KIB, 256 * KIB, MIB / 2 };
-	uint64_t unit = units[below(self, 5)];
-	off = off / unit * unit;
+	static const uint64_t steps[] = { 512, 4 * KIB, 32 * KIB, 256 * KIB, MIB / 2 };
+	uint64_t step = steps[below(self, 5)];
+	off = off / step * step;
 	return below(self, 2) == 0 ? off : off + below(self, 3) - 1;
 }
 
@@ -197,12 +197,12 @@ static void choose(struct worker *self, uint64_t *off_ret, size_t *len_ret)
 	if (below(self, 2) == 0)
 		off = favoured(self, off);
 	off = off > SIZE ? window : off;
-	uint64_t unit = self->stripe != 0 ? self->stripe : MIB / 4, end = off + len;
-	uint64_t own = off / unit / self->count * self->count + self->number;
+	uint64_t stripe = self->stripe != 0 ? self->stripe : MIB / 4, end = off + len;
+	uint64_t own = off / stripe / self->count * self->count + self->number;
 	if (self->count > 1) {
-		off = off < own * unit || off >= (own + 1) * unit ? own * unit : off;
-		end = min(end, (own + 1) * unit);
-		end = end <= off ? (own + 1) * unit : end;
+		off = off < own * stripe || off >= (own + 1) * stripe ? own * stripe : off;
+		end = min(end, (own + 1) * stripe);
+		end = end <= off ? (own + 1) * stripe : end;
 	}
 	end = min(end, SIZE);
 	*off_ret = off < end ? off : end;
