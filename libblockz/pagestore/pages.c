@@ -78,7 +78,7 @@ static enum blockz_status make_parts(struct blockz_pages *pages, struct blockz_f
 	status = page_codec_new(memory, pages->page_size, level, pool_threads(0), &pages->codec, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (level != 0 && (pages->crew = crew_new(0)) == NULL)
+	if (level != 0 && (pages->helpers = helpers_new(0)) == NULL)
 		return fault_nomem(fault);
 	return make_shards(pages, fault);
 }
@@ -108,7 +108,7 @@ EXPORT void blockz_pages_free(struct blockz_pages *pages)
 {
 	if (pages == NULL)
 		return;
-	crew_free(pages->crew);
+	helpers_free(pages->helpers);
 	for (unsigned i = 0; pages->shards != NULL && i < pages->shard_count; i++)
 		shard_free(pages->shards[i]);
 	page_codec_free(pages->codec);

@@ -18,7 +18,7 @@ static enum blockz_status check_range(const struct blockz_pages *pages, uint64_t
 
 /* ---- Reads, and writes of bytes ---- */
 
-/* A request that encodes or decodes so much is shared with the crew, in parts of some pages. */
+/* A request that encodes or decodes so much is shared with helpers, in parts of some pages. */
 enum { SHARED_MIN = 256 << 10, PART_LEN = 64 << 10 };
 
 struct request {
@@ -60,10 +60,10 @@ static enum blockz_status do_part(void *ctx, size_t part, struct blockz_fault *f
 static enum blockz_status carry_out(struct request *request, struct blockz_fault *fault)
 {
 	const struct blockz_pages *pages = request->pages;
-	if (pages->crew == NULL || request->end - request->off < SHARED_MIN)
+	if (pages->helpers == NULL || request->end - request->off < SHARED_MIN)
 		return do_range(request, request->off, request->end, fault);
-	uint64_t len = part_len(pages);
-	return crew_run(pages->crew, (size_t)((request->end - 1) / len - request->off / len + 1), do_part, request, fault);
+	uint64_t len = part_len(pages), parts = (request->end - 1) / len - request->off / len + 1;
+	return helpers_run(pages->helpers, (size_t)parts, do_part, request, fault);
 }
 
 EXPORT enum blockz_status blockz_pages_read(struct blockz_pages *pages, void *buf, size_t len, uint64_t off,

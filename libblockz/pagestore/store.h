@@ -20,7 +20,7 @@ struct blockz_pages {
 	size_t sectors_max;               /* that may wait in a shard */
 	struct page_codec *codec;
 	struct flat_mapping *mapping;     /* NULL where each shard has a heap */
-	struct crew *crew;                /* for long requests; NULL where there is nothing to encode and decode */
+	struct helpers *helpers;          /* for long requests; NULL where there is nothing to encode and decode */
 	unsigned shard_bits, shard_count; /* 2 to the power of shard_bits */
 	struct shard **shards;
 };

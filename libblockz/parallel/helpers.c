@@ -8,7 +8,7 @@
 
 #include "parallel/pool.h"
 
-/* Of one caller, on its stack. */
+/* What one caller has to do; it lies on the caller's stack. */
 struct task {
 	enum blockz_status (*work)(void *ctx, size_t part, struct blockz_fault *fault);
 	void *ctx;
@@ -22,51 +22,51 @@ struct task {
 	struct task *older, *newer; /* among those with parts to begin */
 };
 
-struct crew {
+struct helpers {
 	unsigned threads;
 	pthread_mutex_t lock; /* of all below, and of tasks */
 	pthread_cond_t wanted; /* a task has parts to begin and there is a CPU for it; or the end */
 	unsigned busy; /* at work: callers and helpers */
 	struct task *oldest, *newest;
 	bool ends;
-	unsigned helper_count;
-	pthread_t helpers[]; /* threads - 1 */
+	unsigned count;
+	pthread_t ids[]; /* threads - 1 */
 };
 
 /* ---- Tasks; the lock is held ---- */
 
-static void append(struct crew *crew, struct task *task)
+static void append_task(struct helpers *helpers, struct task *task)
 {
-	task->older = crew->newest;
-	*(crew->newest != NULL ? &crew->newest->newer : &crew->oldest) = task;
-	crew->newest = task;
+	task->older = helpers->newest;
+	*(helpers->newest != NULL ? &helpers->newest->newer : &helpers->oldest) = task;
+	helpers->newest = task;
 }
 
-/* Nobody begins any more of its parts. */
-static void withdraw(struct crew *crew, struct task *task)
+/* Nobody begins any more of its parts from now on. */
+static void withdraw_task(struct helpers *helpers, struct task *task)
 {
 	if (task->next == task->count)
 		return;
 	task->next = task->count;
-	*(task->older != NULL ? &task->older->newer : &crew->oldest) = task->newer;
-	*(task->newer != NULL ? &task->newer->older : &crew->newest) = task->older;
+	*(task->older != NULL ? &task->older->newer : &helpers->oldest) = task->newer;
+	*(task->newer != NULL ? &task->newer->older : &helpers->newest) = task->older;
 }
 
-/* There is one to begin; the lock is released while it is done. */
-static void do_part(struct crew *crew, struct task *task)
+/* Does a part, of which there is one to begin; the lock is released meanwhile. */
+static void do_part(struct helpers *helpers, struct task *task)
 {
 	struct blockz_fault fault = { 0 };
 	size_t part = task->next;
 	if (part + 1 == task->count)
-		withdraw(crew, task);
+		withdraw_task(helpers, task);
 	else
 		task->next++;
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_unlock(&helpers->lock);
 	enum blockz_status status = task->work(task->ctx, part, &fault);
-	pthread_mutex_lock(&crew->lock);
+	pthread_mutex_lock(&helpers->lock);
 	if (status == BLOCKZ_OK)
 		return;
-	withdraw(crew, task);
+	withdraw_task(helpers, task);
 	if (part < task->failed) {
 		task->failed = part;
 		task->status = status;
@@ -78,97 +78,97 @@ static void do_part(struct crew *crew, struct task *task)
 
 static void *helper_main(void *memory)
 {
-	struct crew *crew = memory;
-	pthread_mutex_lock(&crew->lock);
-	while (!crew->ends) {
-		struct task *task = crew->oldest;
-		if (task == NULL || crew->busy >= crew->threads) {
-			pthread_cond_wait(&crew->wanted, &crew->lock);
+	struct helpers *helpers = memory;
+	pthread_mutex_lock(&helpers->lock);
+	while (!helpers->ends) {
+		struct task *task = helpers->oldest;
+		if (task == NULL || helpers->busy >= helpers->threads) {
+			pthread_cond_wait(&helpers->wanted, &helpers->lock);
 			continue;
 		}
-		crew->busy++;
+		helpers->busy++;
 		task->helpers++;
-		while (task->next < task->count && crew->busy <= crew->threads)
-			do_part(crew, task);
+		while (task->next < task->count && helpers->busy <= helpers->threads)
+			do_part(helpers, task);
 		if (--task->helpers == 0)
 			pthread_cond_signal(&task->left);
-		crew->busy--;
+		helpers->busy--;
 	}
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_unlock(&helpers->lock);
 	return NULL;
 }
 
-/* One more, to which none of the program's signals come; where there can be none the others do. */
-static void start_helper(struct crew *crew)
+/* Starts one more, to which none of the program's signals come; where there can be none the others do the work. */
+static void start_helper(struct helpers *helpers)
 {
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&crew->helpers[crew->helper_count], NULL, helper_main, crew) == 0)
-		crew->helper_count++;
+	if (pthread_create(&helpers->ids[helpers->count], NULL, helper_main, helpers) == 0)
+		helpers->count++;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* The lock is held.  As many as have a CPU, and a part beside the caller's. */
-static void call_helpers(struct crew *crew, size_t parts)
+/* The lock is held.  Wakes as many as have a CPU, and a part beside the caller's. */
+static void call_helpers(struct helpers *helpers, size_t parts)
 {
-	unsigned free = crew->threads > crew->busy ? crew->threads - crew->busy : 0;
+	unsigned free = helpers->threads > helpers->busy ? helpers->threads - helpers->busy : 0;
 	unsigned wanted = parts < free ? (unsigned)parts : free;
-	if (crew->helper_count < wanted)
-		start_helper(crew);
+	if (helpers->count < wanted)
+		start_helper(helpers);
 	for (unsigned i = 0; i < wanted; i++)
-		pthread_cond_signal(&crew->wanted);
+		pthread_cond_signal(&helpers->wanted);
 }
 
 /* ---- The whole ---- */
 
-struct crew *crew_new(unsigned threads)
+struct helpers *helpers_new(unsigned threads)
 {
 	threads = pool_threads(threads);
-	struct crew *crew = calloc(1, sizeof(*crew) + (threads - 1) * sizeof(crew->helpers[0]));
-	if (crew == NULL)
+	struct helpers *helpers = calloc(1, sizeof(*helpers) + (threads - 1) * sizeof(helpers->ids[0]));
+	if (helpers == NULL)
 		return NULL;
-	crew->threads = threads;
-	pthread_mutex_init(&crew->lock, NULL);
-	pthread_cond_init(&crew->wanted, NULL);
-	return crew;
+	helpers->threads = threads;
+	pthread_mutex_init(&helpers->lock, NULL);
+	pthread_cond_init(&helpers->wanted, NULL);
+	return helpers;
 }
 
-void crew_free(struct crew *crew)
+void helpers_free(struct helpers *helpers)
 {
-	if (crew == NULL)
+	if (helpers == NULL)
 		return;
-	pthread_mutex_lock(&crew->lock);
-	crew->ends = true;
-	pthread_cond_broadcast(&crew->wanted);
-	pthread_mutex_unlock(&crew->lock);
-	for (unsigned i = 0; i < crew->helper_count; i++)
-		pthread_join(crew->helpers[i], NULL);
-	pthread_cond_destroy(&crew->wanted);
-	pthread_mutex_destroy(&crew->lock);
-	free(crew);
+	pthread_mutex_lock(&helpers->lock);
+	helpers->ends = true;
+	pthread_cond_broadcast(&helpers->wanted);
+	pthread_mutex_unlock(&helpers->lock);
+	for (unsigned i = 0; i < helpers->count; i++)
+		pthread_join(helpers->ids[i], NULL);
+	pthread_cond_destroy(&helpers->wanted);
+	pthread_mutex_destroy(&helpers->lock);
+	free(helpers);
 }
 
-enum blockz_status crew_run(struct crew *crew, size_t count,
-			    enum blockz_status (*work)(void *ctx, size_t part, struct blockz_fault *fault), void *ctx,
-			    struct blockz_fault *fault)
+enum blockz_status helpers_run(struct helpers *helpers, size_t count,
+			       enum blockz_status (*work)(void *ctx, size_t part, struct blockz_fault *fault), void *ctx,
+			       struct blockz_fault *fault)
 {
 	struct task task = { .work = work, .ctx = ctx, .count = count, .failed = count };
 	if (count == 0)
 		return BLOCKZ_OK;
 	pthread_cond_init(&task.left, NULL);
-	pthread_mutex_lock(&crew->lock);
-	crew->busy++;
-	append(crew, &task);
-	call_helpers(crew, count - 1);
+	pthread_mutex_lock(&helpers->lock);
+	helpers->busy++;
+	append_task(helpers, &task);
+	call_helpers(helpers, count - 1);
 	while (task.next < task.count)
-		do_part(crew, &task);
-	crew->busy--;
-	if (crew->oldest != NULL)
-		pthread_cond_signal(&crew->wanted);
+		do_part(helpers, &task);
+	helpers->busy--;
+	if (helpers->oldest != NULL)
+		pthread_cond_signal(&helpers->wanted);
 	while (task.helpers > 0)
-		pthread_cond_wait(&task.left, &crew->lock);
-	pthread_mutex_unlock(&crew->lock);
+		pthread_cond_wait(&task.left, &helpers->lock);
+	pthread_mutex_unlock(&helpers->lock);
 	pthread_cond_destroy(&task.left);
 	if (task.status != BLOCKZ_OK && fault != NULL)
 		*fault = task.fault;

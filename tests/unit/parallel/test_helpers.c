@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The crew: each part is done once, by whoever has a CPU, and the first failure is the one that is told. */
+/* Helpers: each part is done once, by whoever has a CPU, and the first failure is the one that is told. */
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,7 +18,7 @@ enum { THREAD_COUNTS = 4, PART_COUNTS = 5 };
 
 /* Of all callers. */
 struct scene {
-	struct crew *crew;
+	struct helpers *helpers;
 	atomic_uint at_work, most_at_work;
 };
 
@@ -65,7 +65,7 @@ static void assert_all_done(struct run *run)
 {
 	memset(run->done, 0, sizeof(run->done));
 	run->caller = pthread_self();
-	ck_assert_int_eq(crew_run(run->scene->crew, run->count, work, run, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(helpers_run(run->scene->helpers, run->count, work, run, NULL), BLOCKZ_OK);
 	ck_assert(!atomic_load(&run->bad));
 	for (size_t part = 0; part < run->count; part++)
 		ck_assert_uint_eq(atomic_load(&run->done[part]), 1);
@@ -73,15 +73,15 @@ static void assert_all_done(struct run *run)
 
 START_TEST(each_part_is_done_once)
 {
-	struct scene scene = { .crew = crew_new(thread_counts[_i]) };
-	ck_assert_ptr_nonnull(scene.crew);
+	struct scene scene = { .helpers = helpers_new(thread_counts[_i]) };
+	ck_assert_ptr_nonnull(scene.helpers);
 	for (unsigned round = 0; round < 200; round++) {
 		struct run run = { .scene = &scene, .count = part_counts[round % PART_COUNTS], .fail_from = NEVER };
 		assert_all_done(&run);
 		ck_assert(thread_counts[_i] > 1 || run.by_helpers == 0);
 	}
 	ck_assert_uint_le(scene.most_at_work, thread_counts[_i]);
-	crew_free(scene.crew);
+	helpers_free(scene.helpers);
 }
 END_TEST
 
@@ -102,18 +102,18 @@ static enum blockz_status meet_others(void *ctx, size_t part, struct blockz_faul
 START_TEST(all_threads_work_at_once)
 {
 	unsigned threads = thread_counts[_i];
-	struct crew *crew = crew_new(threads);
-	struct scene scene = { .crew = crew };
+	struct helpers *helpers = helpers_new(threads);
+	struct scene scene = { .helpers = helpers };
 	for (unsigned round = 0; round < threads; round++) {
 		struct run run = { .scene = &scene, .count = PARTS_MAX, .fail_from = NEVER };
 		assert_all_done(&run);
 	}
 	for (unsigned round = 0; round < 50; round++) {
 		struct meeting meeting = { .wanted = threads };
-		ck_assert_int_eq(crew_run(crew, threads, meet_others, &meeting, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(helpers_run(helpers, threads, meet_others, &meeting, NULL), BLOCKZ_OK);
 		ck_assert_uint_eq(meeting.here, threads);
 	}
-	crew_free(crew);
+	helpers_free(helpers);
 }
 END_TEST
 
@@ -128,7 +128,7 @@ static void *call_often(void *memory)
 
 START_TEST(many_callers)
 {
-	struct scene scene = { .crew = crew_new(thread_counts[_i]) };
+	struct scene scene = { .helpers = helpers_new(thread_counts[_i]) };
 	pthread_t callers[CALLERS_MAX];
 	for (unsigned i = 0; i < CALLERS_MAX; i++)
 		ck_assert_int_eq(pthread_create(&callers[i], NULL, call_often, &scene), 0);
@@ -136,24 +136,24 @@ START_TEST(many_callers)
 		pthread_join(callers[i], NULL);
 	/* A helper may be at its last part when more callers come. */
 	ck_assert_uint_le(scene.most_at_work, CALLERS_MAX + thread_counts[_i] - 1);
-	crew_free(scene.crew);
+	helpers_free(scene.helpers);
 }
 END_TEST
 
 START_TEST(the_first_failure)
 {
-	struct scene scene = { .crew = crew_new(thread_counts[_i]) };
+	struct scene scene = { .helpers = helpers_new(thread_counts[_i]) };
 	for (size_t first = 0; first < 20; first++) {
 		struct run run = { .scene = &scene, .caller = pthread_self(), .count = PARTS_MAX, .fail_from = first };
 		struct blockz_fault fault;
-		ck_assert_int_eq(crew_run(scene.crew, run.count, work, &run, &fault), BLOCKZ_DAMAGED);
+		ck_assert_int_eq(helpers_run(scene.helpers, run.count, work, &run, &fault), BLOCKZ_DAMAGED);
 		ck_assert_uint_eq(fault.offset, first);
-		ck_assert_int_eq(crew_run(scene.crew, run.count, work, &run, NULL), BLOCKZ_DAMAGED);
+		ck_assert_int_eq(helpers_run(scene.helpers, run.count, work, &run, NULL), BLOCKZ_DAMAGED);
 		/* None begins after it but those that others were about to begin. */
 		ck_assert_uint_ge(run.begun, 2 * (first + 1));
 		ck_assert_uint_le(run.begun, 2 * (first + thread_counts[_i]));
 	}
-	crew_free(scene.crew);
+	helpers_free(scene.helpers);
 }
 END_TEST
 
@@ -173,24 +173,24 @@ static enum blockz_status look_at_signals(void *ctx, size_t part, struct blockz_
 START_TEST(helpers_take_no_signals)
 {
 	struct run run = { .caller = pthread_self() };
-	struct crew *crew = crew_new(2);
-	ck_assert_int_eq(crew_run(crew, 2, look_at_signals, &run, NULL), BLOCKZ_OK);
+	struct helpers *helpers = helpers_new(2);
+	ck_assert_int_eq(helpers_run(helpers, 2, look_at_signals, &run, NULL), BLOCKZ_OK);
 	ck_assert_uint_eq(run.by_helpers, 1);
 	sigset_t mask;
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	ck_assert(!sigismember(&mask, SIGUSR1));
-	crew_free(crew);
-	crew_free(NULL);
+	helpers_free(helpers);
+	helpers_free(NULL);
 }
 END_TEST
 
 int main(void)
 {
-	TCase *tcase = case_new("crew");
+	TCase *tcase = case_new("helpers");
 	tcase_add_loop_test(tcase, each_part_is_done_once, 0, THREAD_COUNTS);
 	tcase_add_loop_test(tcase, all_threads_work_at_once, 0, THREAD_COUNTS);
 	tcase_add_loop_test(tcase, many_callers, 0, THREAD_COUNTS);
 	tcase_add_loop_test(tcase, the_first_failure, 0, THREAD_COUNTS);
 	tcase_add_test(tcase, helpers_take_no_signals);
-	return case_run("crew", tcase);
+	return case_run("helpers", tcase);
 }
