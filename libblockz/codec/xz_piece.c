@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The encoder makes a Block in blockz's way; its header is then laid out again as another program would have it. */
 #include "codec/xz_piece.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A read is sequential if it begins where one of the last few ended. */
 #include "disk/ahead.h"
 
 #include <string.h>

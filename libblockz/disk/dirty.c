@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Units are marked in the journal before they are written to, and made clean, with checks that are right, by a commit. */
 #include "disk/dirty.h"
 
 #include <pthread.h>

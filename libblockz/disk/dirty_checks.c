@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What was verified is remembered in one bit each. */
 #include "disk/dirty_checks.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Units stand in an array by ascending offset, and are found by bisection. */
 #include "disk/dirty_units.h"
 
 #include <inttypes.h>

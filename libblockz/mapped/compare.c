@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Holes on one side are compared with zeros on the other, so that nothing is read of them. */
 #include "mapped/compare.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A map by the format that the head of a file shows, and what is told of it in numbers. */
 #include "base/export.h"
 #include "base/fault.h"
 #include "format/formats.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What stands before a span is shown by the format; the pieces behind it are decoded alone. */
 #include "mapped/may_patch.h"
 
 #include <inttypes.h>

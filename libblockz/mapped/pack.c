@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Jobs of the pool: a piece is taken from the feed, encoded by any thread, and written in order. */
 #include "mapped/pack.h"
 
 #include <stdlib.h>

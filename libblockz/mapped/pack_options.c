@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each option is checked by itself; the number of threads depends on what their encoders take. */
 #include "mapped/pack_options.h"
 
 #include <inttypes.h>

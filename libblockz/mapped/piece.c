@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A piece is decoded whole into memory, with its checks, or proved to be zeros. */
 #include "mapped/piece.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Fetches are sorted by where they lie in OLD's space, and those at hand are done first. */
 #include "delta/apply/fetch.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* All bytes but the checks go through a CRC, and each check is compared with what that is by then. */
 #include "delta/file/input.h"
 
 #include <inttypes.h>

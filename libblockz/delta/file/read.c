@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A reader keeps the section that it is in, and what all before add up to. */
 #include "delta/file/read.h"
 
 #include <inttypes.h>

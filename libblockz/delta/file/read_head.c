@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The head of a delta, which is read and checked before anything else is believed. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A record is a head of numbers, with a check of its own, and the streams of which the head tells. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

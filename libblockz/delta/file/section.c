@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The memory of a section. */
 #include <stdlib.h>
 
 #include "delta/file/delta.h"

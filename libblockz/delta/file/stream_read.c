@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each method decodes to a small buffer, from which bytes and numbers are taken. */
 #include "delta/file/stream_read.h"
 
 #include <inttypes.h>

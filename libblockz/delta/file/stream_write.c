@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Samples of all streams are coded in all ways at once, and each stream then in the way that did best. */
 #include "delta/file/stream_write.h"
 
 #include <lzma.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What a section says becomes columns of numbers and bytes, which are coded as streams and written. */
 #include "delta/file/write.h"
 
 #include <assert.h>
