@@ -32,7 +32,7 @@ struct blockz_disk {
 	struct blockz_disk_options options;
 	struct blockz_source file;
 	struct blockz_map *map;
-	struct cache *cache;
+	struct piece_cache *cache;
 	struct dirty *dirty; /* NULL: not writable */
 	pthread_t thread;
 	bool started;
@@ -93,14 +93,14 @@ static enum blockz_status prove(const struct blockz_disk *disk, size_t index, ui
 	const struct piece *piece = &disk->map->pieces[index];
 	uint64_t copy_len = piece_image_len(disk->map, index) / piece->copies;
 	uint64_t first = (start - piece->start) / copy_len, last = (end - 1 - piece->start) / copy_len;
-	return cache_prove(disk->cache, index, first, last - first + 1, fault);
+	return piece_cache_prove(disk->cache, index, first, last - first + 1, fault);
 }
 
 static enum blockz_status read_segment(const struct blockz_disk *disk, const struct segment *segment, uint8_t *out,
 				       uint64_t start, struct blockz_fault *fault)
 {
 	size_t len = (size_t)(segment->end - start);
-	const uint8_t *bytes = NULL;
+	struct cached *cached = NULL;
 	enum blockz_status status;
 	switch (segment->kind) {
 	case BLOCKZ_RAW:
@@ -111,11 +111,11 @@ static enum blockz_status read_segment(const struct blockz_disk *disk, const str
 			memset(out, 0, len);
 		return status;
 	default:
-		status = cache_get(disk->cache, segment->piece, &bytes, fault);
+		status = piece_cache_get(disk->cache, segment->piece, &cached, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		memcpy(out, bytes + (start - disk->map->pieces[segment->piece].start), len);
-		cache_put(disk->cache, segment->piece);
+		memcpy(out, cached->bytes + (start - disk->map->pieces[segment->piece].start), len);
+		piece_cache_put(disk->cache, cached);
 		return status;
 	}
 }
@@ -144,7 +144,7 @@ static void ask_ahead(struct blockz_disk *disk, size_t piece)
 		struct segment segment = segment_at(disk->map, disk->map->pieces[i].start, UINT64_MAX);
 		if (segment.kind != BLOCKZ_COMPRESSED || len > disk->options.cache / 2)
 			break;
-		if (!cache_has(disk->cache, i) && ahead_push(&disk->ahead, i))
+		if (!piece_cache_has(disk->cache, i) && ahead_push(&disk->ahead, i))
 			wake(disk);
 	}
 }
@@ -197,7 +197,7 @@ static void *run(void *ctx)
 		}
 		if (ahead_pop(&disk->ahead, &piece)) {
 			pthread_mutex_unlock(&disk->lock);
-			cache_fetch(disk->cache, piece);
+			piece_cache_prefetch(disk->cache, piece);
 			pthread_mutex_lock(&disk->lock);
 		} else if (disk->watching && now() - since >= IDLE_SECONDS) {
 			disk->watching = false; /* a write from here on has it set again */
@@ -249,7 +249,7 @@ static enum blockz_status start(struct blockz_disk *disk, struct blockz_fault *f
 	if (status == BLOCKZ_OK)
 		status = check_pieces(disk, fault);
 	if (status == BLOCKZ_OK) {
-		disk->cache = cache_new(&disk->file, disk->map, disk->options.cache);
+		disk->cache = piece_cache_new(&disk->file, disk->map, disk->options.cache);
 		if (disk->cache == NULL)
 			status = fault_nomem(fault);
 	}
@@ -273,7 +273,7 @@ static void stop(struct blockz_disk *disk)
 static void disk_free(struct blockz_disk *disk)
 {
 	dirty_free(disk->dirty);
-	cache_free(disk->cache);
+	piece_cache_free(disk->cache);
 	blockz_map_free(disk->map);
 	pthread_cond_destroy(&disk->wanted);
 	pthread_mutex_destroy(&disk->lock);
