@@ -16,11 +16,11 @@
 #include "delta/differ/sweep.h"
 
 enum {
-	PART_MARGIN = 64, /* bytes of matches that stay with what is between them */
+	MARGIN = 64, /* bytes of matches that stay with what is between them */
 };
 
-struct parts {
-	struct part *items;
+struct stretches {
+	struct stretch *items;
 	size_t count;
 };
 
@@ -81,7 +81,7 @@ static void cut(struct matches *matches, uint64_t old_len)
 }
 
 /* The old text without the insides of matches, which are cut and sorted by old_off for this. */
-static bool remaining_parts(const struct differ *differ, struct matches *matches, struct parts *parts)
+static bool remaining_stretches(const struct differ *differ, struct matches *matches, struct stretches *stretches)
 {
 	cut(matches, differ->old_len);
 	if (matches->count > 0)
@@ -90,19 +90,19 @@ static bool remaining_parts(const struct differ *differ, struct matches *matches
 	for (size_t i = 0; i <= matches->count; i++) {
 		bool last = i == matches->count || matches->items[i].old_off >= differ->old_len;
 		const struct match *match = &matches->items[i];
-		if (!last && match->len <= 2 * PART_MARGIN)
+		if (!last && match->len <= 2 * MARGIN)
 			continue;
-		size_t start = last ? differ->old_len : (size_t)match->old_off + PART_MARGIN;
+		size_t start = last ? differ->old_len : (size_t)match->old_off + MARGIN;
 		if (start > pos) {
-			struct part *items = array_room(parts->items, parts->count, sizeof(*items));
+			struct stretch *items = array_room(stretches->items, stretches->count, sizeof(*items));
 			if (items == NULL)
 				return false;
-			parts->items = items;
-			items[parts->count++] = (struct part){ pos, start - pos };
+			stretches->items = items;
+			items[stretches->count++] = (struct stretch){ pos, start - pos };
 		}
 		if (last)
 			break;
-		size_t end = (size_t)(match->old_off + match->len) - PART_MARGIN;
+		size_t end = (size_t)(match->old_off + match->len) - MARGIN;
 		pos = end > pos ? end : pos;
 	}
 	return true;
@@ -111,11 +111,11 @@ static bool remaining_parts(const struct differ *differ, struct matches *matches
 static bool index_the_rest(struct differ *differ, const struct matches *used)
 {
 	struct matches by_old = { 0 };
-	struct parts parts = { 0 };
-	if (copy_ahead(used, -differ->old_base, &by_old) && remaining_parts(differ, &by_old, &parts))
-		differ->suffixes = suffix_index_new(differ->old, parts.items, parts.count);
+	struct stretches stretches = { 0 };
+	if (copy_ahead(used, -differ->old_base, &by_old) && remaining_stretches(differ, &by_old, &stretches))
+		differ->suffixes = suffix_index_new(differ->old, stretches.items, stretches.count);
 	matches_free(&by_old);
-	free(parts.items);
+	free(stretches.items);
 	return differ->suffixes != NULL;
 }
 

@@ -88,8 +88,8 @@ static size_t distance(size_t a, size_t b)
 	return a < b ? b - a : a - b;
 }
 
-static size_t find(const void *self, const struct texts *texts, size_t new_off, size_t new_end, size_t old_hint,
-		   size_t *old_off_ret)
+static size_t find_run(const void *self, const struct texts *texts, size_t new_off, size_t new_end, size_t old_hint,
+		       size_t *old_off_ret)
 {
 	const struct hash_index *index = self;
 	const uint8_t *new = texts->new + new_off;
@@ -110,5 +110,5 @@ static size_t find(const void *self, const struct texts *texts, size_t new_off, 
 
 struct finder hash_index_finder(const struct hash_index *index)
 {
-	return (struct finder){ .index = index, .find = find, .min_len = HASH_LEN, .min_gain = GAIN_MIN };
+	return (struct finder){ .index = index, .find = find_run, .min_len = HASH_LEN, .min_gain = GAIN_MIN };
 }

@@ -19,7 +19,7 @@ struct place {
 struct suffix_index {
 	uint8_t *text;
 	size_t len;
-	struct place *places; /* where parts are in the text, and one more behind the last */
+	struct place *places; /* where stretches are in the text, and one more behind the last */
 	size_t place_count;
 	int32_t *suffixes;
 	unsigned prefix_bits; /* first bits of suffixes, zeros where the text is at its end */
@@ -40,10 +40,10 @@ static size_t prefixes(unsigned bits)
 	return ((size_t)1 << bits) + 1;
 }
 
-uint64_t suffix_index_memory(uint64_t len, uint64_t part_count)
+uint64_t suffix_index_memory(uint64_t len, uint64_t stretch_count)
 {
 	uint64_t sorting = 1 << 19; /* divsufsort's own: two tables over pairs of bytes */
-	return len * (1 + sizeof(int32_t)) + (part_count + 1) * sizeof(struct place) +
+	return len * (1 + sizeof(int32_t)) + (stretch_count + 1) * sizeof(struct place) +
 	       prefixes(prefix_bits(len)) * sizeof(uint32_t) + sorting;
 }
 
@@ -53,16 +53,17 @@ static uint32_t prefix(const struct suffix_index *index, const uint8_t *p, size_
 	return three >> (PREFIX_BITS_MAX - index->prefix_bits);
 }
 
-static void copy_parts(struct suffix_index *index, const uint8_t *old, const struct part *parts, size_t part_count)
+static void copy_stretches(struct suffix_index *index, const uint8_t *old, const struct stretch *stretches,
+			   size_t stretch_count)
 {
 	size_t off = 0;
-	for (size_t i = 0; i < part_count; i++) {
-		memcpy(index->text + off, old + parts[i].off, parts[i].len);
-		index->places[i] = (struct place){ .text_off = off, .old_off = parts[i].off };
-		off += parts[i].len;
+	for (size_t i = 0; i < stretch_count; i++) {
+		memcpy(index->text + off, old + stretches[i].off, stretches[i].len);
+		index->places[i] = (struct place){ .text_off = off, .old_off = stretches[i].off };
+		off += stretches[i].len;
 	}
-	index->places[part_count] = (struct place){ .text_off = off };
-	index->place_count = part_count;
+	index->places[stretch_count] = (struct place){ .text_off = off };
+	index->place_count = stretch_count;
 }
 
 static void count_prefixes(struct suffix_index *index)
@@ -73,20 +74,20 @@ static void count_prefixes(struct suffix_index *index)
 		index->first[i + 1] += index->first[i];
 }
 
-struct suffix_index *suffix_index_new(const uint8_t *old, const struct part *parts, size_t part_count)
+struct suffix_index *suffix_index_new(const uint8_t *old, const struct stretch *stretches, size_t stretch_count)
 {
 	struct suffix_index *index = calloc(1, sizeof(*index));
 	if (index == NULL)
 		return NULL;
-	for (size_t i = 0; i < part_count; i++)
-		index->len += parts[i].len;
+	for (size_t i = 0; i < stretch_count; i++)
+		index->len += stretches[i].len;
 	index->text = malloc(index->len + 1);
-	index->places = malloc((part_count + 1) * sizeof(*index->places));
+	index->places = malloc((stretch_count + 1) * sizeof(*index->places));
 	index->suffixes = malloc((index->len + 1) * sizeof(*index->suffixes));
 	index->prefix_bits = prefix_bits(index->len);
 	index->first = calloc(prefixes(index->prefix_bits), sizeof(*index->first));
 	if (index->text != NULL && index->places != NULL && index->suffixes != NULL && index->first != NULL) {
-		copy_parts(index, old, parts, part_count);
+		copy_stretches(index, old, stretches, stretch_count);
 		count_prefixes(index);
 		if (divsufsort(index->text, index->suffixes, (saidx_t)index->len) == 0)
 			return index;
@@ -120,7 +121,7 @@ static const struct place *find_place(const struct suffix_index *index, size_t t
 }
 
 /* The longest run in the text; what both ends of the interval share with it need not be compared again. */
-static size_t search(const struct suffix_index *index, const uint8_t *new, size_t len, size_t *text_off_ret)
+static size_t longest_run(const struct suffix_index *index, const uint8_t *new, size_t len, size_t *text_off_ret)
 {
 	uint32_t key = prefix(index, new, len);
 	size_t low = index->first[key], high = index->first[key + 1];
@@ -147,12 +148,12 @@ static size_t search(const struct suffix_index *index, const uint8_t *new, size_
 	return best;
 }
 
-static size_t find(const void *self, const struct texts *texts, size_t new_off, size_t new_end, size_t old_hint,
-		   size_t *old_off_ret)
+static size_t find_run(const void *self, const struct texts *texts, size_t new_off, size_t new_end, size_t old_hint,
+		       size_t *old_off_ret)
 {
 	(void)old_hint;
 	const struct suffix_index *index = self;
-	size_t text_off = 0, len = search(index, texts->new + new_off, new_end - new_off, &text_off);
+	size_t text_off = 0, len = longest_run(index, texts->new + new_off, new_end - new_off, &text_off);
 	if (len < LEN_MIN)
 		return 0;
 	const struct place *place = find_place(index, text_off);
@@ -163,5 +164,5 @@ static size_t find(const void *self, const struct texts *texts, size_t new_off, 
 
 struct finder suffix_index_finder(const struct suffix_index *index)
 {
-	return (struct finder){ .index = index, .find = find, .min_len = LEN_MIN, .min_gain = GAIN_MIN };
+	return (struct finder){ .index = index, .find = find_run, .min_len = LEN_MIN, .min_gain = GAIN_MIN };
 }
