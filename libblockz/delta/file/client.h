@@ -24,7 +24,7 @@ struct client_load {
 	uint64_t encoder; /* bytes of memory that encoding a block of NEW takes, the block included */
 };
 
-/* Bytes of memory that a client takes on so many threads: what merge.c allocates, and its decoders. */
+/* Bytes of memory that a client takes on so many threads: what applying a delta allocates, and its decoders. */
 uint64_t client_memory(const struct client_load *load, unsigned threads);
 
 #endif

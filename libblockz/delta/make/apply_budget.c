@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Of each block it is known what it saves and what time it takes; the best bargains are kept until the time is spent. */
 #include "delta/make/apply_budget.h"
 
 #include <stdlib.h>
@@ -44,10 +45,22 @@ static size_t list_bargains(const struct findings *findings, const uint64_t *pri
 	return count;
 }
 
+/* A bargain for which the time that is left is too short does not end it: a smaller one may still fit. */
+static void spend(struct selection *selection, const struct bargain *bargains, size_t count, uint64_t budget_ns)
+{
+	uint64_t spent = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (bargains[i].ns > budget_ns - spent)
+			selection_demote(selection, bargains[i].block);
+		else
+			spent += bargains[i].ns;
+	}
+}
+
 enum blockz_status apply_budget_keep(const struct findings *findings, struct selection *selection, const uint64_t *prices,
 				 uint64_t budget_ms, struct blockz_fault *fault)
 {
-	uint64_t budget_ns = min(budget_ms, UINT64_MAX / NS_A_MS) * NS_A_MS, spent = 0;
+	uint64_t budget_ns = min(budget_ms, UINT64_MAX / NS_A_MS) * NS_A_MS;
 	if (budget_ms == 0)
 		return BLOCKZ_OK;
 	struct bargain *bargains = calloc(findings->new->blocks.count + 1, sizeof(*bargains));
@@ -55,13 +68,8 @@ enum blockz_status apply_budget_keep(const struct findings *findings, struct sel
 	enum blockz_status status = bargains == NULL || decoded == NULL ? fault_nomem(fault) : BLOCKZ_OK;
 	if (status == BLOCKZ_OK)
 		status = decode_cost_count(&findings->old_text, &findings->new_text, &findings->matches, decoded, fault);
-	size_t count = status == BLOCKZ_OK ? list_bargains(findings, prices, decoded, bargains) : 0;
-	for (size_t i = 0; i < count; i++) {
-		if (bargains[i].ns > budget_ns - spent)
-			selection_demote(selection, bargains[i].block);
-		else
-			spent += bargains[i].ns;
-	}
+	if (status == BLOCKZ_OK)
+		spend(selection, bargains, list_bargains(findings, prices, decoded, bargains), budget_ns);
 	free(decoded);
 	free(bargains);
 	return status;

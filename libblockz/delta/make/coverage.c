@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A rolling hash chooses the samples, so that a shift of the text changes none; whatever is found in the map by chance is few. */
 #include "delta/make/coverage.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 enum {
-	SAMPLE_BITS = 6,   /* one window in 64: 2048 of a block of 128 KiB */
+	SAMPLE_BITS = 6,   /* one place in 64: 2048 of a block of 128 KiB */
 	SHIFT = 4,         /* a byte has left a hash of 64 bits after 16 more */
 	MAP_BITS_MIN = 16, /* 8 KiB */
 	MAP_BITS_MAX = 30, /* 128 MiB */
@@ -24,7 +26,7 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-/* 16 bits a window that is looked at: one in 16 is found by chance. */
+/* 16 bits a sample: one in 16 is found by chance. */
 static unsigned map_bits(uint64_t text_len)
 {
 	unsigned bits = MAP_BITS_MIN;
@@ -51,62 +53,62 @@ void coverage_free(struct coverage *coverage)
 	free(coverage);
 }
 
-struct windows {
+struct sampling {
 	uint64_t terms[256];
 	const uint8_t *text;
 	size_t len, pos;
 	uint64_t hash;
 };
 
-static void windows_start(struct windows *windows, const uint8_t *text, size_t len)
+static void samples_start(struct sampling *sampling, const uint8_t *text, size_t len)
 {
 	for (unsigned i = 0; i < 256; i++)
-		windows->terms[i] = mix(i);
-	windows->text = text;
-	windows->len = len;
-	windows->pos = 0;
-	windows->hash = 0;
+		sampling->terms[i] = mix(i);
+	sampling->text = text;
+	sampling->len = len;
+	sampling->pos = 0;
+	sampling->hash = 0;
 }
 
-/* Goes on to the next window to look at, unless it is the same as the last one; false at the end. */
-static int windows_next(struct windows *windows, uint64_t *hash_ret)
+/* Goes on to the next sample, unless it is the same as the last one; false at the end. */
+static bool samples_next(struct sampling *sampling, uint64_t *hash_ret)
 {
-	uint64_t hash = windows->hash, last = *hash_ret;
-	size_t pos = windows->pos;
-	while (pos < windows->len) {
-		hash = (hash << SHIFT) + windows->terms[windows->text[pos++]];
+	uint64_t hash = sampling->hash, last = *hash_ret;
+	size_t pos = sampling->pos;
+	while (pos < sampling->len) {
+		hash = (hash << SHIFT) + sampling->terms[sampling->text[pos++]];
 		if (hash >> (64 - SAMPLE_BITS) == 0 && pos >= 64 / SHIFT && hash != last)
 			break;
 	}
-	int found = pos < windows->len;
-	windows->hash = hash;
-	windows->pos = pos;
+	bool found = pos < sampling->len;
+	sampling->hash = hash;
+	sampling->pos = pos;
 	*hash_ret = hash;
 	return found;
 }
 
-static size_t place(const struct coverage *coverage, uint64_t hash)
+static size_t map_bit(const struct coverage *coverage, uint64_t hash)
 {
 	return (size_t)(mix(hash) >> (64 - coverage->bits));
 }
 
 void coverage_add(struct coverage *coverage, const uint8_t *text, size_t len)
 {
-	struct windows windows;
+	struct sampling sampling;
 	uint64_t hash = UINT64_MAX;
-	for (windows_start(&windows, text, len); windows_next(&windows, &hash);) {
-		size_t bit = place(coverage, hash);
+	for (samples_start(&sampling, text, len); samples_next(&sampling, &hash);) {
+		size_t bit = map_bit(coverage, hash);
 		atomic_fetch_or_explicit(&coverage->map[bit / 64], UINT64_C(1) << bit % 64, memory_order_relaxed);
 	}
 }
 
 double coverage_of(const struct coverage *coverage, const uint8_t *text, size_t len)
 {
-	struct windows windows;
+	struct sampling sampling;
 	uint64_t hash = UINT64_MAX;
 	size_t all = 0, found = 0;
-	for (windows_start(&windows, text, len); windows_next(&windows, &hash); all++) {
-		size_t bit = place(coverage, hash);
+	for (samples_start(&sampling, text, len); samples_next(&sampling, &hash); all++) {
+		size_t bit = map_bit(coverage, hash);
 		found += atomic_load_explicit(&coverage->map[bit / 64], memory_order_relaxed) >> bit % 64 & 1;
 	}
 	return all == 0 ? 1 : (double)found / (double)all;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Matches are cut into slices, slices of a group gathered to visits of blocks, and visits to stays, which cost a decoding each. */
 #include "delta/make/decode_cost.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct visit {
 	uint64_t len; /* bytes of NEW; then, where a stay begins, those of all its visits */
 };
 
+/* NEW, as the client makes it, and what it takes of OLD on the way. */
 struct journey {
 	const struct plain_text *old, *new;
 	const struct matches *matches;
@@ -33,7 +35,7 @@ struct slice {
 	uint32_t part, block; /* of NEW; of OLD, or TEXT_NO_BLOCK, where nothing is decoded */
 };
 
-/* Zeros at first. */
+/* Where the next slice begins; zeros at first. */
 struct slices_walk {
 	size_t match, part;
 	uint64_t done; /* of the match */
@@ -178,16 +180,23 @@ static enum blockz_status find_stays(struct journey *journey, struct blockz_faul
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status find(struct journey *journey, struct blockz_fault *fault)
+static void journey_free(struct journey *journey)
+{
+	free(journey->groups);
+	free(journey->visits);
+}
+
+/* Groups, visits and stays; what there is of them is journey_free()'s even after a failure. */
+static enum blockz_status follow_client(struct journey *journey, struct blockz_fault *fault)
 {
 	enum blockz_status status = make_groups(journey, fault);
-	if (status == BLOCKZ_OK)
-		status = list_visits(journey, fault);
-	if (status == BLOCKZ_OK) {
-		order_visits(journey);
-		status = find_stays(journey, fault);
-	}
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	status = list_visits(journey, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	order_visits(journey);
+	return find_stays(journey, fault);
 }
 
 /* ---- What follows from them ---- */
@@ -211,39 +220,44 @@ static bool keep(struct matches *kept, struct match match)
 	return true;
 }
 
+static enum blockz_status keep_what_pays(const struct journey *journey, struct matches *kept, struct blockz_fault *fault)
+{
+	struct slices_walk walk = { 0 };
+	struct slice slice;
+	while (next_slice(journey, &walk, &slice))
+		if (pays(journey, &slice) && !keep(kept, slice.match))
+			return fault_nomem(fault);
+	return BLOCKZ_OK;
+}
+
 enum blockz_status decode_cost_prune(const struct plain_text *old, const struct plain_text *new, struct matches *matches,
 				     struct blockz_fault *fault)
 {
 	struct journey journey = { .old = old, .new = new, .matches = matches };
 	struct matches kept = { 0 };
-	struct slices_walk walk = { 0 };
-	struct slice slice;
-	enum blockz_status status = find(&journey, fault);
-	while (status == BLOCKZ_OK && next_slice(&journey, &walk, &slice))
-		if (pays(&journey, &slice) && !keep(&kept, slice.match))
-			status = fault_nomem(fault);
-	free(journey.groups);
-	free(journey.visits);
-	if (status == BLOCKZ_OK) {
-		matches_free(matches);
-		*matches = kept;
-	} else {
+	enum blockz_status status = follow_client(&journey, fault);
+	if (status == BLOCKZ_OK)
+		status = keep_what_pays(&journey, &kept, fault);
+	journey_free(&journey);
+	if (status != BLOCKZ_OK) {
 		matches_free(&kept);
+		return status;
 	}
-	return status;
+	matches_free(matches);
+	*matches = kept;
+	return BLOCKZ_OK;
 }
 
 enum blockz_status decode_cost_count(const struct plain_text *old, const struct plain_text *new, const struct matches *matches,
 				     uint64_t *decoded, struct blockz_fault *fault)
 {
 	struct journey journey = { .old = old, .new = new, .matches = matches };
-	enum blockz_status status = find(&journey, fault);
+	enum blockz_status status = follow_client(&journey, fault);
 	for (size_t i = 0; i < journey.count && status == BLOCKZ_OK; i++) {
 		uint32_t block = new->parts[journey.visits[i].part].block;
 		if (block != TEXT_NO_BLOCK && journey.visits[i].stay == i)
 			decoded[block] += block_len(&journey, journey.visits[i].block);
 	}
-	free(journey.groups);
-	free(journey.visits);
+	journey_free(&journey);
 	return status;
 }

@@ -20,7 +20,7 @@
  */
 enum { DECODED_FOR_A_BYTE = 128 };
 
-/* Gives up the matches of stays that bring less than decoding is worth.  Errors: BLOCKZ_FAILED (no memory). */
+/* Gives up what matches have in stays that bring less than decoding is worth.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status decode_cost_prune(const struct plain_text *old, const struct plain_text *new, struct matches *matches,
 				     struct blockz_fault *fault);
 

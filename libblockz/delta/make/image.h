@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One of the two images of a delta that is being made: taken apart, and hashed. */
+/*
+ * One of the two images of a delta that is being made: taken apart by its container, and hashed, as a whole and block by block.
+ * What is between the container's blocks is cut into blocks as well, which are plain.  Nothing behind this looks at a container.
+ */
 #ifndef DELTA_MAKE_IMAGE_H
 #define DELTA_MAKE_IMAGE_H
 
@@ -19,20 +22,12 @@ struct image {
 	uint8_t sha256[SHA256_LEN];
 };
 
-/* Takes both apart and reads each once from end to end, at the same time.  Errors: BLOCKZ_FAILED. */
+/*
+ * Takes both apart and reads each once from end to end, at the same time.  The files must live as long as the images, which are
+ * image_free()'s even after a failure.  Errors: BLOCKZ_FAILED, and what containers say.
+ */
 enum blockz_status images_read(struct image images[2], const struct blockz_source *const files[2],
 			       const struct codec_env *env, const struct blockz_work *work, struct blockz_fault *fault);
 void image_free(struct image *image);
-
-/*
- * The index of a block that is byte for byte block `block` of image, by size, codec and hash; or UINT32_MAX.  Of several the
- * one at the same place in the file, or behind it, so that what is copied goes on where it ended.  The
- * hash is no proof against somebody who makes collisions; a delta is believed when it was applied.
- */
-struct block_index;
-
-struct block_index *block_index_new(const struct image *image); /* NULL: no memory */
-void block_index_free(struct block_index *index);
-uint32_t block_index_find(const struct block_index *index, const struct image *image, size_t block);
 
 #endif

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What is known without decoding comes first: equal blocks, and what the client can encode.  Then each block that is left is
+ * decoded once to see how much of it OLD has, and encoded until it is known who made it.
+ */
 #include "delta/make/selection.h"
 
 #include <stdio.h>
@@ -8,6 +12,7 @@
 #include "base/fault.h"
 #include "blockz_delta.h"
 #include "codec/prove.h"
+#include "delta/make/block_index.h"
 #include "delta/make/coverage.h"
 #include "delta/make/plain_text.h"
 #include "delta/make/stages.h"

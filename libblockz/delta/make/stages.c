@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each stage counts what it likes; a fixed share of the whole makes bytes of NEW of it. */
 #include "delta/make/stages.h"
 
 /* Parts of a hundred of the time that a delta between two file systems takes. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The steps of making a delta, and how far through each of them: as bytes of NEW, for a caller's progress function. */
+/*
+ * The stages of making a delta that take time, the threads that each gets, and how far through all of them one is: as bytes of
+ * NEW, for a caller's progress function.  Knows nothing of what stages do.
+ */
 #ifndef DELTA_MAKE_STAGES_H
 #define DELTA_MAKE_STAGES_H
 
@@ -25,7 +28,7 @@ struct stages {
 	uint64_t total;
 };
 
-/* The work to hand to a step, which counts up to total.  Valid until the next call, as long as stages. */
+/* The work to hand to a stage, which counts up to total.  Valid until the next call, as long as stages. */
 struct blockz_work stages_next(struct stages *stages, enum stage stage, uint64_t total);
 
 #endif
