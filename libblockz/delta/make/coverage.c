@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A rolling hash chooses the samples, so that a shift of the text changes none; whatever is found in the map by chance is few. */
+/* A rolling hash chooses the samples, so that a shift of the text changes none; few are in the map by chance. */
 #include "delta/make/coverage.h"
 
 #include <stdatomic.h>

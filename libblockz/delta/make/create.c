@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Making a delta, stage by stage.  A creation has a member for what each stage makes; the stages behind it only read that, but
- * for the selection, in which blocks are demoted until their names are chosen.
- */
+/* Making a delta, stage by stage: each is a function here, which fills its member of the creation. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,29 +8,9 @@
 #include "blockz_delta.h"
 #include "delta/make/apply_budget.h"
 #include "delta/make/decode_cost.h"
+#include "delta/make/make.h"
 #include "delta/make/measure.h"
-#include "delta/make/memory_budget.h"
 #include "delta/make/sections.h"
-#include "delta/make/windows.h"
-
-struct creation {
-	/* The caller's. */
-	const struct blockz_delta_options *options;
-	struct codec_env env;
-	const struct blockz_source *files[2]; /* OLD, NEW, and so the images */
-	const struct blockz_sink *sink;
-	struct blockz_delta_result *result;
-	struct stages stages; /* what the caller is told of all stages, and the threads that each gets */
-
-	struct image images[2];       /* read_images() */
-	struct selection selection;   /* find_equal_blocks(), choose_open_blocks() */
-	struct memory_budget budget;  /* share_memory() */
-	struct findings findings;     /* lay_out_texts() to open_old_space() */
-	struct windows windows;       /* match_texts() */
-	struct writing_share writing; /* match_texts() */
-	struct delta_head head;       /* choose_names(), write_delta() */
-	struct names names;           /* choose_names() */
-};
 
 static void creation_free(struct creation *creation)
 {

@@ -220,63 +220,86 @@ static enum blockz_status find_covered(struct selection *selection, const struct
 	return status;
 }
 
-/* Only the candidates that the client may be asked for. */
-static bool narrow(const struct blocks *all, const bool *allowed, struct blocks *narrow_ret, uint8_t *back)
+/* Open blocks that are proved, with only the candidates that the client may be asked for. */
+struct proving {
+	struct blocks blocks;
+	uint8_t back[PROVE_NONE]; /* of these candidates: the index among all */
+	uint32_t *wanted;
+	size_t count;
+	uint64_t len; /* decoded, of all of them */
+	uint8_t *proof;
+	uint64_t *cost_ns;
+};
+
+static void proving_free(struct proving *proving)
 {
-	*narrow_ret = *all;
-	narrow_ret->candidates = malloc((all->candidate_count + 1) * sizeof(*all->candidates));
-	narrow_ret->candidate_count = 0;
-	if (narrow_ret->candidates == NULL)
-		return false;
+	free(proving->blocks.candidates);
+	free(proving->wanted);
+	free(proving->proof);
+	free(proving->cost_ns);
+}
+
+static bool proving_allocate(struct proving *proving, const struct blocks *all)
+{
+	size_t room = all->count + 1;
+	proving->blocks = *all;
+	proving->blocks.candidates = malloc((all->candidate_count + 1) * sizeof(*all->candidates));
+	proving->blocks.candidate_count = 0;
+	proving->wanted = malloc(room * sizeof(*proving->wanted));
+	proving->proof = malloc(room * sizeof(*proving->proof));
+	proving->cost_ns = malloc(room * sizeof(*proving->cost_ns));
+	return proving->blocks.candidates != NULL && proving->wanted != NULL && proving->proof != NULL &&
+	       proving->cost_ns != NULL;
+}
+
+/* What is stored needs no proof. */
+static void list_unproved(const struct selection *selection, const struct blocks *all, struct proving *proving)
+{
 	for (size_t i = 0; i < all->candidate_count && i < PROVE_NONE; i++) {
-		if (!allowed[i])
+		if (!selection->allowed[i])
 			continue;
-		back[narrow_ret->candidate_count] = (uint8_t)i;
-		narrow_ret->candidates[narrow_ret->candidate_count++] = all->candidates[i];
+		proving->back[proving->blocks.candidate_count] = (uint8_t)i;
+		proving->blocks.candidates[proving->blocks.candidate_count++] = all->candidates[i];
 	}
-	return true;
+	for (size_t i = 0; i < all->count; i++) {
+		if (!selection->open[i] || all->items[i].codec == CODEC_STORED)
+			continue;
+		proving->wanted[proving->count++] = (uint32_t)i;
+		proving->len += all->items[i].plain_len;
+	}
+}
+
+static void keep_proved(struct selection *selection, const struct proving *proving)
+{
+	for (size_t i = 0; i < proving->count; i++) {
+		struct selected *selected = &selection->blocks[proving->wanted[i]];
+		if (proving->proof[i] == PROVE_NONE) {
+			selection_demote(selection, proving->wanted[i]);
+			selected->unproved = true;
+		} else {
+			selected->candidate = proving->back[proving->proof[i]];
+			selected->encode_ns = proving->cost_ns[i];
+		}
+	}
 }
 
 /* Leaves open what an encoder makes again, and what needs none. */
 static enum blockz_status find_proved(struct selection *selection, const struct image *new,
 				      const struct codec_env *env, struct stages *stages, struct blockz_fault *fault)
 {
-	struct blocks blocks = { 0 };
-	uint8_t back[PROVE_NONE];
-	size_t count = 0, room = new->blocks.count + 1;
-	uint32_t *wanted = malloc(room * sizeof(*wanted));
-	uint8_t *proof = malloc(room);
-	uint64_t *cost_ns = malloc(room * sizeof(*cost_ns));
-	enum blockz_status status = BLOCKZ_OK;
-	if (wanted == NULL || proof == NULL || cost_ns == NULL || !narrow(&new->blocks, selection->allowed, &blocks, back)) {
-		status = fault_nomem(fault);
-		goto out;
+	struct proving proving = { .count = 0 };
+	if (!proving_allocate(&proving, &new->blocks)) {
+		proving_free(&proving);
+		return fault_nomem(fault);
 	}
-	uint64_t len = 0;
-	for (size_t i = 0; i < new->blocks.count; i++) {
-		if (!selection->open[i] || new->blocks.items[i].codec == CODEC_STORED)
-			continue;
-		wanted[count++] = (uint32_t)i;
-		len += new->blocks.items[i].plain_len;
-	}
-	struct blockz_work work = stages_next(stages, STAGE_PROVE, len);
-	const struct proofs proofs = { &new->file, &blocks, env, wanted, count, proof, cost_ns };
-	status = prove_blocks(&proofs, &work, fault);
-	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
-		struct selected *selected = &selection->blocks[wanted[i]];
-		if (proof[i] == PROVE_NONE) {
-			selection_demote(selection, wanted[i]);
-			selected->unproved = true;
-		} else {
-			selected->candidate = back[proof[i]];
-			selected->encode_ns = cost_ns[i];
-		}
-	}
-out:
-	free(blocks.candidates);
-	free(cost_ns);
-	free(proof);
-	free(wanted);
+	list_unproved(selection, &new->blocks, &proving);
+	struct blockz_work work = stages_next(stages, STAGE_PROVE, proving.len);
+	const struct proofs proofs = { &new->file, &proving.blocks, env, proving.wanted, proving.count,
+				       proving.proof, proving.cost_ns };
+	enum blockz_status status = prove_blocks(&proofs, &work, fault);
+	if (status == BLOCKZ_OK)
+		keep_proved(selection, &proving);
+	proving_free(&proving);
 	return status;
 }
 
@@ -307,9 +330,12 @@ enum blockz_status selection_finish(struct selection *selection, const struct im
 				    struct stages *stages, struct blockz_fault *fault)
 {
 	enum blockz_status status = find_allowed(selection, &new->blocks, env, options, fault);
-	if (status == BLOCKZ_OK && !is_any_allowed(selection, &new->blocks))
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!is_any_allowed(selection, &new->blocks))
 		keep_stored(selection, &new->blocks, !options->portable);
-	if (status == BLOCKZ_OK)
-		status = find_covered(selection, old, new, env, stages, fault);
-	return status == BLOCKZ_OK ? find_proved(selection, new, env, stages, fault) : status;
+	status = find_covered(selection, old, new, env, stages, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	return find_proved(selection, new, env, stages, fault);
 }

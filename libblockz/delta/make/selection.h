@@ -31,12 +31,15 @@ struct selection {
 	bool *allowed;           /* of NEW's candidates: the client may be asked for it */
 };
 
-/* Finds the blocks of NEW that OLD has; the others are open, and of OLD those wanted that NEW has not.  Errors: BLOCKZ_FAILED. */
+/*
+ * Finds the blocks of NEW that OLD has; the others are open, and of OLD those wanted that NEW has not.  The selection is the
+ * caller's, for selection_free().  Errors: BLOCKZ_FAILED (no memory).
+ */
 enum blockz_status selection_begin(const struct image *old, const struct image *new,
 				   const struct blockz_delta_options *options, struct selection *selection_ret,
 				   struct blockz_fault *fault);
 
-/* Decides about the others.  Errors: BLOCKZ_FAILED. */
+/* Decides about the others, which are decoded and proved.  Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED. */
 enum blockz_status selection_finish(struct selection *selection, const struct image *old, const struct image *new,
 				    const struct codec_env *env, const struct blockz_delta_options *options,
 				    struct stages *stages, struct blockz_fault *fault);
