@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What is asked for of the space is cut at the ends of blocks; a block is found by where it starts behind the file. */
 #include "delta/file/old_space.h"
 
 #include <inttypes.h>
