@@ -3,6 +3,9 @@
  * Block maps, as bmaptool(1) makes and reads them: which blocks of an image hold data and have to be written to a
  * medium, with a SHA-256 over each range of them.  What is read is version 2.0 (and 1.4, which is the same by another
  * name) with SHA-256; what is written is 2.0.
+ *
+ * This folder reads, makes and updates them.  It calls patch/ for the edits that an update follows, files/ and cli/; it trusts
+ * nothing that stands in a map, and never changes an image.
  */
 #ifndef BMAP_BMAP_H
 #define BMAP_BMAP_H

@@ -2,6 +2,9 @@
 /*
  * What every command does the same way: options and help from one table, messages, JSON, progress, signals, exit.
  *
+ * Here is what has nothing to do with files and disks: it calls the public library for words and formats, and no other folder
+ * of the tools.  It opens nothing that a user names, and decides nothing but how a program starts, speaks and ends.
+ *
  *	static const struct cli_option options[] = {
  *		{ "raw", KEY_RAW, "START-END", "store this range" },
  *		CLI_JSON, CLI_QUIET, CLI_PROGRESS, CLI_HELP, CLI_VERSION, { 0 }

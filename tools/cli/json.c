@@ -35,7 +35,7 @@ json_t *json_message(const char *text)
 	return string;
 }
 
-/* Behind U+FFFF as the two surrogates of UTF-16. */
+/* A character behind U+FFFF is written as the two surrogates of UTF-16. */
 static void print_code(FILE *out, uint32_t code)
 {
 	if (code > 0xffff)

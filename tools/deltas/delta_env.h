@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What everything that makes or applies a delta is given by its command. */
+/*
+ * What everything that makes or applies a delta is given by its command.
+ *
+ * This folder makes, proves and applies deltas of both formats, by the library, the program xdelta3 and the helper for LZO, and
+ * says what came of it.  It calls files/ and cli/.  It never gives a file its name: that is for the command, once all is proved.
+ */
 #ifndef DELTAS_DELTA_ENV_H
 #define DELTAS_DELTA_ENV_H
 

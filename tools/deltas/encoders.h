@@ -27,7 +27,7 @@ enum blockz_status encoders_collect(const struct blockz_lzo *lzo, const struct b
  */
 enum blockz_status encoders_read(const char *path, json_t **common_ret, struct blockz_fault *fault);
 
-/* As an array, which the caller frees; NULL where there are none.  Errors: BLOCKZ_FAILED. */
+/* Makes an array of such an object, which the caller frees; NULL where there are none.  Errors: BLOCKZ_FAILED. */
 enum blockz_status encoders_list(json_t *object, struct blockz_encoder **items_ret, size_t *count_ret,
 				 struct blockz_fault *fault);
 

@@ -16,7 +16,7 @@ struct lzo_helpers *lzo_helpers_new(const char *program);
 /* Ends the processes; NULL is none. */
 void lzo_helpers_free(struct lzo_helpers *helpers);
 
-/* For the library; NULL for NULL.  A helper that ends is EPIPE, and the next call starts another. */
+/* Returns what the library is given; NULL for NULL.  A helper that ends is EPIPE, and the next call starts another. */
 const struct blockz_lzo *lzo_helpers_ops(const struct lzo_helpers *helpers);
 
 #endif

@@ -19,6 +19,7 @@ struct mbr_entry {
 /* index: below MBR_ENTRIES. */
 struct mbr_entry mbr_entry(const uint8_t mbr[MBR_LEN], unsigned index);
 
+/* Whether the last two bytes are those of an MBR or EBR. */
 bool mbr_has_signature(const uint8_t mbr[MBR_LEN]);
 
 /* Whether this can be a table: a file system's boot sector has the signature too, and code where entries would be. */

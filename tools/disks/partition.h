@@ -2,7 +2,10 @@
 /*
  * The partitions of a disk image, as libblkid sees them.
  *
- * It gets to see the partition tables as partition_table_find() finds them, then one partition after the other, as view.h
+ * This folder knows what lies where on a disk: partition tables, partitions by name, file systems by their beginning, and by
+ * these the ranges that are to be raw.  It reads an image as a source, calls files/ and cli/, and writes nothing.
+ *
+ * libblkid gets to see the partition tables as partition_table_find() finds them, then one partition after the other, as view.h
  * says.
  */
 #ifndef DISKS_PARTITION_H

@@ -29,6 +29,7 @@ bool rawchoice_looks(const struct rawchoice *choice);
 enum blockz_status rawchoice_find(const struct rawchoice *choice, const struct blockz_source *image, struct rawlist *list,
 				  struct blockz_fault *fault);
 
+/* Fine for zeros, and twice. */
 void rawchoice_free(struct rawchoice *choice);
 
 #endif

@@ -27,6 +27,7 @@ enum blockz_status rawlist_add(struct rawlist *list, struct blockz_range range, 
  */
 enum blockz_status rawlist_read(struct rawlist *list, FILE *in, struct blockz_fault *fault);
 
+/* Fine for zeros, and twice. */
 void rawlist_free(struct rawlist *list);
 
 #endif

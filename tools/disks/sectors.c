@@ -11,7 +11,7 @@ enum { SMALL, LARGE };
 
 const unsigned sectors_sizes[SECTORS_SIZES] = { [SMALL] = SIZE_SECTOR_SMALL, [LARGE] = SIZE_SECTOR_LARGE };
 
-/* Of the disk, whole even where it goes on beyond it.  No product of 33 and 12 bits is too large. */
+/* The bytes of the disk that an entry means, even those beyond its end.  No product of 33 and 12 bits is too large. */
 static struct blockz_range place_of(struct mbr_entry entry, unsigned size)
 {
 	return (struct blockz_range){ entry.start * size, (entry.start + entry.count) * size };

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The rows of what is shown of a map: its ranges, cut at the edges of partitions, one by one since there can be a million of
- * them.  Shows nothing itself.
+ * them.
+ *
+ * This folder shows a map: as a table, a bar, a picture and JSON.  It calls disks/ for partitions, and cli/; it prints to what
+ * it is given, and reads no file.
  */
 #ifndef DRAW_MAP_ROWS_H
 #define DRAW_MAP_ROWS_H

@@ -63,7 +63,7 @@ static mode_t mode_of(int fd)
 	return (st.st_mode & 0700) | (group & named) << 3 | (st.st_mode & named);
 }
 
-/* Of a file that goes to another group: that may do what both the old group and others might. */
+/* What a file that goes to another group may allow: that group what both the old one and others might. */
 static mode_t regroup(mode_t mode)
 {
 	mode_t both = mode >> 3 & mode & 07;

@@ -51,6 +51,7 @@ struct digest_sink {
 	const struct blockz_sink *inner;
 };
 
+/* self is the sink's memory; inner must live as long.  The digest is self->digest, to be finished and freed. */
 enum blockz_status digest_sink_start(struct digest_sink *self, const struct blockz_sink *inner,
 				     struct blockz_sink *sink_ret, struct blockz_fault *fault);
 

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is only read, whatever it is: images as files or devices, patches as files or streams. */
+/*
+ * What is only read, whatever it is: images as files or devices, deltas as files or streams.
+ *
+ * This folder opens, makes and replaces what a user names on the command line: here what is read, in output.h what is written,
+ * in compressed.h what may be both.  It calls the public library and cli/.  It never looks into an image, and never follows a
+ * path where somebody else may have laid a trap.
+ */
 #ifndef FILES_INPUT_H
 #define FILES_INPUT_H
 

@@ -174,7 +174,7 @@ static void on_statistics(void)
 	statistics_say(server.pages);
 }
 
-/* Behind the last request.  Returns the exit status. */
+/* Is called behind the last request.  Returns the exit status. */
 static int finish(void)
 {
 	saver_stop(&server.saver, true);

@@ -22,10 +22,10 @@ struct settings {
 
 #define SETTINGS_INIT { .pages = { .size = BLOCKZ_UNKNOWN, .cache = BLOCKZ_PAGES_CACHE_DEFAULT } }
 
-/* Takes KEY=VALUE; value must live as long as the settings.  0, or -1 after an nbdkit_error(). */
+/* Takes KEY=VALUE; value must live as long as the settings.  Returns 0, or -1 after an nbdkit_error(). */
 int settings_take(struct settings *settings, const char *key, const char *value);
 
-/* Behind the last of them: whether they fit together.  0, or -1 after an nbdkit_error(). */
+/* Finds out, behind the last of them, whether they fit together.  Returns 0, or -1 after an nbdkit_error(). */
 int settings_complete(const struct settings *settings);
 
 void settings_free(struct settings *settings);

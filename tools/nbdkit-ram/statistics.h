@@ -5,6 +5,7 @@
 
 #include "blockz_pages.h"
 
+/* Says it as it is now.  Any thread may call it. */
 void statistics_say(struct blockz_pages *pages);
 
 #endif

@@ -145,7 +145,7 @@ static int get_ready(void)
 	return -1;
 }
 
-/* Behind the last request.  Returns the exit status. */
+/* Is called behind the last request.  Returns the exit status. */
 static int finish(void)
 {
 	struct blockz_fault fault;

@@ -20,8 +20,9 @@ struct settings {
 
 #define SETTINGS_INIT { .options = { .cache = (uint64_t)SETTINGS_CACHE_MIB << 20 } }
 
-/* Takes KEY=VALUE; value must live as long as the settings.  0, or -1 after an nbdkit_error(). */
+/* Takes KEY=VALUE; value must live as long as the settings.  Returns 0, or -1 after an nbdkit_error(). */
 int settings_take(struct settings *settings, const char *key, const char *value);
+/* Fine for SETTINGS_INIT, and twice. */
 void settings_free(struct settings *settings);
 
 #define SETTINGS_TEXT_OF(number) #number

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The options of partial-deflate. */
+/*
+ * The options of partial-deflate, all that this folder has.  Calls disks/ for what is to be raw, files/ and cli/; opens nothing,
+ * and leaves to the library what it finds out itself.
+ */
 #ifndef PACK_PACK_OPTIONS_H
 #define PACK_PACK_OPTIONS_H
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The edits of one call of blockz-patch, and the files that their bytes come from. */
+/*
+ * The edits of one call of blockz-patch, and the files that their bytes come from.
+ *
+ * This folder has what stands around a plan: the options, the edits, what two images differ in, patched copies, the report.  It
+ * calls files/ and cli/; the plan and the transaction are the library's, and nothing here writes to the file that is patched.
+ */
 #ifndef PATCH_EDITS_H
 #define PATCH_EDITS_H
 
@@ -34,6 +39,7 @@ enum blockz_status edits_add_image(struct edits *edits, const char *path, uint64
 enum blockz_status edits_add_difference(struct edits *edits, const char *edited, const char *base,
 					uint64_t image_size, struct blockz_fault *fault);
 
+/* Closes the inputs.  Fine for zeros, and twice. */
 void edits_free(struct edits *edits);
 
 #endif

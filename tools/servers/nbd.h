@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What each of the plugins answers to nbdkit in the same way, and how it reports a fault. */
+/*
+ * What each of the plugins answers to nbdkit in the same way, and how it reports a fault.
+ *
+ * This folder has what both plugins need and programs do not.  It calls nbdkit and cli/, and knows neither of the disks that
+ * are served.
+ */
 #ifndef SERVERS_NBD_H
 #define SERVERS_NBD_H
 

@@ -24,6 +24,7 @@ int parameters_take(const struct parameter *rows, size_t count, uint64_t *given,
 /* "KEY=: what the fault says". */
 void parameter_refuse(const char *key, const struct blockz_fault *fault);
 
+/* Values of one kind; *to stays as it is where the value is none. */
 int parameter_bool(bool *to, const char *value);
 int parameter_size(uint64_t *to, const char *value); /* a number of bytes */
 int parameter_sector_size(unsigned *to, const char *value);
@@ -37,6 +38,7 @@ struct named_file {
 	char *label; /* the path, fit to be printed */
 };
 
+/* Any path, of a file that need not exist; the caller frees it. */
 int parameter_file(struct named_file *file, const char *value);
 void named_file_free(struct named_file *file);
 
