@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/bisect.h"
 #include "base/checked.h"
 #include "base/fault.h"
 #include "mapped/may_patch.h"
@@ -89,17 +90,14 @@ uint64_t unit_end(const struct units *units, size_t index)
 	return end_of(units->map, units->items[index].start);
 }
 
+static bool starts_before(const void *units, uint64_t i, uint64_t off)
+{
+	return ((const struct units *)units)->items[i].start < off;
+}
+
 size_t units_from(const struct units *units, uint64_t off)
 {
-	size_t low = 0, high = units->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (units->items[middle].start < off)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)bisect(units->count, starts_before, units, off);
 }
 
 /* The last unit that starts at or before off, which is an offset in the image; the count if there is none. */

@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/export.h"
+#include "base/bisect.h"
 #include "base/fault.h"
 
 struct blockz_map *map_new(const struct format *format, uint64_t file_size)
@@ -114,17 +115,14 @@ uint64_t map_piece_end(const struct blockz_map *map, size_t index)
 	return index + 1 < map->piece_count ? map->pieces[index + 1].start : map->image_size;
 }
 
+static bool piece_starts_at_or_before(const void *map, uint64_t i, uint64_t off)
+{
+	return ((const struct blockz_map *)map)->pieces[i].start <= off;
+}
+
 size_t map_find_piece(const struct blockz_map *map, uint64_t off)
 {
-	size_t low = 0, high = map->piece_count;
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-		if (map->pieces[middle].start <= off)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)bisect_last(map->piece_count, piece_starts_at_or_before, map, off);
 }
 
 static int compare_checks(const void *a, const void *b)
@@ -143,17 +141,15 @@ void map_sort_checks(struct blockz_map *map)
 		qsort(map->checks, map->check_count, sizeof(*map->checks), compare_checks);
 }
 
+static bool check_starts_before(const void *map, uint64_t i, uint64_t off)
+{
+	const struct check *check = &((const struct blockz_map *)map)->checks[i];
+	return !check->of_file && check->start < off;
+}
+
 size_t map_find_check(const struct blockz_map *map, uint64_t off)
 {
-	size_t low = 0, high = map->check_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (!map->checks[middle].of_file && map->checks[middle].start < off)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)bisect(map->check_count, check_starts_before, map, off);
 }
 
 bool map_check_is_inside(const struct blockz_map *map, const struct check *check)
@@ -166,17 +162,14 @@ bool map_check_is_inside(const struct blockz_map *map, const struct check *check
 	       check->field_off >= piece->file_off && check->field_off - piece->file_off < piece->file_len;
 }
 
+static bool span_ends_at_or_before(const void *map, uint64_t i, uint64_t off)
+{
+	return ((const struct blockz_map *)map)->spans[i].end <= off;
+}
+
 size_t map_find_span(const struct blockz_map *map, uint64_t off)
 {
-	size_t low = 0, high = map->span_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (map->spans[middle].end <= off)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)bisect(map->span_count, span_ends_at_or_before, map, off);
 }
 
 /* How many headers stand before image offset off of a span, from its first. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/bisect.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "check/crc.h"
@@ -74,22 +75,19 @@ void plan_sort(struct blockz_plan *plan)
 		qsort(plan->writes, plan->write_count, sizeof(*plan->writes), compare);
 }
 
-static uint64_t key(const struct plan_write *write, bool of_file)
+static bool is_before_in_file(const void *plan, uint64_t i, uint64_t off)
 {
-	return of_file ? write->file_off : write->image_off;
+	return ((const struct blockz_plan *)plan)->writes[i].file_off < off;
+}
+
+static bool is_before_in_image(const void *plan, uint64_t i, uint64_t off)
+{
+	return ((const struct blockz_plan *)plan)->writes[i].image_off < off;
 }
 
 size_t plan_first(const struct blockz_plan *plan, size_t count, bool of_file, uint64_t off)
 {
-	size_t low = 0, high = count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (key(&plan->writes[middle], of_file) < off)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)(of_file ? bisect(count, is_before_in_file, plan, off) : bisect(count, is_before_in_image, plan, off));
 }
 
 uint64_t plan_delta(const struct blockz_plan *plan, size_t count, const struct check *check)
@@ -98,7 +96,7 @@ uint64_t plan_delta(const struct blockz_plan *plan, size_t count, const struct c
 	uint64_t delta = 0, pos = check->start;
 	for (size_t i = plan_first(plan, count, check->of_file, check->start); i < count; i++) {
 		const struct plan_write *write = &plan->writes[i];
-		uint64_t off = key(write, check->of_file);
+		uint64_t off = check->of_file ? write->file_off : write->image_off;
 		if (off >= check->end)
 			break;
 		delta = crc_shift(poly, delta, off + write->length - pos) ^ write->delta;

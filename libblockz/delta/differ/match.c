@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/bisect.h"
 #include "base/checked.h"
 
 enum {
@@ -18,17 +19,15 @@ void matches_free(struct matches *matches)
 	*matches = (struct matches){ 0 };
 }
 
+static bool ends_at_or_before(const void *matches, uint64_t i, uint64_t new_off)
+{
+	const struct match *match = &((const struct matches *)matches)->items[i];
+	return match->new_off + match->len <= new_off;
+}
+
 size_t matches_first_behind(const struct matches *matches, uint64_t new_off)
 {
-	size_t low = 0, high = matches->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (matches->items[middle].new_off + matches->items[middle].len <= new_off)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)bisect(matches->count, ends_at_or_before, matches, new_off);
 }
 
 bool matches_add(struct matches *matches, struct match match)

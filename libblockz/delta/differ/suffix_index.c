@@ -5,6 +5,8 @@
 #include <divsufsort.h>
 #include <stdlib.h>
 
+#include "base/bisect.h"
+
 enum {
 	LEN_MIN = 12,
 	GAIN_MIN = 8,
@@ -107,17 +109,14 @@ void suffix_index_free(struct suffix_index *index)
 	free(index);
 }
 
+static bool starts_at_or_before(const void *index, uint64_t i, uint64_t text_off)
+{
+	return ((const struct suffix_index *)index)->places[i].text_off <= text_off;
+}
+
 static const struct place *find_place(const struct suffix_index *index, size_t text_off)
 {
-	size_t low = 0, high = index->place_count;
-	while (high - low > 1) {
-		size_t mid = low + (high - low) / 2;
-		if (index->places[mid].text_off <= text_off)
-			low = mid;
-		else
-			high = mid;
-	}
-	return &index->places[low];
+	return &index->places[bisect_last(index->place_count, starts_at_or_before, index, text_off)];
 }
 
 /* The longest run in the text; what both ends of the interval share with it need not be compared again. */

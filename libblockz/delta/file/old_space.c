@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bisect.h"
 #include "base/checked.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -129,19 +130,17 @@ static enum blockz_status decode_block(const struct cache_want *want, uint8_t *b
 
 /* ---- Ranges ---- */
 
+static bool starts_at_or_before(const void *old, uint64_t i, uint64_t off)
+{
+	return ((const struct old *)old)->starts[i] <= off;
+}
+
 /* The block that holds byte off behind the file, and where in the block that is. */
 static size_t find_block(const struct old *old, uint64_t off, size_t *within_ret)
 {
-	size_t low = 0, high = (old->block_count + STARTS_STEP - 1) / STARTS_STEP;
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-		if (old->starts[middle] <= off)
-			low = middle;
-		else
-			high = middle;
-	}
-	size_t block = low * STARTS_STEP;
-	off -= old->starts[low];
+	size_t count = (old->block_count + STARTS_STEP - 1) / STARTS_STEP;
+	size_t start = (size_t)bisect_last(count, starts_at_or_before, old, off), block = start * STARTS_STEP;
+	off -= old->starts[start];
 	for (; off >= old->blocks[block].plain_len; block++)
 		off -= old->blocks[block].plain_len;
 	*within_ret = (size_t)off;

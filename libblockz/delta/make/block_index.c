@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Blocks are sorted by hash, and those of one hash by their place in the file. */
 #include "delta/make/block_index.h"
+#include "base/bisect.h"
 
 #include <stdlib.h>
 
@@ -42,20 +43,25 @@ void block_index_free(struct block_index *index)
 	free(index);
 }
 
+struct hash_search {
+	const struct block_index *index;
+	const struct block_hash *hash;
+};
+
+static bool is_less(const void *ctx, uint64_t i, uint64_t file_off)
+{
+	const struct hash_search *search = ctx;
+	const struct image *image = search->index->image;
+	uint32_t at = search->index->sorted[i];
+	int order = compare_hashes(&image->hashes[at], search->hash);
+	return order < 0 || (order == 0 && image->blocks.items[at].file_off < file_off);
+}
+
 /* The first of the sorted whose hash, and then whose place in the file, is not less. */
 static size_t lower_bound(const struct block_index *index, const struct block_hash *hash, uint64_t file_off)
 {
-	size_t low = 0, high = index->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		uint32_t at = index->sorted[middle];
-		int order = compare_hashes(&index->image->hashes[at], hash);
-		if (order < 0 || (order == 0 && index->image->blocks.items[at].file_off < file_off))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	const struct hash_search search = { index, hash };
+	return (size_t)bisect(index->count, is_less, &search, file_off);
 }
 
 static bool is_same(const struct block_index *index, size_t sorted, const struct image *image, size_t block)

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/bisect.h"
 #include "base/fault.h"
 
 enum blockz_status listing_make(const struct image *old, const bool *chosen, struct listing *listing_ret,
@@ -41,15 +42,12 @@ void listing_free(struct listing *listing)
 	*listing = (struct listing){ 0 };
 }
 
+static bool is_at_or_before(const void *listing, uint64_t i, uint64_t place)
+{
+	return ((const struct listing *)listing)->places[i] <= place;
+}
+
 size_t listing_block_at(const struct listing *listing, uint64_t place)
 {
-	size_t low = 0, high = listing->count;
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-		if (listing->places[middle] <= place)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)bisect_last(listing->count, is_at_or_before, listing, place);
 }

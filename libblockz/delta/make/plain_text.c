@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/bisect.h"
 #include "base/checked.h"
 #include "base/fault.h"
 #include "delta/make/unpack.h"
@@ -87,17 +88,14 @@ void plain_text_free(struct plain_text *text)
 	*text = (struct plain_text){ 0 };
 }
 
+static bool starts_at_or_before(const void *text, uint64_t i, uint64_t text_off)
+{
+	return ((const struct plain_text *)text)->parts[i].text_off <= text_off;
+}
+
 size_t plain_text_find(const struct plain_text *text, uint64_t text_off)
 {
-	size_t low = 0, high = text->count;
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-		if (text->parts[middle].text_off <= text_off)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
+	return (size_t)bisect_last(text->count, starts_at_or_before, text, text_off);
 }
 
 /* ---- Reading in parallel: one job is one part ---- */

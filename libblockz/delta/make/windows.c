@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/bisect.h"
 #include "base/checked.h"
 #include "base/fault.h"
 
@@ -48,18 +49,15 @@ static uint64_t window_memory(enum differ_pass pass, uint64_t len)
 	return len + differ_memory(pass, len);
 }
 
+static bool longer_fits(const void *pass, uint64_t len, uint64_t memory)
+{
+	return window_memory(*(const enum differ_pass *)pass, len + 1) <= memory;
+}
+
 /* The longest window of OLD in so much memory. */
 static uint64_t window_in(enum differ_pass pass, uint64_t memory, uint64_t len)
 {
-	uint64_t low = 0, high = min(len, differ_old_max(pass));
-	while (low < high) {
-		uint64_t middle = high - (high - low) / 2;
-		if (window_memory(pass, middle) <= memory)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return low;
+	return bisect(min(len, differ_old_max(pass)), longer_fits, &pass, memory);
 }
 
 /* Of whichever pass takes more. */
@@ -89,18 +87,24 @@ static uint64_t chunk_in(uint64_t memory, const struct plain_text *old, const st
 	return len > longest ? len : longest;
 }
 
+struct text_pair {
+	const struct plain_text *old, *new;
+};
+
+/* With so much memory more than what is needed for OLD alone. */
+static bool chunk_takes_too_much(const void *ctx, uint64_t more, uint64_t needed)
+{
+	const struct text_pair *pair = ctx;
+	uint64_t memory = needed + more, chunk = chunk_in(memory, pair->old, pair->new);
+	return memory <= chunk || memory - chunk < needed;
+}
+
 /* The least memory in which OLD, or as much of it as one window can hold, is one window in each pass. */
 static uint64_t memory_of_one(const struct plain_text *old, const struct plain_text *new)
 {
-	uint64_t needed = memory_for(old->len), low = needed, high = 2 * needed + 8 * longest_part(new);
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2, chunk = chunk_in(middle, old, new);
-		if (middle > chunk && middle - chunk >= needed)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return high;
+	const struct text_pair pair = { old, new };
+	uint64_t needed = memory_for(old->len);
+	return needed + bisect(needed + 8 * longest_part(new), chunk_takes_too_much, &pair, needed);
 }
 
 /* One of the texts, and the excerpt of it that was read last. */
