@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/equal.h"
 #include "base/zeros.h"
 
 enum { PART = 1 << 20 };
@@ -59,8 +60,8 @@ static int compare(struct compare_sink *self, const uint8_t *bytes, size_t len)
 		advance(self, len);
 		return 0;
 	}
-	size_t i = 0;
-	while (other[i] == (bytes != NULL ? bytes[i] : 0))
+	size_t i = bytes != NULL ? equal_ahead(other, bytes, len) : 0;
+	while (bytes == NULL && other[i] == 0)
 		i++;
 	self->differs = self->pos + i;
 	return ECANCELED;

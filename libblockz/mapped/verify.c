@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/equal.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "base/plural.h"
@@ -86,9 +87,7 @@ static enum blockz_status compare_bytes(const struct verify *verify, struct veri
 	enum blockz_status status = read_data(against, job->other.bytes, len, start, BLOCKZ_ABOUT_AGAINST, fault);
 	if (status != BLOCKZ_OK || memcmp(bytes, job->other.bytes, len) == 0)
 		return status;
-	size_t i = 0;
-	while (bytes[i] == job->other.bytes[i])
-		i++;
+	size_t i = equal_ahead(bytes, job->other.bytes, len);
 	return fault_set(fault, BLOCKZ_DAMAGED, BLOCKZ_UNKNOWN,
 			 "image byte %" PRIu64 " is %02x, that of the image to compare with is %02x", start + i, bytes[i],
 			 job->other.bytes[i]);
