@@ -399,7 +399,7 @@ uint64_t dirty_writes(const struct dirty *dirty)
 enum blockz_status dirty_new(const struct blockz_store *store, const struct blockz_source *file,
 			     const struct blockz_map *map, struct dirty **dirty_ret, struct blockz_fault *fault)
 {
-	enum blockz_status status = guard_map(map, fault);
+	enum blockz_status status = may_patch_map(map, fault);
 	if (status == BLOCKZ_OK)
 		status = journal_refuse(store, fault);
 	if (status != BLOCKZ_OK)

@@ -80,7 +80,7 @@ static enum blockz_status guard(struct old_checks *old, uint64_t off, struct blo
 	size_t index = map_find_span(map, off);
 	if (seen(old->spans, index))
 		return BLOCKZ_OK;
-	enum blockz_status status = guard_span(&old->reader, &map->spans[index], &old->bytes, fault);
+	enum blockz_status status = may_patch_span(&old->reader, &map->spans[index], &old->bytes, fault);
 	if (status == BLOCKZ_OK)
 		see(old->spans, index);
 	return status;

@@ -111,7 +111,7 @@ static enum blockz_status refuse(const struct blockz_map *map, uint64_t off, str
 {
 	size_t index = map_find_span(map, off);
 	if (index == map->span_count || map->spans[index].start > off || !map->spans[index].patchable)
-		return guard_refuse(map, off, fault);
+		return may_patch_refuse(map, off, fault);
 	return fault_set(fault, BLOCKZ_UNSUPPORTED, map->pieces[map_find_piece(map, off)].file_off,
 			 "image offset %" PRIu64 " is raw, but in a piece that also holds compressed bytes under its check, "
 			 "or is too large to be checked; it can be patched, not served for writing", off);

@@ -253,7 +253,7 @@ static enum blockz_status start(struct blockz_disk *disk, struct blockz_fault *f
 		if (disk->cache == NULL)
 			status = fault_nomem(fault);
 	}
-	if (status == BLOCKZ_OK && disk->store->ops->journal_create != NULL && guard_map(disk->map, NULL) == BLOCKZ_OK)
+	if (status == BLOCKZ_OK && disk->store->ops->journal_create != NULL && may_patch_map(disk->map, NULL) == BLOCKZ_OK)
 		status = dirty_new(disk->store, &disk->file, disk->map, &disk->dirty, fault);
 	return status;
 }
@@ -359,7 +359,7 @@ EXPORT enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void
 {
 	enum blockz_status status = check_range(disk, off, len, fault);
 	if (status == BLOCKZ_OK && disk->dirty == NULL)
-		status = guard_map(disk->map, fault);
+		status = may_patch_map(disk->map, fault);
 	if (status == BLOCKZ_OK && disk->dirty == NULL)
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the file was not opened for writing with a journal");
 	if (status != BLOCKZ_OK)

@@ -81,7 +81,7 @@ struct scratch {
 };
 
 /* The new content of a region, from its old one. */
-static enum blockz_status overlay(const struct regions *regions, struct scratch *scratch, struct blockz_fault *fault)
+static enum blockz_status put_writes_over(const struct regions *regions, struct scratch *scratch, struct blockz_fault *fault)
 {
 	const struct transaction *transaction = regions->transaction;
 	memcpy(scratch->new, scratch->old, (size_t)(regions->end - regions->start));
@@ -109,7 +109,7 @@ static enum blockz_status journal_region(const struct regions *regions, const st
 	int error = store->ops->read(store->ctx, scratch->old, len, regions->start, &got);
 	if (error != 0 || got < len)
 		return fault_errno(fault, error != 0 ? error : EIO, regions->start + got, "read");
-	enum blockz_status status = overlay(regions, scratch, fault);
+	enum blockz_status status = put_writes_over(regions, scratch, fault);
 	for (size_t pos = 0; pos < len && status == BLOCKZ_OK; pos += JOURNAL_SECTOR) {
 		uint64_t off = regions->start + pos;
 		size_t sector = journal_sector_len(off, store->size);

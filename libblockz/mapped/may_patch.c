@@ -8,7 +8,7 @@
 #include "base/checked.h"
 #include "base/fault.h"
 
-enum blockz_status guard_map(const struct blockz_map *map, struct blockz_fault *fault)
+enum blockz_status may_patch_map(const struct blockz_map *map, struct blockz_fault *fault)
 {
 	if (map->index_fault.status != BLOCKZ_UNSUPPORTED)
 		return BLOCKZ_OK;
@@ -17,7 +17,7 @@ enum blockz_status guard_map(const struct blockz_map *map, struct blockz_fault *
 	return BLOCKZ_UNSUPPORTED;
 }
 
-enum blockz_status guard_refuse(const struct blockz_map *map, uint64_t off, struct blockz_fault *fault)
+enum blockz_status may_patch_refuse(const struct blockz_map *map, uint64_t off, struct blockz_fault *fault)
 {
 	size_t index = map_find_span(map, off);
 	if (index < map->span_count && map->spans[index].start <= off)
@@ -35,7 +35,7 @@ enum blockz_status guard_refuse(const struct blockz_map *map, uint64_t off, stru
 }
 
 /* The decoded bytes behind a raw span cannot depend on it: the pieces there decode alone. */
-static enum blockz_status guard_behind(struct piece_reader *reader, uint64_t end, struct buffer *scratch,
+static enum blockz_status check_behind(struct piece_reader *reader, uint64_t end, struct buffer *scratch,
 				       struct blockz_fault *fault)
 {
 	const struct blockz_map *map = reader->map;
@@ -57,11 +57,11 @@ static enum blockz_status guard_behind(struct piece_reader *reader, uint64_t end
 	return status;
 }
 
-enum blockz_status guard_span(struct piece_reader *reader, const struct span *span, struct buffer *scratch,
+enum blockz_status may_patch_span(struct piece_reader *reader, const struct span *span, struct buffer *scratch,
 			      struct blockz_fault *fault)
 {
 	if (reader->map->index == BLOCKZ_INDEX_NONE || reader->map->format->before == NULL)
 		return BLOCKZ_OK;
 	enum blockz_status status = reader->map->format->before(reader->file, reader->map, span->file_off, fault);
-	return status == BLOCKZ_OK ? guard_behind(reader, span->end, scratch, fault) : status;
+	return status == BLOCKZ_OK ? check_behind(reader, span->end, scratch, fault) : status;
 }

@@ -62,7 +62,7 @@ EXPORT enum blockz_status blockz_recover(const struct blockz_store *store, enum 
 }
 
 /* Puts what the plan writes into [pos, pos + len) over bytes; *next is the first write that ends behind pos. */
-static enum blockz_status overlay(const struct blockz_plan *plan, size_t *next, uint64_t pos, uint8_t *bytes,
+static enum blockz_status put_writes_over(const struct blockz_plan *plan, size_t *next, uint64_t pos, uint8_t *bytes,
 				  size_t len, struct blockz_fault *fault)
 {
 	uint8_t part[TRANSACTION_WRITE_MAX];
@@ -93,7 +93,7 @@ EXPORT enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const
 		size_t part = left < COPY_PART ? (size_t)left : COPY_PART;
 		status = read_file(file, buffer.bytes, part, pos, fault);
 		if (status == BLOCKZ_OK)
-			status = overlay(plan, &next, pos, buffer.bytes, part, fault);
+			status = put_writes_over(plan, &next, pos, buffer.bytes, part, fault);
 		if (status == BLOCKZ_OK)
 			status = write_out(sink, buffer.bytes, part, fault);
 		pos += part;

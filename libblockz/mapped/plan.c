@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "base/equal.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "base/plural.h"
@@ -66,6 +67,23 @@ static enum blockz_status add_payload(struct planner *planner, uint32_t edit, ui
 	return plan_add(planner->plan, &write, planner->fault);
 }
 
+static uint64_t page_end(const struct blockz_extent *extent, uint64_t pos)
+{
+	return min(extent->start + extent->length, pos - pos % PAGE + PAGE);
+}
+
+/* Where the pages from pos on that differ end; pos if that page does not. */
+static uint64_t differing_end(const struct blockz_extent *extent, uint64_t pos, const uint8_t *old, const uint8_t *new)
+{
+	while (pos < extent->start + extent->length) {
+		size_t at = (size_t)(pos - extent->start), len = (size_t)(page_end(extent, pos) - pos);
+		if (memcmp(old + at, new + at, len) == 0)
+			break;
+		pos += len;
+	}
+	return pos;
+}
+
 /*
  * Plans the 4 KiB pages of one extent that differ: each run of them is a write, trimmed to its first and last byte that
  * differ.
@@ -76,34 +94,28 @@ static enum blockz_status plan_extent(struct planner *planner, uint32_t edit, co
 	enum blockz_status status = BLOCKZ_OK;
 	uint64_t end = extent->start + extent->length, pos = extent->start;
 	while (pos < end && status == BLOCKZ_OK) {
-		uint64_t page_end = min(end, pos - pos % PAGE + PAGE), run_start = pos;
-		while (pos < end && memcmp(old + (pos - extent->start), new + (pos - extent->start),
-					   (size_t)(page_end - pos)) != 0) {
-			pos = page_end;
-			page_end = min(end, pos + PAGE);
-		}
-		if (pos == run_start) {
-			pos = page_end;
+		uint64_t run_end = differing_end(extent, pos, old, new);
+		if (run_end == pos) {
+			pos = page_end(extent, pos);
 			continue;
 		}
-		uint64_t first = run_start, last = pos - 1;
-		while (old[first - extent->start] == new[first - extent->start])
-			first++;
-		while (old[last - extent->start] == new[last - extent->start])
-			last--;
-		status = add_payload(planner, edit, first, last + 1, extent->file_off + (first - extent->start),
-				     old + (first - extent->start), new + (first - extent->start));
+		size_t from = (size_t)(pos - extent->start), to = (size_t)(run_end - extent->start);
+		from += equal_ahead(old + from, new + from, to - from);
+		to -= equal_behind(old + to, new + to, to - from);
+		status = add_payload(planner, edit, extent->start + from, extent->start + to, extent->file_off + from, old + from,
+				     new + from);
+		pos = run_end;
 	}
 	return status;
 }
 
 /* What an index says of a span that will change is shown to be true of what stands around it. */
-static enum blockz_status guard(struct planner *planner, const struct span *span)
+static enum blockz_status check_span(struct planner *planner, const struct span *span)
 {
 	if (planner->guarded == span)
 		return BLOCKZ_OK;
 	planner->guarded = span;
-	return guard_span(&planner->reader, span, &planner->new, planner->fault);
+	return may_patch_span(&planner->reader, span, &planner->new, planner->fault);
 }
 
 /* Reads the old bytes of [start, end), which lie in one span, and if the piece has a CRC all of it. */
@@ -140,7 +152,7 @@ static enum blockz_status plan_raw_part(struct planner *planner, uint32_t edit, 
 		status = plan_extent(planner, edit, &extent, old + (pos - start), planner->new.bytes + (pos - start));
 		pos += extent.length;
 	}
-	return status == BLOCKZ_OK && planner->plan->write_count > count ? guard(planner, span) : status;
+	return status == BLOCKZ_OK && planner->plan->write_count > count ? check_span(planner, span) : status;
 }
 
 static enum blockz_status plan_raw(struct planner *planner, uint32_t edit, const struct span *span, uint64_t start,
@@ -206,7 +218,7 @@ static uint64_t compare_end(const struct blockz_map *map, size_t index, uint64_t
 }
 
 /* Plans one part that a single edit covers. */
-static enum blockz_status plan_part(struct planner *planner, const struct overlay_part *part)
+static enum blockz_status plan_part(struct planner *planner, const struct edit_part *part)
 {
 	const struct blockz_map *map = planner->map;
 	uint64_t compared = part->start; /* up to here all outside patchable spans is equal */
@@ -221,7 +233,7 @@ static enum blockz_status plan_part(struct planner *planner, const struct overla
 		}
 		end = span != NULL ? min(span->start, part->end) : part->end;
 		if (!planner->edits[part->edit].same_elsewhere) {
-			status = guard_refuse(map, pos, planner->fault);
+			status = may_patch_refuse(map, pos, planner->fault);
 		} else if (compared <= pos) {
 			compared = compare_end(map, index, part->end);
 			status = compare_part(planner, part->edit, pos, compared);
@@ -361,11 +373,11 @@ static enum blockz_status check_edits(const struct planner *planner, size_t coun
 
 static enum blockz_status run(struct planner *planner, size_t count)
 {
-	struct overlay_part *parts = NULL;
+	struct edit_part *parts = NULL;
 	size_t part_count = 0;
 	enum blockz_status status = fault_about(planner->fault, check_edits(planner, count), BLOCKZ_ABOUT_EDIT);
 	if (status == BLOCKZ_OK)
-		status = overlay_make(planner->edits, count, &parts, &part_count, planner->fault);
+		status = edit_parts_make(planner->edits, count, &parts, &part_count, planner->fault);
 	for (size_t i = 0; i < part_count && status == BLOCKZ_OK; i++)
 		status = plan_part(planner, &parts[i]);
 	if (status == BLOCKZ_OK)
@@ -380,7 +392,7 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 					  struct blockz_fault *fault)
 {
 	struct planner planner = { .map = map, .work = work, .fault = fault };
-	enum blockz_status status = guard_map(map, fault);
+	enum blockz_status status = may_patch_map(map, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (count >= PLAN_CHECK)

@@ -21,13 +21,13 @@ static size_t last_over(const struct blockz_edit *edits, size_t count, uint64_t 
 	return count;
 }
 
-static void add(struct overlay_part *parts, size_t *count, uint64_t start, uint64_t end, size_t edit)
+static void add(struct edit_part *parts, size_t *count, uint64_t start, uint64_t end, size_t edit)
 {
-	struct overlay_part *last = *count > 0 ? &parts[*count - 1] : NULL;
+	struct edit_part *last = *count > 0 ? &parts[*count - 1] : NULL;
 	if (last != NULL && last->end == start && last->edit == edit)
 		last->end = end;
 	else
-		parts[(*count)++] = (struct overlay_part){ start, end, (uint32_t)edit };
+		parts[(*count)++] = (struct edit_part){ start, end, (uint32_t)edit };
 }
 
 /* An edit and its place among the others. */
@@ -43,7 +43,7 @@ static int compare_placed(const void *a, const void *b)
 }
 
 /* Makes parts of edits that do not overlap, in whatever order they come; false: some do, and parts mean nothing. */
-static bool sort_apart(const struct blockz_edit *edits, size_t count, struct placed *placed, struct overlay_part *parts,
+static bool sort_apart(const struct blockz_edit *edits, size_t count, struct placed *placed, struct edit_part *parts,
 		       size_t *made)
 {
 	for (size_t i = 0; i < count; i++)
@@ -62,7 +62,7 @@ static bool sort_apart(const struct blockz_edit *edits, size_t count, struct pla
 }
 
 /* Between two neighbouring edges one edit is on top. */
-static void cut_at_edges(const struct blockz_edit *edits, size_t count, uint64_t *edges, struct overlay_part *parts,
+static void cut_at_edges(const struct blockz_edit *edits, size_t count, uint64_t *edges, struct edit_part *parts,
 			 size_t *made)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -77,10 +77,10 @@ static void cut_at_edges(const struct blockz_edit *edits, size_t count, uint64_t
 	}
 }
 
-enum blockz_status overlay_make(const struct blockz_edit *edits, size_t count, struct overlay_part **parts_ret,
+enum blockz_status edit_parts_make(const struct blockz_edit *edits, size_t count, struct edit_part **parts_ret,
 				size_t *count_ret, struct blockz_fault *fault)
 {
-	struct overlay_part *parts = calloc(2 * count + 1, sizeof(*parts));
+	struct edit_part *parts = calloc(2 * count + 1, sizeof(*parts));
 	uint64_t *edges = calloc(2 * count + 1, sizeof(*edges));
 	struct placed *placed = calloc(count + 1, sizeof(*placed));
 	size_t made = 0;

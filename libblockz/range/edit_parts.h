@@ -5,13 +5,13 @@
 
 #include "blockz.h"
 
-struct overlay_part {
+struct edit_part {
 	uint64_t start, end; /* image offsets */
 	uint32_t edit;       /* the last edit that covers it */
 };
 
 /* Ascending parts that cover what the edits cover; *parts_ret is the caller's to free.  Errors: BLOCKZ_FAILED. */
-enum blockz_status overlay_make(const struct blockz_edit *edits, size_t count, struct overlay_part **parts_ret,
+enum blockz_status edit_parts_make(const struct blockz_edit *edits, size_t count, struct edit_part **parts_ret,
 				size_t *count_ret, struct blockz_fault *fault);
 
 #endif

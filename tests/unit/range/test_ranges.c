@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Ranges, overlays and maps against models that know each byte. */
+/* Ranges, edits and maps against models that know each byte. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,14 +74,14 @@ START_TEST(the_last_edit_lies_on_top)
 	for (int round = 0; round < 2000; round++) {
 		uint32_t expected[UNIVERSE], found[UNIVERSE];
 		struct blockz_edit edits[RANGES_MAX];
-		struct overlay_part *made = NULL;
+		struct edit_part *made = NULL;
 		size_t count = make_edits(edits, round % 2 == 0), made_count = 0;
 		memset(expected, 0xff, sizeof(expected));
 		memset(found, 0xff, sizeof(found));
 		for (size_t i = 0; i < count; i++)
 			for (uint64_t off = edits[i].range.start; off < edits[i].range.end; off++)
 				expected[off] = (uint32_t)i;
-		ck_assert_int_eq(overlay_make(edits, count, &made, &made_count, NULL), BLOCKZ_OK);
+		ck_assert_int_eq(edit_parts_make(edits, count, &made, &made_count, NULL), BLOCKZ_OK);
 		for (size_t i = 0; i < made_count; i++) {
 			ck_assert_uint_lt(made[i].start, made[i].end);
 			ck_assert(i == 0 || made[i - 1].end <= made[i].start);
