@@ -207,7 +207,8 @@ void assert_reads(const struct blockz_format *format, struct bytes file, struct 
 	}
 }
 
-bool called_good(const struct blockz_format *format, struct bytes file, struct bytes room, size_t *len_ret)
+/* What is called good is so, and what is not has a reason. */
+static bool judged_good(const struct blockz_format *format, struct bytes file, struct bytes room, size_t *len_ret)
 {
 	struct blockz_verify_result result;
 	struct blockz_fault fault = { .status = BLOCKZ_OK };
@@ -230,4 +231,12 @@ bool called_good(const struct blockz_format *format, struct bytes file, struct b
 	for (int scan = 0; scan < 2; scan++)
 		extracts(file, scan, &image);
 	return false;
+}
+
+bool called_good(const struct blockz_format *format, struct bytes file, struct bytes room, size_t *len_ret)
+{
+	const struct kept *mark = kept_so_far();
+	bool good = judged_good(format, file, room, len_ret);
+	forget_since(mark);
+	return good;
 }

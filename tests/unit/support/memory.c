@@ -30,13 +30,23 @@ void *keep(size_t len)
 	return kept->bytes;
 }
 
-static void forget_all(void)
+const struct kept *kept_so_far(void)
 {
-	while (all_kept != NULL) {
+	return all_kept;
+}
+
+void forget_since(const struct kept *mark)
+{
+	while (all_kept != mark) {
 		struct kept *next = all_kept->next;
 		free(all_kept);
 		all_kept = next;
 	}
+}
+
+static void forget_all(void)
+{
+	forget_since(NULL);
 }
 
 struct bytes bytes_new(size_t len)

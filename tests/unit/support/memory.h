@@ -32,6 +32,11 @@ struct bytes {
 };
 
 void *keep(size_t len); /* zeros */
+
+/* What is kept from one call to the other can go earlier: a test that runs thousands of cases would want fresh memory for each. */
+const struct kept *kept_so_far(void);
+void forget_since(const struct kept *mark);
+
 struct bytes bytes_new(size_t len);
 struct bytes bytes_copy(struct bytes bytes);
 struct bytes bytes_join(struct bytes a, struct bytes b);
