@@ -91,7 +91,10 @@ unprivileged() {
 image() {
 	local path
 	path=${BLOCKZ_TEST_TMP:-/tmp}/image-$(echo "$*" | tr -c 'a-zA-Z0-9\n' _)
-	[ -e "$path" ] || "$tree/fixtures/make-image" "$@" "$path" >&2 || exit 1
+	(
+		flock 9
+		[ -e "$path" ] || "$tree/fixtures/make-image" "$@" "$path" >&2 9<&-
+	) 9>"$path.lock" || exit 1
 	echo "$path"
 }
 
