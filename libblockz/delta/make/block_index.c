@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Blocks are sorted by hash, and those of one hash by their place in the file. */
 #include "delta/make/block_index.h"
-#include "base/bisect.h"
 
 #include <stdlib.h>
+
+#include "base/bisect.h"
 
 struct block_index {
 	const struct image *image;

@@ -125,8 +125,8 @@ static const struct table_kind dist_kind = {
 static const struct table_kind precode_kind = { WALK_PRECODE_BITS, 0, COMPLETE, precode_entry };
 
 /*
- * Fills a table of 2^root entries, and a set, from the lengths of the codes of so many symbols.  While it has 2^len entries, each code of len bits is just one of them; doubled, it
- * has every continuation.
+ * Fills a table of 2^root entries, and a set, from the lengths of the codes of so many symbols.  While it has 2^len entries,
+ * each code of len bits is just one of them; doubled, it has every continuation.
  */
 static inline __attribute__((always_inline)) const char *build_table(uint32_t *table, const struct table_kind *kind,
 								     struct walk_code_set *set, const uint8_t *lens,
