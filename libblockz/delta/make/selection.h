@@ -39,7 +39,7 @@ enum blockz_status selection_begin(const struct image *old, const struct image *
 				   const struct blockz_delta_options *options, struct selection *selection_ret,
 				   struct blockz_fault *fault);
 
-/* Decides about the others, which are decoded and proved.  Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED. */
+/* Decides about the others, which are decoded and proved.  Errors: BLOCKZ_FAILED. */
 enum blockz_status selection_finish(struct selection *selection, const struct image *old, const struct image *new,
 				    const struct codec_env *env, const struct blockz_delta_options *options,
 				    struct stages *stages, struct blockz_fault *fault);
