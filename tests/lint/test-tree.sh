@@ -18,18 +18,42 @@ verdict top-level "$stray"
 binaries=$(printf '%s\n' "${files[@]}" | grep -E '\.(gz|xz|zst|img|bin|o|a|so)$' | tr '\n' ' ')
 verdict no-binaries "$binaries"
 
-unlicensed='' long='' scripts=()
+# print_wrong FILE...: of sources, those without a comment of at least a sentence behind the licence ("unopened FILE"), and
+# headers whose guard is not their path below the folder from which they are included ("unguarded FILE").
+print_wrong() {
+	awk '
+	function judge() {
+		if (file == "") return
+		if (text !~ /[.:] /) print "unopened", file
+		guard = file
+		sub(/^(libblockz|tools|tests\/unit\/support|tests)\//, "", guard)
+		gsub(/[^a-zA-Z0-9]/, "_", guard)
+		guard = toupper(guard)
+		if (file ~ /h$/ && directives !~ "^#ifndef " guard "\n#define " guard "\n") print "unguarded", file
+	}
+	FNR == 1 { judge(); file = FILENAME; text = directives = ""; within = 1; next }
+	FNR == 2 && !/^\/\*/ { within = 0 }
+	within { text = text $0 " "; within = !/\*\// }
+	/^#/ { directives = directives $0 "\n" }
+	END { judge() }' "$@"
+}
+
+unlicensed='' long='' sources=() scripts=()
 for file in "${files[@]}"; do
 	[ -f "$file" ] || continue
 	case $file in
 	*.c | *.h)
 		grep -q 'SPDX-License-Identifier: BSD-3-Clause' "$file" || unlicensed+=" $file"
 		awk 'length($0) > 132 { exit 1 }' "$file" || long+=" $file"
+		sources+=("$file")
 		;;
 	esac
 	head -n 1 "$file" | grep -q '^#!.*\(bash\|/sh\)' && scripts+=("$file")
 done
 verdict licences "$unlicensed"
 verdict line-length "$long"
+wrong=$(print_wrong "${sources[@]}")
+verdict opening-comments "$(sed -n 's/^unopened //p' <<<"$wrong" | tr '\n' ' ')"
+verdict header-guards "$(sed -n 's/^unguarded //p' <<<"$wrong" | tr '\n' ' ')"
 verdict shellcheck "$(shellcheck -x -S warning "${scripts[@]}" 2>&1 | head -n 20)"
 verdict no-foreign-prefix "$(grep -rlE '\bbz_[a-z]' libblockz tools --include='*.[ch]' | tr '\n' ' ')"
