@@ -184,12 +184,11 @@ static enum blockz_status read_map(struct call *call, struct blockz_fault *fault
 static enum blockz_status show_map(struct call *call, struct blockz_fault *fault)
 {
 	enum blockz_status status = compressed_open(&call->file, call->path, BLOCKZ_STORE_READ, fault);
-	if (status == BLOCKZ_OK)
-		cli_note(&call->cli, call->path, &call->file.store);
-	if (status == BLOCKZ_OK)
-		status = read_map(call, fault);
-	if (status == BLOCKZ_OK)
-		audience_add_compressed(&call->audience, &call->file);
+	if (status != BLOCKZ_OK)
+		return status;
+	cli_note(&call->cli, call->path, &call->file.store);
+	audience_add_compressed(&call->audience, &call->file);
+	status = read_map(call, fault);
 	if (status == BLOCKZ_OK && call->svg != NULL)
 		status = write_svg(call, fault);
 	if (status == BLOCKZ_OK && call->bmap != NULL)

@@ -12,11 +12,11 @@
 #include "cli/signals.h"
 #include "cli/size.h"
 #include "cli/stream.h"
-#include "disks/partition.h"
 #include "files/audience.h"
 #include "files/compressed.h"
 #include "files/output.h"
 #include "patch/copy.h"
+#include "patch/chosen_edits.h"
 #include "patch/edits.h"
 #include "patch/patch_options.h"
 #include "patch/patch_report.h"
@@ -28,7 +28,6 @@ struct call {
 	struct compressed file;
 	struct audience audience; /* of FILE and the inputs */
 	struct blockz_map *map;
-	struct partitions partitions;
 	struct edits edits;
 	struct blockz_plan *plan;
 	struct bmap_update bmap; /* closed without --bmap */
@@ -42,7 +41,6 @@ static void call_close(struct call *call)
 	bmap_update_close(&call->bmap);
 	blockz_plan_free(call->plan);
 	edits_free(&call->edits);
-	partitions_free(&call->partitions);
 	blockz_map_free(call->map);
 	compressed_close(&call->file);
 	patch_options_free(&call->options);
@@ -106,39 +104,6 @@ static enum blockz_status commit_bmap(struct call *call, const char *image)
 
 /* ---- From options to a plan */
 
-static enum blockz_status add_partition(struct call *call)
-{
-	const struct partition *partition = NULL;
-	enum blockz_status status =
-		partitions_of_file(&call->file.source, call->map, call->cli.sector_size, &call->partitions, &call->fault);
-	if (status == BLOCKZ_OK)
-		status = partition_find(&call->partitions, call->options.partition, &partition, &call->fault);
-	/* A file system is written back whole even where only some blocks of it are raw. */
-	return status == BLOCKZ_OK ?
-		       edits_add_input(&call->edits, call->options.input, partition->range, true, &call->fault) :
-		       status;
-}
-
-static enum blockz_status add_edits(struct call *call)
-{
-	const struct patch_options *options = &call->options;
-	enum blockz_status status = BLOCKZ_OK;
-	struct blockz_range place = { options->offset, blockz_map_info(call->map).image_size };
-	if (options->base != NULL)
-		status = edits_add_difference(&call->edits, options->from, options->base, place.end, &call->fault);
-	else if (options->from != NULL)
-		status = edits_add_image(&call->edits, options->from, place.end, &call->fault);
-	else if (options->partition != NULL)
-		status = add_partition(call);
-	else if (options->has_offset)
-		status = edits_add_input(&call->edits, options->input, place, false, &call->fault);
-	for (size_t i = 0; i < options->set_count && status == BLOCKZ_OK; i++) {
-		place.start = options->sets[i].off;
-		status = edits_add_input(&call->edits, options->sets[i].path, place, false, &call->fault);
-	}
-	return status;
-}
-
 /* They stay as they are, in the file and in a copy. */
 static void warn_appended(const struct call *call)
 {
@@ -155,8 +120,10 @@ static enum blockz_status make_plan(struct call *call)
 		status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, &call->fault);
 	if (status == BLOCKZ_OK)
 		warn_appended(call);
-	if (status == BLOCKZ_OK)
-		status = add_edits(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	const struct edited_file edited = { &call->file.source, call->map, call->cli.sector_size };
+	status = chosen_edits_add(&call->edits, &call->options, &edited, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct blockz_work work = cli_work(&call->cli, "compare", BLOCKZ_UNKNOWN, 0);

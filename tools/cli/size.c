@@ -10,8 +10,8 @@
 
 #include "cli/fault.h"
 
-/* The unit that text starts with, 1 without one, and the character behind it. */
-static uint64_t unit(const char *text, const char **end_ret)
+/* How many bytes the suffix that text starts with stands for, 1 without one; and the character behind it. */
+static uint64_t factor_of(const char *text, const char **end_ret)
 {
 	static const char letters[] = "KMGT";
 	const char *letter = *text != '\0' ? strchr(letters, toupper((unsigned char)*text)) : NULL;
@@ -37,7 +37,7 @@ static enum blockz_status parse_number(const char *text, const char **end_ret, u
 	errno = 0;
 	unsigned long long number = strtoull(text, &digits_end, hex ? 16 : 10);
 	bool too_large = errno == ERANGE;
-	uint64_t factor = unit(digits_end, end_ret);
+	uint64_t factor = factor_of(digits_end, end_ret);
 	if (too_large || number > INT64_MAX / factor)
 		return tool_fault(fault, BLOCKZ_USAGE, "'%s' is more than 2^63-1 bytes", text);
 	*value_ret = number * factor;
@@ -96,7 +96,7 @@ void size_human(char *buf, size_t len, uint64_t bytes)
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	size_t i = 0;
 	double value = (double)bytes;
-	/* From 1023.5 on it would be rounded to 1024 of the smaller unit. */
+	/* From 1023.5 on it would be rounded to 1024 of the smaller one. */
 	while (value >= 1023.5 && i + 1 < sizeof(units) / sizeof(units[0])) {
 		value /= 1024;
 		i++;

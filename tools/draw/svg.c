@@ -350,16 +350,16 @@ static void put_axis(struct drawing *drawing, double top, uint64_t size)
 		step *= 2;
 	for (uint64_t off = 0; off < size && end - scaled(off, size) > TICK_SPACE; off += step) {
 		uint64_t value = off;
-		size_t unit = 0;
+		size_t power = 0;
 		while (value > 0 && value % 1024 == 0) {
 			value /= 1024;
-			unit++;
+			power++;
 		}
 		char label[40];
-		if (unit == 0)
+		if (power == 0)
 			snprintf(label, sizeof(label), "%" PRIu64, value);
 		else
-			snprintf(label, sizeof(label), "%" PRIu64 " %ciB", value, units[unit - 1]);
+			snprintf(label, sizeof(label), "%" PRIu64 " %ciB", value, units[power - 1]);
 		put_tick(drawing, scaled(off, size), top, off == 0 ? "start" : "middle", label);
 	}
 	char label[32];

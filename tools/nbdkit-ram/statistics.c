@@ -19,9 +19,9 @@ static struct text size(uint64_t bytes)
 	return text;
 }
 
-static double share(uint64_t part, uint64_t whole, double unit)
+static double share(uint64_t part, uint64_t whole, double scale)
 {
-	return whole > 0 ? unit * (double)part / (double)whole : 0;
+	return whole > 0 ? scale * (double)part / (double)whole : 0;
 }
 
 void statistics_say(struct blockz_pages *pages)

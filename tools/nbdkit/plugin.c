@@ -81,9 +81,11 @@ static enum blockz_status open_file(struct blockz_fault *fault)
 				      : server.settings.no_lock ? BLOCKZ_STORE_WRITE_UNLOCKED
 								: BLOCKZ_STORE_WRITE;
 	enum blockz_status status = compressed_open(&server.file, server.settings.file.path, mode, fault);
-	if (status == BLOCKZ_OK && server.file.store.note != NULL)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (server.file.store.note != NULL)
 		nbdkit_error("%s: warning: %s", server.settings.file.label, server.file.store.note);
-	if (status == BLOCKZ_OK && !server.settings.readonly)
+	if (!server.settings.readonly)
 		status = blockz_recover(&server.file.store, BLOCKZ_REMEDY_RECOVER, &recovery, fault);
 	if (status == BLOCKZ_OK && recovery != BLOCKZ_RECOVERY_NONE)
 		nbdkit_debug("%s: an interrupted edit was %s", server.settings.file.label,

@@ -3,7 +3,8 @@
  * The edits of one call of blockz-patch, and the files that their bytes come from.
  *
  * This folder has what stands around a plan: the options, the edits, what two images differ in, patched copies, the report.  It
- * calls files/ and cli/; the plan and the transaction are the library's, and nothing here writes to the file that is patched.
+ * calls disks/, files/ and cli/; the plan and the transaction are the library's, and nothing here writes to the file that is
+ * patched.
  */
 #ifndef PATCH_EDITS_H
 #define PATCH_EDITS_H
