@@ -51,7 +51,26 @@ enum blockz_status record_finish(const struct delta_reader *reader, const struct
 /* The last fields of a record, its streams: loads them, compares their check, and starts a decoder for each. */
 enum blockz_status record_load(struct delta_reader *reader, struct record *record, const char *const *names,
 			       size_t count, struct blockz_fault *fault);
+/* All streams have been read to their ends. */
 enum blockz_status record_unload(struct delta_reader *reader, struct blockz_fault *fault);
+
+/*
+ * What the first streams say of a block of OLD or of NEW: three numbers, by their streams in layout.h, and a byte, the
+ * codec or the encoder.
+ */
+enum { BLOCK_NUMBERS = 3 };
+
+struct block_fields {
+	uint64_t numbers[BLOCK_NUMBERS];
+	uint8_t coder;
+};
+
+_Static_assert((int)OLD_CODECS == (int)BLOCK_NUMBERS && (int)SECTION_ENCODERS == (int)BLOCK_NUMBERS,
+	       "the byte's stream is behind those of the numbers");
+
+/* Reads the next block of the record that was loaded last; both its lengths are those that a block may have. */
+enum blockz_status record_block(struct delta_reader *reader, bool is_new, struct block_fields *fields_ret,
+				struct blockz_fault *fault);
 
 /* BLOCKZ_DAMAGED with "DELTA: " before the text. */
 enum blockz_status delta_damaged(const struct delta_reader *reader, struct blockz_fault *fault, const char *format, ...)

@@ -126,3 +126,36 @@ enum blockz_status record_unload(struct delta_reader *reader, struct blockz_faul
 		status = stream_finish(&reader->streams[i], fault);
 	return status;
 }
+
+/* In the order of the streams, so that the first that is damaged is the one that is told. */
+static enum blockz_status read_block_fields(struct delta_reader *reader, struct block_fields *fields,
+					    struct blockz_fault *fault)
+{
+	struct stream_reader *streams = reader->streams;
+	for (size_t i = 0; i < BLOCK_NUMBERS; i++) {
+		enum blockz_status status = stream_read_varint(&streams[i], &fields->numbers[i], fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
+	return stream_read_byte(&streams[BLOCK_NUMBERS], &fields->coder, fault);
+}
+
+static bool is_block_len(uint64_t len)
+{
+	return len > 0 && len <= CODEC_BLOCK_MAX;
+}
+
+enum blockz_status record_block(struct delta_reader *reader, bool is_new, struct block_fields *fields_ret,
+				struct blockz_fault *fault)
+{
+	enum blockz_status status = read_block_fields(reader, fields_ret, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	const uint64_t *numbers = fields_ret->numbers;
+	uint64_t file_len = numbers[is_new ? SECTION_FILE_LENS : OLD_FILE_LENS];
+	uint64_t plain_len = numbers[is_new ? SECTION_PLAIN_LENS : OLD_PLAIN_LENS];
+	if (!is_block_len(file_len) || !is_block_len(plain_len))
+		return delta_damaged(reader, fault, "a block of %s has %" PRIu64 " bytes, of %" PRIu64 ", expected 1 to %d",
+				     is_new ? "NEW" : "OLD", file_len, plain_len, CODEC_BLOCK_MAX);
+	return BLOCKZ_OK;
+}
