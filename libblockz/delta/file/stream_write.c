@@ -42,7 +42,16 @@ size_t stream_dictionary(uint64_t plain_len, size_t dictionary_max)
 	return dictionary;
 }
 
-/* ---- One stream in one way: *len_ret is 0 where it comes out no shorter than room ---- */
+/* ---- One stream in one way ---- */
+
+struct attempt {
+	struct stream *stream;
+	const uint8_t *plain; /* of the stream, or of a sample of it */
+	size_t plain_len;
+	const struct way *way;
+	uint8_t *coded;
+	size_t len; /* of coded; 0: it came out no shorter */
+};
 
 static lzma_options_lzma lzma2_options(const struct way *way, size_t dictionary)
 {
@@ -59,21 +68,22 @@ uint64_t streams_coder_memory(uint64_t plain_len)
 	return lzma_raw_encoder_memusage(filters) + plain_len / 2;
 }
 
-static enum blockz_status encode_lzma2(const struct way *way, size_t dictionary, const uint8_t *plain, size_t plain_len,
-				       uint8_t *out, size_t room, size_t *len_ret, struct blockz_fault *fault)
+/* Both encoders write to attempt->coded, which has room for as much as is encoded, and set attempt->len. */
+
+static enum blockz_status encode_lzma2(struct attempt *attempt, size_t dictionary, struct blockz_fault *fault)
 {
-	lzma_options_lzma options = lzma2_options(way, dictionary);
+	lzma_options_lzma options = lzma2_options(attempt->way, dictionary);
 	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
 	size_t len = 0;
-	lzma_ret ret = lzma_raw_buffer_encode(filters, NULL, plain, plain_len, out, &len, room);
+	lzma_ret ret = lzma_raw_buffer_encode(filters, NULL, attempt->plain, attempt->plain_len, attempt->coded, &len,
+					      attempt->plain_len);
 	if (ret != LZMA_OK && ret != LZMA_BUF_ERROR)
 		return fault_nomem(fault);
-	*len_ret = ret == LZMA_OK ? len : 0;
+	attempt->len = ret == LZMA_OK ? len : 0;
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status encode_zstd(const struct way *way, size_t dictionary, const uint8_t *plain, size_t plain_len,
-				      uint8_t *out, size_t room, size_t *len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_zstd(struct attempt *attempt, size_t dictionary, struct blockz_fault *fault)
 {
 	int window_log = 0;
 	while ((size_t)1 << window_log < dictionary)
@@ -81,29 +91,20 @@ static enum blockz_status encode_zstd(const struct way *way, size_t dictionary, 
 	ZSTD_CCtx *context = ZSTD_createCCtx();
 	if (context == NULL)
 		return fault_nomem(fault);
-	ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, way->level);
+	ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, attempt->way->level);
 	ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
 	ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
 	if (window_log > TABLE_LOG_MAX)
 		ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, TABLE_LOG_MAX);
-	size_t len = ZSTD_compress2(context, out, room, plain, plain_len);
+	size_t len = ZSTD_compress2(context, attempt->coded, attempt->plain_len, attempt->plain, attempt->plain_len);
 	ZSTD_freeCCtx(context);
 	if (ZSTD_getErrorCode(len) == ZSTD_error_memory_allocation)
 		return fault_nomem(fault);
-	*len_ret = ZSTD_isError(len) ? 0 : len;
+	attempt->len = ZSTD_isError(len) ? 0 : len;
 	return BLOCKZ_OK;
 }
 
-/* ---- Attempts: jobs of a pool ---- */
-
-struct attempt {
-	struct stream *stream;
-	const uint8_t *plain; /* of the stream, or of a sample of it */
-	size_t plain_len;
-	const struct way *way;
-	size_t len; /* what came of it; 0: nothing shorter */
-	uint8_t *coded;
-};
+/* ---- Attempts, which the pool works on ---- */
 
 struct attempts {
 	struct attempt *items;
@@ -111,26 +112,30 @@ struct attempts {
 	bool keep; /* the bytes, and not only how many */
 };
 
+static enum blockz_status drop_coded(struct attempt *attempt, enum blockz_status status)
+{
+	free(attempt->coded);
+	attempt->coded = NULL;
+	return status;
+}
+
 static enum blockz_status make_attempt(void *ctx, size_t i, struct blockz_fault *fault)
 {
 	const struct attempts *attempts = ctx;
 	struct attempt *attempt = &attempts->items[i];
 	size_t dictionary = stream_dictionary(attempt->plain_len, attempt->stream->dictionary_max);
-	uint8_t *coded = malloc(attempt->plain_len);
-	if (coded == NULL)
+	attempt->coded = malloc(attempt->plain_len);
+	if (attempt->coded == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status =
-		(attempt->way->method == STREAM_LZMA2 ? encode_lzma2 : encode_zstd)(
-			attempt->way, dictionary, attempt->plain, attempt->plain_len, coded, attempt->plain_len,
-			&attempt->len, fault);
-	if (status == BLOCKZ_OK && attempts->keep && attempt->len > 0) {
-		attempt->coded = realloc(coded, attempt->len);
-		if (attempt->coded != NULL)
-			return BLOCKZ_OK;
-		status = fault_nomem(fault);
-	}
-	free(coded);
-	return status;
+	enum blockz_status status = attempt->way->method == STREAM_LZMA2 ? encode_lzma2(attempt, dictionary, fault)
+									 : encode_zstd(attempt, dictionary, fault);
+	if (status != BLOCKZ_OK || !attempts->keep || attempt->len == 0)
+		return drop_coded(attempt, status);
+	uint8_t *coded = realloc(attempt->coded, attempt->len);
+	if (coded == NULL)
+		return drop_coded(attempt, fault_nomem(fault));
+	attempt->coded = coded;
+	return BLOCKZ_OK;
 }
 
 /* ---- Choice ---- */
@@ -162,7 +167,7 @@ static const struct way *best_way(const struct attempt *attempts)
 }
 
 /* chosen[i]: how to code stream i, or NULL. */
-static enum blockz_status choose(struct stream *streams, size_t count, unsigned threads, const struct way **chosen,
+static enum blockz_status choose_ways(struct stream *streams, size_t count, unsigned threads, const struct way **chosen,
 				 struct blockz_fault *fault)
 {
 	uint8_t *samples[STREAMS_AT_ONCE_MAX] = { NULL };
@@ -201,7 +206,7 @@ enum blockz_status streams_encode(struct stream *streams, size_t count, unsigned
 	const struct way *chosen[STREAMS_AT_ONCE_MAX];
 	struct attempt items[STREAMS_AT_ONCE_MAX];
 	struct attempts attempts = { .items = items, .keep = true };
-	enum blockz_status status = choose(streams, count, threads, chosen, fault);
+	enum blockz_status status = choose_ways(streams, count, threads, chosen, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	for (size_t i = 0; i < count; i++)

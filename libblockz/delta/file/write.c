@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a section says becomes columns of numbers and bytes, which are coded as streams and written. */
-#include "delta/file/write.h"
-
+/* A writer from its beginning to its end, and the records that it writes. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
 #include "delta/file/layout.h"
 #include "delta/file/stream_write.h"
 #include "delta/file/varint.h"
+#include "delta/file/writer.h"
 #include "io/access.h"
-
-struct delta_writer {
-	struct blockz_sink sink;
-	unsigned threads;
-	uint64_t len;
-	uint32_t crc; /* of all bytes so far but checks */
-	uint64_t sections, ops, blocks;
-};
 
 /* ---- Bytes and checks ---- */
 
-static enum blockz_status put(struct delta_writer *writer, const void *bytes, size_t len, struct blockz_fault *fault)
+enum blockz_status writer_put(struct delta_writer *writer, const void *bytes, size_t len, struct blockz_fault *fault)
 {
 	if (len == 0)
 		return BLOCKZ_OK;
@@ -35,40 +25,13 @@ static enum blockz_status put(struct delta_writer *writer, const void *bytes, si
 	return status;
 }
 
-static enum blockz_status put_check(struct delta_writer *writer, struct blockz_fault *fault)
+enum blockz_status writer_put_check(struct delta_writer *writer, struct blockz_fault *fault)
 {
 	uint8_t field[DELTA_CHECK_LEN];
 	store_le32(field, writer->crc);
 	enum blockz_status status = write_out(&writer->sink, field, sizeof(field), fault);
 	writer->len += sizeof(field);
 	return status;
-}
-
-/* ---- Columns ---- */
-
-struct column {
-	uint8_t *bytes;
-	size_t len;
-};
-
-static bool add_byte(struct column *column, uint8_t byte)
-{
-	uint8_t *bytes = array_room(column->bytes, column->len, 1);
-	if (bytes == NULL)
-		return false;
-	column->bytes = bytes;
-	column->bytes[column->len++] = byte;
-	return true;
-}
-
-static bool add_varint(struct column *column, uint64_t value)
-{
-	uint8_t bytes[VARINT_MAX];
-	size_t len = varint_put(bytes, value);
-	for (size_t i = 0; i < len; i++)
-		if (!add_byte(column, bytes[i]))
-			return false;
-	return true;
 }
 
 static void columns_free(struct column *columns, size_t count)
@@ -90,7 +53,7 @@ static void record_start(struct record *record, uint8_t type)
 	record->len = RECORD_FIXED_LEN;
 }
 
-static void record_varint(struct record *record, uint64_t value)
+static void record_add(struct record *record, uint64_t value)
 {
 	assert(record->len + VARINT_MAX <= sizeof(record->bytes));
 	record->len += varint_put(record->bytes + record->len, value);
@@ -99,8 +62,8 @@ static void record_varint(struct record *record, uint64_t value)
 static enum blockz_status record_put(struct delta_writer *writer, struct record *record, struct blockz_fault *fault)
 {
 	store_le16(record->bytes + 1, (uint16_t)(record->len + DELTA_CHECK_LEN));
-	enum blockz_status status = put(writer, record->bytes, record->len, fault);
-	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
+	enum blockz_status status = writer_put(writer, record->bytes, record->len, fault);
+	return status == BLOCKZ_OK ? writer_put_check(writer, fault) : status;
 }
 
 static enum blockz_status put_streams(struct delta_writer *writer, struct record *record, const struct stream *streams,
@@ -109,8 +72,8 @@ static enum blockz_status put_streams(struct delta_writer *writer, struct record
 	size_t len = 0;
 	for (size_t i = 0; i < count; i++) {
 		record->bytes[record->len++] = streams[i].method;
-		record_varint(record, streams[i].coded_len);
-		record_varint(record, streams[i].plain_len);
+		record_add(record, streams[i].coded_len);
+		record_add(record, streams[i].plain_len);
 		len += streams[i].coded_len;
 	}
 	if (len > DELTA_SECTION_PACKED_MAX)
@@ -118,9 +81,9 @@ static enum blockz_status put_streams(struct delta_writer *writer, struct record
 				 "expected up to %d", len, DELTA_SECTION_PACKED_MAX);
 	enum blockz_status status = record_put(writer, record, fault);
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++)
-		status = put(writer, streams[i].coded != NULL ? streams[i].coded : streams[i].plain,
+		status = writer_put(writer, streams[i].coded != NULL ? streams[i].coded : streams[i].plain,
 			     streams[i].coded_len, fault);
-	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
+	return status == BLOCKZ_OK ? writer_put_check(writer, fault) : status;
 }
 
 static void choose_dictionaries(struct stream *streams, size_t count)
@@ -128,60 +91,6 @@ static void choose_dictionaries(struct stream *streams, size_t count)
 	for (size_t i = 0; i < count; i++)
 		streams[i].dictionary_max = i == SECTION_DIFF || i == SECTION_EXTRA ? DELTA_DICTIONARY_MAX
 										    : STREAM_DICTIONARY_MAX;
-}
-
-/* ---- Head ---- */
-
-struct head {
-	uint8_t bytes[DELTA_HEAD_MAX];
-	size_t len;
-};
-
-static void head_encoder(struct head *head, const struct delta_encoder *encoder)
-{
-	size_t count = CODEC_VALUES_MAX;
-	while (count > 0 && encoder->params.values[count - 1] == 0)
-		count--;
-	head->bytes[head->len++] = encoder->params.codec;
-	head->bytes[head->len++] = (uint8_t)count;
-	for (size_t i = 0; i < count; i++)
-		head->len += varint_put(head->bytes + head->len, encoder->params.values[i]);
-	memcpy(head->bytes + head->len, encoder->fingerprint, CODEC_FINGERPRINT_LEN);
-	head->len += CODEC_FINGERPRINT_LEN;
-}
-
-static void head_text(struct head *head, const char *text)
-{
-	size_t len = strlen(text);
-	head->bytes[head->len++] = (uint8_t)len;
-	memcpy(head->bytes + head->len, text, len);
-	head->len += len;
-}
-
-/* The longest there can be. */
-_Static_assert(HEAD_FIXED_LEN + 1 + DELTA_ENCODERS_MAX * (2 + CODEC_VALUES_MAX * 5 + CODEC_FINGERPRINT_LEN) +
-		       sizeof(((struct delta_head *)0)->old_container) + sizeof(((struct delta_head *)0)->new_container) +
-		       sizeof(((struct delta_head *)0)->note) + DELTA_CHECK_LEN <= DELTA_HEAD_MAX,
-	       "a head has room for all encoders and texts");
-
-static enum blockz_status put_head(struct delta_writer *writer, const struct delta_head *from,
-				   struct blockz_fault *fault)
-{
-	struct head head = { .bytes = DELTA_MAGIC, .len = HEAD_FIXED_LEN };
-	store_le16(head.bytes + HEAD_VERSION_OFF, DELTA_VERSION);
-	store_le64(head.bytes + HEAD_OLD_SIZE_OFF, from->old_size);
-	store_le64(head.bytes + HEAD_NEW_SIZE_OFF, from->new_size);
-	memcpy(head.bytes + HEAD_OLD_SHA256_OFF, from->old_sha256, sizeof(from->old_sha256));
-	memcpy(head.bytes + HEAD_NEW_SHA256_OFF, from->new_sha256, sizeof(from->new_sha256));
-	head.len += varint_put(head.bytes + head.len, from->encoder_count);
-	for (size_t i = 0; i < from->encoder_count; i++)
-		head_encoder(&head, &from->encoders[i]);
-	head_text(&head, from->old_container);
-	head_text(&head, from->new_container);
-	head_text(&head, from->note);
-	store_le16(head.bytes + HEAD_LEN_OFF, (uint16_t)(head.len + DELTA_CHECK_LEN));
-	enum blockz_status status = put(writer, head.bytes, head.len, fault);
-	return status == BLOCKZ_OK ? put_check(writer, fault) : status;
 }
 
 /* ---- OLD's blocks ---- */
@@ -193,10 +102,10 @@ static bool fill_old_columns(struct column *columns, const struct delta_old_bloc
 	for (size_t i = 0; i < blocks->count && good; i++) {
 		const struct delta_old_block *block = &blocks->items[i];
 		assert(block->file_off >= end);
-		good = add_varint(&columns[OLD_GAPS], block->file_off - end) &&
-		       add_varint(&columns[OLD_FILE_LENS], block->file_len) &&
-		       add_varint(&columns[OLD_PLAIN_LENS], block->plain_len) &&
-		       add_byte(&columns[OLD_CODECS], (uint8_t)block->codec);
+		good = column_add_varint(&columns[OLD_GAPS], block->file_off - end) &&
+		       column_add_varint(&columns[OLD_FILE_LENS], block->file_len) &&
+		       column_add_varint(&columns[OLD_PLAIN_LENS], block->plain_len) &&
+		       column_add_byte(&columns[OLD_CODECS], (uint8_t)block->codec);
 		end = block->file_off + block->file_len;
 	}
 	return good;
@@ -215,7 +124,7 @@ static enum blockz_status put_old_blocks(struct delta_writer *writer, const stru
 	for (size_t i = 0; i < OLD_STREAM_COUNT; i++)
 		streams[i] = (struct stream){ .plain = columns[i].bytes, .plain_len = columns[i].len };
 	record_start(&record, RECORD_OLD);
-	record_varint(&record, blocks->count);
+	record_add(&record, blocks->count);
 	choose_dictionaries(streams, OLD_STREAM_COUNT);
 	if (status == BLOCKZ_OK)
 		status = streams_encode(streams, OLD_STREAM_COUNT, writer->threads, fault);
@@ -237,7 +146,7 @@ enum blockz_status delta_writer_new(const struct blockz_sink *sink, const struct
 		return fault_nomem(fault);
 	writer->sink = *sink;
 	writer->threads = threads;
-	enum blockz_status status = put_head(writer, head, fault);
+	enum blockz_status status = delta_write_head(writer, head, fault);
 	if (status == BLOCKZ_OK)
 		status = put_old_blocks(writer, old_blocks, fault);
 	if (status == BLOCKZ_OK)
@@ -264,10 +173,10 @@ static bool fill_block_columns(struct column *columns, const struct section *sec
 	bool good = true;
 	for (size_t i = 0; i < section->block_count && good; i++) {
 		const struct delta_new_block *block = &section->blocks[i];
-		good = add_varint(&columns[SECTION_BEFORES], block->before) &&
-		       add_varint(&columns[SECTION_PLAIN_LENS], block->plain_len) &&
-		       add_varint(&columns[SECTION_FILE_LENS], block->file_len) &&
-		       add_byte(&columns[SECTION_ENCODERS], block->encoder);
+		good = column_add_varint(&columns[SECTION_BEFORES], block->before) &&
+		       column_add_varint(&columns[SECTION_PLAIN_LENS], block->plain_len) &&
+		       column_add_varint(&columns[SECTION_FILE_LENS], block->file_len) &&
+		       column_add_byte(&columns[SECTION_ENCODERS], block->encoder);
 	}
 	return good;
 }
@@ -278,22 +187,22 @@ static bool fill_op_columns(struct column *columns, const struct section *sectio
 	bool good = true;
 	for (size_t i = 0; i < section->op_count && good; i++) {
 		const struct op *op = &section->ops[i];
-		good = add_byte(&columns[SECTION_KINDS], op->kind) && add_varint(&columns[SECTION_LENS], op->len);
+		good = column_add_byte(&columns[SECTION_KINDS], op->kind) && column_add_varint(&columns[SECTION_LENS], op->len);
 		if (op->kind != OP_COPY && op->kind != OP_ADD)
 			continue;
-		good = good && add_varint(&columns[SECTION_SEEKS], zigzag(op->old_off - old_end));
+		good = good && column_add_varint(&columns[SECTION_SEEKS], zigzag(op->old_off - old_end));
 		old_end = op->old_off + op->len;
 	}
 	return good;
 }
 
-/* A section on its way, and where its streams are among those of all. */
-struct writing {
+/* A section that is being written, and where its streams are among those of all. */
+struct section_writing {
 	struct column columns[SECTION_DIFF];
 	struct stream *streams; /* SECTION_STREAM_COUNT */
 };
 
-static bool fill_streams(struct writing *writing, const struct section *section)
+static bool fill_streams(struct section_writing *writing, const struct section *section)
 {
 	assert(section->op_count <= DELTA_SECTION_OPS_MAX && section->block_count <= DELTA_SECTION_BLOCKS_MAX);
 	bool good = fill_block_columns(writing->columns, section) && fill_op_columns(writing->columns, section);
@@ -312,9 +221,9 @@ static enum blockz_status put_section(struct delta_writer *writer, const struct 
 {
 	struct record record;
 	record_start(&record, RECORD_SECTION);
-	record_varint(&record, section->stream_len);
-	record_varint(&record, section->op_count);
-	record_varint(&record, section->block_count);
+	record_add(&record, section->stream_len);
+	record_add(&record, section->op_count);
+	record_add(&record, section->block_count);
 	writer->sections++;
 	writer->ops += section->op_count;
 	writer->blocks += section->block_count;
@@ -324,7 +233,7 @@ static enum blockz_status put_section(struct delta_writer *writer, const struct 
 enum blockz_status delta_write_sections(struct delta_writer *writer, const struct section *sections, size_t count,
 					struct blockz_fault *fault)
 {
-	struct writing writings[DELTA_SECTIONS_AT_ONCE];
+	struct section_writing writings[DELTA_SECTIONS_AT_ONCE];
 	struct stream streams[DELTA_SECTIONS_AT_ONCE * SECTION_STREAM_COUNT] = { { 0 } };
 	bool good = true;
 	assert(count <= DELTA_SECTIONS_AT_ONCE);
@@ -348,8 +257,8 @@ enum blockz_status delta_write_end(struct delta_writer *writer, struct blockz_fa
 {
 	struct record record;
 	record_start(&record, RECORD_END);
-	record_varint(&record, writer->sections);
-	record_varint(&record, writer->ops);
-	record_varint(&record, writer->blocks);
+	record_add(&record, writer->sections);
+	record_add(&record, writer->ops);
+	record_add(&record, writer->blocks);
 	return record_put(writer, &record, fault);
 }
