@@ -42,8 +42,8 @@ static void *get_state(void **state, int size)
 	return *state;
 }
 
-static enum blockz_status encode(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_block(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	struct context *context = memory;
 	bool hc = values[LZ4_LEVEL] > 0;
@@ -59,8 +59,8 @@ static enum blockz_status encode(void *memory, const uint32_t *values, const uin
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-				 struct blockz_fault *fault)
+static enum blockz_status decode_block(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+				       struct blockz_fault *fault)
 {
 	(void)context;
 	int result = LZ4_decompress_safe((const char *)bytes, (char *)out, (int)len, (int)out_len);
@@ -75,6 +75,6 @@ const struct codec codec_lz4 = {
 	.are_valid = are_valid,
 	.context_new = context_new,
 	.context_free = context_free,
-	.encode = encode,
-	.decode = decode,
+	.encode = encode_block,
+	.decode = decode_block,
 };

@@ -30,8 +30,8 @@ static void *context_new(const struct codec_env *env)
 	return context;
 }
 
-static enum blockz_status encode(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_block(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	const struct blockz_lzo *lzo = ((const struct context *)memory)->lzo;
 	size_t len = 0;
@@ -45,8 +45,8 @@ static enum blockz_status encode(void *memory, const uint32_t *values, const uin
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-				 struct blockz_fault *fault)
+static enum blockz_status decode_block(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+				       struct blockz_fault *fault)
 {
 	const struct blockz_lzo *lzo = ((const struct context *)memory)->lzo;
 	int error = lzo->ops->decompress(lzo->ctx, bytes, len, out, out_len);
@@ -63,6 +63,6 @@ const struct codec codec_lzo = {
 	.are_valid = are_valid,
 	.context_new = context_new,
 	.context_free = free,
-	.encode = encode,
-	.decode = decode,
+	.encode = encode_block,
+	.decode = decode_block,
 };

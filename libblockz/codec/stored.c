@@ -27,8 +27,8 @@ static void context_free(void *context)
 	(void)context;
 }
 
-static enum blockz_status encode(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_block(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	(void)context, (void)values;
 	if (!buffer_reserve(out, plain_len))
@@ -38,8 +38,8 @@ static enum blockz_status encode(void *context, const uint32_t *values, const ui
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-				 struct blockz_fault *fault)
+static enum blockz_status decode_block(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+				       struct blockz_fault *fault)
 {
 	(void)context;
 	if (len != out_len)
@@ -55,6 +55,6 @@ const struct codec codec_stored = {
 	.are_valid = are_valid,
 	.context_new = context_new,
 	.context_free = context_free,
-	.encode = encode,
-	.decode = decode,
+	.encode = encode_block,
+	.decode = decode_block,
 };

@@ -75,8 +75,8 @@ static bool begin(struct context *context, const uint32_t *values)
 	return context->has_stream;
 }
 
-static enum blockz_status encode(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_block(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	struct context *context = memory;
 	if (!buffer_reserve(out, plain_len) || !begin(context, values))
@@ -93,8 +93,8 @@ static enum blockz_status encode(void *memory, const uint32_t *values, const uin
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-				 struct blockz_fault *fault)
+static enum blockz_status decode_block(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+				       struct blockz_fault *fault)
 {
 	const struct context *context = memory;
 	size_t used = 0;
@@ -117,6 +117,6 @@ const struct codec codec_zlib = {
 	.may_make = may_make,
 	.context_new = context_new,
 	.context_free = context_free,
-	.encode = encode,
-	.decode = decode,
+	.encode = encode_block,
+	.decode = decode_block,
 };

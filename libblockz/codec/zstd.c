@@ -45,8 +45,8 @@ static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
 	return 3 * (uint64_t)plain_len + ZSTD_estimateCCtxSize_usingCParams(params);
 }
 
-static enum blockz_status encode(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
-				 struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
+static enum blockz_status encode_block(void *memory, const uint32_t *values, const uint8_t *plain, size_t plain_len,
+				       struct buffer *out, size_t *len_ret, struct blockz_fault *fault)
 {
 	struct context *context = memory;
 	if (context->compressor == NULL)
@@ -62,8 +62,8 @@ static enum blockz_status encode(void *memory, const uint32_t *values, const uin
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
-				 struct blockz_fault *fault)
+static enum blockz_status decode_block(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+				       struct blockz_fault *fault)
 {
 	struct context *context = memory;
 	if (context->decompressor == NULL)
@@ -86,6 +86,6 @@ const struct codec codec_zstd = {
 	.encoder_memory = encoder_memory,
 	.context_new = context_new,
 	.context_free = context_free,
-	.encode = encode,
-	.decode = decode,
+	.encode = encode_block,
+	.decode = decode_block,
 };

@@ -16,7 +16,7 @@ void block_set_free(struct block_set *set)
 	*set = (struct block_set){ 0 };
 }
 
-static int compare(const void *a, const void *b)
+static int compare_blocks(const void *a, const void *b)
 {
 	const struct block *ba = a, *bb = b;
 	if (ba->file_off != bb->file_off)
@@ -34,7 +34,7 @@ static enum blockz_status unite(struct block_set *set, struct blockz_fault *faul
 {
 	size_t kept = 0;
 	if (set->count > 1)
-		qsort(set->items, set->count, sizeof(*set->items), compare);
+		qsort(set->items, set->count, sizeof(*set->items), compare_blocks);
 	for (size_t i = 0; i < set->count; i++) {
 		const struct block *block = &set->items[i], *last = kept > 0 ? &set->items[kept - 1] : NULL;
 		if (last != NULL && are_equal(last, block))

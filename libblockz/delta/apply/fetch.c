@@ -4,14 +4,14 @@
 
 #include <stdlib.h>
 
-static int compare(const void *a, const void *b)
+static int compare_fetches(const void *a, const void *b)
 {
 	const struct fetch *fa = a, *fb = b;
 	return (fa->old_off > fb->old_off) - (fa->old_off < fb->old_off);
 }
 
-static enum blockz_status run(struct fetch *fetch, struct old *old, struct old_reader *reader,
-			      struct blockz_fault *fault)
+static enum blockz_status do_fetch(struct fetch *fetch, struct old *old, struct old_reader *reader,
+				   struct blockz_fault *fault)
 {
 	fetch->done = true;
 	if (fetch->adds)
@@ -24,12 +24,12 @@ enum blockz_status fetch_all(struct fetch *fetches, size_t count, struct old *ol
 {
 	enum blockz_status status = BLOCKZ_OK;
 	if (count > 0)
-		qsort(fetches, count, sizeof(*fetches), compare);
+		qsort(fetches, count, sizeof(*fetches), compare_fetches);
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++)
 		if (old_is_at_hand(old, fetches[i].old_off, fetches[i].len))
-			status = run(&fetches[i], old, reader, fault);
+			status = do_fetch(&fetches[i], old, reader, fault);
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++)
 		if (!fetches[i].done)
-			status = run(&fetches[i], old, reader, fault);
+			status = do_fetch(&fetches[i], old, reader, fault);
 	return status;
 }

@@ -19,8 +19,8 @@ void input_init(struct input *input, const struct blockz_source *source)
 }
 
 /* Reads up to len bytes behind those that were read. */
-static enum blockz_status fetch(const struct input *input, uint8_t *buf, size_t len, size_t *got_ret,
-				struct blockz_fault *fault)
+static enum blockz_status read_source(const struct input *input, uint8_t *buf, size_t len, size_t *got_ret,
+				      struct blockz_fault *fault)
 {
 	const struct blockz_source *source = input->source;
 	uint64_t off = input->off + (input->end - input->start);
@@ -29,13 +29,13 @@ static enum blockz_status fetch(const struct input *input, uint8_t *buf, size_t 
 }
 
 /* Makes one byte ready, if there is one. */
-static enum blockz_status refill(struct input *input, struct blockz_fault *fault)
+static enum blockz_status refill_bytes(struct input *input, struct blockz_fault *fault)
 {
 	if (input->start < input->end)
 		return BLOCKZ_OK;
 	size_t got = 0, want = input->off == 0 ? DELTA_HEAD_MAX : sizeof(input->bytes);
 	input->start = input->end = 0;
-	enum blockz_status status = fetch(input, input->bytes, want, &got, fault);
+	enum blockz_status status = read_source(input, input->bytes, want, &got, fault);
 	input->end = got;
 	return status;
 }
@@ -47,9 +47,9 @@ static enum blockz_status read_some(struct input *input, uint8_t *buf, size_t le
 	bool is_direct = input->start == input->end && len >= sizeof(input->bytes) && input->off > 0;
 	*got_ret = 0;
 	if (is_direct) {
-		status = fetch(input, buf, len, got_ret, fault);
+		status = read_source(input, buf, len, got_ret, fault);
 	} else {
-		status = refill(input, fault);
+		status = refill_bytes(input, fault);
 		*got_ret = (size_t)min(len, input->end - input->start);
 		memcpy(buf, input->bytes + input->start, *got_ret);
 		input->start += *got_ret;
@@ -96,7 +96,7 @@ enum blockz_status input_check(struct input *input, const char *what, uint64_t s
 
 enum blockz_status input_end(struct input *input, struct blockz_fault *fault)
 {
-	enum blockz_status status = refill(input, fault);
+	enum blockz_status status = refill_bytes(input, fault);
 	if (status == BLOCKZ_OK && input->start < input->end)
 		status = fault_set(fault, BLOCKZ_DAMAGED, input->off, "DELTA goes on behind its end");
 	return fault_about(fault, status, BLOCKZ_ABOUT_DELTA);

@@ -15,7 +15,7 @@ struct fields {
 	struct blockz_fault *fault;
 };
 
-static enum blockz_status bad(const struct fields *fields, const char *what)
+static enum blockz_status damaged_head(const struct fields *fields, const char *what)
 {
 	return fault_set(fields->fault, BLOCKZ_DAMAGED, fields->pos, "DELTA: head: %s", what);
 }
@@ -23,7 +23,7 @@ static enum blockz_status bad(const struct fields *fields, const char *what)
 static enum blockz_status take_bytes(struct fields *fields, const uint8_t **bytes_ret, size_t len)
 {
 	if (len > fields->len - fields->pos)
-		return bad(fields, "ends too early");
+		return damaged_head(fields, "ends too early");
 	*bytes_ret = fields->bytes + fields->pos;
 	fields->pos += len;
 	return BLOCKZ_OK;
@@ -34,7 +34,7 @@ static enum blockz_status take_varint(struct fields *fields, uint64_t max, uint6
 	uint64_t value = 0;
 	size_t len = varint_get(fields->bytes + fields->pos, fields->len - fields->pos, &value);
 	if (len == 0 || value > max)
-		return bad(fields, "a number is too large, or cut off");
+		return damaged_head(fields, "a number is too large, or cut off");
 	fields->pos += len;
 	*value_ret = value;
 	return BLOCKZ_OK;
@@ -49,14 +49,14 @@ static enum blockz_status take_encoder(struct fields *fields, struct delta_encod
 	size_t count = bytes[1];
 	encoder->params.codec = bytes[0];
 	if (count > CODEC_VALUES_MAX)
-		return bad(fields, "an encoder has too many values");
+		return damaged_head(fields, "an encoder has too many values");
 	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
 		uint64_t value = 0;
 		status = take_varint(fields, UINT32_MAX, &value);
 		encoder->params.values[i] = (uint32_t)value;
 	}
 	if (status == BLOCKZ_OK && count > 0 && encoder->params.values[count - 1] == 0)
-		return bad(fields, "an encoder has a value that may be left out");
+		return damaged_head(fields, "an encoder has a value that may be left out");
 	if (status == BLOCKZ_OK)
 		status = take_bytes(fields, &bytes, CODEC_FINGERPRINT_LEN);
 	if (status == BLOCKZ_OK)
@@ -75,10 +75,10 @@ static enum blockz_status take_text(struct fields *fields, char *text, size_t ro
 	if (status != BLOCKZ_OK)
 		return status;
 	if (len >= room)
-		return bad(fields, "a text is too long");
+		return damaged_head(fields, "a text is too long");
 	for (size_t i = 0; i < len; i++)
 		if (bytes[i] < 0x20 || bytes[i] == 0x7f)
-			return bad(fields, "a text has control characters");
+			return damaged_head(fields, "a text has control characters");
 	memcpy(text, bytes, len);
 	text[len] = '\0';
 	return BLOCKZ_OK;
@@ -98,7 +98,7 @@ static enum blockz_status take_all(struct fields *fields, struct delta_head *hea
 	if (status == BLOCKZ_OK)
 		status = take_text(fields, head->note, sizeof(head->note));
 	if (status == BLOCKZ_OK && fields->pos < fields->len)
-		return bad(fields, "goes on behind its last field");
+		return damaged_head(fields, "goes on behind its last field");
 	return status;
 }
 

@@ -117,7 +117,7 @@ static enum blockz_status decode_zstd(struct stream_reader *reader, uint8_t *out
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode(struct stream_reader *reader, uint8_t *out, size_t len, struct blockz_fault *fault)
+static enum blockz_status decode_some(struct stream_reader *reader, uint8_t *out, size_t len, struct blockz_fault *fault)
 {
 	size_t got = 0;
 	enum blockz_status status = BLOCKZ_OK;
@@ -147,11 +147,11 @@ enum blockz_status stream_read(struct stream_reader *reader, uint8_t *out, size_
 		return BLOCKZ_OK;
 	if (len > reader->plain_left)
 		return damaged(reader, "ends too early", fault);
-	return decode(reader, out + ready, len, fault);
+	return decode_some(reader, out + ready, len, fault);
 }
 
 /* Sees to it that there are `want` bytes ready, or all there are. */
-static enum blockz_status fill(struct stream_reader *reader, size_t want, struct blockz_fault *fault)
+static enum blockz_status fill_bytes(struct stream_reader *reader, size_t want, struct blockz_fault *fault)
 {
 	size_t ready = reader->end - reader->start;
 	if (ready >= want || reader->plain_left == 0)
@@ -160,7 +160,7 @@ static enum blockz_status fill(struct stream_reader *reader, size_t want, struct
 	size_t len = (size_t)min(sizeof(reader->bytes) - ready, reader->plain_left);
 	reader->start = 0;
 	reader->end = ready;
-	enum blockz_status status = decode(reader, reader->bytes + ready, len, fault);
+	enum blockz_status status = decode_some(reader, reader->bytes + ready, len, fault);
 	if (status == BLOCKZ_OK)
 		reader->end += len;
 	return status;
@@ -168,7 +168,7 @@ static enum blockz_status fill(struct stream_reader *reader, size_t want, struct
 
 enum blockz_status stream_read_byte(struct stream_reader *reader, uint8_t *value_ret, struct blockz_fault *fault)
 {
-	enum blockz_status status = fill(reader, 1, fault);
+	enum blockz_status status = fill_bytes(reader, 1, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (reader->start == reader->end)
@@ -179,7 +179,7 @@ enum blockz_status stream_read_byte(struct stream_reader *reader, uint8_t *value
 
 enum blockz_status stream_read_varint(struct stream_reader *reader, uint64_t *value_ret, struct blockz_fault *fault)
 {
-	enum blockz_status status = fill(reader, VARINT_MAX, fault);
+	enum blockz_status status = fill_bytes(reader, VARINT_MAX, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	size_t len = varint_get(reader->bytes + reader->start, reader->end - reader->start, value_ret);
