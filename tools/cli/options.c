@@ -110,6 +110,8 @@ static void option_text(char *text, size_t room, const struct cli_option *option
 		int least = INT_MAX, most = INT_MIN;
 		const struct blockz_format *format;
 		for (size_t i = 0; (format = blockz_format_at(i)) != NULL; i++) {
+			if (format->is_read_only)
+				continue;
 			least = format->level_min < least ? format->level_min : least;
 			most = format->level_max > most ? format->level_max : most;
 		}

@@ -60,6 +60,8 @@ static void print_more(FILE *out)
 	const struct blockz_format *format;
 	for (size_t i = 0; (format = blockz_format_at(i)) != NULL; i++) {
 		char least[32], most[32], usual[32] = "by level";
+		if (format->is_read_only)
+			continue;
 		size_human(least, sizeof(least), format->piece_size_min);
 		size_human(most, sizeof(most), format->piece_size_max);
 		if (format->piece_size_default != 0)
