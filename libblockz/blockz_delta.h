@@ -161,7 +161,7 @@ enum blockz_status blockz_merge(const struct blockz_source *old, const struct bl
 /* ---- SquashDelta: the deltas of another program ----------------------------------------------------------- */
 
 /*
- * A SquashDelta 0.1 delta is a header, the list of those blocks of OLD that are decoded, and a VCDIFF by the program xdelta3
+ * A delta of SquashDelta 0.1 is a header, the list of those blocks of OLD that are decoded, and a VCDIFF by the program xdelta3
  * that makes one expanded file of another.  The expanded file of an image is the image with zeros in the place of the
  * listed blocks, then what these decode to, then the list, then the header.  See blockz-squashdelta(5).
  */

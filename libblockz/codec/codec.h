@@ -4,6 +4,9 @@
  * version; the former are small integers that a delta carries, the latter shows in a fingerprint.
  *
  * A context belongs to one thread and is used for any blocks and parameters in turn; it keeps what is costly to set up.
+ *
+ * Codecs call the libraries that compress, and the rows of formats; they see memory alone, never a file, and know nothing of
+ * containers and deltas.
  */
 #ifndef CODEC_CODEC_H
 #define CODEC_CODEC_H

@@ -10,7 +10,7 @@
 
 struct format_piece;
 
-/* As context_new() and context_free() of struct codec have it. */
+/* As context_new() and context_free() of struct codec have it: NULL is returned without memory, and free takes what new gave. */
 void *format_piece_new(const struct format *format);
 void format_piece_free(void *context);
 

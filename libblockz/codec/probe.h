@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The fixed text that encoders are told apart by. */
+/* Makes the fixed text that encoders are told apart by. */
 #ifndef CODEC_PROBE_H
 #define CODEC_PROBE_H
 

@@ -19,7 +19,7 @@ enum {
 
 /* ---- Libraries that allocate; false: no memory ---- */
 
-static bool measure_zlib(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
+static bool zlib_length(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
 {
 	uLongf got = room;
 	int result = uncompress(scratch, &got, bytes, len);
@@ -27,7 +27,7 @@ static bool measure_zlib(const uint8_t *bytes, size_t len, uint8_t *scratch, siz
 	return result != Z_MEM_ERROR;
 }
 
-static bool measure_xz(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
+static bool xz_length(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
 {
 	uint64_t memory = XZ_MEMORY_MAX;
 	size_t in = 0, out = 0;
@@ -36,7 +36,7 @@ static bool measure_xz(const uint8_t *bytes, size_t len, uint8_t *scratch, size_
 	return ret != LZMA_MEM_ERROR;
 }
 
-static bool measure_zstd(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
+static bool zstd_length(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room, size_t *len_ret)
 {
 	size_t got = ZSTD_decompress(scratch, room, bytes, len);
 	*len_ret = ZSTD_isError(got) ? 0 : got;
@@ -45,7 +45,7 @@ static bool measure_zstd(const uint8_t *bytes, size_t len, uint8_t *scratch, siz
 
 /* ---- The others ---- */
 
-static size_t measure_lzma(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
+static size_t lzma_length(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
 {
 	(void)scratch;
 	if (len < LZMA_HEAD_LEN || load_le64(bytes + LZMA_SIZE) > room)
@@ -53,7 +53,7 @@ static size_t measure_lzma(const uint8_t *bytes, size_t len, uint8_t *scratch, s
 	return (size_t)load_le64(bytes + LZMA_SIZE);
 }
 
-static size_t measure_lz4(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
+static size_t lz4_length(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
 {
 	int got = LZ4_decompress_safe((const char *)bytes, (char *)scratch, (int)len, (int)room);
 	return got > 0 ? (size_t)got : 0;
@@ -72,7 +72,7 @@ static size_t lzo_more(const uint8_t *bytes, size_t len, size_t *pos)
  * LZO1X, by its lengths alone (Documentation/staging/lzo.rst of Linux): a decoder in another process, which is asked for
  * exactly so many bytes, does the rest.  `literals` are those of the last instruction, 4 standing for all above 3.
  */
-static size_t measure_lzo(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
+static size_t lzo_length(const uint8_t *bytes, size_t len, uint8_t *scratch, size_t room)
 {
 	size_t pos = 0, out = 0, literals = 0;
 	(void)scratch;
@@ -117,31 +117,31 @@ enum blockz_status decoded_length(enum codec_id codec, const uint8_t *bytes, siz
 				  size_t *len_ret, struct blockz_fault *fault)
 {
 	bool memory = true;
-	size_t measured = 0;
+	size_t len_found = 0;
 	switch (codec) {
 	case CODEC_ZLIB:
-		memory = measure_zlib(bytes, len, scratch, room, &measured);
+		memory = zlib_length(bytes, len, scratch, room, &len_found);
 		break;
 	case CODEC_LZMA:
-		measured = measure_lzma(bytes, len, scratch, room);
+		len_found = lzma_length(bytes, len, scratch, room);
 		break;
 	case CODEC_XZ:
-		memory = measure_xz(bytes, len, scratch, room, &measured);
+		memory = xz_length(bytes, len, scratch, room, &len_found);
 		break;
 	case CODEC_ZSTD:
-		memory = measure_zstd(bytes, len, scratch, room, &measured);
+		memory = zstd_length(bytes, len, scratch, room, &len_found);
 		break;
 	case CODEC_LZ4:
-		measured = measure_lz4(bytes, len, scratch, room);
+		len_found = lz4_length(bytes, len, scratch, room);
 		break;
 	case CODEC_LZO:
-		measured = measure_lzo(bytes, len, scratch, room);
+		len_found = lzo_length(bytes, len, scratch, room);
 		break;
 	default:
 		break;
 	}
 	if (!memory)
 		return fault_nomem(fault);
-	*len_ret = measured;
+	*len_ret = len_found;
 	return BLOCKZ_OK;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the parts of the SquashFS reader have in common: superblock, metadata, tables, inodes, options. */
+/*
+ * What the parts of the SquashFS reader have in common: superblock, metadata, tables, inodes, options.  One struct squashfs
+ * lives as long as its image is read; everything in it is hostile, and nothing is asked of the kernel.
+ */
 #ifndef CONTAINER_SQUASHFS_H
 #define CONTAINER_SQUASHFS_H
 

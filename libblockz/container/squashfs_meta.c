@@ -31,7 +31,7 @@ static enum blockz_status read_block(struct squashfs *fs, uint64_t off, uint64_t
 }
 
 /* Sets the plain length of a block that has just been read. */
-static enum blockz_status measure_block(struct squashfs *fs, struct block *block, struct blockz_fault *fault)
+static enum blockz_status find_plain_len(struct squashfs *fs, struct block *block, struct blockz_fault *fault)
 {
 	size_t len = block->file_len;
 	enum blockz_status status = BLOCKZ_OK;
@@ -49,7 +49,7 @@ enum blockz_status squashfs_meta_read(struct squashfs *fs, uint64_t off, uint64_
 	struct block block = { .is_metadata = true, .plain_len = plain_len };
 	enum blockz_status status = read_block(fs, off, end, &block, fault);
 	if (status == BLOCKZ_OK && plain_len == 0)
-		status = measure_block(fs, &block, fault);
+		status = find_plain_len(fs, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (block.plain_len == 0)

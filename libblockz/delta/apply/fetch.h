@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What some parts of NEW take of OLD.  The order does not matter, so it is the one in which fewest of OLD's blocks have to be
+ * Does what some parts of NEW take of OLD.  The order does not matter, so it is the one in which fewest of OLD's blocks have to be
  * decoded: first what is taken of those at hand, then one block after the other, each for all parts.
  */
 #ifndef DELTA_APPLY_FETCH_H

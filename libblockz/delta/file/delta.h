@@ -8,6 +8,9 @@
  *
  * The stream is cut into sections at block edges.  A section brings all that its part of the stream needs beside OLD;
  * the reader holds one section, compressed, and so a delta may come through a pipe.
+ *
+ * This folder reads and writes deltas, and OLD's space for those who address it; it calls codecs, the pool and its cache.
+ * It neither chooses what a delta says, which is for delta/make/, nor makes NEW, which is for delta/apply/.
  */
 #ifndef DELTA_FILE_DELTA_H
 #define DELTA_FILE_DELTA_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The bytes of a delta from its beginning to its end, and the checks between them. */
+/* Reads the bytes of a delta from its beginning to its end, and compares the checks between them. */
 #ifndef DELTA_FILE_INPUT_H
 #define DELTA_FILE_INPUT_H
 

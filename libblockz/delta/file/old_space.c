@@ -17,7 +17,7 @@
 
 enum {
 	STARTS_STEP = 64,    /* blocks whose places are found from one that is remembered */
-	ADD_UNIT = 64,
+	ADD_STEP = 64,
 	ADD_PART = 64 << 10, /* bytes of the file that are read to be added */
 };
 
@@ -150,8 +150,8 @@ static size_t find_block(const struct old *old, uint64_t off, size_t *within_ret
 /* The inner loop is one that compilers turn into a few instructions on vectors, as its length is known to them. */
 static void add_bytes(uint8_t *restrict out, const uint8_t *restrict bytes, size_t len)
 {
-	for (; len >= ADD_UNIT; len -= ADD_UNIT, out += ADD_UNIT, bytes += ADD_UNIT)
-		for (size_t i = 0; i < ADD_UNIT; i++)
+	for (; len >= ADD_STEP; len -= ADD_STEP, out += ADD_STEP, bytes += ADD_STEP)
+		for (size_t i = 0; i < ADD_STEP; i++)
 			out[i] = (uint8_t)(out[i] + bytes[i]);
 	for (size_t i = 0; i < len; i++)
 		out[i] = (uint8_t)(out[i] + bytes[i]);

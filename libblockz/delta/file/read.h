@@ -10,10 +10,16 @@
 
 struct delta_reader;
 
-/* Reads and checks the head, within the first DELTA_HEAD_MAX bytes.  delta may be a stream. */
+/*
+ * Reads and checks the head, within the first DELTA_HEAD_MAX bytes.  delta may be a stream; it must live as long as the
+ * reader, which is for delta_reader_free().  Errors of all that read: BLOCKZ_DAMAGED, BLOCKZ_FAILED; of this one
+ * BLOCKZ_UNSUPPORTED, too.
+ */
 enum blockz_status delta_reader_new(const struct blockz_source *delta, struct delta_reader **reader_ret,
 				    struct blockz_fault *fault);
 void delta_reader_free(struct delta_reader *reader);
+
+/* The reader's own, as is all that the following return. */
 const struct delta_head *delta_reader_head(const struct delta_reader *reader);
 
 /* Behind the head; once.  They are the reader's and stay as long.  All lie within old_size. */

@@ -76,6 +76,7 @@ enum blockz_status record_block(struct delta_reader *reader, bool is_new, struct
 enum blockz_status delta_damaged(const struct delta_reader *reader, struct blockz_fault *fault, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Reads and checks the head; see delta_reader_new(). */
 enum blockz_status delta_read_head(struct input *input, struct delta_head *head, struct blockz_fault *fault);
 
 #endif

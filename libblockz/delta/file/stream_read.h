@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Decoding of streams, as far as they are asked for: no more of one is in memory than a dictionary. */
+/* Decodes streams as far as they are asked for: no more of one is in memory than a dictionary. */
 #ifndef DELTA_FILE_STREAM_READ_H
 #define DELTA_FILE_STREAM_READ_H
 
@@ -42,6 +42,6 @@ enum blockz_status stream_read_varint(struct stream_reader *reader, uint64_t *va
 
 /* All has been read, and the coded bytes end where the plain ones do. */
 enum blockz_status stream_finish(struct stream_reader *reader, struct blockz_fault *fault);
-void stream_reader_free(struct stream_reader *reader);
+void stream_reader_free(struct stream_reader *reader); /* what its decoders have allocated */
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Coding of streams by whatever makes them smallest. */
+/* Codes streams by whatever makes them smallest. */
 #ifndef DELTA_FILE_STREAM_WRITE_H
 #define DELTA_FILE_STREAM_WRITE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Numbers as they stand in deltas: see layout.h. */
+/* Writes and reads numbers as they stand in deltas: see layout.h. */
 #ifndef DELTA_FILE_VARINT_H
 #define DELTA_FILE_VARINT_H
 

@@ -7,6 +7,10 @@
 
 struct delta_writer;
 
+/*
+ * Writes the head and OLD's blocks; the writer keeps a copy of *sink.  The writer is for delta_writer_free(), which writes
+ * nothing.  Errors: BLOCKZ_FAILED, BLOCKZ_LIMIT.
+ */
 enum blockz_status delta_writer_new(const struct blockz_sink *sink, const struct delta_head *head,
 				    const struct delta_old_blocks *old_blocks, unsigned threads,
 				    struct delta_writer **writer_ret, struct blockz_fault *fault);
@@ -24,6 +28,8 @@ enum { DELTA_SECTIONS_AT_ONCE = 4 };
  */
 enum blockz_status delta_write_sections(struct delta_writer *writer, const struct section *sections, size_t count,
 					struct blockz_fault *fault);
+
+/* Writes the totals; nothing may follow.  Errors: BLOCKZ_FAILED. */
 enum blockz_status delta_write_end(struct delta_writer *writer, struct blockz_fault *fault);
 
 /* Bytes written so far. */

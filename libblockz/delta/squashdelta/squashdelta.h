@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* SquashDelta 0.1: header and list of blocks, as its specification and its programs have them, in big-endian fields. */
+/*
+ * SquashDelta 0.1: header and list of blocks, as its specification and its programs have them, in big-endian fields; images
+ * expanded by such a list, and squashed again.  The VCDIFF between two expanded files is not made here: xdelta3 does that,
+ * which only tools/ start.  This calls containers to choose blocks and codecs to decode and encode them, and knows nothing
+ * of blockz's own deltas.
+ */
 #ifndef DELTA_SQUASHDELTA_SQUASHDELTA_H
 #define DELTA_SQUASHDELTA_SQUASHDELTA_H
 
@@ -26,7 +31,7 @@ struct blockz_squashdelta {
 /* The header's compression field for these parameters; false: it cannot express them. */
 bool squashdelta_compression(const struct codec_params *params, uint32_t *compression_ret);
 
-/* An empty list; NULL: no memory. */
+/* Returns an empty list, which is for blockz_squashdelta_free(); NULL: no memory. */
 struct blockz_squashdelta *squashdelta_new(const struct codec_params *params);
 
 /*
@@ -36,11 +41,14 @@ struct blockz_squashdelta *squashdelta_new(const struct codec_params *params);
 enum blockz_status squashdelta_append(struct blockz_squashdelta *list, const struct squashdelta_block *block,
 				      uint64_t offset, struct blockz_fault *fault);
 
-/* The list at the end of an expanded file, and the size of the image, within which all its blocks lie. */
+/*
+ * Reads the list at the end of an expanded file, which is the caller's to free, and the size of the image, within which all
+ * its blocks lie.  Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+ */
 enum blockz_status squashdelta_read_end(const struct blockz_source *expanded, struct blockz_squashdelta **list_ret,
 					uint64_t *image_size_ret, struct blockz_fault *fault);
 
-/* Appends the list and then the header, as they stand at the end of an expanded file. */
+/* Appends the list and then the header, as they stand at the end of an expanded file.  Errors: BLOCKZ_FAILED. */
 enum blockz_status squashdelta_write_end(const struct blockz_squashdelta *list, const struct blockz_sink *sink,
 					 struct blockz_fault *fault);
 
