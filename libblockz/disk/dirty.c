@@ -105,7 +105,7 @@ static enum blockz_status sync_data(struct dirty *dirty, struct blockz_fault *fa
 
 /* ---- Marking ---- */
 
-static struct intent_unit *gather(const struct units *units, const size_t *indexes, size_t count)
+static struct intent_unit *gather_units(const struct units *units, const size_t *indexes, size_t count)
 {
 	struct intent_unit *gathered = calloc(count + 1, sizeof(*gathered));
 	for (size_t i = 0; i < count && gathered != NULL; i++)
@@ -118,7 +118,7 @@ static enum blockz_status write_records(struct dirty *dirty, const size_t *batch
 					struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	struct intent_unit *units = gather(&dirty->units, batch, count);
+	struct intent_unit *units = gather_units(&dirty->units, batch, count);
 	*harmless_ret = true;
 	if (units == NULL)
 		return fault_nomem(fault);
@@ -176,7 +176,7 @@ static enum blockz_status write_pending(struct dirty *dirty, struct blockz_fault
 }
 
 /* Verifies a clean unit and has its record wait, if it has one. */
-static enum blockz_status prepare(struct dirty *dirty, size_t index, struct blockz_fault *fault)
+static enum blockz_status prepare_unit(struct dirty *dirty, size_t index, struct blockz_fault *fault)
 {
 	struct unit_item *item = &dirty->units.items[index];
 	bool has_check = false;
@@ -217,18 +217,18 @@ static void prepare_ahead(struct dirty *dirty, size_t last)
 	uint64_t limit = unit_end(&dirty->units, last) + MARK_AHEAD;
 	size_t most = dirty->recorded;
 	for (size_t i = last + 1; i < dirty->units.count && i - last <= most && unit_end(&dirty->units, i) <= limit; i++)
-		if (state_of(dirty, i) == UNIT_CLEAN && prepare(dirty, i, NULL) != BLOCKZ_OK)
+		if (state_of(dirty, i) == UNIT_CLEAN && prepare_unit(dirty, i, NULL) != BLOCKZ_OK)
 			return;
 }
 
 /* All clean units of [first, last] are marked together; where one cannot be, none is. */
-static enum blockz_status prepare_all(struct dirty *dirty, size_t first, size_t last, struct blockz_fault *fault)
+static enum blockz_status prepare_units(struct dirty *dirty, size_t first, size_t last, struct blockz_fault *fault)
 {
 	size_t before = dirty->pending_count;
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = first; i <= last && status == BLOCKZ_OK; i++)
 		if (state_of(dirty, i) == UNIT_CLEAN)
-			status = prepare(dirty, i, fault);
+			status = prepare_unit(dirty, i, fault);
 	if (status != BLOCKZ_OK) {
 		if (dirty->pending_count > before)
 			set_states(dirty, dirty->pending + before, dirty->pending_count - before, UNIT_CLEAN);
@@ -239,7 +239,7 @@ static enum blockz_status prepare_all(struct dirty *dirty, size_t first, size_t 
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status mark(struct dirty *dirty, size_t first, size_t last, struct blockz_fault *fault)
+static enum blockz_status mark_units(struct dirty *dirty, size_t first, size_t last, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	pthread_mutex_lock(&dirty->marking);
@@ -247,7 +247,7 @@ static enum blockz_status mark(struct dirty *dirty, size_t first, size_t last, s
 		if (dirty->failed)
 			status = refuse_failed(dirty, fault);
 		else if (find_state(dirty, first, last, UNIT_CLEAN) <= last)
-			status = prepare_all(dirty, first, last, fault);
+			status = prepare_units(dirty, first, last, fault);
 		else if (find_state(dirty, first, last, UNIT_MARKING) > last)
 			break;
 		else if (dirty->writing_records)
@@ -299,7 +299,7 @@ enum blockz_status dirty_write(struct dirty *dirty, const void *buf, size_t len,
 		status = refuse_failed(dirty, fault);
 	else if (find_state(dirty, first, last, UNIT_CLEAN) <= last ||
 		 find_state(dirty, first, last, UNIT_MARKING) <= last)
-		status = mark(dirty, first, last, fault);
+		status = mark_units(dirty, first, last, fault);
 	if (status == BLOCKZ_OK) {
 		dirty->writes++;
 		for (size_t i = first; i <= last; i++)
@@ -347,10 +347,10 @@ static enum blockz_status settle(struct dirty *dirty, const struct intent_unit *
 	return status == BLOCKZ_OK ? journal_drop(dirty->store, BLOCKZ_IMAGE_UPDATED, fault) : status;
 }
 
-static enum blockz_status commit(struct dirty *dirty, struct blockz_fault *fault)
+static enum blockz_status commit_units(struct dirty *dirty, struct blockz_fault *fault)
 {
 	size_t count = 0, *indexes = written_units(dirty, &count);
-	struct intent_unit *units = indexes == NULL ? NULL : gather(&dirty->units, indexes, count);
+	struct intent_unit *units = indexes == NULL ? NULL : gather_units(&dirty->units, indexes, count);
 	enum blockz_status status;
 	struct blockz_fault why = { .status = BLOCKZ_OK };
 	if (units == NULL)
@@ -379,7 +379,7 @@ enum blockz_status dirty_flush(struct dirty *dirty, bool committing, struct bloc
 	gate_close(&dirty->gate);
 	enum blockz_status status = sync_data(dirty, fault);
 	if (status == BLOCKZ_OK && dirty->recorded > 0)
-		status = commit(dirty, fault);
+		status = commit_units(dirty, fault);
 	gate_open(&dirty->gate);
 	return status;
 }

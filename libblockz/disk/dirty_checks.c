@@ -74,7 +74,7 @@ static enum blockz_status verify_piece(struct old_checks *old, size_t index, str
 	return status == BLOCKZ_OK ? verify_outside(old, index, fault) : status;
 }
 
-static enum blockz_status guard(struct old_checks *old, uint64_t off, struct blockz_fault *fault)
+static enum blockz_status check_span(struct old_checks *old, uint64_t off, struct blockz_fault *fault)
 {
 	const struct blockz_map *map = old->reader.map;
 	size_t index = map_find_span(map, off);
@@ -84,6 +84,13 @@ static enum blockz_status guard(struct old_checks *old, uint64_t off, struct blo
 	if (status == BLOCKZ_OK)
 		see(old->spans, index);
 	return status;
+}
+
+static enum blockz_status read_unit(struct old_checks *old, uint64_t start, size_t len, struct blockz_fault *fault)
+{
+	if (!buffer_reserve(&old->bytes, len))
+		return fault_nomem(fault);
+	return piece_read_raw(&old->reader, start, start + len, old->bytes.bytes, fault);
 }
 
 enum blockz_status old_checks_take(struct old_checks *old, struct units *units, size_t index, bool *has_check_ret,
@@ -98,18 +105,20 @@ enum blockz_status old_checks_take(struct old_checks *old, struct units *units, 
 	/* The map's own CRC of a piece is that of before the first write. */
 	bool verifies = piece->kind == BLOCKZ_RAW && (!linear || !seen(old->pieces, piece_index));
 	bool has_bytes = verifies && piece->start == item->start && piece_image_len(map, piece_index) == len;
-	enum blockz_status status = guard(old, item->start, fault);
-	if (status == BLOCKZ_OK && verifies) {
-		status = verify_piece(old, piece_index, fault);
-		if (status == BLOCKZ_OK)
-			see(old->pieces, piece_index);
-	}
-	if (status == BLOCKZ_OK && linear && !has_bytes)
-		status = buffer_reserve(&old->bytes, len)
-				 ? piece_read_raw(&old->reader, item->start, item->start + len, old->bytes.bytes, fault)
-				 : fault_nomem(fault);
+	enum blockz_status status = check_span(old, item->start, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	if (verifies) {
+		status = verify_piece(old, piece_index, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		see(old->pieces, piece_index);
+	}
+	if (linear && !has_bytes) {
+		status = read_unit(old, item->start, len, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
 	if (linear)
 		item->old = facts->update(0, old->bytes.bytes, len);
 	*has_check_ret = piece->method != CHECK_NONE;

@@ -44,7 +44,7 @@ static bool is_writable(const struct blockz_map *map, size_t index)
 	return true;
 }
 
-static enum blockz_status add(struct units *units, uint64_t start, struct blockz_fault *fault)
+static enum blockz_status add_unit(struct units *units, uint64_t start, struct blockz_fault *fault)
 {
 	if (units->count >= INTENT_RECORDS_MAX)
 		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than %d units of raw bytes in one file",
@@ -71,7 +71,7 @@ enum blockz_status units_init(struct units *units, const struct blockz_map *map,
 				pos = map_piece_end(map, index);
 				continue;
 			}
-			status = add(units, pos, fault);
+			status = add_unit(units, pos, fault);
 			units->recorded += map->pieces[index].method != CHECK_NONE;
 			pos = end_of(map, pos);
 		}

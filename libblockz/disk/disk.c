@@ -87,7 +87,7 @@ static enum blockz_status read_raw(const struct blockz_disk *disk, const struct 
 	return status;
 }
 
-static enum blockz_status prove(const struct blockz_disk *disk, size_t index, uint64_t start, uint64_t end,
+static enum blockz_status prove_zeros(const struct blockz_disk *disk, size_t index, uint64_t start, uint64_t end,
 				struct blockz_fault *fault)
 {
 	const struct piece *piece = &disk->map->pieces[index];
@@ -106,7 +106,7 @@ static enum blockz_status read_segment(const struct blockz_disk *disk, const str
 	case BLOCKZ_RAW:
 		return read_raw(disk, segment->span, out, start, segment->end, fault);
 	case BLOCKZ_ZERO:
-		status = prove(disk, segment->piece, start, segment->end, fault);
+		status = prove_zeros(disk, segment->piece, start, segment->end, fault);
 		if (status == BLOCKZ_OK)
 			memset(out, 0, len);
 		return status;
@@ -122,16 +122,16 @@ static enum blockz_status read_segment(const struct blockz_disk *disk, const str
 
 /* ---- Reading ahead ---- */
 
-static void *run(void *ctx);
+static void *attend(void *ctx);
 
 /*
  * Under the lock: there is something to do for the thread, which is started when that is so first.  Where it cannot be,
  * nothing is read ahead, and only a flush or the end commits.
  */
-static void wake(struct blockz_disk *disk)
+static void wake_thread(struct blockz_disk *disk)
 {
 	if (!disk->started)
-		disk->started = pthread_create(&disk->thread, NULL, run, disk) == 0;
+		disk->started = pthread_create(&disk->thread, NULL, attend, disk) == 0;
 	pthread_cond_signal(&disk->wanted);
 }
 
@@ -145,7 +145,7 @@ static void ask_ahead(struct blockz_disk *disk, size_t piece)
 		if (segment.kind != BLOCKZ_COMPRESSED || len > disk->options.cache / 2)
 			break;
 		if (!piece_cache_has(disk->cache, i) && ahead_push(&disk->ahead, i))
-			wake(disk);
+			wake_thread(disk);
 	}
 }
 
@@ -162,7 +162,7 @@ static void note_read(struct blockz_disk *disk, uint64_t off, uint64_t end)
 
 /* ---- The thread: reads ahead, and commits when no write has come for some time ---- */
 
-static time_t now(void)
+static time_t seconds(void)
 {
 	struct timespec time;
 	clock_gettime(CLOCK_MONOTONIC, &time);
@@ -182,24 +182,24 @@ static void wait_for_work(struct blockz_disk *disk)
 	pthread_cond_timedwait(&disk->wanted, &disk->lock, &until);
 }
 
-static void *run(void *ctx)
+static void *attend(void *ctx)
 {
 	struct blockz_disk *disk = ctx;
 	uint64_t seen = 0;
-	time_t since = now();
+	time_t since = seconds();
 	pthread_mutex_lock(&disk->lock);
 	while (!disk->stop) {
 		size_t piece;
 		uint64_t writes = disk->dirty != NULL ? dirty_writes(disk->dirty) : 0;
 		if (writes != seen) {
 			seen = writes;
-			since = now();
+			since = seconds();
 		}
 		if (ahead_pop(&disk->ahead, &piece)) {
 			pthread_mutex_unlock(&disk->lock);
 			piece_cache_prefetch(disk->cache, piece);
 			pthread_mutex_lock(&disk->lock);
-		} else if (disk->watching && now() - since >= IDLE_SECONDS) {
+		} else if (disk->watching && seconds() - since >= IDLE_SECONDS) {
 			disk->watching = false; /* a write from here on has it set again */
 			pthread_mutex_unlock(&disk->lock);
 			dirty_flush(disk->dirty, true, NULL); /* what fails is remembered */
@@ -212,13 +212,13 @@ static void *run(void *ctx)
 	return NULL;
 }
 
-static void watch(struct blockz_disk *disk)
+static void watch_writes(struct blockz_disk *disk)
 {
 	if (disk->watching)
 		return;
 	pthread_mutex_lock(&disk->lock);
 	disk->watching = true;
-	wake(disk);
+	wake_thread(disk);
 	pthread_mutex_unlock(&disk->lock);
 }
 
@@ -243,22 +243,23 @@ static enum blockz_status check_pieces(const struct blockz_disk *disk, struct bl
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status start(struct blockz_disk *disk, struct blockz_fault *fault)
+static enum blockz_status start_disk(struct blockz_disk *disk, struct blockz_fault *fault)
 {
 	enum blockz_status status = blockz_map_read(&disk->file, NULL, &disk->map, fault);
-	if (status == BLOCKZ_OK)
-		status = check_pieces(disk, fault);
-	if (status == BLOCKZ_OK) {
-		disk->cache = piece_cache_new(&disk->file, disk->map, disk->options.cache);
-		if (disk->cache == NULL)
-			status = fault_nomem(fault);
-	}
-	if (status == BLOCKZ_OK && disk->store->ops->journal_create != NULL && may_patch_map(disk->map, NULL) == BLOCKZ_OK)
-		status = dirty_new(disk->store, &disk->file, disk->map, &disk->dirty, fault);
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_pieces(disk, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	disk->cache = piece_cache_new(&disk->file, disk->map, disk->options.cache);
+	if (disk->cache == NULL)
+		return fault_nomem(fault);
+	if (disk->store->ops->journal_create == NULL || may_patch_map(disk->map, NULL) != BLOCKZ_OK)
+		return BLOCKZ_OK;
+	return dirty_new(disk->store, &disk->file, disk->map, &disk->dirty, fault);
 }
 
-static void stop(struct blockz_disk *disk)
+static void stop_thread(struct blockz_disk *disk)
 {
 	if (disk->started) {
 		pthread_mutex_lock(&disk->lock);
@@ -295,7 +296,7 @@ EXPORT enum blockz_status blockz_disk_open(const struct blockz_store *store, con
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&disk->wanted, &clock);
 	pthread_condattr_destroy(&clock);
-	enum blockz_status status = start(disk, fault);
+	enum blockz_status status = start_disk(disk, fault);
 	if (status == BLOCKZ_OK)
 		*disk_ret = disk;
 	else
@@ -308,7 +309,7 @@ EXPORT enum blockz_status blockz_disk_close(struct blockz_disk *disk, struct blo
 	enum blockz_status status = BLOCKZ_OK;
 	if (disk == NULL)
 		return status;
-	stop(disk);
+	stop_thread(disk);
 	if (disk->dirty != NULL && (dirty_writes(disk->dirty) > 0 || !dirty_is_good(disk->dirty)))
 		status = dirty_flush(disk->dirty, true, fault);
 	disk_free(disk);
@@ -354,19 +355,26 @@ EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, 
 	return status;
 }
 
+/* Says why the disk is not writable. */
+static enum blockz_status refuse_writing(const struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	enum blockz_status status = may_patch_map(disk->map, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the file was not opened for writing with a journal");
+}
+
 EXPORT enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void *buf, size_t len, uint64_t off,
 					    struct blockz_fault *fault)
 {
 	enum blockz_status status = check_range(disk, off, len, fault);
-	if (status == BLOCKZ_OK && disk->dirty == NULL)
-		status = may_patch_map(disk->map, fault);
-	if (status == BLOCKZ_OK && disk->dirty == NULL)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the file was not opened for writing with a journal");
 	if (status != BLOCKZ_OK)
 		return status;
+	if (disk->dirty == NULL)
+		return refuse_writing(disk, fault);
 	status = dirty_write(disk->dirty, buf, len, off, fault);
 	if (status == BLOCKZ_OK)
-		watch(disk);
+		watch_writes(disk);
 	return status;
 }
 
@@ -389,7 +397,7 @@ EXPORT enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t 
 		if (pos > off && zero != zeros)
 			break;
 		if (zero)
-			status = prove(disk, segment.piece, pos, segment.end, fault);
+			status = prove_zeros(disk, segment.piece, pos, segment.end, fault);
 		zeros = zero;
 		pos = segment.end;
 	}

@@ -11,7 +11,7 @@
 
 enum { WRITEBACK_PART = 8 << 20 };
 
-static int append(void *ctx, const void *buf, size_t len)
+static int append_to_fd(void *ctx, const void *buf, size_t len)
 {
 	struct blockz_fd_sink *self = ctx;
 	size_t done = 0;
@@ -32,7 +32,7 @@ static int append_to_file(void *ctx, const void *buf, size_t len)
 {
 	struct blockz_fd_sink *self = ctx;
 	uint64_t before = self->len / WRITEBACK_PART;
-	int error = append(ctx, buf, len);
+	int error = append_to_fd(ctx, buf, len);
 	uint64_t now = self->len / WRITEBACK_PART;
 	if (error == 0 && now > before)
 		sync_file_range(self->fd, (off_t)(self->base + before * WRITEBACK_PART),
@@ -67,7 +67,7 @@ static int zeros(void *ctx, uint64_t len)
 	int error = 0;
 	while (len > 0 && error == 0) {
 		size_t part = len < sizeof(block) ? (size_t)len : sizeof(block);
-		error = append(ctx, block, part);
+		error = append_to_fd(ctx, block, part);
 		len -= part;
 	}
 	return error;
@@ -76,7 +76,7 @@ static int zeros(void *ctx, uint64_t len)
 EXPORT struct blockz_sink blockz_sink_fd(struct blockz_fd_sink *self, int fd)
 {
 	static const struct blockz_sink_ops file = { .write = append_to_file, .rewrite = rewrite, .zeros = zeros };
-	static const struct blockz_sink_ops stream = { .write = append };
+	static const struct blockz_sink_ops stream = { .write = append_to_fd };
 	struct stat st = { 0 };
 	fstat(fd, &st); /* what is no descriptor at all fails when it is written to */
 	off_t base = lseek(fd, 0, SEEK_CUR);

@@ -50,7 +50,7 @@ static uint64_t next_run(struct compare_sink *self, uint64_t len, bool *passed_r
 }
 
 /* bytes NULL: zeros. */
-static int compare(struct compare_sink *self, const uint8_t *bytes, size_t len)
+static int compare_part(struct compare_sink *self, const uint8_t *bytes, size_t len)
 {
 	int error = read_part(self, len);
 	if (error != 0)
@@ -78,7 +78,7 @@ static int compare_bytes(void *ctx, const void *buf, size_t len)
 		if (passed)
 			advance(self, part);
 		else
-			error = compare(self, bytes, part);
+			error = compare_part(self, bytes, part);
 	}
 	return error;
 }
@@ -99,7 +99,7 @@ static int compare_zeros(void *ctx, uint64_t len)
 		if (passed || start > self->pos)
 			advance(self, passed || start - self->pos > run ? run : start - self->pos);
 		else
-			error = compare(self, NULL, (size_t)min(min(stop - self->pos, run), PART));
+			error = compare_part(self, NULL, (size_t)min(min(stop - self->pos, run), PART));
 	}
 	return error;
 }

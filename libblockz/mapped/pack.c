@@ -183,8 +183,9 @@ static enum blockz_status write_piece(const struct pool_call *call)
 	const struct pack_thread *self = call->thread;
 	struct written_piece written;
 	enum blockz_status status = write_code(pack, call->job, self->encoder, &written, call->fault);
-	if (status == BLOCKZ_OK)
-		status = pack->format->write_piece(pack->writer, &written, call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = pack->format->write_piece(pack->writer, &written, call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (written.kind == BLOCKZ_RAW)

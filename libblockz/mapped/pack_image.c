@@ -29,7 +29,7 @@ struct input {
 };
 
 /* Where the piece that starts at pos ends, by cuts alone. */
-static void cut(struct input *input, struct pack_piece *piece)
+static void cut_piece(struct input *input, struct pack_piece *piece)
 {
 	while (input->next_raw < input->raw_count && input->raw[input->next_raw].end <= input->pos)
 		input->next_raw++;
@@ -107,12 +107,12 @@ static enum blockz_status check_end(const struct input *input, struct blockz_fau
 			 input->pos, plural(input->pos));
 }
 
-static enum blockz_status next(void *ctx, struct pack_piece *piece, uint8_t *bytes, struct blockz_fault *fault)
+static enum blockz_status next_piece(void *ctx, struct pack_piece *piece, uint8_t *bytes, struct blockz_fault *fault)
 {
 	struct input *input = ctx;
 	if (input->ended || input->pos >= input->params->image_size)
 		return check_end(input, fault);
-	cut(input, piece);
+	cut_piece(input, piece);
 	bool taken;
 	enum blockz_status status = take_hole(input, piece, &taken, fault);
 	if (status == BLOCKZ_OK && !taken)
@@ -134,7 +134,7 @@ EXPORT enum blockz_status blockz_pack(const struct blockz_source *image, const s
 		return status;
 	task.params.raw_count = input.raw_count;
 	task.zero_size = task.params.piece_size;
-	task.feed = (struct pack_feed){ .ctx = &input, .next = next };
+	task.feed = (struct pack_feed){ .ctx = &input, .next = next_piece };
 	status = pack_run(&task, result_ret, fault);
 	free(input.raw);
 	return status;

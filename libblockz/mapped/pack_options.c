@@ -96,11 +96,14 @@ enum blockz_status pack_options_check(const struct blockz_pack_options *options,
 	task->params.no_index = options->no_index;
 	task->params.rewritable = task->sink->ops->rewrite != NULL && image_size != BLOCKZ_UNKNOWN;
 	enum blockz_status status = check_level(options, task, fault);
-	if (status == BLOCKZ_OK)
-		status = check_piece_size(options, task, fault);
-	if (status == BLOCKZ_OK)
-		status = task->format->choose(&task->params, fault);
-	if (status == BLOCKZ_OK)
-		status = format_choose_check(&task->format->public, options->check, &task->params.check, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_piece_size(options, task, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = task->format->choose(&task->params, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = format_choose_check(&task->format->public, options->check, &task->params.check, fault);
 	return status == BLOCKZ_OK ? choose_threads(options, task, fault) : status;
 }

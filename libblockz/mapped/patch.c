@@ -21,7 +21,7 @@ static struct transaction_write write_at(void *ctx, uint64_t index)
 }
 
 /* New payload comes from the edit's source once more; it has to be what the checks were computed for. */
-static enum blockz_status fetch(void *ctx, uint64_t index, void *buf, struct blockz_fault *fault)
+static enum blockz_status fetch_write(void *ctx, uint64_t index, void *buf, struct blockz_fault *fault)
 {
 	const struct blockz_plan *plan = ctx;
 	const struct plan_write *write = &plan->writes[index];
@@ -50,7 +50,7 @@ EXPORT enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, cons
 		return other_size(fault);
 	struct transaction transaction = {
 		.ctx = (void *)(uintptr_t)plan, .count = plan->write_count, .unchecked = plan->unchecked > 0,
-		.at = write_at, .fetch = fetch,
+		.at = write_at, .fetch = fetch_write,
 	};
 	return transaction_run(&transaction, store, fault);
 }
@@ -69,7 +69,7 @@ static enum blockz_status put_writes_over(const struct blockz_plan *plan, size_t
 	uint64_t end = pos + len;
 	for (size_t i = *next; i < plan->write_count && plan->writes[i].file_off < end; i++) {
 		uint64_t from = plan->writes[i].file_off, to = from + plan->writes[i].length;
-		enum blockz_status status = fetch((void *)(uintptr_t)plan, i, part, fault);
+		enum blockz_status status = fetch_write((void *)(uintptr_t)plan, i, part, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		uint64_t start = from > pos ? from : pos, stop = to < end ? to : end;

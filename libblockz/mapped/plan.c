@@ -141,11 +141,12 @@ static enum blockz_status plan_raw_part(struct planner *planner, uint32_t edit, 
 	size_t len = (size_t)(end - start), count = planner->plan->write_count;
 	const uint8_t *old = NULL;
 	enum blockz_status status = read_old(planner, start, end, &old);
-	if (status == BLOCKZ_OK && !buffer_reserve(&planner->new, len))
-		status = fault_nomem(planner->fault);
-	if (status == BLOCKZ_OK)
-		status = read_data(&source->data, planner->new.bytes, len,
-				   source->data_off + (start - source->range.start), BLOCKZ_ABOUT_EDIT, planner->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!buffer_reserve(&planner->new, len))
+		return fault_nomem(planner->fault);
+	status = read_data(&source->data, planner->new.bytes, len, source->data_off + (start - source->range.start),
+			   BLOCKZ_ABOUT_EDIT, planner->fault);
 	for (uint64_t pos = start; pos < end && status == BLOCKZ_OK;) {
 		struct blockz_extent extent = span_extent(span, pos);
 		extent.length = min(extent.length, end - pos);
@@ -289,7 +290,7 @@ static enum blockz_status lay_over(struct planner *planner, size_t count, uint64
 }
 
 /* What a check that is not linear is over the old bytes of its piece, and over the new ones. */
-static enum blockz_status renew(struct planner *planner, const struct check *check, size_t count)
+static enum blockz_status renew_values(struct planner *planner, const struct check *check, size_t count)
 {
 	const struct blockz_map *map = planner->map;
 	struct renewed *renewed = &planner->renewed;
@@ -306,16 +307,20 @@ static enum blockz_status renew(struct planner *planner, const struct check *che
 	enum blockz_status status = map->pieces[index].kind == BLOCKZ_RAW
 					    ? piece_read_raw_checked(&planner->reader, index, bytes, NULL, planner->fault)
 					    : piece_decode(&planner->reader, index, bytes, NULL, planner->fault);
-	if (status == BLOCKZ_OK && !check_sum(check->method, bytes, len, renewed->old))
-		status = fault_nomem(planner->fault);
-	if (status == BLOCKZ_OK)
-		status = lay_over(planner, count, check->start, check->end, bytes);
-	if (status == BLOCKZ_OK && !check_sum(check->method, bytes, len, renewed->new))
-		status = fault_nomem(planner->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	renewed->end = 0; /* until both are there */
+	if (!check_sum(check->method, bytes, len, renewed->old))
+		return fault_nomem(planner->fault);
+	status = lay_over(planner, count, check->start, check->end, bytes);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!check_sum(check->method, bytes, len, renewed->new))
+		return fault_nomem(planner->fault);
 	renewed->start = check->start;
-	renewed->end = status == BLOCKZ_OK ? check->end : 0;
+	renewed->end = check->end;
 	renewed->method = check->method;
-	return status;
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status renew_check(struct planner *planner, const struct check *check, size_t count)
@@ -324,14 +329,17 @@ static enum blockz_status renew_check(struct planner *planner, const struct chec
 	if (first == count || planner->plan->writes[first].image_off >= check->end)
 		return BLOCKZ_OK;
 	uint8_t old[CHECK_LEN_MAX];
-	enum blockz_status status = renew(planner, check, count);
-	if (status == BLOCKZ_OK)
-		status = read_field(planner, check, old);
-	if (status == BLOCKZ_OK && memcmp(old, planner->renewed.old, check_methods[check->method].len) != 0)
+	enum blockz_status status = renew_values(planner, check, count);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = read_field(planner, check, old);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (memcmp(old, planner->renewed.old, check_methods[check->method].len) != 0)
 		return fault_set(planner->fault, BLOCKZ_DAMAGED, check->field_off,
 				 "%s of image bytes %" PRIu64 "-%" PRIu64 " does not match them",
 				 check_methods[check->method].name, check->start, check->end);
-	return status == BLOCKZ_OK ? plan_field(planner, check, old, planner->renewed.new) : status;
+	return plan_field(planner, check, old, planner->renewed.new);
 }
 
 /* Those over image bytes come first in the map; those over file bytes see their fields as writes too. */
@@ -371,7 +379,7 @@ static enum blockz_status check_edits(const struct planner *planner, size_t coun
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status run(struct planner *planner, size_t count)
+static enum blockz_status plan_all(struct planner *planner, size_t count)
 {
 	struct edit_part *parts = NULL;
 	size_t part_count = 0;
@@ -404,7 +412,7 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 	}
 	planner.edits = planner.plan->edits;
 	planner.reader.strict = true;
-	status = run(&planner, count);
+	status = plan_all(&planner, count);
 	piece_reader_free(&planner.reader);
 	buffer_free(&planner.old);
 	buffer_free(&planner.new);

@@ -160,9 +160,9 @@ static enum blockz_status verify_long(const struct verify *verify, struct verify
 						 piece_image_len(verify->map, job->piece), emit_check, &check, fault);
 	check_sum_finish(&check.sum, field);
 	job->known = true;
-	if (status == BLOCKZ_OK)
-		status = check.status;
-	return status == BLOCKZ_OK ? piece_compare_crc(piece, field, fault) : status;
+	if (status != BLOCKZ_OK)
+		return status;
+	return check.status == BLOCKZ_OK ? piece_compare_crc(piece, field, fault) : check.status;
 }
 
 static enum blockz_status verify_zeros(const struct verify *verify, struct verify_job *job,
@@ -171,15 +171,15 @@ static enum blockz_status verify_zeros(const struct verify *verify, struct verif
 	const struct piece *piece = &verify->map->pieces[job->piece];
 	uint64_t image_len = piece_image_len(verify->map, job->piece);
 	uint64_t copy_len = image_len / piece->copies, start = piece->start + job->first_copy * copy_len;
-	enum blockz_status status = BLOCKZ_OK;
-	if (!verify->options->quick)
-		status = piece_prove_zeros(reader, job->piece, job->first_copy, job->copies, fault);
-	if (status == BLOCKZ_OK)
-		status = compare_zeros(verify, job, start, start + job->copies * copy_len, fault);
+	if (!verify->options->quick) {
+		enum blockz_status status = piece_prove_zeros(reader, job->piece, job->first_copy, job->copies, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
 	if (verify->joins && check_methods[piece->method].poly != NULL)
 		job->crc = crc_zeros(check_methods[piece->method].poly, image_len);
 	job->known = true;
-	return status;
+	return compare_zeros(verify, job, start, start + job->copies * copy_len, fault);
 }
 
 static enum blockz_status verify_piece(const struct pool_call *call)
@@ -300,17 +300,18 @@ static enum blockz_status verify_all(struct verify *verify, struct blockz_fault 
 		.thread_new = thread_new, .thread_free = piece_reader_delete,
 		.take = take_piece, .work = verify_piece, .give = note_crc,
 	};
+	const struct blockz_map *map = verify->map;
 	enum blockz_status status = check_sizes(verify, fault);
-	if (status == BLOCKZ_OK)
-		status = pool_run(&jobs, verify->options->work.threads, fault);
-	for (size_t i = 0; i < verify->map->check_count && status == BLOCKZ_OK; i++)
-		status = verify_check(verify, &verify->map->checks[i], fault);
-	if (status == BLOCKZ_OK && verify->map->index_fault.status == BLOCKZ_DAMAGED) {
-		status = BLOCKZ_DAMAGED;
-		if (fault != NULL)
-			*fault = verify->map->index_fault;
-	}
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	status = pool_run(&jobs, verify->options->work.threads, fault);
+	for (size_t i = 0; i < map->check_count && status == BLOCKZ_OK; i++)
+		status = verify_check(verify, &map->checks[i], fault);
+	if (status != BLOCKZ_OK || map->index_fault.status != BLOCKZ_DAMAGED)
+		return status;
+	if (fault != NULL)
+		*fault = map->index_fault;
+	return BLOCKZ_DAMAGED;
 }
 
 static struct blockz_verify_result summary(const struct blockz_map *map)

@@ -59,7 +59,7 @@ static struct cached **bucket_of(const struct cache *cache, uint64_t key)
 	return &cache->buckets[key & (cache->bucket_count - 1)];
 }
 
-static struct cached *find(const struct cache *cache, uint64_t key)
+static struct cached *find_cached(const struct cache *cache, uint64_t key)
 {
 	struct cached *cached = *bucket_of(cache, key);
 	while (cached != NULL && cached->key != key)
@@ -67,7 +67,7 @@ static struct cached *find(const struct cache *cache, uint64_t key)
 	return cached;
 }
 
-static void insert(struct cache *cache, struct cached *cached)
+static void insert_cached(struct cache *cache, struct cached *cached)
 {
 	struct cached **bucket = bucket_of(cache, cached->key);
 	cached->next = *bucket;
@@ -87,21 +87,21 @@ static void double_buckets(struct cache *cache)
 	for (size_t i = 0; i < count_before; i++) {
 		for (struct cached *cached = before[i], *next; cached != NULL; cached = next) {
 			next = cached->next;
-			insert(cache, cached);
+			insert_cached(cache, cached);
 		}
 	}
 	free(before);
 }
 
-static void add(struct cache *cache, struct cached *cached)
+static void add_cached(struct cache *cache, struct cached *cached)
 {
-	insert(cache, cached);
+	insert_cached(cache, cached);
 	cache->used += cached->len + cache->limits.each;
 	if (++cache->count > cache->bucket_count)
 		double_buckets(cache);
 }
 
-static void remove_it(struct cache *cache, struct cached *cached)
+static void remove_cached(struct cache *cache, struct cached *cached)
 {
 	struct cached **at = bucket_of(cache, cached->key);
 	while (*at != cached)
@@ -142,7 +142,7 @@ static bool make_room(struct cache *cache, size_t len)
 		struct cached *newer = cached->newer;
 		if (cached->users == 0) {
 			unlink_cached(cache, cached);
-			remove_it(cache, cached);
+			remove_cached(cache, cached);
 			free_spare(cache);
 			cache->spare = cached;
 		}
@@ -175,13 +175,13 @@ static enum blockz_status decode_cached(struct cache *cache, const struct cache_
 	if (cached == NULL)
 		return fault_nomem(fault);
 	*cached = (struct cached){ .key = want->key, .len = want->len, .users = 1 };
-	add(cache, cached);
+	add_cached(cache, cached);
 	pthread_mutex_unlock(&cache->lock);
 	enum blockz_status status = want->decode(want, cached->bytes, fault);
 	pthread_mutex_lock(&cache->lock);
 	pthread_cond_broadcast(&cache->changed);
 	if (status != BLOCKZ_OK) {
-		remove_it(cache, cached);
+		remove_cached(cache, cached);
 		free(cached);
 		return status;
 	}
@@ -192,11 +192,11 @@ static enum blockz_status decode_cached(struct cache *cache, const struct cache_
 }
 
 /* Holds what is wanted; the lock is held, but not while this waits or decodes. */
-static enum blockz_status hold(struct cache *cache, const struct cache_want *want, struct cached **cached_ret,
+static enum blockz_status hold_cached(struct cache *cache, const struct cache_want *want, struct cached **cached_ret,
 			       struct blockz_fault *fault)
 {
 	for (;;) {
-		struct cached *cached = find(cache, want->key);
+		struct cached *cached = find_cached(cache, want->key);
 		if (cached != NULL && cached->ready) {
 			cached->users++;
 			unlink_cached(cache, cached);
@@ -220,7 +220,7 @@ enum blockz_status cache_get(struct cache *cache, const struct cache_want *want,
 			     struct blockz_fault *fault)
 {
 	pthread_mutex_lock(&cache->lock);
-	enum blockz_status status = hold(cache, want, cached_ret, fault);
+	enum blockz_status status = hold_cached(cache, want, cached_ret, fault);
 	pthread_mutex_unlock(&cache->lock);
 	return status;
 }
@@ -236,7 +236,7 @@ void cache_prefetch(struct cache *cache, const struct cache_want *want)
 {
 	struct cached *cached = NULL;
 	pthread_mutex_lock(&cache->lock);
-	if (find(cache, want->key) == NULL && make_room(cache, want->len) &&
+	if (find_cached(cache, want->key) == NULL && make_room(cache, want->len) &&
 	    decode_cached(cache, want, &cached, NULL) == BLOCKZ_OK)
 		let_go(cache, cached);
 	pthread_mutex_unlock(&cache->lock);
@@ -245,7 +245,7 @@ void cache_prefetch(struct cache *cache, const struct cache_want *want)
 enum cache_state cache_state_of(struct cache *cache, uint64_t key)
 {
 	pthread_mutex_lock(&cache->lock);
-	const struct cached *cached = find(cache, key);
+	const struct cached *cached = find_cached(cache, key);
 	enum cache_state state = cached == NULL ? CACHE_ABSENT : cached->ready ? CACHE_READY : CACHE_DECODING;
 	pthread_mutex_unlock(&cache->lock);
 	return state;

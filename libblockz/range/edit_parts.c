@@ -6,7 +6,7 @@
 
 #include "base/fault.h"
 
-static int compare(const void *a, const void *b)
+static int compare_offsets(const void *a, const void *b)
 {
 	const uint64_t *oa = a, *ob = b;
 	return (*oa > *ob) - (*oa < *ob);
@@ -21,7 +21,7 @@ static size_t last_over(const struct blockz_edit *edits, size_t count, uint64_t 
 	return count;
 }
 
-static void add(struct edit_part *parts, size_t *count, uint64_t start, uint64_t end, size_t edit)
+static void add_part(struct edit_part *parts, size_t *count, uint64_t start, uint64_t end, size_t edit)
 {
 	struct edit_part *last = *count > 0 ? &parts[*count - 1] : NULL;
 	if (last != NULL && last->end == start && last->edit == edit)
@@ -56,7 +56,7 @@ static bool sort_apart(const struct blockz_edit *edits, size_t count, struct pla
 		if (placed[i].range.start < end)
 			return false;
 		end = placed[i].range.end;
-		add(parts, made, placed[i].range.start, end, placed[i].edit);
+		add_part(parts, made, placed[i].range.start, end, placed[i].edit);
 	}
 	return true;
 }
@@ -69,11 +69,11 @@ static void cut_at_edges(const struct blockz_edit *edits, size_t count, uint64_t
 		edges[2 * i] = edits[i].range.start;
 		edges[2 * i + 1] = edits[i].range.end;
 	}
-	qsort(edges, 2 * count, sizeof(*edges), compare);
+	qsort(edges, 2 * count, sizeof(*edges), compare_offsets);
 	for (size_t i = 0; i + 1 < 2 * count; i++) {
 		size_t edit = edges[i] < edges[i + 1] ? last_over(edits, count, edges[i]) : count;
 		if (edit < count)
-			add(parts, made, edges[i], edges[i + 1], edit);
+			add_part(parts, made, edges[i], edges[i + 1], edit);
 	}
 }
 

@@ -42,7 +42,7 @@ void map_clear(struct blockz_map *map)
 }
 
 /* Room for one more item, in an array that its owner then points to. */
-static enum blockz_status grow(void *items, size_t count, size_t item_size, const char *what, void **items_ret,
+static enum blockz_status make_room(void *items, size_t count, size_t item_size, const char *what, void **items_ret,
 			       struct blockz_fault *fault)
 {
 	if (count >= MAP_ITEMS_MAX)
@@ -60,7 +60,7 @@ enum blockz_status map_add_piece(struct blockz_map *map, const struct piece *pie
 				     : piece->start > map->pieces[map->piece_count - 1].start);
 	void *room = NULL;
 	enum blockz_status status =
-		grow(map->pieces, map->piece_count, sizeof(*piece), "pieces", &room, fault);
+		make_room(map->pieces, map->piece_count, sizeof(*piece), "pieces", &room, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	map->pieces = room;
@@ -90,7 +90,7 @@ enum blockz_status map_add_span(struct blockz_map *map, const struct span *span,
 	       (map->span_count == 0 || span->start >= map->spans[map->span_count - 1].end));
 	void *room = NULL;
 	enum blockz_status status =
-		grow(map->spans, map->span_count, sizeof(*span), "raw ranges", &room, fault);
+		make_room(map->spans, map->span_count, sizeof(*span), "raw ranges", &room, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	map->spans = room;
@@ -102,7 +102,7 @@ enum blockz_status map_add_check(struct blockz_map *map, const struct check *che
 {
 	void *room = NULL;
 	enum blockz_status status =
-		grow(map->checks, map->check_count, sizeof(*check), "checks", &room, fault);
+		make_room(map->checks, map->check_count, sizeof(*check), "checks", &room, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	map->checks = room;

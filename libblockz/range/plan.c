@@ -63,7 +63,7 @@ enum blockz_status plan_add_field(struct blockz_plan *plan, uint64_t file_off, c
 	return plan_add(plan, &write, fault);
 }
 
-static int compare(const void *a, const void *b)
+static int compare_writes(const void *a, const void *b)
 {
 	const struct plan_write *wa = a, *wb = b;
 	return (wa->file_off > wb->file_off) - (wa->file_off < wb->file_off);
@@ -72,7 +72,7 @@ static int compare(const void *a, const void *b)
 void plan_sort(struct blockz_plan *plan)
 {
 	if (plan->write_count > 1)
-		qsort(plan->writes, plan->write_count, sizeof(*plan->writes), compare);
+		qsort(plan->writes, plan->write_count, sizeof(*plan->writes), compare_writes);
 }
 
 static bool is_before_in_file(const void *plan, uint64_t i, uint64_t off)

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-static int compare(const void *a, const void *b)
+static int compare_ranges(const void *a, const void *b)
 {
 	const struct blockz_range *ra = a, *rb = b;
 	return (ra->start > rb->start) - (ra->start < rb->start);
@@ -14,7 +14,7 @@ static int compare(const void *a, const void *b)
 EXPORT size_t blockz_ranges_unite(struct blockz_range *ranges, size_t count)
 {
 	if (count > 1)
-		qsort(ranges, count, sizeof(*ranges), compare);
+		qsort(ranges, count, sizeof(*ranges), compare_ranges);
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (ranges[i].start == ranges[i].end)
