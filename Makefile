@@ -90,6 +90,7 @@ NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(NBD_PLUGINS) $(BUILD)/blockz-guestfis
 LZO_BIN    := $(if $(filter 1,$(LZO)),$(BUILD)/blockz-lzo)
 UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+TOOL_TEST_BIN := $(BUILD)/kill-at
 UNIT_SUPPORT_SRC := $(filter-out %/short_memory.c,$(wildcard tests/unit/support/*.c))
 UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
 PUBLIC_HEADERS := $(wildcard libblockz/blockz*.h)
@@ -105,7 +106,7 @@ help:
 	@sed -n 's/^#: \{0,1\}//p' Makefile
 
 tools: $(TOOL_BIN) $(NBD_BIN) $(LZO_BIN)
-unit: $(UNIT_BIN)
+unit: $(UNIT_BIN) $(TOOL_TEST_BIN)
 examples: $(EXAMPLE_BIN)
 
 # BUILD may be given as an absolute path or as a relative one: what an object depends on is said of both its names.
@@ -138,6 +139,9 @@ $(SHARED) $(INTERNALS):
 
 $(TOOL_BIN): $(BUILD)/%: $(BUILD)/tools/%.o $(SHARED) $(BUILD)/libblockz.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS) $(TOOL_LIBS)
+
+$(TOOL_TEST_BIN): $(BUILD)/%: $(BUILD)/tests/tool/%.o
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS)
 
 $(EXAMPLE_BIN): $(BUILD)/examples/%: libblockz/examples/%.c $(PUBLIC_HEADERS) $(BUILD)/libblockz.a
 	@mkdir -p $(@D)
@@ -188,7 +192,7 @@ demo: prepare
 # Unit tests of an area are those of its folder; other tests say themselves of which areas they are.
 AREA ?=
 check: prepare
-	@$(MAKE) --no-print-directory -s all $(if $(AREA),$(filter $(AREA:%=$(BUILD)/unit/%/test_%),$(UNIT_BIN)),unit) examples
+	@$(MAKE) --no-print-directory -s all $(if $(AREA),$(filter $(AREA:%=$(BUILD)/unit/%/test_%),$(UNIT_BIN)) $(TOOL_TEST_BIN),unit) examples
 	@tests/run "$(abspath $(BUILD))" $(AREA:%=area:%)
 
 bench: all
