@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which pieces are worth decoding before they are asked for.  Of one thread at a time. */
+/* Tells which pieces are worth decoding before they are asked for.  One thread at a time may ask. */
 #ifndef DISK_AHEAD_H
 #define DISK_AHEAD_H
 
@@ -24,6 +24,7 @@ bool ahead_is_sequential(struct ahead *ahead, uint64_t off, uint64_t end);
 
 /* Queues a piece; false if it is there already, or the queue is full. */
 bool ahead_push(struct ahead *ahead, size_t piece);
+
 /* Takes the one that was queued first; false if there is none. */
 bool ahead_pop(struct ahead *ahead, size_t *piece_ret);
 

@@ -31,7 +31,7 @@ struct dirty {
 	size_t pending_count;
 	bool writing_records;    /* a thread is at it, without the lock */
 
-	/* Of the thread that writes records; of a commit, when the gate is closed. */
+	/* The thread that writes records has these; a commit does when the gate is closed. */
 	struct intent intent;
 	bool loaded, journalled;
 	_Atomic bool journal_is_there; /* or may be */

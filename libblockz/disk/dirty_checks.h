@@ -12,6 +12,7 @@ struct old_checks {
 	uint8_t *pieces, *spans; /* a bit for each that was looked at */
 };
 
+/* The file and the map must live as long; *old is for old_checks_free(), after a failure too.  Errors: BLOCKZ_FAILED. */
 enum blockz_status old_checks_init(struct old_checks *old, const struct blockz_source *file,
 				   const struct blockz_map *map, struct blockz_fault *fault);
 void old_checks_free(struct old_checks *old);

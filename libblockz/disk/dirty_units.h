@@ -47,8 +47,10 @@ enum blockz_status units_find(const struct units *units, uint64_t off, uint64_t 
 /* The first unit that starts at image offset off or behind it; the count if there is none. */
 size_t units_from(const struct units *units, uint64_t off);
 
+/* Returns the image offset at which a unit ends. */
 uint64_t unit_end(const struct units *units, size_t index);
-/* The same unit as the journal has it. */
+
+/* Returns the same unit as the journal has it. */
 struct intent_unit unit_intent(const struct units *units, size_t index);
 
 #endif

@@ -135,7 +135,7 @@ static void wake_thread(struct blockz_disk *disk)
 	pthread_cond_signal(&disk->wanted);
 }
 
-/* Of a read that ended in a compressed piece: what follows is wanted soon, as far as it takes half of the cache. */
+/* A read has ended in a compressed piece: what follows is wanted soon, as far as it takes half of the cache. */
 static void ask_ahead(struct blockz_disk *disk, size_t piece)
 {
 	uint64_t len = 0;
@@ -224,7 +224,7 @@ static void watch_writes(struct blockz_disk *disk)
 
 /* ---- Opening and closing ---- */
 
-/* What is decoded as a whole has to fit. */
+/* Refuses a file with a piece that has to be decoded as a whole, and does not fit into the cache. */
 static enum blockz_status check_pieces(const struct blockz_disk *disk, struct blockz_fault *fault)
 {
 	const struct blockz_map *map = disk->map;

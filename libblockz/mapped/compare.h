@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A sink that compares what it gets with a source, and stops at the first difference. */
+/* A sink that compares what it gets with a source, and stops, by ECANCELED, at the first difference, which it remembers. */
 #ifndef MAPPED_COMPARE_H
 #define MAPPED_COMPARE_H
 
@@ -17,6 +17,7 @@ struct compare_sink {
 	size_t span; /* the first that may end behind image_pos; 0 at first */
 };
 
+/* Returns the sink over *self, which must live as long; what it allocates goes by compare_sink_free(). */
 struct blockz_sink compare_sink(struct compare_sink *self);
 void compare_sink_free(struct compare_sink *self);
 

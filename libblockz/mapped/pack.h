@@ -16,7 +16,7 @@ struct pack_piece {
 	bool may_be_zero;    /* becomes BLOCKZ_ZERO if its bytes are found to be zeros */
 };
 
-/* Where pieces come from. */
+/* What pieces come from. */
 struct pack_feed {
 	void *ctx;
 	/*

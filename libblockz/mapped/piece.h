@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reading one piece of a mapped file: what extract, verify, patch and readers have in common. */
+/*
+ * Reading one piece of a mapped file: what extract, verify, patch and readers have in common.
+ *
+ * What works on a file that has a map lives in mapped/: packing, reading, verifying and patching.  It calls formats by their
+ * rows, the journal for what it writes, and the pool for what takes long.  It knows no format by its name, and writes to a file
+ * that is there by transactions alone.
+ */
 #ifndef MAPPED_PIECE_H
 #define MAPPED_PIECE_H
 
@@ -10,7 +16,7 @@ enum {
 	RAW_PART_MAX = 1 << 20,      /* raw bytes and zeros are handled in parts of about this size */
 };
 
-/* Of one thread. */
+/* What decodes, for one thread at a time; it holds memory for the longest piece that it has read. */
 struct piece_reader {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
@@ -24,6 +30,7 @@ struct piece_reader {
 	unsigned zeros_padding;
 };
 
+/* Returns false without memory; then there is nothing to free.  The file and the map must live as long as the reader. */
 bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *file, const struct blockz_map *map);
 void piece_reader_free(struct piece_reader *reader);
 
@@ -31,7 +38,9 @@ void piece_reader_free(struct piece_reader *reader);
 void *piece_reader_new(const struct blockz_source *file, const struct blockz_map *map);
 void piece_reader_delete(void *reader);
 
-uint64_t piece_image_len(const struct blockz_map *map, size_t index); /* of all its copies */
+/* Returns how many bytes of the image a piece is, with all its copies. */
+uint64_t piece_image_len(const struct blockz_map *map, size_t index);
+/* Returns true for a piece that is decoded in parts, not into memory as a whole. */
 bool piece_is_long(const struct blockz_map *map, size_t index);
 
 /*

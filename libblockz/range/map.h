@@ -2,6 +2,8 @@
 /*
  * The map: where the image lies in the file, and which checks stand over it.
  *
+ * In range/ live ranges, maps, plans and edits, as data: it calls check/ and base/, and reads and writes no file.
+ *
  * Three arrays, pieces and spans in ascending order, are all that reading, patching and verifying need to know of a file:
  *
  *   pieces   gap-free cover of the image by pieces, which decode on their own
