@@ -157,7 +157,10 @@ void codec_contexts_free(struct codec_contexts *contexts);
 /* Bytes that a thread's contexts take as a rule, without what grows with blocks. */
 enum { CODEC_CONTEXTS_MEMORY = 2 << 20 };
 
-/* As encode() and decode() of the codec's row, in the thread's context. */
+/*
+ * As encode() and decode() of the codec's row, in the thread's context.  Errors besides: BLOCKZ_UNSUPPORTED (no such codec,
+ * or LZO without blockz-lzo), BLOCKZ_DAMAGED (a length or values that no block has).
+ */
 enum blockz_status codec_encode(struct codec_contexts *contexts, const struct codec_params *params,
 				const uint8_t *plain, size_t plain_len, struct buffer *out, size_t *len_ret,
 				struct blockz_fault *fault);

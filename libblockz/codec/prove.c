@@ -152,8 +152,8 @@ static uint64_t spent_ns(const struct codec_params *params)
 }
 
 /* *made_ret: the decoded block encodes to its bytes. */
-static enum blockz_status try(const struct prover *prover, const struct block *block, size_t candidate,
-			      struct thread *thread, struct job *job, bool *made_ret, struct blockz_fault *fault)
+static enum blockz_status try_candidate(const struct prover *prover, const struct block *block, size_t candidate,
+					struct thread *thread, struct job *job, bool *made_ret, struct blockz_fault *fault)
 {
 	const struct codec_params *params = &prover->proofs->blocks->candidates[candidate];
 	size_t len = 0;
@@ -194,7 +194,7 @@ static enum blockz_status prove_block(const struct prover *prover, const struct 
 		decoded = true;
 		job->tried[i] = true;
 		if (status == BLOCKZ_OK)
-			status = try(prover, block, i, thread, job, &made, fault);
+			status = try_candidate(prover, block, i, thread, job, &made, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 	}

@@ -50,15 +50,16 @@ static enum blockz_status take_encoder(struct fields *fields, struct delta_encod
 	encoder->params.codec = bytes[0];
 	if (count > CODEC_VALUES_MAX)
 		return damaged_head(fields, "an encoder has too many values");
-	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
+	for (size_t i = 0; i < count; i++) {
 		uint64_t value = 0;
 		status = take_varint(fields, UINT32_MAX, &value);
+		if (status != BLOCKZ_OK)
+			return status;
 		encoder->params.values[i] = (uint32_t)value;
 	}
-	if (status == BLOCKZ_OK && count > 0 && encoder->params.values[count - 1] == 0)
+	if (count > 0 && encoder->params.values[count - 1] == 0)
 		return damaged_head(fields, "an encoder has a value that may be left out");
-	if (status == BLOCKZ_OK)
-		status = take_bytes(fields, &bytes, CODEC_FINGERPRINT_LEN);
+	status = take_bytes(fields, &bytes, CODEC_FINGERPRINT_LEN);
 	if (status == BLOCKZ_OK)
 		memcpy(encoder->fingerprint, bytes, CODEC_FINGERPRINT_LEN);
 	return status;
@@ -69,9 +70,10 @@ static enum blockz_status take_text(struct fields *fields, char *text, size_t ro
 {
 	const uint8_t *bytes = NULL;
 	enum blockz_status status = take_bytes(fields, &bytes, 1);
-	size_t len = status == BLOCKZ_OK ? bytes[0] : 0;
-	if (status == BLOCKZ_OK)
-		status = take_bytes(fields, &bytes, len);
+	if (status != BLOCKZ_OK)
+		return status;
+	size_t len = bytes[0];
+	status = take_bytes(fields, &bytes, len);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (len >= room)
@@ -84,22 +86,42 @@ static enum blockz_status take_text(struct fields *fields, char *text, size_t ro
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status take_all(struct fields *fields, struct delta_head *head)
+static enum blockz_status take_encoders(struct fields *fields, struct delta_head *head)
 {
 	uint64_t count = 0;
 	enum blockz_status status = take_varint(fields, DELTA_ENCODERS_MAX, &count);
 	head->encoder_count = (size_t)count;
 	for (size_t i = 0; i < head->encoder_count && status == BLOCKZ_OK; i++)
 		status = take_encoder(fields, &head->encoders[i]);
-	if (status == BLOCKZ_OK)
-		status = take_text(fields, head->old_container, sizeof(head->old_container));
-	if (status == BLOCKZ_OK)
-		status = take_text(fields, head->new_container, sizeof(head->new_container));
-	if (status == BLOCKZ_OK)
-		status = take_text(fields, head->note, sizeof(head->note));
-	if (status == BLOCKZ_OK && fields->pos < fields->len)
-		return damaged_head(fields, "goes on behind its last field");
 	return status;
+}
+
+static enum blockz_status take_texts(struct fields *fields, struct delta_head *head)
+{
+	const struct {
+		char *text;
+		size_t room;
+	} texts[] = {
+		{ head->old_container, sizeof(head->old_container) },
+		{ head->new_container, sizeof(head->new_container) },
+		{ head->note, sizeof(head->note) },
+	};
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && status == BLOCKZ_OK; i++)
+		status = take_text(fields, texts[i].text, texts[i].room);
+	return status;
+}
+
+/* All that is behind the fixed fields. */
+static enum blockz_status take_fields(struct fields *fields, struct delta_head *head)
+{
+	enum blockz_status status = take_encoders(fields, head);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = take_texts(fields, head);
+	if (status != BLOCKZ_OK)
+		return status;
+	return fields->pos < fields->len ? damaged_head(fields, "goes on behind its last field") : BLOCKZ_OK;
 }
 
 static enum blockz_status check_magic(const uint8_t *bytes, struct blockz_fault *fault)
@@ -173,6 +195,6 @@ enum blockz_status delta_read_head(struct input *input, struct delta_head *head,
 	memcpy(head->old_sha256, bytes + HEAD_OLD_SHA256_OFF, sizeof(head->old_sha256));
 	memcpy(head->new_sha256, bytes + HEAD_NEW_SHA256_OFF, sizeof(head->new_sha256));
 	struct fields fields = { bytes, HEAD_FIXED_LEN, len, fault };
-	status = take_all(&fields, head);
+	status = take_fields(&fields, head);
 	return status == BLOCKZ_OK ? check_fields(head, fault) : status;
 }

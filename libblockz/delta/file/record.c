@@ -100,22 +100,23 @@ enum blockz_status record_load(struct delta_reader *reader, struct record *recor
 {
 	uint8_t methods[STREAM_COUNT_MAX];
 	size_t len = 0;
-	enum blockz_status status = BLOCKZ_OK;
 	reader->stream_count = count;
-	for (size_t i = 0; i < count && status == BLOCKZ_OK; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct delta_stream_lens *lens = &reader->lens[i];
 		lens->name = names[i];
-		status = read_stream_field(reader, record, &methods[i], lens, fault);
-		if (status == BLOCKZ_OK && lens->coded_len > DELTA_SECTION_PACKED_MAX - len)
+		enum blockz_status status = read_stream_field(reader, record, &methods[i], lens, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		if (lens->coded_len > DELTA_SECTION_PACKED_MAX - len)
 			return delta_damaged(reader, fault, "its streams are longer than %d bytes",
 					     DELTA_SECTION_PACKED_MAX);
 		len += (size_t)lens->coded_len;
 	}
-	if (status == BLOCKZ_OK)
-		status = record_finish(reader, record, fault);
+	enum blockz_status status = record_finish(reader, record, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	uint64_t start = reader->input.off;
-	if (status == BLOCKZ_OK)
-		status = load_bytes(reader, len, fault);
+	status = load_bytes(reader, len, fault);
 	return status == BLOCKZ_OK ? start_streams(reader, start, methods, fault) : status;
 }
 
