@@ -18,6 +18,7 @@ static int read_part(struct compare_sink *self, size_t len)
 	if (!buffer_reserve(&self->part, PART))
 		return ENOMEM;
 	int error = self->data->ops->read(self->data->ctx, self->part.bytes, len, self->pos, &got);
+	self->data_failed = error != 0;
 	if (error != 0)
 		return error;
 	if (got < len) {
@@ -94,6 +95,7 @@ static int compare_zeros(void *ctx, uint64_t len)
 		uint64_t run = next_run(self, end - self->pos, &passed), start = self->pos, stop = start + run;
 		if (!passed && self->data->ops->next_data != NULL)
 			error = self->data->ops->next_data(self->data->ctx, self->pos, &start, &stop);
+		self->data_failed = error != 0;
 		if (error != 0)
 			break;
 		if (passed || start > self->pos)

@@ -10,6 +10,7 @@ struct compare_sink {
 	const struct blockz_source *data;
 	uint64_t pos;     /* offset in data of what comes next */
 	uint64_t differs; /* offset in data of the first byte that differs; BLOCKZ_UNKNOWN: none so far */
+	bool data_failed; /* data could not be read: whoever the sink returned an error to cannot know that it was not written */
 	struct buffer part;
 	/* NULL, or: bytes in patchable spans of this map are passed over; then image_pos is the image offset of pos. */
 	const struct blockz_map *map;

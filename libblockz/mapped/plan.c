@@ -186,6 +186,8 @@ static enum blockz_status compare_part(struct planner *planner, uint32_t edit, u
 						   (struct blockz_range){ start, end }, &sink, planner->work,
 						   planner->fault);
 	compare_sink_free(&compare);
+	if (compare.data_failed && planner->fault != NULL)
+		planner->fault->subject = BLOCKZ_ABOUT_EDIT;
 	if (compare.differs == BLOCKZ_UNKNOWN)
 		return status;
 	fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Plans of edits: what they hold, what is refused, and that damage stays what it is. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,6 +270,26 @@ START_TEST(a_whole_image_may_differ_in_raw_ranges_alone)
 }
 END_TEST
 
+START_TEST(new_data_that_cannot_be_read_is_blamed)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = new_image(), file = pack_raw(format, image, false), edited = bytes_copy(image);
+	complement(edited, raw[0]);
+	struct flaky_source flaky = { .bytes = edited };
+	const struct blockz_edit edit = { .range = { 0, IMAGE_LEN }, .data = flaky_source(&flaky), .same_elsewhere = true };
+	blockz_plan_free(plan_of(file, false, &edit, 1));
+	unsigned reads = flaky.reads;
+	ck_assert_uint_gt(reads, 2 * RAW_COUNT);
+	for (flaky.fail_at = 1; flaky.fail_at <= reads; flaky.fail_at++) {
+		struct blockz_fault fault = { .text = "" };
+		flaky.reads = 0;
+		ck_assert_int_eq(patch_file(file, false, &edit, 1, NULL, &fault), BLOCKZ_FAILED);
+		ck_assert_int_eq(fault.error, EIO);
+		ck_assert_msg(fault.subject == BLOCKZ_ABOUT_EDIT, "read %u: subject %d", flaky.fail_at, (int)fault.subject);
+	}
+}
+END_TEST
+
 /* ---- Damage ---- */
 
 static bool is_raw_payload(const struct blockz_map *map, uint64_t file_off)
@@ -398,6 +419,7 @@ int main(void)
 	case_add_formats(c, a_byte_costs_a_byte);
 	case_add_formats(c, edits_that_cannot_be);
 	case_add_formats(c, a_whole_image_may_differ_in_raw_ranges_alone);
+	case_add_formats(c, new_data_that_cannot_be_read_is_blamed);
 	case_add_formats(c, damage_is_never_laundered);
 	case_add_formats(c, damaged_raw_bytes_are_not_overwritten);
 	tcase_add_test(c, damage_around_a_raw_range_is_found);
