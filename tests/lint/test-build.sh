@@ -42,6 +42,11 @@ while read -r header; do
 		failed+=" $header"
 done < <(find libblockz -name '*.h')
 holds headers-alone "$failed" [ -z "$failed" ]
+failed=''
+while read -r source; do
+	gcc -std=c11 -D_GNU_SOURCE -DBLOCKZ_WITH_ISAL=0 -Wall -Wextra -Werror -Ilibblockz -c -o /dev/null "$source" || failed+=" $source"
+done < <(grep -rl BLOCKZ_WITH_ISAL libblockz --include='*.c')
+holds sources-without-isal "do not compile where ISA-L is not:$failed" [ -z "$failed" ]
 printf '#include "%s"\n' blockz{,_disk,_delta,_pages}.h >"$tmp/header.cc"
 holds header-in-c++ "the public headers do not compile as C++" g++ -Wall -Wextra -Wpedantic -Werror -Ilibblockz -c -o /dev/null "$tmp/header.cc"
 

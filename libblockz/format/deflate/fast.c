@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The fastest level, by ISA-L where that is built in. */
+#include "format/deflate/fast.h"
 
 #if BLOCKZ_WITH_ISAL
-
-#include "format/deflate/fast.h"
 
 #include <isa-l/igzip_lib.h>
 #include <stdlib.h>
