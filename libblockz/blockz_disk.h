@@ -32,8 +32,8 @@ struct blockz_disk_options {
  * Opens the image of a store's file, to be written to where the store was opened with BLOCKZ_STORE_WRITE.  The store and,
  * if it was interrupted, its recovery are the caller's.  The first request that can use one starts a thread, which reads
  * ahead and commits; a disk may be opened before a fork and used behind it.
- * Memory: the cache; 24 bytes for each MiB of raw bytes, 17 a piece; for each thread that reads at once, a decoder; where
- * it is written to, a piece twice, 100 bytes for each check, and 130 for each MiB that was.
+ * Memory: the cache, and 80 bytes for each piece in it; 24 bytes for each MiB of raw bytes, 9 a piece; for each thread that
+ * reads at once, a decoder; where it is written to, a piece twice, 100 bytes for each check, and 130 for each MiB that was.
  * Errors: those of blockz_map_read(); BLOCKZ_LIMIT: a piece is larger than the cache (fault->offset: of the piece), or
  * there are more than 4 Mi units of raw bytes; BLOCKZ_NEEDS_RECOVERY.
  */
