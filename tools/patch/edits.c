@@ -53,15 +53,16 @@ static enum blockz_status spool_stream(struct edits *edits, int fd, const char *
 				       struct blockz_fault *fault)
 {
 	struct blockz_source stream;
+	struct blockz_fault why;
 	uint64_t copied = 0;
 	enum blockz_status status = scratch_open(-1, spool_ret, fault);
 	if (status == BLOCKZ_OK)
 		status = add_fd(edits, *spool_ret, fault);
-	if (status == BLOCKZ_OK)
-		status = blockz_source_fd(fd, &stream, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	int error = copy_bytes(&stream, 0, room < UINT64_MAX ? room + 1 : room, *spool_ret, &copied);
+	int error = blockz_source_fd(fd, &stream, &why) != BLOCKZ_OK
+			    ? why.error
+			    : copy_bytes(&stream, 0, room < UINT64_MAX ? room + 1 : room, *spool_ret, &copied);
 	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "read %s into a temporary file", path);
 }
 
