@@ -209,6 +209,7 @@ static enum blockz_status check_delta(struct call *call, const struct delta_env 
 	cli_work_end(&call->cli);
 	if (status != BLOCKZ_OK)
 		return blame(call, status, call->delta_paths[0]);
+	call->file = call->delta_paths[0];
 	return merge_report_applicable(&call->cli, call->delta_paths[0], call->old_path, info.new_size, &call->fault);
 }
 
