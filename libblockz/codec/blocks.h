@@ -29,7 +29,7 @@ struct blocks {
 };
 
 /* Frees what the list holds, and leaves an empty one. */
-void blocks_free(struct blocks *blocks); /* what it has allocated; the list is empty then */
+void blocks_free(struct blocks *blocks);
 
 /* Appends a block behind the last; its bounds are asserted here and nowhere else.  False: no memory. */
 bool blocks_append(struct blocks *blocks, const struct block *block);

@@ -4,7 +4,6 @@
 #define CODEC_FORMAT_PIECE_H
 
 #include "codec/blocks.h"
-#include "codec/blocks.h"
 #include "codec/codec.h"
 #include "format/format.h"
 

@@ -15,7 +15,7 @@ struct block_set {
 };
 
 /* Frees what the set holds, and leaves an empty one. */
-void block_set_free(struct block_set *set); /* what it has allocated; it is empty then */
+void block_set_free(struct block_set *set);
 
 /*
  * Adds a block, whose bounds have been checked.  Memory is that of twice as many blocks as are different, whatever refers
