@@ -16,17 +16,21 @@
 extern "C" {
 #endif
 
+/* How LZO compresses: algorithm and level as in the SquashFS compressor options (lzo1x_1 is 0, ..., lzo1x_999 is 4). */
+struct blockz_lzo_method {
+	unsigned algorithm;
+	unsigned level;
+	bool optimise; /* run the optimiser over the result */
+};
+
 /*
  * LZO, which this library does not contain because liblzo2 is licensed under the GPL.  Any thread may call any of them.
  * Each returns 0 or an errno value; EILSEQ: the block is damaged.
  */
 struct blockz_lzo_ops {
-	/*
-	 * algorithm and level as in the SquashFS compressor options (lzo1x_1 is 0, ..., lzo1x_999 is 4); optimise: run the
-	 * optimiser over the result.  *out_len_ret: its length; 0: it is longer than room.
-	 */
-	int (*compress)(void *ctx, unsigned algorithm, unsigned level, bool optimise, const void *in, size_t len, void *out,
-			size_t room, size_t *out_len_ret);
+	/* Compresses to at most room bytes.  *out_len_ret: the result's length; 0: it is longer than room. */
+	int (*compress)(void *ctx, const struct blockz_lzo_method *method, const void *in, size_t len, void *out, size_t room,
+			size_t *out_len_ret);
 	/* Decompresses to exactly out_len bytes. */
 	int (*decompress)(void *ctx, const void *in, size_t len, void *out, size_t out_len);
 };

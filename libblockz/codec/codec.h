@@ -40,7 +40,7 @@ enum codec_id {
 enum { ZLIB_LEVEL, ZLIB_WINDOW, ZLIB_STRATEGY }; /* 1..9; log2, 8..15; as zlib counts them, 0..4 */
 enum { LZMA_LEVEL, LZMA_EXTREME, LZMA_LC, LZMA_LP, LZMA_PB, LZMA_DICT, LZMA_BCJ }; /* of CODEC_LZMA and CODEC_XZ */
 enum { ZSTD_LEVEL };                     /* 1..22 */
-enum { LZO_ALGORITHM, LZO_LEVEL, LZO_OPTIMISE }; /* see struct blockz_lzo_ops; level: 1..9 for lzo1x_999, else 0 */
+enum { LZO_ALGORITHM, LZO_LEVEL, LZO_OPTIMISE }; /* see struct blockz_lzo_method; level: 1..9 for lzo1x_999, else 0 */
 enum { LZ4_LEVEL };                      /* 0: fast; else that of LZ4 HC, 1..12 */
 enum { GZIP_PIECE_LEVEL };               /* as of struct pack_params, and so for the next two */
 enum { XZ_PIECE_LEVEL, XZ_PIECE_EXTREME, XZ_PIECE_CHECK, XZ_PIECE_SIZE, XZ_PIECE_HEADER }; /* see xz_piece.h */

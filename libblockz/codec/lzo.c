@@ -37,8 +37,10 @@ static enum blockz_status encode_block(void *memory, const uint32_t *values, con
 	size_t len = 0;
 	if (!buffer_reserve(out, plain_len))
 		return fault_nomem(fault);
-	int error = lzo->ops->compress(lzo->ctx, values[LZO_ALGORITHM], values[LZO_LEVEL], values[LZO_OPTIMISE] != 0,
-				       plain, plain_len, out->bytes, plain_len, &len);
+	const struct blockz_lzo_method method = {
+		.algorithm = values[LZO_ALGORITHM], .level = values[LZO_LEVEL], .optimise = values[LZO_OPTIMISE] != 0,
+	};
+	int error = lzo->ops->compress(lzo->ctx, &method, plain, plain_len, out->bytes, plain_len, &len);
 	if (error != 0)
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "LZO");
 	*len_ret = len <= plain_len ? len : 0;

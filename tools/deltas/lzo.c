@@ -145,38 +145,45 @@ static int receive_all(int socket, void *buf, size_t len)
 	return 0;
 }
 
-/* An answer of at most room bytes; *what_ret: LZO_DONE, LZO_DAMAGED or LZO_FULL. */
-static int exchange(const struct helper *helper, const uint8_t *head, const void *in, size_t len, void *out, size_t room,
-		    uint8_t *what_ret, size_t *len_ret)
+/* What a helper is asked, and what it answers: at most room bytes. */
+struct request {
+	uint8_t head[LZO_REQUEST_LEN]; /* lengths are filled in */
+	const void *in;
+	size_t len;
+	void *out;
+	size_t room;
+	uint8_t answer;    /* LZO_DONE, LZO_DAMAGED or LZO_FULL */
+	size_t answer_len; /* of what is in out then */
+};
+
+static int exchange(const struct helper *helper, struct request *request)
 {
-	uint8_t answer[LZO_ANSWER_LEN] = { 0 };
-	int error = send_all(helper->socket, head, LZO_REQUEST_LEN);
+	uint8_t head[LZO_ANSWER_LEN] = { 0 };
+	int error = send_all(helper->socket, request->head, LZO_REQUEST_LEN);
 	if (error == 0)
-		error = send_all(helper->socket, in, len);
+		error = send_all(helper->socket, request->in, request->len);
 	if (error == 0)
-		error = receive_all(helper->socket, answer, sizeof(answer));
-	size_t answer_len = load_le32(answer + LZO_LENGTH_OFF);
-	if (error == 0 && answer_len > room)
-		error = EPROTO;
-	if (error == 0)
-		error = receive_all(helper->socket, out, answer_len);
-	*what_ret = answer[LZO_WHAT];
-	*len_ret = answer_len;
-	return error;
+		error = receive_all(helper->socket, head, sizeof(head));
+	if (error != 0)
+		return error;
+	request->answer = head[LZO_WHAT];
+	request->answer_len = load_le32(head + LZO_LENGTH_OFF);
+	if (request->answer_len > request->room)
+		return EPROTO;
+	return receive_all(helper->socket, request->out, request->answer_len);
 }
 
-static int request(struct lzo_helpers *helpers, uint8_t *head, const void *in, size_t len, void *out, size_t room,
-		   uint8_t *what_ret, size_t *len_ret)
+static int ask_helper(struct lzo_helpers *helpers, struct request *request)
 {
-	if (len == 0 || len > LZO_LEN_MAX || room == 0 || room > LZO_LEN_MAX)
+	if (request->len == 0 || request->len > LZO_LEN_MAX || request->room == 0 || request->room > LZO_LEN_MAX)
 		return EINVAL;
-	store_le32(head + LZO_LENGTH_OFF, (uint32_t)len);
-	store_le32(head + LZO_ROOM_OFF, (uint32_t)room);
+	store_le32(request->head + LZO_LENGTH_OFF, (uint32_t)request->len);
+	store_le32(request->head + LZO_ROOM_OFF, (uint32_t)request->room);
 	struct helper *helper = NULL;
 	int error = take_helper(helpers, &helper);
 	if (error != 0)
 		return error;
-	error = exchange(helper, head, in, len, out, room, what_ret, len_ret);
+	error = exchange(helper, request);
 	if (error == 0)
 		give_back(helpers, helper);
 	else
@@ -184,28 +191,31 @@ static int request(struct lzo_helpers *helpers, uint8_t *head, const void *in, s
 	return error;
 }
 
-static int compress(void *ctx, unsigned algorithm, unsigned level, bool optimise, const void *in, size_t len, void *out,
-		    size_t room, size_t *out_len_ret)
+static int compress_block(void *ctx, const struct blockz_lzo_method *method, const void *in, size_t len, void *out, size_t room,
+			  size_t *out_len_ret)
 {
-	uint8_t head[LZO_REQUEST_LEN] = { LZO_COMPRESS, (uint8_t)algorithm, (uint8_t)level, optimise }, what = 0;
-	size_t out_len = 0;
-	int error = request(ctx, head, in, len, out, room, &what, &out_len);
+	struct request request = {
+		.head = { LZO_COMPRESS, (uint8_t)method->algorithm, (uint8_t)method->level, method->optimise },
+		.in = in, .len = len, .out = out, .room = room,
+	};
+	int error = ask_helper(ctx, &request);
 	if (error != 0)
 		return error;
-	if (what != LZO_DONE && what != LZO_FULL)
+	if (request.answer != LZO_DONE && request.answer != LZO_FULL)
 		return EPROTO;
-	*out_len_ret = what == LZO_DONE ? out_len : 0;
+	*out_len_ret = request.answer == LZO_DONE ? request.answer_len : 0;
 	return 0;
 }
 
-static int decompress(void *ctx, const void *in, size_t len, void *out, size_t out_len)
+static int decompress_block(void *ctx, const void *in, size_t len, void *out, size_t out_len)
 {
-	uint8_t head[LZO_REQUEST_LEN] = { LZO_DECOMPRESS }, what = 0;
-	size_t made = 0;
-	int error = request(ctx, head, in, len, out, out_len, &what, &made);
-	if (error == 0 && what == LZO_DAMAGED)
+	struct request request = { .head = { LZO_DECOMPRESS }, .in = in, .len = len, .out = out, .room = out_len };
+	int error = ask_helper(ctx, &request);
+	if (error != 0)
+		return error;
+	if (request.answer == LZO_DAMAGED)
 		return EILSEQ;
-	return error != 0 || (what == LZO_DONE && made == out_len) ? error : EPROTO;
+	return request.answer == LZO_DONE && request.answer_len == out_len ? 0 : EPROTO;
 }
 
 /* ---- All of them ---- */
@@ -226,7 +236,7 @@ static bool find_program(char path[PATH_MAX])
 
 struct lzo_helpers *lzo_helpers_new(const char *program)
 {
-	static const struct blockz_lzo_ops ops = { .compress = compress, .decompress = decompress };
+	static const struct blockz_lzo_ops ops = { .compress = compress_block, .decompress = decompress_block };
 	struct lzo_helpers *helpers = calloc(1, sizeof(*helpers));
 	if (helpers == NULL)
 		return NULL;

@@ -64,6 +64,8 @@ START_TEST(fingerprints_tell_encoders_apart)
 }
 END_TEST
 
+static const struct blockz_lzo_method lzo1x_1 = { 0 };
+
 struct caller {
 	const struct blockz_lzo *lzo;
 	struct bytes plain;
@@ -77,7 +79,7 @@ static void *call(void *ctx)
 	uint8_t *packed = malloc(caller->plain.len), *back = malloc(caller->plain.len);
 	for (int round = 0; round < ROUNDS; round++) {
 		size_t len = 0;
-		caller->wrong += lzo->ops->compress(lzo->ctx, 0, 0, false, caller->plain.data, caller->plain.len, packed,
+		caller->wrong += lzo->ops->compress(lzo->ctx, &lzo1x_1, caller->plain.data, caller->plain.len, packed,
 						    caller->plain.len, &len) != 0 || len == 0;
 		caller->wrong += lzo->ops->decompress(lzo->ctx, packed, len, back, caller->plain.len) != 0 ||
 				 memcmp(back, caller->plain.data, caller->plain.len) != 0;
@@ -123,7 +125,7 @@ START_TEST(an_end_is_an_error)
 	struct bytes plain = image_new(IMAGE_TEXT, 300000), packed = bytes_new(300000);
 	size_t len = 77;
 	for (int i = 0; i < 3; i++)
-		ck_assert_int_eq(lzo->ops->compress(lzo->ctx, 0, 0, false, plain.data, plain.len, packed.data, packed.len, &len),
+		ck_assert_int_eq(lzo->ops->compress(lzo->ctx, &lzo1x_1, plain.data, plain.len, packed.data, packed.len, &len),
 				 EPIPE);
 	ck_assert_uint_eq(len, 77);
 	struct codec_env env = { lzo };
