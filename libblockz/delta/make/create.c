@@ -72,10 +72,11 @@ static enum blockz_status match_texts(struct creation *creation, struct blockz_f
 	struct findings *findings = &creation->findings;
 	unsigned *threads = creation->stages.threads;
 	threads[STAGE_LOOK_OLD] = threads[STAGE_LOOK_NEW] = budget->read_threads;
-	uint64_t memory = memory_budget_for_windows(budget, findings->new_text.len);
-	enum blockz_status status =
-		windows_match(&findings->old_text, &findings->new_text, &creation->env, memory, &creation->stages,
-			      &findings->matches, &creation->windows, fault);
+	const struct text_pair pair = {
+		.old = &findings->old_text, .new = &findings->new_text, .env = &creation->env, .stages = &creation->stages,
+		.memory = memory_budget_for_windows(budget, findings->new_text.len),
+	};
+	enum blockz_status status = windows_match(&pair, &findings->matches, &creation->windows, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	creation->writing = memory_budget_for_writing(budget, findings->matches.count);

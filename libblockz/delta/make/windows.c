@@ -80,31 +80,26 @@ uint64_t windows_memory(uint64_t old_longest, uint64_t new_longest)
  * NEW is read in chunks of this length: all of it, where an eighth of the memory holds it; less, where that would leave none
  * for the longest part of OLD.
  */
-static uint64_t chunk_in(uint64_t memory, const struct plain_text *old, const struct plain_text *new)
+static uint64_t chunk_in(uint64_t memory, const struct text_pair *pair)
 {
-	uint64_t longest = longest_part(new), needed = memory_for(longest_part(old));
-	uint64_t len = min(min(new->len, memory / 8), memory > needed ? memory - needed : 0);
+	uint64_t longest = longest_part(pair->new), needed = memory_for(longest_part(pair->old));
+	uint64_t len = min(min(pair->new->len, memory / 8), memory > needed ? memory - needed : 0);
 	return len > longest ? len : longest;
 }
-
-struct text_pair {
-	const struct plain_text *old, *new;
-};
 
 /* With so much memory more than what is needed for OLD alone. */
 static bool chunk_takes_too_much(const void *ctx, uint64_t more, uint64_t needed)
 {
 	const struct text_pair *pair = ctx;
-	uint64_t memory = needed + more, chunk = chunk_in(memory, pair->old, pair->new);
+	uint64_t memory = needed + more, chunk = chunk_in(memory, pair);
 	return memory <= chunk || memory - chunk < needed;
 }
 
 /* The least memory in which OLD, or as much of it as one window can hold, is one window in each pass. */
-static uint64_t memory_of_one(const struct plain_text *old, const struct plain_text *new)
+static uint64_t memory_of_one(const struct text_pair *pair)
 {
-	const struct text_pair pair = { old, new };
-	uint64_t needed = memory_for(old->len);
-	return needed + bisect(needed + 8 * longest_part(new), chunk_takes_too_much, &pair, needed);
+	uint64_t needed = memory_for(pair->old->len);
+	return needed + bisect(needed + 8 * longest_part(pair->new), chunk_takes_too_much, pair, needed);
 }
 
 /* One of the texts, and the excerpt of it that was read last. */
@@ -273,16 +268,15 @@ static enum blockz_status match_passes(struct matching *matching, uint64_t memor
 	return BLOCKZ_OK;
 }
 
-enum blockz_status windows_match(const struct plain_text *old, const struct plain_text *new, const struct codec_env *env,
-				 uint64_t memory, struct stages *stages, struct matches *matches_ret,
-				 struct windows *windows_ret, struct blockz_fault *fault)
+enum blockz_status windows_match(const struct text_pair *pair, struct matches *matches_ret, struct windows *windows_ret,
+				 struct blockz_fault *fault)
 {
-	uint64_t least = windows_memory(longest_part(old), longest_part(new));
-	memory = memory > least ? memory : least;
-	uint64_t chunk_max = chunk_in(memory, old, new);
+	uint64_t least = windows_memory(longest_part(pair->old), longest_part(pair->new));
+	uint64_t memory = pair->memory > least ? pair->memory : least;
+	uint64_t chunk_max = chunk_in(memory, pair);
 	struct matching matching = {
-		.env = env, .stages = stages,
-		.old = { .text = old, .stage = STAGE_LOOK_OLD }, .new = { .text = new, .stage = STAGE_LOOK_NEW },
+		.env = pair->env, .stages = pair->stages,
+		.old = { .text = pair->old, .stage = STAGE_LOOK_OLD }, .new = { .text = pair->new, .stage = STAGE_LOOK_NEW },
 	};
 	struct windows windows = { 0 };
 	enum blockz_status status = make_chunks(&matching, chunk_max, fault);
@@ -293,7 +287,7 @@ enum blockz_status windows_match(const struct plain_text *old, const struct plai
 	matching_free(&matching);
 	if (status != BLOCKZ_OK)
 		return status;
-	windows.memory_of_one = memory_of_one(old, new);
+	windows.memory_of_one = memory_of_one(pair);
 	*windows_ret = windows;
 	return BLOCKZ_OK;
 }

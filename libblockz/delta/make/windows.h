@@ -19,13 +19,19 @@ struct windows {
 /* The least memory that windows_match() takes: a window and a chunk hold the longest parts of both. */
 uint64_t windows_memory(uint64_t old_longest, uint64_t new_longest);
 
+/* What is matched with what, and by which means; all of it the caller's. */
+struct text_pair {
+	const struct plain_text *old, *new;
+	const struct codec_env *env; /* of the codecs that decode them */
+	struct stages *stages;       /* they are read with the threads of STAGE_LOOK_OLD and STAGE_LOOK_NEW */
+	uint64_t memory;             /* bytes for both and the differ's index; windows_memory() is taken in any case */
+};
+
 /*
- * Finds matches of `new` in `old`; offsets are those of the texts.  memory: bytes for both and the differ's index, not less
- * than windows_memory() takes in any case.  Texts are read with the threads of STAGE_LOOK_OLD and STAGE_LOOK_NEW.
- * The matches are the caller's to free.  Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED.
+ * Finds matches of the pair's `new` in `old`; offsets are those of the texts.  The matches are the caller's to free.
+ * Errors: BLOCKZ_FAILED, BLOCKZ_DAMAGED.
  */
-enum blockz_status windows_match(const struct plain_text *old, const struct plain_text *new, const struct codec_env *env,
-				 uint64_t memory, struct stages *stages, struct matches *matches_ret,
-				 struct windows *windows_ret, struct blockz_fault *fault);
+enum blockz_status windows_match(const struct text_pair *pair, struct matches *matches_ret, struct windows *windows_ret,
+				 struct blockz_fault *fault);
 
 #endif
