@@ -230,13 +230,16 @@ static enum blockz_status open_inputs(struct call *call)
 static enum blockz_status make_image(struct call *call, struct delta_env *env, struct merge_report *report)
 {
 	const struct blockz_source *old = &call->old.source;
+	struct delta_output out = { .fd = call->output.fd, .max = call->max_size };
 	enum blockz_status status;
 	env->dirfd = call->output.file.dirfd;
 	if (call->squash) {
-		status = delta_squash(env, old, call->output.fd, call->max_size, &report->size, &call->fault);
+		status = delta_squash(env, old, &out, &call->fault);
+		report->size = out.size;
 		return blame(call, status, call->old_path);
 	}
-	status = delta_chain_apply(&call->chain, env, old, call->output.fd, call->max_size, &report->size, &call->fault);
+	status = delta_chain_apply(&call->chain, env, old, &out, &call->fault);
+	report->size = out.size;
 	report->deltas = call->delta_count;
 	report->unproved = delta_chain_is_unproved(&call->chain);
 	return blame(call, status, call->delta_paths[call->chain.at]);

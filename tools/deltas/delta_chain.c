@@ -144,13 +144,12 @@ static enum blockz_status judge_limit(const struct sparse_sink *sink, enum block
 	return tool_fault(fault, BLOCKZ_LIMIT, "makes an image of more than --max-size %" PRIu64 " bytes", sink->max);
 }
 
-/* Applies one delta; *size_ret: the image's. */
+/* Applies one delta. */
 static enum blockz_status apply_delta(struct delta_chain *chain, size_t index, const struct delta_env *env,
-				      const struct blockz_source *old, int out, uint64_t max, uint64_t *size_ret,
-				      struct blockz_fault *fault)
+				      const struct blockz_source *old, struct delta_output *out, struct blockz_fault *fault)
 {
 	struct sparse_sink memory;
-	const struct blockz_sink sink = sparse_sink_start(&memory, out, max);
+	const struct blockz_sink sink = sparse_sink_start(&memory, out->fd, out->max);
 	const struct blockz_source *delta = &chain->inputs[index].source;
 	enum blockz_status status;
 	chain->at = index;
@@ -162,7 +161,7 @@ static enum blockz_status apply_delta(struct delta_chain *chain, size_t index, c
 	/* What lies between deltas has no name. */
 	if (status != BLOCKZ_OK && index > 0 && fault->subject == BLOCKZ_ABOUT_OLD)
 		fault->subject = BLOCKZ_ABOUT_DELTA;
-	*size_ret = memory.len;
+	out->size = memory.len;
 	return status;
 }
 
@@ -175,35 +174,35 @@ static enum blockz_status open_between(const struct delta_env *env, int *fd_ret,
 }
 
 enum blockz_status delta_chain_apply(struct delta_chain *chain, const struct delta_env *env, const struct blockz_source *old,
-				     int out, uint64_t max, uint64_t *size_ret, struct blockz_fault *fault)
+				     struct delta_output *out, struct blockz_fault *fault)
 {
 	struct blockz_source image = *old;
 	int held = -1;
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i + 1 < chain->count && status == BLOCKZ_OK; i++) {
-		int fd = -1;
-		status = open_between(env, &fd, fault);
+		struct delta_output between = { .fd = -1, .max = out->max };
+		status = open_between(env, &between.fd, fault);
 		if (status == BLOCKZ_OK)
-			status = apply_delta(chain, i, env, &image, fd, max, size_ret, fault);
+			status = apply_delta(chain, i, env, &image, &between, fault);
 		if (status == BLOCKZ_OK)
-			status = blockz_source_fd(fd, &image, fault);
+			status = blockz_source_fd(between.fd, &image, fault);
 		if (held >= 0)
 			close(held);
-		held = fd;
+		held = between.fd;
 	}
 	if (status == BLOCKZ_OK)
-		status = apply_delta(chain, chain->count - 1, env, &image, out, max, size_ret, fault);
+		status = apply_delta(chain, chain->count - 1, env, &image, out, fault);
 	if (held >= 0)
 		close(held);
 	return status;
 }
 
-enum blockz_status delta_squash(const struct delta_env *env, const struct blockz_source *expanded, int out, uint64_t max,
-				uint64_t *size_ret, struct blockz_fault *fault)
+enum blockz_status delta_squash(const struct delta_env *env, const struct blockz_source *expanded, struct delta_output *out,
+				struct blockz_fault *fault)
 {
 	struct sparse_sink memory;
-	const struct blockz_sink sink = sparse_sink_start(&memory, out, max);
+	const struct blockz_sink sink = sparse_sink_start(&memory, out->fd, out->max);
 	enum blockz_status status = squashdelta_squash(env, expanded, &sink, fault);
-	*size_ret = memory.len;
+	out->size = memory.len;
 	return judge_limit(&memory, status, fault);
 }

@@ -40,17 +40,24 @@ enum blockz_status delta_chain_open(struct delta_chain *chain, char *const *path
  */
 enum blockz_status delta_chain_check_sizes(struct delta_chain *chain, uint64_t max, struct blockz_fault *fault);
 
+/* Where an image goes. */
+struct delta_output {
+	int fd;        /* a regular file, to which it is appended */
+	uint64_t max;  /* bytes at most, as delta_check_size() has it */
+	uint64_t size; /* bytes that were appended */
+};
+
 /*
- * Appends to out, a regular file, the image that the deltas make of another, of known size.  The images between lie in unnamed
- * files, at most two at a time.  max: as delta_check_size() has it.  *size_ret: that of the image.
+ * Appends to out the image that the deltas make of another, of known size.  The images between lie in unnamed files, at most
+ * two at a time.
  * Errors: those of blockz_merge() and squashdelta_apply(); BLOCKZ_LIMIT.  The subject is OLD only where that is this image.
  */
 enum blockz_status delta_chain_apply(struct delta_chain *chain, const struct delta_env *env, const struct blockz_source *old,
-				     int out, uint64_t max, uint64_t *size_ret, struct blockz_fault *fault);
+				     struct delta_output *out, struct blockz_fault *fault);
 
 /* The same of an expanded file in the place of OLD and the deltas: see squashdelta_squash(). */
-enum blockz_status delta_squash(const struct delta_env *env, const struct blockz_source *expanded, int out, uint64_t max,
-				uint64_t *size_ret, struct blockz_fault *fault);
+enum blockz_status delta_squash(const struct delta_env *env, const struct blockz_source *expanded, struct delta_output *out,
+				struct blockz_fault *fault);
 
 /* Whether the last delta has no digest by which its image could be known to be right: it is SquashDelta's. */
 bool delta_chain_is_unproved(const struct delta_chain *chain);
