@@ -80,25 +80,33 @@ struct scratch {
 	uint8_t write[TRANSACTION_WRITE_MAX];
 };
 
-/* The new content of a region, from its old one. */
-static enum blockz_status put_writes_over(const struct regions *regions, struct scratch *scratch, struct blockz_fault *fault)
+enum blockz_status transaction_put_over(const struct transaction *transaction, struct blockz_range range, uint64_t *next,
+					uint8_t *bytes, void *buf, struct blockz_fault *fault)
 {
-	const struct transaction *transaction = regions->transaction;
-	memcpy(scratch->new, scratch->old, (size_t)(regions->end - regions->start));
-	for (uint64_t i = regions->index; i < transaction->count; i++) {
+	for (uint64_t i = *next; i < transaction->count; i++) {
 		struct transaction_write write = transaction->at(transaction->ctx, i);
-		if (write.file_off >= regions->end)
+		uint64_t write_end = write.file_off + write.length;
+		if (write.file_off >= range.end)
 			break;
-		enum blockz_status status = transaction->fetch(transaction->ctx, i, scratch->write, fault);
+		enum blockz_status status = transaction->fetch(transaction->ctx, i, buf, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		uint64_t write_end = write.file_off + write.length;
-		uint64_t start = write.file_off > regions->start ? write.file_off : regions->start;
-		uint64_t end = write_end < regions->end ? write_end : regions->end;
-		memcpy(scratch->new + (start - regions->start), scratch->write + (start - write.file_off),
-		       (size_t)(end - start));
+		uint64_t start = write.file_off > range.start ? write.file_off : range.start;
+		uint64_t end = write_end < range.end ? write_end : range.end;
+		memcpy(bytes + (start - range.start), (const uint8_t *)buf + (start - write.file_off), (size_t)(end - start));
+		if (write_end <= range.end)
+			*next = i + 1;
 	}
 	return BLOCKZ_OK;
+}
+
+/* The new content of a region, from its old one. */
+static enum blockz_status make_new(const struct regions *regions, struct scratch *scratch, struct blockz_fault *fault)
+{
+	const struct blockz_range region = { regions->start, regions->end };
+	uint64_t next = regions->index;
+	memcpy(scratch->new, scratch->old, (size_t)(region.end - region.start));
+	return transaction_put_over(regions->transaction, region, &next, scratch->new, scratch->write, fault);
 }
 
 static enum blockz_status journal_region(const struct regions *regions, const struct blockz_store *store,
@@ -109,7 +117,7 @@ static enum blockz_status journal_region(const struct regions *regions, const st
 	int error = store->ops->read(store->ctx, scratch->old, len, regions->start, &got);
 	if (error != 0 || got < len)
 		return fault_errno(fault, error != 0 ? error : EIO, regions->start + got, "read");
-	enum blockz_status status = put_writes_over(regions, scratch, fault);
+	enum blockz_status status = make_new(regions, scratch, fault);
 	for (size_t pos = 0; pos < len && status == BLOCKZ_OK; pos += JOURNAL_SECTOR) {
 		uint64_t off = regions->start + pos;
 		size_t sector = journal_sector_len(off, store->size);

@@ -38,6 +38,14 @@ static enum blockz_status fetch_write(void *ctx, uint64_t index, void *buf, stru
 	return fault_about(fault, status, BLOCKZ_ABOUT_EDIT);
 }
 
+static struct transaction transaction_of(const struct blockz_plan *plan)
+{
+	return (struct transaction){
+		.ctx = (void *)(uintptr_t)plan, .count = plan->write_count, .unchecked = plan->unchecked > 0,
+		.at = write_at, .fetch = fetch_write,
+	};
+}
+
 static enum blockz_status other_size(struct blockz_fault *fault)
 {
 	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "the plan was made for a file of another size");
@@ -48,10 +56,7 @@ EXPORT enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, cons
 {
 	if (store->size != plan->file_size)
 		return other_size(fault);
-	struct transaction transaction = {
-		.ctx = (void *)(uintptr_t)plan, .count = plan->write_count, .unchecked = plan->unchecked > 0,
-		.at = write_at, .fetch = fetch_write,
-	};
+	const struct transaction transaction = transaction_of(plan);
 	return transaction_run(&transaction, store, fault);
 }
 
@@ -61,42 +66,25 @@ EXPORT enum blockz_status blockz_recover(const struct blockz_store *store, enum 
 	return recovery_run(store, remedy, recovery_ret, fault);
 }
 
-/* Puts what the plan writes into [pos, pos + len) over bytes; *next is the first write that ends behind pos. */
-static enum blockz_status put_writes_over(const struct blockz_plan *plan, size_t *next, uint64_t pos, uint8_t *bytes,
-				  size_t len, struct blockz_fault *fault)
-{
-	uint8_t part[TRANSACTION_WRITE_MAX];
-	uint64_t end = pos + len;
-	for (size_t i = *next; i < plan->write_count && plan->writes[i].file_off < end; i++) {
-		uint64_t from = plan->writes[i].file_off, to = from + plan->writes[i].length;
-		enum blockz_status status = fetch_write((void *)(uintptr_t)plan, i, part, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-		uint64_t start = from > pos ? from : pos, stop = to < end ? to : end;
-		memcpy(bytes + (start - pos), part + (start - from), (size_t)(stop - start));
-		if (to <= end)
-			*next = i + 1;
-	}
-	return BLOCKZ_OK;
-}
-
 EXPORT enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const struct blockz_source *file,
 					   const struct blockz_sink *sink, struct blockz_fault *fault)
 {
-	struct buffer buffer = { 0 };
+	const struct transaction transaction = transaction_of(plan);
+	struct buffer buffer = { 0 }; /* a part, and a write behind it */
 	if (file->size != plan->file_size)
 		return other_size(fault);
-	enum blockz_status status = buffer_reserve(&buffer, COPY_PART) ? BLOCKZ_OK : fault_nomem(fault);
-	size_t next = 0;
+	enum blockz_status status = buffer_reserve(&buffer, COPY_PART + TRANSACTION_WRITE_MAX) ? BLOCKZ_OK : fault_nomem(fault);
+	uint64_t next = 0;
 	for (uint64_t pos = 0; pos < plan->file_size && status == BLOCKZ_OK;) {
 		uint64_t left = plan->file_size - pos;
-		size_t part = left < COPY_PART ? (size_t)left : COPY_PART;
-		status = read_file(file, buffer.bytes, part, pos, fault);
+		size_t len = left < COPY_PART ? (size_t)left : COPY_PART;
+		const struct blockz_range part = { pos, pos + len };
+		status = read_file(file, buffer.bytes, len, pos, fault);
 		if (status == BLOCKZ_OK)
-			status = put_writes_over(plan, &next, pos, buffer.bytes, part, fault);
+			status = transaction_put_over(&transaction, part, &next, buffer.bytes, buffer.bytes + COPY_PART, fault);
 		if (status == BLOCKZ_OK)
-			status = write_out(sink, buffer.bytes, part, fault);
-		pos += part;
+			status = write_out(sink, buffer.bytes, len, fault);
+		pos += len;
 	}
 	buffer_free(&buffer);
 	return status;
