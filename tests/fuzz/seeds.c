@@ -285,23 +285,23 @@ static struct bytes encode(const struct codec_params *params, const uint8_t *pla
 	return block;
 }
 
-/* The patch, OLD, and how long OLD is. */
-static void seed_merge_input(const struct patch_head *head, const struct patch_old_blocks *blocks,
+/* The delta, OLD, and how long OLD is. */
+static void seed_merge_input(const struct delta_head *head, const struct delta_old_blocks *blocks,
 			     const struct section *section, const struct bytes *old)
 {
 	uint8_t len[4];
-	struct bytes patch = { 0 };
-	struct blockz_sink sink = bytes_sink(&patch);
-	struct patch_writer *writer = NULL;
-	assert(patch_writer_new(&sink, head, blocks, 1, &writer, NULL) == BLOCKZ_OK);
-	assert(patch_write_sections(writer, section, 1, NULL) == BLOCKZ_OK);
-	assert(patch_write_end(writer, NULL) == BLOCKZ_OK);
-	patch_writer_free(writer);
-	bytes_append(&patch, old->data, old->len);
+	struct bytes delta = { 0 };
+	struct blockz_sink sink = bytes_sink(&delta);
+	struct delta_writer *writer = NULL;
+	assert(delta_writer_new(&sink, head, blocks, 1, &writer, NULL) == BLOCKZ_OK);
+	assert(delta_write_sections(writer, section, 1, NULL) == BLOCKZ_OK);
+	assert(delta_write_end(writer, NULL) == BLOCKZ_OK);
+	delta_writer_free(writer);
+	bytes_append(&delta, old->data, old->len);
 	store_le32(len, (uint32_t)old->len);
-	bytes_append(&patch, len, sizeof(len));
-	seed("merge", NULL, 0, &patch);
-	free(patch.data);
+	bytes_append(&delta, len, sizeof(len));
+	seed("merge", NULL, 0, &delta);
+	free(delta.data);
 }
 
 /* OLD has one block of 2000 bytes, NEW one of 1000 that was made from it by all kinds of ops, and some bytes around it. */
@@ -309,8 +309,8 @@ static void seed_merge(const struct codec_params *params)
 {
 	struct bytes image = make_image(3000, 0, 0), old = make_image(100, 100, 0);
 	struct bytes old_block = encode(params, image.data, 2000), new_block = encode(params, image.data + 500, 1000);
-	struct patch_head head = { .encoder_count = 1, .new_size = 60 + new_block.len };
-	struct patch_old_block item = {
+	struct delta_head head = { .encoder_count = 1, .new_size = 60 + new_block.len };
+	struct delta_old_block item = {
 		.file_off = old.len, .plain_len = 2000, .file_len = old_block.len & 0x3ffffff, .codec = params->codec & 0x3f,
 	};
 	bytes_append(&old, old_block.data, old_block.len);
@@ -319,7 +319,7 @@ static void seed_merge(const struct codec_params *params)
 		{ 50, 20, OP_COPY }, { 300, space + 500, OP_COPY }, { 400, space + 800, OP_ADD }, { 300, 0, OP_EXTRA },
 		{ 10, 0, OP_PACKED },
 	};
-	struct patch_new_block block = { .before = 50, .plain_len = 1000, .file_len = (uint32_t)new_block.len };
+	struct delta_new_block block = { .before = 50, .plain_len = 1000, .file_len = (uint32_t)new_block.len };
 	uint8_t diff[400] = { 0 };
 	struct section section = {
 		.ops = ops, .op_count = 5, .blocks = &block, .block_count = 1, .stream_len = 1060,
@@ -328,7 +328,7 @@ static void seed_merge(const struct codec_params *params)
 	head.encoders[0].params = *params;
 	assert(codec_fingerprint(&no_env, params, head.encoders[0].fingerprint, NULL) == BLOCKZ_OK);
 	assert(EVP_Digest(old.data, old.len, head.old_sha256, NULL, EVP_sha256(), NULL) == 1);
-	seed_merge_input(&head, &(struct patch_old_blocks){ &item, 1 }, &section, &old);
+	seed_merge_input(&head, &(struct delta_old_blocks){ &item, 1 }, &section, &old);
 	free(image.data);
 	free(old.data);
 	free(old_block.data);

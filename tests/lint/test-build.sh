@@ -50,6 +50,16 @@ holds sources-without-isal "do not compile where ISA-L is not:$failed" [ -z "$fa
 printf '#include "%s"\n' blockz{,_disk,_delta,_pages}.h >"$tmp/header.cc"
 holds header-in-c++ "the public headers do not compile as C++" g++ -Wall -Wextra -Wpedantic -Werror -Ilibblockz -c -o /dev/null "$tmp/header.cc"
 
+# ---- What is compiled later, by clang and for benchmarks
+
+failed=''
+for source in tests/fuzz/*.c tests/bench/recompress.c; do
+	# shellcheck disable=SC2046
+	gcc -std=c11 -D_GNU_SOURCE -Ilibblockz -Itools $(pkg-config --cflags libxml-2.0) -Werror=implicit-function-declaration -fsyntax-only \
+		"$source" 2>"$tmp/log" || failed+=" $source: $(grep -m 1 error "$tmp/log")"
+done
+holds compiled-later "$failed" [ -z "$failed" ]
+
 # ---- Installing
 
 version=$(sed -n 's/.*BLOCKZ_VERSION "\(.*\)"/\1/p' libblockz/blockz.h)
