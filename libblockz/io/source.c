@@ -34,11 +34,13 @@ static int descriptor(void *ctx)
 	return (int)(intptr_t)ctx;
 }
 
-int file_read(int fd, void *buf, size_t len, uint64_t off, size_t *got_ret)
+/* off NULL: from where the descriptor stands. */
+static int read_all(int fd, void *buf, size_t len, const uint64_t *off, size_t *got_ret)
 {
 	size_t got = 0;
 	while (got < len) {
-		ssize_t n = pread(fd, (uint8_t *)buf + got, len - got, (off_t)(off + got));
+		uint8_t *to = (uint8_t *)buf + got;
+		ssize_t n = off == NULL ? read(fd, to, len - got) : pread(fd, to, len - got, (off_t)(*off + got));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -49,6 +51,11 @@ int file_read(int fd, void *buf, size_t len, uint64_t off, size_t *got_ret)
 	}
 	*got_ret = got;
 	return 0;
+}
+
+int file_read(int fd, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	return read_all(fd, buf, len, &off, got_ret);
 }
 
 int file_write(int fd, const void *buf, size_t len, uint64_t off)
@@ -98,19 +105,7 @@ static int next_data(void *ctx, uint64_t off, uint64_t *start_ret, uint64_t *end
 static int read_on(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
 {
 	(void)off;
-	size_t got = 0;
-	while (got < len) {
-		ssize_t n = read(descriptor(ctx), (uint8_t *)buf + got, len - got);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	*got_ret = got;
-	return 0;
+	return read_all(descriptor(ctx), buf, len, NULL, got_ret);
 }
 
 EXPORT enum blockz_status blockz_source_fd(int fd, struct blockz_source *source_ret, struct blockz_fault *fault)
