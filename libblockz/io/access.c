@@ -20,6 +20,18 @@ enum blockz_status read_file(const struct blockz_source *file, void *buf, size_t
 	return BLOCKZ_OK;
 }
 
+int find_data(const struct blockz_source *source, uint64_t off, uint64_t *start_ret, uint64_t *end_ret)
+{
+	uint64_t start = off, end = source->size;
+	int error = source->ops->next_data == NULL ? 0 : source->ops->next_data(source->ctx, off, &start, &end);
+	if (error != 0)
+		return error;
+	bool shrank = start < source->size && (start < off || end <= start); /* who reads it will see */
+	*start_ret = shrank ? off : start;
+	*end_ret = shrank ? source->size : end;
+	return 0;
+}
+
 const char *subject_name(enum blockz_subject subject)
 {
 	static const char *const names[] = {

@@ -13,6 +13,13 @@ enum blockz_status read_file(const struct blockz_source *file, void *buf, size_t
 enum blockz_status read_data(const struct blockz_source *data, void *buf, size_t len, uint64_t off,
 			     enum blockz_subject subject, struct blockz_fault *fault);
 
+/*
+ * Finds the first extent at or after off, which lies in the source, that may hold something else than zeros:
+ * [*start_ret, *end_ret), never empty; where there is none, both are the size.  All may be data where a source does not know
+ * its holes.  Returns 0 or an errno value.
+ */
+int find_data(const struct blockz_source *source, uint64_t off, uint64_t *start_ret, uint64_t *end_ret);
+
 /* What texts call an image, or an edit's data: "OLD". */
 const char *subject_name(enum blockz_subject subject);
 

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/equal.h"
 #include "base/zeros.h"
+#include "io/access.h"
 
 enum { PART = 1 << 20 };
 
@@ -93,8 +94,8 @@ static int compare_zeros(void *ctx, uint64_t len)
 	while (self->pos < end && error == 0) {
 		bool passed;
 		uint64_t run = next_run(self, end - self->pos, &passed), start = self->pos, stop = start + run;
-		if (!passed && self->data->ops->next_data != NULL)
-			error = self->data->ops->next_data(self->data->ctx, self->pos, &start, &stop);
+		if (!passed)
+			error = find_data(self->data, self->pos, &start, &stop);
 		self->data_failed = error != 0;
 		if (error != 0)
 			break;

@@ -53,10 +53,10 @@ static enum blockz_status take_hole(struct input *input, struct pack_piece *piec
 {
 	const struct blockz_source *image = input->image;
 	*taken_ret = false;
-	if (!piece->may_be_zero || image->ops->next_data == NULL || image->size == BLOCKZ_UNKNOWN)
+	if (!piece->may_be_zero || image->size == BLOCKZ_UNKNOWN)
 		return BLOCKZ_OK;
 	if (input->data_end <= input->pos) {
-		int error = image->ops->next_data(image->ctx, input->pos, &input->data_start, &input->data_end);
+		int error = find_data(image, input->pos, &input->data_start, &input->data_end);
 		if (error != 0)
 			return fault_about(fault, fault_errno(fault, error, BLOCKZ_UNKNOWN, "finding holes in the image"),
 					   BLOCKZ_ABOUT_IMAGE);

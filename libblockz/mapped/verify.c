@@ -105,10 +105,8 @@ static enum blockz_status compare_zeros(const struct verify *verify, struct veri
 	memset(job->out.bytes, 0, RAW_PART_MAX);
 	enum blockz_status status = BLOCKZ_OK;
 	while (start < end && status == BLOCKZ_OK) {
-		uint64_t data_start = start, data_end = end;
-		int error = against->ops->next_data == NULL
-				    ? 0
-				    : against->ops->next_data(against->ctx, start, &data_start, &data_end);
+		uint64_t data_start, data_end;
+		int error = find_data(against, start, &data_start, &data_end);
 		if (error != 0)
 			return fault_about(fault, fault_errno(fault, error, BLOCKZ_UNKNOWN,
 							      "finding holes in the image to compare with"),

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
+#include "io/access.h"
 
 enum blockz_status base_image_read(const struct blockz_source *base, uint8_t *buf, size_t len, uint64_t off,
 				   struct blockz_fault *fault)
@@ -23,8 +24,8 @@ enum blockz_status base_image_read(const struct blockz_source *base, uint8_t *bu
 enum blockz_status base_image_extent(const struct blockz_source *base, uint32_t page_size, uint64_t page, uint64_t end,
 				     bool *zeros_ret, uint64_t *end_ret, struct blockz_fault *fault)
 {
-	uint64_t off = page * page_size, start = off, stop = base->size;
-	int error = base->ops->next_data == NULL ? 0 : base->ops->next_data(base->ctx, off, &start, &stop);
+	uint64_t off = page * page_size, start, stop;
+	int error = find_data(base, off, &start, &stop);
 	if (error != 0)
 		return fault_errno(fault, error, off, "search for data in the base");
 	*zeros_ret = start >= base->size || start / page_size > page;
@@ -34,7 +35,5 @@ enum blockz_status base_image_extent(const struct blockz_source *base, uint32_t 
 		*end_ret = min(end, start / page_size);
 	else
 		*end_ret = min(end, stop / page_size + (stop % page_size != 0));
-	if (*end_ret <= page) /* there is data that ends before it begins */
-		*end_ret = page + 1;
 	return BLOCKZ_OK;
 }

@@ -55,8 +55,8 @@ static enum blockz_status take_encoder_or_part(const struct pool_call *call, boo
 /* Zeros of a hole need not be read. */
 static enum blockz_status read_part(const struct blockz_source *old, struct job *job, struct blockz_fault *fault)
 {
-	uint64_t start = job->off, end = job->off;
-	int error = old->ops->next_data == NULL ? 0 : old->ops->next_data(old->ctx, job->off, &start, &end);
+	uint64_t start, end;
+	int error = find_data(old, job->off, &start, &end);
 	if (error != 0)
 		return fault_about(fault, fault_errno(fault, error, job->off, "finding holes in OLD"), BLOCKZ_ABOUT_OLD);
 	if (start - job->off < job->len)

@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "io/access.h"
 #include "io/file.h"
 #include "memory.h"
 
@@ -99,6 +100,14 @@ static void assert_data(struct blockz_source source, uint64_t off, uint64_t star
 	ck_assert_uint_eq(found_end, end);
 }
 
+static void assert_finds(const struct blockz_source *source, uint64_t off, uint64_t start, uint64_t end)
+{
+	uint64_t found_start = 0, found_end = 0;
+	ck_assert_int_eq(find_data(source, off, &found_start, &found_end), 0);
+	ck_assert_uint_eq(found_start, start);
+	ck_assert_uint_eq(found_end, end);
+}
+
 /* ---- Tests ---- */
 
 START_TEST(memory)
@@ -150,6 +159,30 @@ START_TEST(a_file_with_holes)
 	odd.failing_whence = SEEK_DATA;
 	assert_data(source, 7, 7, SIZE);
 	close(fd);
+}
+END_TEST
+
+START_TEST(data_that_is_looked_for)
+{
+	enum { SIZE = 2 * MIB };
+	const struct blockz_memory self = { "0123456789", 10 };
+	const struct blockz_source plain = blockz_source_memory(&self);
+	int fd = new_file();
+	ck_assert_int_eq(ftruncate(fd, SIZE), 0);
+	ck_assert_int_eq(pwrite(fd, "x", 1, MIB), 1);
+	const struct blockz_source file = source_of(fd);
+	assert_finds(&plain, 8, 8, 10);
+	assert_finds(&file, 0, MIB, MIB + (uint64_t)sysconf(_SC_PAGESIZE));
+	assert_finds(&file, SIZE - 1, SIZE, SIZE);
+	/* What it has lost since is to be read, so that this shows. */
+	ck_assert_int_eq(ftruncate(fd, MIB), 0);
+	assert_finds(&file, MIB, MIB, SIZE);
+	assert_finds(&file, MIB + 7, MIB + 7, SIZE);
+	close(fd);
+	uint64_t start = 1, end = 2;
+	ck_assert_int_eq(find_data(&file, 0, &start, &end), EBADF);
+	ck_assert_uint_eq(start, 1);
+	ck_assert_uint_eq(end, 2);
 }
 END_TEST
 
@@ -241,6 +274,7 @@ int main(void)
 	tcase_add_test(c, memory);
 	tcase_add_test(c, a_file);
 	tcase_add_test(c, a_file_with_holes);
+	tcase_add_test(c, data_that_is_looked_for);
 	tcase_add_test(c, writing_to_a_file);
 	tcase_add_test(c, a_pipe);
 	tcase_add_test(c, what_is_no_source);
