@@ -24,12 +24,6 @@ struct blockz_range bmap_bytes(const struct bmap *bmap, uint64_t first, uint64_t
 	return (struct blockz_range){ first * bmap->block_size, last ? bmap->image_size : end * bmap->block_size };
 }
 
-bool bmap_is_zero(const void *bytes, size_t len)
-{
-	const unsigned char *first = bytes;
-	return first[0] == 0 && memcmp(first, first + 1, len - 1) == 0;
-}
-
 enum blockz_status bmap_append(struct bmap *bmap, const struct bmap_range *range, struct blockz_fault *fault)
 {
 	assert(range->first < range->end && range->end <= bmap_blocks(bmap));

@@ -40,9 +40,6 @@ uint64_t bmap_blocks(const struct bmap *bmap);
 /* The bytes of the image in blocks [first, end). */
 struct blockz_range bmap_bytes(const struct bmap *bmap, uint64_t first, uint64_t end);
 
-/* True if so many bytes, at least one, are all zeros, as those of a block that need not be mapped. */
-bool bmap_is_zero(const void *bytes, size_t len);
-
 /* Adds a range behind the last.  Errors: BLOCKZ_LIMIT (BMAP_RANGES_MAX), BLOCKZ_FAILED. */
 enum blockz_status bmap_append(struct bmap *bmap, const struct bmap_range *range, struct blockz_fault *fault);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/fault.h"
+#include "files/holes.h"
 
 /* A sink that takes the image in order. */
 struct maker {
@@ -56,7 +57,7 @@ static enum blockz_status end_range(struct maker *self)
 static enum blockz_status take_block(struct maker *self, const unsigned char *bytes, size_t len)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	bool zero = bmap_is_zero(bytes, len), patchable = !zero && block_is_patchable(self, len);
+	bool zero = bytes_are_zeros(bytes, len), patchable = !zero && block_is_patchable(self, len);
 	if (zero || patchable != self->open_is_patchable)
 		status = end_range(self);
 	if (!zero && status == BLOCKZ_OK && self->open.first == self->open.end) {

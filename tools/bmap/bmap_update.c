@@ -10,6 +10,7 @@
 #include "cli/fault.h"
 #include "cli/json.h"
 #include "cli/size.h"
+#include "files/holes.h"
 #include "patch/edited_window.h"
 
 enum { CHUNK = 64 * 1024 };
@@ -98,7 +99,7 @@ static int take_bytes(void *ctx, const void *bytes, size_t len)
 		size_t part = len < CHUNK ? len : CHUNK;
 		if (pass->old != NULL)
 			digest_update(pass->old, from, part);
-		pass->has_data = pass->has_data || !bmap_is_zero(from, part);
+		pass->has_data = pass->has_data || !bytes_are_zeros(from, part);
 		if (pass->update->changed) {
 			memcpy(pass->buf, from, part);
 			int error = edited_window_apply(&pass->window, pass->buf, part, pass->pos);

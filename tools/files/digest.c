@@ -7,6 +7,7 @@
 
 #include "cli/fault.h"
 #include "cli/hex.h"
+#include "files/holes.h"
 
 enum { CHUNK = 1024 * 1024 };
 
@@ -78,10 +79,8 @@ static enum blockz_status hash_source(const struct blockz_source *source, void *
 	enum blockz_status status = BLOCKZ_OK;
 	uint64_t off = 0;
 	while (off < source->size && status == BLOCKZ_OK) {
-		struct blockz_range data = { off, source->size };
-		int error = source->ops->next_data == NULL
-				    ? 0
-				    : source->ops->next_data(source->ctx, off, &data.start, &data.end);
+		struct blockz_range data;
+		int error = holes_find_data(source, off, &data);
 		if (error != 0)
 			return tool_fault_errno(fault, error, "finding holes");
 		digest_zeros(digest, data.start - off);

@@ -3,7 +3,8 @@
 #include "files/sparse_sink.h"
 
 #include <errno.h>
-#include <string.h>
+
+#include "files/holes.h"
 
 enum { PAGE = 4096 };
 
@@ -20,7 +21,7 @@ static size_t run_at(const uint8_t *buf, size_t len, uint64_t off, bool *zeros_r
 	while (done < len) {
 		size_t page = PAGE - (size_t)((off + done) % PAGE);
 		page = page < len - done ? page : len - done;
-		bool zeros = page == PAGE && buf[done] == 0 && memcmp(buf + done, buf + done + 1, PAGE - 1) == 0;
+		bool zeros = page == PAGE && bytes_are_zeros(buf + done, PAGE);
 		if (done > 0 && zeros != *zeros_ret)
 			break;
 		*zeros_ret = zeros;

@@ -13,6 +13,7 @@
 
 #include "cli/fault.h"
 #include "cli/size.h"
+#include "files/holes.h"
 
 enum {
 	CHUNK = 256 * 1024, /* two of them stay in a second-level cache */
@@ -165,33 +166,27 @@ static bool blocks_are_shared(struct extents *a, struct extents *b, uint64_t off
 struct side {
 	struct blockz_source source;
 	struct extents extents;
-	uint64_t data_start, data_end; /* the first data that ends behind the current offset */
+	struct blockz_range data; /* the first that ends behind the current offset */
 	uint8_t *buf;
 };
 
 static int side_advance(struct side *side, uint64_t off)
 {
-	if (off < side->data_end)
-		return 0;
-	if (side->source.ops->next_data != NULL)
-		return side->source.ops->next_data(side->source.ctx, off, &side->data_start, &side->data_end);
-	side->data_start = 0;
-	side->data_end = side->source.size;
-	return 0;
+	return off < side->data.end ? 0 : holes_find_data(&side->source, off, &side->data);
 }
 
 /* How far what stands at off, data or hole, goes on. */
 static uint64_t side_run_end(const struct side *side, uint64_t off)
 {
-	if (off < side->data_start)
-		return side->data_start;
-	return off < side->data_end ? side->data_end : side->source.size;
+	if (off < side->data.start)
+		return side->data.start;
+	return off < side->data.end ? side->data.end : side->source.size;
 }
 
 static int side_read(struct side *side, size_t len, uint64_t off)
 {
 	size_t got = 0;
-	if (off < side->data_start || off >= side->data_end) {
+	if (off < side->data.start || off >= side->data.end) {
 		memset(side->buf, 0, len);
 		return 0;
 	}
@@ -212,7 +207,7 @@ static int compare_sides(struct side *a, struct side *b, struct found *found)
 		error = side_advance(a, off);
 		if (error == 0)
 			error = side_advance(b, off);
-		uint64_t data = least(a->data_start, b->data_start);
+		uint64_t data = least(a->data.start, b->data.start);
 		if (off < data)
 			off = data;
 		if (error != 0 || off >= a->source.size)
