@@ -39,12 +39,15 @@ static enum blockz_status read_image(struct squashfs *fs, struct blockz_fault *f
 	fs->bound_count = XATTRS + 1;
 	status = squashfs_tables_read(fs, fault);
 	fs->bounds[XATTRS] = fs->xattr_table;
-	if (status == BLOCKZ_OK)
-		status = squashfs_inodes_read(fs, squashfs_table_end(fs, INODES), fault);
-	if (status == BLOCKZ_OK)
-		status = squashfs_meta_walk(fs, fs->super.directory_table, squashfs_table_end(fs, DIRECTORIES), fault);
-	if (status == BLOCKZ_OK)
-		status = squashfs_meta_walk(fs, fs->xattr_table, squashfs_table_end(fs, XATTRS), fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = squashfs_inodes_read(fs, squashfs_table_end(fs, INODES), fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = squashfs_meta_walk(fs, fs->super.directory_table, squashfs_table_end(fs, DIRECTORIES), fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = squashfs_meta_walk(fs, fs->xattr_table, squashfs_table_end(fs, XATTRS), fault);
 	return status == BLOCKZ_OK ? add_fragments(fs, fault) : status;
 }
 

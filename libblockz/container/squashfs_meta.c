@@ -48,7 +48,9 @@ enum blockz_status squashfs_meta_read(struct squashfs *fs, uint64_t off, uint64_
 {
 	struct block block = { .is_metadata = true, .plain_len = plain_len };
 	enum blockz_status status = read_block(fs, off, end, &block, fault);
-	if (status == BLOCKZ_OK && plain_len == 0)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (plain_len == 0)
 		status = find_plain_len(fs, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
@@ -62,8 +64,9 @@ enum blockz_status squashfs_meta_read(struct squashfs *fs, uint64_t off, uint64_
 				      block.plain_len, fault);
 	if (status == BLOCKZ_DAMAGED)
 		fault_set(fault, status, block.file_off, "a metadata block that cannot be decoded");
-	if (status == BLOCKZ_OK)
-		status = block_set_add(&fs->blocks, &block, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = block_set_add(&fs->blocks, &block, fault);
 	if (status == BLOCKZ_OK)
 		*block_ret = block;
 	return status;

@@ -61,8 +61,9 @@ enum blockz_status squashfs_super_read(const struct blockz_source *file, struct 
 {
 	uint8_t bytes[SUPER_LEN];
 	enum blockz_status status = read_file(file, bytes, sizeof(bytes), 0, fault);
-	if (status == BLOCKZ_OK)
-		status = check_version(bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_version(bytes, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	struct super super = {

@@ -68,10 +68,11 @@ static enum blockz_status read_table(struct squashfs *fs, const struct table *ta
 		if (at == 0)
 			status = read_file(fs->file, index, (size_t)min(blocks - i, INDEX_PART) * INDEX_ENTRY_LEN,
 					   index_off + i * INDEX_ENTRY_LEN, fault);
-		if (status == BLOCKZ_OK && i == 0)
+		if (status != BLOCKZ_OK)
+			return status;
+		if (i == 0)
 			add_bound(fs, load_le64(index));
-		if (status == BLOCKZ_OK)
-			status = read_block(fs, table, load_le64(index + at * INDEX_ENTRY_LEN), left, &pos, fault);
+		status = read_block(fs, table, load_le64(index + at * INDEX_ENTRY_LEN), left, &pos, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		left -= min(left, META_LEN_MAX);
@@ -139,9 +140,12 @@ enum blockz_status squashfs_tables_read(struct squashfs *fs, struct blockz_fault
 	const struct table ids = { fs->super.id_table, fs->super.ids, ID_ENTRY_LEN, NULL };
 	const struct table lookup = { fs->super.lookup_table, fs->super.inodes, LOOKUP_ENTRY_LEN, NULL };
 	enum blockz_status status = read_table(fs, &ids, fault);
-	if (status == BLOCKZ_OK && fs->super.lookup_table != SQUASHFS_INVALID)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (fs->super.lookup_table != SQUASHFS_INVALID)
 		status = read_table(fs, &lookup, fault);
-	if (status == BLOCKZ_OK)
-		status = read_fragments(fs, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = read_fragments(fs, fault);
 	return status == BLOCKZ_OK ? read_xattr_ids(fs, fault) : status;
 }

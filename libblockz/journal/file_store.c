@@ -207,14 +207,15 @@ static enum blockz_status prepare_unjournalled(struct file_store *self, const st
 {
 	enum recovery_journal journal = RECOVERY_NO_JOURNAL;
 	enum blockz_status status = look_for_journal(self, store, &journal, fault);
-	if (status == BLOCKZ_OK && journal != RECOVERY_NO_JOURNAL) {
+	if (status != BLOCKZ_OK)
+		return status;
+	if (journal != RECOVERY_NO_JOURNAL) {
 		fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "there is a journal beside it that is not its own");
 		return fault_remedy(fault, BLOCKZ_REMEDY_DROP);
 	}
 	/* Where that cannot be made durable, nobody can have removed a journal either. */
-	if (status == BLOCKZ_OK)
-		journal_file_sync_absence(&self->journal, self->fd);
-	return status;
+	journal_file_sync_absence(&self->journal, self->fd);
+	return BLOCKZ_OK;
 }
 
 static struct blockz_identity identity_of(int fd)
@@ -267,17 +268,20 @@ static enum blockz_status open_file(struct file_store *self, const char *name, e
 {
 	struct stat st;
 	enum blockz_status status = open_named(self, name, for_writing(mode), &st, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	bool named = journal_file_set_name(&self->journal, name);
-	if (status == BLOCKZ_OK && !named && has_journal(mode))
-		status = fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-				   "name too long: with " JOURNAL_TEMPORARY_SUFFIX " its journal's would have more than %d bytes",
-				   NAME_MAX);
-	if (status == BLOCKZ_OK)
-		status = take_locks(self, mode, fault);
-	if (status == BLOCKZ_OK)
-		status = still_there(self, name, &st, fault);
-	if (status == BLOCKZ_OK)
-		status = find_size(self, &st, store, fault);
+	if (!named && has_journal(mode))
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+				 "name too long: with " JOURNAL_TEMPORARY_SUFFIX " its journal's would have more than %d bytes",
+				 NAME_MAX);
+	status = take_locks(self, mode, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = still_there(self, name, &st, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = find_size(self, &st, store, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (has_journal(mode))

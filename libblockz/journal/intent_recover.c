@@ -236,14 +236,19 @@ static enum blockz_status survey_journal(struct recovery *self)
 {
 	uint64_t ends = 0;
 	enum blockz_status status = read_head(self);
-	if (status == BLOCKZ_OK)
-		status = read_records(self);
-	if (status == BLOCKZ_OK)
-		status = match_units(self);
-	if (status == BLOCKZ_OK)
-		status = intent_ends(&self->intent, self->store, &ends, self->fault);
-	self->foreign = status == BLOCKZ_OK && ends != self->intent.ends;
-	return status == BLOCKZ_OK && !self->foreign ? check_fields(self) : status;
+	if (status != BLOCKZ_OK)
+		return status;
+	status = read_records(self);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = match_units(self);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = intent_ends(&self->intent, self->store, &ends, self->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	self->foreign = ends != self->intent.ends;
+	return self->foreign ? BLOCKZ_OK : check_fields(self);
 }
 
 /*

@@ -286,25 +286,29 @@ static bool count_fits(const struct reading *self, uint64_t count, uint64_t len)
 static enum blockz_status read_records(struct reading *self, uint64_t len, const struct journal_header *header,
 				       struct blockz_fault *fault)
 {
-	enum blockz_status status = BLOCKZ_OK;
+	enum blockz_status status;
 	uint64_t off = JOURNAL_HEADER_LEN;
 	self->record_len = header->version == PATCH_VERSION ? JOURNAL_RECORD_LEN : JOURNAL_RECORD_LEN_1;
 	if (header->kind != JOURNAL_PATCH || !count_fits(self, header->count, len))
 		return journal_damaged(fault, "its length does not fit its count of records");
 	XXH64_reset(self->sum, 0);
 	XXH64_update(self->sum, header->bytes, JOURNAL_HEADER_LEN);
-	for (uint64_t left = header->count, part; left > 0 && status == BLOCKZ_OK; left -= part) {
+	for (uint64_t left = header->count, part; left > 0; left -= part) {
 		part = left < BUFFER_RECORDS ? left : BUFFER_RECORDS;
 		status = read_summed(self, (size_t)part * self->record_len, off, fault);
-		if (status == BLOCKZ_OK)
-			status = visit_records(self, part, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		status = visit_records(self, part, fault);
+		if (status != BLOCKZ_OK)
+			return status;
 		off += part * self->record_len;
 	}
-	if (status == BLOCKZ_OK)
-		status = journal_read_part(self->store, self->buffer, JOURNAL_SUM_LEN, off, fault);
-	if (status == BLOCKZ_OK && load_le64(self->buffer) != XXH64_digest(self->sum))
+	status = journal_read_part(self->store, self->buffer, JOURNAL_SUM_LEN, off, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (load_le64(self->buffer) != XXH64_digest(self->sum))
 		return journal_damaged(fault, "its checksum does not match");
-	return status;
+	return BLOCKZ_OK;
 }
 
 enum blockz_status journal_read(const struct blockz_store *store, uint64_t len, const struct journal_header *header,

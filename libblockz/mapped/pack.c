@@ -249,11 +249,15 @@ static enum blockz_status write_all(struct pack *pack, struct blockz_fault *faul
 		.take = take_piece, .work = fetch_and_encode_piece, .give = write_piece,
 	};
 	enum blockz_status status = write_head(pack, fault);
-	if (status == BLOCKZ_OK)
-		status = pool_run(&jobs, pack->task->threads, fault);
-	if (status == BLOCKZ_OK)
-		status = write_tail(pack, fault);
-	if (status == BLOCKZ_OK && params->rewritable && !params->no_index && pack->format->rewrite_head != NULL)
+	if (status != BLOCKZ_OK)
+		return status;
+	status = pool_run(&jobs, pack->task->threads, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = write_tail(pack, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (params->rewritable && !params->no_index && pack->format->rewrite_head != NULL)
 		status = rewrite_head(pack, fault);
 	pack->result.file_size = pack->file_done;
 	return status;

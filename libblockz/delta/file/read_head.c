@@ -171,10 +171,12 @@ enum blockz_status delta_read_head(struct input *input, struct delta_head *head,
 {
 	uint8_t bytes[DELTA_HEAD_MAX];
 	enum blockz_status status = input_read(input, bytes, DELTA_MAGIC_LEN, fault);
-	if (status == BLOCKZ_OK)
-		status = check_magic(bytes, fault);
-	if (status == BLOCKZ_OK)
-		status = input_read(input, bytes + DELTA_MAGIC_LEN, HEAD_FIXED_LEN - DELTA_MAGIC_LEN, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_magic(bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = input_read(input, bytes + DELTA_MAGIC_LEN, HEAD_FIXED_LEN - DELTA_MAGIC_LEN, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	size_t len = load_le16(bytes + HEAD_LEN_OFF);
@@ -183,10 +185,12 @@ enum blockz_status delta_read_head(struct input *input, struct delta_head *head,
 				 len, HEAD_FIXED_LEN + DELTA_CHECK_LEN, DELTA_HEAD_MAX);
 	len -= DELTA_CHECK_LEN;
 	status = input_read(input, bytes + HEAD_FIXED_LEN, len - HEAD_FIXED_LEN, fault);
-	if (status == BLOCKZ_OK)
-		status = input_check(input, "the head", 0, fault);
-	if (status == BLOCKZ_OK)
-		status = check_version(bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = input_check(input, "the head", 0, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_version(bytes, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	*head = (struct delta_head){

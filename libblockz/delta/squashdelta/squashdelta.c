@@ -195,8 +195,9 @@ EXPORT enum blockz_status blockz_squashdelta_expand(const struct blockz_source *
 	struct walk walk = { .source = image, .list = list, .sink = sink, .work = &options->work, .env = { options->lzo },
 			     .image_size = image->size };
 	enum blockz_status status = squashdelta_fit(list, image->size, fault);
-	if (status == BLOCKZ_OK)
-		status = run_walk(&walk, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = run_walk(&walk, fault);
 	return status == BLOCKZ_OK ? squashdelta_write_end(list, sink, fault) : status;
 }
 

@@ -122,6 +122,23 @@ static enum blockz_status check_header_crc(struct reader *reader)
 	return BLOCKZ_OK;
 }
 
+/* The optional fields, in the order in which they stand. */
+static enum blockz_status read_fields(struct reader *reader, uint8_t flags, struct gzip_head *head)
+{
+	enum blockz_status status = (flags & GZIP_FEXTRA) ? read_extra(reader, head) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK)
+		return status;
+	if (flags & GZIP_FNAME)
+		status = skip_string(reader);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (flags & GZIP_FCOMMENT)
+		status = skip_string(reader);
+	if (status != BLOCKZ_OK)
+		return status;
+	return (flags & GZIP_FHCRC) ? check_header_crc(reader) : BLOCKZ_OK;
+}
+
 enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off, struct gzip_head *head_ret,
 				  struct blockz_fault *fault)
 {
@@ -138,14 +155,7 @@ enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, off + 2, "gzip method %u with flags %02x", reader.buf[2],
 				 flags);
 	reader.pos = GZIP_HEAD_LEN;
-	if (flags & GZIP_FEXTRA)
-		status = read_extra(&reader, &head);
-	if (status == BLOCKZ_OK && (flags & GZIP_FNAME))
-		status = skip_string(&reader);
-	if (status == BLOCKZ_OK && (flags & GZIP_FCOMMENT))
-		status = skip_string(&reader);
-	if (status == BLOCKZ_OK && (flags & GZIP_FHCRC))
-		status = check_header_crc(&reader);
+	status = read_fields(&reader, flags, &head);
 	if (status != BLOCKZ_OK)
 		return status;
 	head.body_off = position(&reader);

@@ -196,11 +196,10 @@ static enum blockz_status add_checks(struct input *in, size_t len)
 	struct check copy = { 0, in->image_size, in->index_off + INDEX_TRAILER_OFF, CHECK_CRC32, false };
 	struct check self = { in->index_off, end, end, CHECK_CRC32, true };
 	enum blockz_status status = map_add_check(in->map, &trailer, in->fault);
-	if (status == BLOCKZ_OK)
-		status = map_add_check(in->map, &copy, in->fault);
-	if (status == BLOCKZ_OK)
-		status = map_add_check(in->map, &self, in->fault);
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	status = map_add_check(in->map, &copy, in->fault);
+	return status == BLOCKZ_OK ? map_add_check(in->map, &self, in->fault) : status;
 }
 
 bool index_is_own(const uint8_t *bytes, size_t len, uint64_t file_size, const uint8_t trailer[GZIP_TRAILER_LEN])

@@ -97,36 +97,44 @@ static enum blockz_status check_trailer(struct scan *scan, uint64_t off, uint64_
 	}, fault);
 }
 
+static enum blockz_status scan_block(struct scan *scan, struct walk_block *block, struct blockz_fault *fault)
+{
+	enum blockz_status status = walker_next(scan->walker, block, &scan->reach, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (block->out_end > INT64_MAX - scan->member_image)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "image larger than 2^63 - 1 bytes");
+	status = stored_pass(&scan->stored, block, scan->member_off + block->payload_off, fault);
+	return status == BLOCKZ_OK ? try_cut(scan, block, fault) : status;
+}
+
 /* Walks one member whose deflate stream begins at member_off; *end_ret is the file offset behind its trailer. */
 static enum blockz_status scan_member(struct scan *scan, uint64_t *end_ret, struct blockz_fault *fault)
 {
 	struct walk_block block = { 0 };
-	enum blockz_status status = BLOCKZ_OK;
 	walker_reset_source(scan->walker, scan->file, scan->member_off, scan->map->file_size);
 	stored_begin(&scan->stored, scan->member_image);
 	scan->piece_start = scan->member_image;
 	scan->piece_off = scan->member_off;
 	scan->cut_open = false;
-	while (status == BLOCKZ_OK && !block.final) {
-		status = walker_next(scan->walker, &block, &scan->reach, fault);
-		if (status == BLOCKZ_OK && block.out_end > INT64_MAX - scan->member_image)
-			status = fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "image larger than 2^63 - 1 bytes");
-		if (status == BLOCKZ_OK)
-			status = stored_pass(&scan->stored, &block, scan->member_off + block.payload_off, fault);
-		if (status == BLOCKZ_OK)
-			status = try_cut(scan, &block, fault);
+	while (!block.final) {
+		enum blockz_status status = scan_block(scan, &block, fault);
+		if (status != BLOCKZ_OK)
+			return status;
 	}
+	uint64_t trailer_off = scan->member_off + (block.end_bit + 7) / 8;
+	enum blockz_status status = add_piece(scan, scan->member_image + block.out_end, trailer_off, true, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	uint64_t trailer_off = scan->member_off + (block.end_bit + 7) / 8;
-	status = add_piece(scan, scan->member_image + block.out_end, trailer_off, true, fault);
-	if (status == BLOCKZ_OK)
-		status = stored_end(&scan->stored, fault);
-	if (status == BLOCKZ_OK)
-		status = check_trailer(scan, trailer_off, block.out_end, fault);
+	status = stored_end(&scan->stored, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_trailer(scan, trailer_off, block.out_end, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	scan->member_image += block.out_end;
 	*end_ret = trailer_off + GZIP_TRAILER_LEN;
-	return status;
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status scan_file(struct scan *scan, const struct gzip_head *first, struct blockz_fault *fault)
@@ -137,12 +145,14 @@ static enum blockz_status scan_file(struct scan *scan, const struct gzip_head *f
 		bool more = false;
 		scan->member_off = head.body_off;
 		enum blockz_status status = scan_member(scan, &end, fault);
-		if (status == BLOCKZ_OK)
-			status = gzip_look_behind(scan->file, end, scan->map, &more, fault);
+		if (status != BLOCKZ_OK)
+			return status;
 		scan->map->image_size = scan->member_image;
-		if (status == BLOCKZ_OK && more)
-			status = gzip_head_read(scan->file, end, &head, fault);
+		status = gzip_look_behind(scan->file, end, scan->map, &more, fault);
 		if (status != BLOCKZ_OK || !more)
+			return status;
+		status = gzip_head_read(scan->file, end, &head, fault);
+		if (status != BLOCKZ_OK)
 			return status;
 	}
 }
@@ -182,10 +192,12 @@ static enum blockz_status map_by_index(const struct blockz_source *file, const s
 {
 	uint8_t trailer[END_LEN + GZIP_TRAILER_LEN], bytes[INDEX_LEN_MAX];
 	enum blockz_status status = read_file(file, bytes, head->index_len, head->index_off, fault);
-	if (status == BLOCKZ_OK)
-		status = find_end(file, head, bytes, map, fault);
-	if (status == BLOCKZ_OK)
-		status = read_file(file, trailer, sizeof(trailer), map->end_off - sizeof(trailer), fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = find_end(file, head, bytes, map, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = read_file(file, trailer, sizeof(trailer), map->end_off - sizeof(trailer), fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (trailer[0] != 0x03 || trailer[1] != 0x00)
@@ -262,12 +274,13 @@ enum blockz_status gzip_map(const struct blockz_source *file, bool scan, struct 
 		return fault_set(fault, BLOCKZ_DAMAGED, map->file_size, "file ends within a gzip member");
 	if (head.index_off != 0)
 		status = drop_foreign(file, &head, map->file_size, fault);
-	if (status == BLOCKZ_OK && head.index_off != 0 && !scan) {
+	if (status != BLOCKZ_OK)
+		return status;
+	if (head.index_off != 0 && !scan) {
 		status = try_index(file, &head, map, map, fault);
 		if (status != BLOCKZ_OK || map->index != BLOCKZ_INDEX_NONE)
 			return status;
 	}
-	if (status == BLOCKZ_OK)
-		status = map_by_scan(file, &head, map, fault);
+	status = map_by_scan(file, &head, map, fault);
 	return status == BLOCKZ_OK && head.index_off != 0 ? add_index_checks(file, &head, map, fault) : status;
 }

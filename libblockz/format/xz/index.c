@@ -80,18 +80,21 @@ static enum blockz_status next_vli(struct input *in, uint64_t *value_ret, struct
 static enum blockz_status walk_records(struct input *in, uint64_t count, xz_record record, void *ctx,
 				       struct blockz_fault *fault)
 {
-	enum blockz_status status = BLOCKZ_OK;
-	for (uint64_t i = 0; i < count && status == BLOCKZ_OK; i++) {
+	for (uint64_t i = 0; i < count; i++) {
 		uint64_t unpadded = 0, image_len = 0;
-		status = next_vli(in, &unpadded, fault);
-		if (status == BLOCKZ_OK)
-			status = next_vli(in, &image_len, fault);
-		if (status == BLOCKZ_OK && (unpadded < UNPADDED_MIN || unpadded > LZMA_VLI_MAX - ALIGNMENT))
-			status = damaged(in, "a Block's size cannot be right", fault);
-		if (status == BLOCKZ_OK)
-			status = record(ctx, unpadded, image_len, fault);
+		enum blockz_status status = next_vli(in, &unpadded, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		status = next_vli(in, &image_len, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		if (unpadded < UNPADDED_MIN || unpadded > LZMA_VLI_MAX - ALIGNMENT)
+			return damaged(in, "a Block's size cannot be right", fault);
+		status = record(ctx, unpadded, image_len, fault);
+		if (status != BLOCKZ_OK)
+			return status;
 	}
-	return status;
+	return BLOCKZ_OK;
 }
 
 /* Padding of zeros up to the CRC-32, and that. */
@@ -120,18 +123,22 @@ enum blockz_status xz_index_walk(const struct blockz_source *file, uint64_t inde
 	uint8_t indicator = 0;
 	uint64_t count = 0;
 	enum blockz_status status = next_byte(&in, &indicator, fault);
-	if (status == BLOCKZ_OK && indicator != INDEX_INDICATOR)
-		status = damaged(&in, "does not begin like one", fault);
-	if (status == BLOCKZ_OK)
-		status = next_vli(&in, &count, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (indicator != INDEX_INDICATOR)
+		return damaged(&in, "does not begin like one", fault);
+	status = next_vli(&in, &count, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	/* Records have two bytes at least, so no count makes this longer than the Index is. */
-	if (status == BLOCKZ_OK && count > index_len / 2)
-		status = damaged(&in, "has not so many Records", fault);
+	if (count > index_len / 2)
+		return damaged(&in, "has not so many Records", fault);
+	status = walk_records(&in, count, record, ctx, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_end(&in, fault);
 	if (status == BLOCKZ_OK)
-		status = walk_records(&in, count, record, ctx, fault);
-	if (status == BLOCKZ_OK)
-		status = check_end(&in, fault);
-	*records_ret = count;
+		*records_ret = count;
 	return status;
 }
 

@@ -136,11 +136,13 @@ static enum blockz_status add_raw(struct reader *reader, const struct piece *pie
 				   CHECK_XXH64_LOW32, false };
 	const struct check copy = { piece->start, end, entry->checksum_off, CHECK_XXH64_LOW32, false };
 	enum blockz_status status = map_add_span(reader->map, &span, fault);
-	if (status == BLOCKZ_OK && has_own)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (has_own)
 		status = map_add_check(reader->map, &own, fault);
-	if (status == BLOCKZ_OK && reader->table.checksums)
-		status = map_add_check(reader->map, &copy, fault);
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	return reader->table.checksums ? map_add_check(reader->map, &copy, fault) : BLOCKZ_OK;
 }
 
 /* A frame of raw blocks shows by its header, the first block and its length; a patch looks at all headers. */

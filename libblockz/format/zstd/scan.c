@@ -188,22 +188,25 @@ static enum blockz_status add_frame(struct scan *scan, uint64_t size, struct blo
 	uint64_t end = scan->image_pos + size;
 	bool zero = false;
 	enum blockz_status status = is_zero(scan, size, &zero, fault);
-	if (status == BLOCKZ_OK && zero)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (zero)
 		return map_add_zero(scan->map, &piece, size, fault);
-	if (status == BLOCKZ_OK)
-		status = map_add_piece(scan->map, &piece, fault);
+	status = map_add_piece(scan->map, &piece, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	size_t spans = scan->map->span_count;
-	if (status == BLOCKZ_OK && piece.kind == BLOCKZ_RAW)
+	if (piece.kind == BLOCKZ_RAW)
 		status = map_add_span(scan->map, &(struct span){
 			piece.start, end, piece.file_off + RAW_HEADER_LEN, RAW_PAYLOAD, BLOCK_HEADER_LEN, true,
 		}, fault);
-	else if (status == BLOCKZ_OK)
+	else
 		status = add_spans(scan, end - scan->tail_len, fault);
-	if (status == BLOCKZ_OK && scan->header.checksum && scan->map->span_count > spans)
-		status = map_add_check(scan->map, &(struct check){
-			scan->image_pos, end, scan->pos - CHECKSUM_LEN, CHECK_XXH64_LOW32, false,
-		}, fault);
-	return status;
+	if (status != BLOCKZ_OK || !scan->header.checksum || scan->map->span_count == spans)
+		return status;
+	return map_add_check(scan->map, &(struct check){
+		scan->image_pos, end, scan->pos - CHECKSUM_LEN, CHECK_XXH64_LOW32, false,
+	}, fault);
 }
 
 static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, size_t len, struct blockz_fault *fault)
@@ -225,12 +228,13 @@ static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, si
 	if (scan->pos > scan->map->file_size)
 		return fault_set(fault, BLOCKZ_DAMAGED, scan->map->file_size, "file ends within a zstd frame");
 	status = content_size(scan, &size, fault);
-	if (status == BLOCKZ_OK && size > INT64_MAX - scan->image_pos)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (size > INT64_MAX - scan->image_pos)
 		return fault_set(fault, BLOCKZ_LIMIT, scan->frame_off, "image larger than 2^63 - 1 bytes");
-	if (status == BLOCKZ_OK)
-		status = size > 0 ? add_frame(scan, size, fault)
-				  : zstd_check_empty(scan->file, scan->frame_off, scan->pos - scan->frame_off, &scan->header,
-						     scan->map->window_max, &scan->decoder, fault);
+	status = size > 0 ? add_frame(scan, size, fault)
+			  : zstd_check_empty(scan->file, scan->frame_off, scan->pos - scan->frame_off, &scan->header,
+					     scan->map->window_max, &scan->decoder, fault);
 	scan->image_pos += size;
 	return status;
 }
@@ -299,9 +303,11 @@ enum blockz_status zstd_map(const struct blockz_source *file, bool scan, struct 
 			map->index_fault = why;
 	}
 	enum blockz_status status = map_by_scan(file, map, &ends_skippable, fault);
-	if (status == BLOCKZ_OK && !ends_skippable) { /* content that ends like a table is none */
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!ends_skippable) { /* content that ends like a table is none */
 		map->index_fault = (struct blockz_fault){ .status = BLOCKZ_OK };
 		return BLOCKZ_OK;
 	}
-	return status == BLOCKZ_OK ? seek_table_add_checks(file, map, fault) : status;
+	return seek_table_add_checks(file, map, fault);
 }
