@@ -189,9 +189,13 @@ static enum blockz_status show_map(struct call *call, struct blockz_fault *fault
 	cli_note(&call->cli, call->path, &call->file.store);
 	audience_add_compressed(&call->audience, &call->file);
 	status = read_map(call, fault);
-	if (status == BLOCKZ_OK && call->svg != NULL)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (call->svg != NULL)
 		status = write_svg(call, fault);
-	if (status == BLOCKZ_OK && call->bmap != NULL)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (call->bmap != NULL)
 		status = write_bmap(call, fault);
 	if (status != BLOCKZ_OK)
 		return status;

@@ -116,12 +116,12 @@ static enum blockz_status make_plan(struct call *call)
 {
 	audience_add_compressed(&call->audience, &call->file);
 	enum blockz_status status = open_bmap(call);
-	if (status == BLOCKZ_OK)
-		status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, &call->fault);
-	if (status == BLOCKZ_OK)
-		warn_appended(call);
 	if (status != BLOCKZ_OK)
 		return status;
+	status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	warn_appended(call);
 	const struct edited_file edited = { &call->file.source, call->map, call->cli.sector_size };
 	status = chosen_edits_add(&call->edits, &call->options, &edited, &call->fault);
 	if (status != BLOCKZ_OK)
@@ -257,20 +257,24 @@ static enum blockz_status apply_plan(struct call *call)
 static enum blockz_status patch_in_place(struct call *call)
 {
 	enum blockz_status status = open_to_write(call);
-	if (status == BLOCKZ_OK && call->recovery != BLOCKZ_RECOVERY_NONE)
-		cli_warn(&call->cli, call->options.file, "%s", recovery_text(call->recovery));
-	if (status == BLOCKZ_OK)
-		status = make_plan(call);
-	if (status == BLOCKZ_OK)
-		status = hold_bmap(call);
-	if (status == BLOCKZ_OK)
-		status = apply_plan(call);
-	if (status == BLOCKZ_OK && signals_noted() != 0) {
-		status = tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way");
-		call->fault.state = call->cli.state;
-	}
 	if (status != BLOCKZ_OK)
 		return status;
+	if (call->recovery != BLOCKZ_RECOVERY_NONE)
+		cli_warn(&call->cli, call->options.file, "%s", recovery_text(call->recovery));
+	status = make_plan(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = hold_bmap(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = apply_plan(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (signals_noted() != 0) {
+		status = tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way");
+		call->fault.state = call->cli.state;
+		return status;
+	}
 	const struct patch_report patch = report_of(call);
 	patch_report_unchecked(&patch, call->options.file);
 	if (call->cli.json)
@@ -332,10 +336,12 @@ static enum blockz_status copy_to_file(struct call *call, struct output *output)
 	if (status != BLOCKZ_OK)
 		return blame_copy(call, status);
 	status = blame_output(call, output_sync(output, &call->fault));
-	if (status == BLOCKZ_OK)
-		status = hold_bmap(call);
-	if (status == BLOCKZ_OK)
-		status = blame_output(call, output_commit(output, &call->fault));
+	if (status != BLOCKZ_OK)
+		return status;
+	status = hold_bmap(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = blame_output(call, output_commit(output, &call->fault));
 	if (status != BLOCKZ_OK)
 		return status;
 	call->cli.state = BLOCKZ_IMAGE_UPDATED;
@@ -366,10 +372,11 @@ static enum blockz_status patch_a_copy(struct call *call)
 {
 	struct output output = OUTPUT_INIT;
 	enum blockz_status status = open_file(call, BLOCKZ_STORE_READ);
-	if (status == BLOCKZ_OK && is_same_file(call))
+	if (status != BLOCKZ_OK)
+		return status;
+	if (is_same_file(call))
 		return tool_fault(&call->fault, BLOCKZ_USAGE, "--output is the file itself");
-	if (status == BLOCKZ_OK)
-		status = make_plan(call);
+	status = make_plan(call);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = blame_output(call, output_open(&output, call->options.output, call->options.force, &call->audience, &call->fault));

@@ -112,11 +112,10 @@ static enum blockz_status view_tables(const struct view *view, const struct part
 	enum blockz_status status = view_clear(view, table->disk_len, fault);
 	for (size_t i = 0; status == BLOCKZ_OK && i < table->ranges.count; i++)
 		status = view_copy(view, table->ranges.items[i], disk_off, fault);
-	if (status == BLOCKZ_OK && table->gpt)
-		status = fit_header(view, GPT_PRIMARY_LBA, fault);
-	if (status == BLOCKZ_OK && table->gpt)
-		status = fit_header(view, table->disk_len / table->sector_size - 1, fault);
-	return status;
+	if (status != BLOCKZ_OK || !table->gpt)
+		return status;
+	status = fit_header(view, GPT_PRIMARY_LBA, fault);
+	return status == BLOCKZ_OK ? fit_header(view, table->disk_len / table->sector_size - 1, fault) : status;
 }
 
 /* *list_ret: belongs to view->tables; NULL: libblkid does not take this for a table. */

@@ -219,13 +219,13 @@ static enum blockz_status add_gpt(struct rawlist *list, const struct disk *disk,
 	uint64_t primary_entries = primary->good ? primary->entries_lba : GPT_ENTRIES_LBA;
 	uint64_t backup_entries = backup->good ? backup->entries_lba : gpt->backup_lba - backup_count;
 	enum blockz_status status = add_sectors(list, disk, 0, GPT_PRIMARY_LBA + 1, fault);
-	if (status == BLOCKZ_OK)
-		status = add_sectors(list, disk, primary_entries, count, fault);
-	if (status == BLOCKZ_OK)
-		status = add_sectors(list, disk, backup_entries, backup_count, fault);
-	if (status == BLOCKZ_OK)
-		status = add_sectors(list, disk, gpt->backup_lba, 1, fault);
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	status = add_sectors(list, disk, primary_entries, count, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = add_sectors(list, disk, backup_entries, backup_count, fault);
+	return status == BLOCKZ_OK ? add_sectors(list, disk, gpt->backup_lba, 1, fault) : status;
 }
 
 /* What partition_table.disk_len says. */

@@ -111,8 +111,9 @@ enum blockz_status saver_try(const struct saver *saver, struct blockz_fault *fau
 {
 	struct newfile file;
 	enum blockz_status status = check_raw(saver, fault);
-	if (status == BLOCKZ_OK)
-		status = open_file(saver, &file, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = open_file(saver, &file, fault);
 	if (status == BLOCKZ_OK)
 		newfile_close(&file);
 	return status;
