@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * kill-at CALL COUNT COMMAND [ARGUMENT]...: runs a command, and kills it as it enters the COUNT-th system call of the
- * number CALL, counted over all its threads.  The kernel lets all other calls pass without a stop, which strace(1) cannot
- * have it do where it injects signals.  Exit status: 137 if it was killed there, else that of the command; 125: not run.
+ * kill-at SIGNAL CALL COUNT COMMAND [ARGUMENT]...: runs a command, and sends it the signal of this number as it enters the
+ * COUNT-th system call of the number CALL, counted over all its threads.  The kernel lets all other calls pass without a
+ * stop, which strace(1) cannot have it do where it injects signals.  Exit status: 137 if SIGNAL is that which kills and
+ * was sent, else that of the command; 125: not run.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -63,14 +64,14 @@ static int signal_of(int status)
 
 int main(int argc, char **argv)
 {
-	if (argc < 4) {
-		fprintf(stderr, "usage: kill-at CALL COUNT COMMAND [ARGUMENT]...\n");
+	if (argc < 5) {
+		fprintf(stderr, "usage: kill-at SIGNAL CALL COUNT COMMAND [ARGUMENT]...\n");
 		return 125;
 	}
-	unsigned long left = strtoul(argv[2], NULL, 10);
-	pid_t pid = start_traced((uint32_t)strtoul(argv[1], NULL, 10), argv + 3), thread;
+	int signal = atoi(argv[1]), status;
+	unsigned long left = strtoul(argv[3], NULL, 10);
+	pid_t pid = start_traced((uint32_t)strtoul(argv[2], NULL, 10), argv + 4), thread;
 	bool killed = false;
-	int status;
 	if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status) ||
 	    ptrace(PTRACE_SETOPTIONS, pid, NULL,
 		   PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC) < 0 ||
@@ -83,8 +84,8 @@ int main(int argc, char **argv)
 			continue;
 		}
 		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8) && --left == 0)
-			killed = kill(pid, SIGKILL) == 0;
-		else
+			killed = kill(pid, signal) == 0 && signal == SIGKILL;
+		if (!killed)
 			ptrace(PTRACE_CONT, thread, NULL, (void *)(intptr_t)signal_of(status));
 	}
 	if (killed)

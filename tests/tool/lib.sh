@@ -87,13 +87,14 @@ unprivileged() {
 	fi
 }
 
-# image ARGUMENT...: prints the path of an image by make-image, made once for all tests; not to be changed.
+# image ARGUMENT...: prints the path of an image by make-image, made once for all tests; not to be changed.  Few files are in
+# its root, as each test reads all of it many times.
 image() {
 	local path
 	path=${BLOCKZ_TEST_TMP:-/tmp}/image-$(echo "$*" | tr -c 'a-zA-Z0-9\n' _)
 	(
 		flock 9
-		[ -e "$path" ] || "$tree/fixtures/make-image" "$@" "$path" >&2 9<&-
+		[ -e "$path" ] || "$tree/fixtures/make-image" --fill 10 "$@" "$path" >&2 9<&-
 	) 9>"$path.lock" || exit 1
 	echo "$path"
 }
@@ -114,11 +115,12 @@ each_format() {
 	exit "$status"
 }
 
-# judges FILE: each decoder that has to accept a file, as a command, one a line.
+# judges FILE [IMAGE]: each decoder that has to accept a file, as a command, one a line.  The image in the file goes to IMAGE.
 judges() {
+	local own=${2:+"decode $1 >$2"}
 	case $(format_of "$1") in
 	.gz)
-		echo "gzip -t <$1"
+		echo "${own:-gzip -t <$1}"
 		echo "libdeflate-gunzip -t $1"
 		echo "pigz -t <$1"
 		echo "7z t $1"
@@ -127,7 +129,7 @@ judges() {
 		echo "python3 -c 'import gzip, collections; collections.deque(gzip.open(\"$1\"), 0)'"
 		;;
 	.xz)
-		echo "xz -t <$1"
+		echo "${own:-xz -t <$1}"
 		echo "7z t $1"
 		echo "zstd -q -t --format=xz <$1"
 		echo "busybox xz -t <$1"
@@ -136,7 +138,7 @@ judges() {
 		echo "python3 -c 'import lzma, collections; collections.deque(lzma.open(\"$1\"), 0)'"
 		;;
 	.zst)
-		echo "zstd -q -t <$1"
+		echo "${own:-zstd -q -t <$1}"
 		$sevenzip_zstd && echo "7z t $1"
 		echo "bsdcat <$1 >.log/bsdcat"
 		echo "pzstd -q -t <$1"
@@ -144,12 +146,12 @@ judges() {
 	esac
 }
 
-# accepted NAME FILE: every judge takes it.
+# accepted NAME FILE [IMAGE]: every judge takes it.  The image in it goes to IMAGE.
 accepted() {
 	local judge refused=''
 	while read -r judge; do
 		eval "$judge" </dev/null >.log/judge 2>&1 || refused+="[$judge: $(tail -n 1 .log/judge)]"
-	done < <(judges "$2")
+	done < <(judges "${@:2}")
 	if [ -z "$refused" ]; then ok "$1"; else not_ok "$1" "$refused"; fi
 }
 

@@ -12,10 +12,10 @@ make_trees() {
 	python3 - "$BLOCKZ_BIN/libblockz.so" "$tree/libblockz" <<'END'
 import os, pathlib, random, re, shutil, sys
 
-library, source = pathlib.Path(sys.argv[1]).read_bytes()[:400000], pathlib.Path(sys.argv[2])
+library, source = pathlib.Path(sys.argv[1]).read_bytes()[:200000], pathlib.Path(sys.argv[2])
 rand = random.Random(1)
 sources = sorted(source.rglob("*.[ch]"))
-text = b"".join(path.read_bytes() for path in sources)[:300000]
+text = b"".join(path.read_bytes() for path in sources)[:150000]
 
 
 def relinked(code):
@@ -50,12 +50,12 @@ for root in ("old", "new"):
     write(root, "usr/copy", noise)
     write(root, "usr/more", rand.randbytes(20000) if is_new else noise[:20000])
     write(root, "usr/empty", b"")
-    holes(root, "var/holes", [(100000, text[:70000]), ((600 << 10) + is_new, library[:50000])])
+    holes(root, "var/holes", [(100000, text[:70000]), ((600 << 10) + is_new, library[:10000])])
     holes(root, "var/hole", [])
-    for path in sources[:50]:
+    for path in sources[:25]:
         content = path.read_bytes()
         write(root, f"src/{path.relative_to(source)}", re.sub(b"int ", b"long ", content, 1) if is_new else content)
-    for n in range(300):
+    for n in range(150):
         write(root, f"many/a file with a name that is long enough for an index, of number {n}", b"%d\n" % (n + is_new * (n == 7)))
     os.symlink("usr/program", f".log/{root}/link")
     os.link(f".log/{root}/usr/text", f".log/{root}/usr/hard")
@@ -120,7 +120,7 @@ gensquashfs_pair() {
 make_disks() {
 	[ ! -e .log/disk-old ] || return 0
 	small_disk .log/disk-old
-	truncate -s 12M .log/disk-old
+	truncate -s 11M .log/disk-old
 	cp .log/disk-old .log/disk-new
 	dd if=.log/disk-old of=.log/boot.img bs=1M skip=1 count=8 status=none
 	edit_entry .log/boot.img
