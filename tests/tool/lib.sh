@@ -17,6 +17,11 @@ failed=0
 sevenzip_zstd=false # 7z learnt it in version 23
 7z i 2>/dev/null | grep -q ' zstd ' && sevenzip_zstd=true
 
+# python3 ARGUMENT...: without the modules that are installed beside Python's own, which it need not look for.
+python3() {
+	command python3 -S "$@"
+}
+
 ok() {
 	echo "ok $1"
 }
@@ -126,7 +131,7 @@ judges() {
 		echo "7z t $1"
 		echo "busybox gunzip -t <$1"
 		echo "zstd -q -t --format=gzip <$1"
-		echo "python3 -c 'import gzip, collections; collections.deque(gzip.open(\"$1\"), 0)'"
+		echo "python3 -c 'import gzip, shutil; shutil.copyfileobj(gzip.open(\"$1\"), open(\"/dev/null\", \"wb\"))'"
 		;;
 	.xz)
 		echo "${own:-xz -t <$1}"
@@ -135,7 +140,7 @@ judges() {
 		echo "busybox xz -t <$1"
 		[ "$(stat -c %s "$1")" -eq 32 ] || echo "pixz -d <$1 >.log/pixz" # wants a Block
 		echo "bsdcat <$1 >.log/bsdcat"
-		echo "python3 -c 'import lzma, collections; collections.deque(lzma.open(\"$1\"), 0)'"
+		echo "python3 -c 'import lzma, shutil; shutil.copyfileobj(lzma.open(\"$1\"), open(\"/dev/null\", \"wb\"))'"
 		;;
 	.zst)
 		echo "${own:-zstd -q -t <$1}"
