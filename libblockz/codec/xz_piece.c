@@ -9,6 +9,7 @@
 #include "codec/codec_faults.h"
 #include "codec/format_piece.h"
 #include "format/formats.h"
+#include "format/xz/block.h"
 #include "format/xz/encode.h"
 #include "io/access.h"
 
@@ -43,7 +44,8 @@ static bool has_sizes(const struct xz_block *block)
 	return block->block.compressed_size != LZMA_VLI_UNKNOWN && block->block.uncompressed_size != LZMA_VLI_UNKNOWN;
 }
 
-uint32_t xz_piece_header(const struct xz_block *block)
+/* How the header of a Block was laid out; that of one of blockz's length is XZ_HEADER_OWN. */
+static uint32_t header_value(const struct xz_block *block)
 {
 	if (!has_sizes(block))
 		return XZ_HEADER_BARE;
@@ -178,7 +180,7 @@ static uint8_t coded_dict(uint32_t dict)
 
 static bool has_header(const struct xz_block *block, uint32_t header)
 {
-	return header <= XZ_HEADER_BARE ? xz_piece_header(block) == header
+	return header <= XZ_HEADER_BARE ? header_value(block) == header
 					: has_sizes(block) && block->block.header_size == header;
 }
 
@@ -247,7 +249,7 @@ static enum blockz_status read_headers(const struct blockz_source *file, const s
 			break;
 		headers->len = i == 0 ? block.block.header_size : headers->len;
 		headers->are_long = headers->are_long && block.block.header_size == headers->len;
-		add_layout(headers, xz_piece_header(&block));
+		add_layout(headers, header_value(&block));
 		xz_block_free(&block);
 	}
 	unite_layouts(headers);

@@ -8,8 +8,6 @@
 #ifndef CODEC_XZ_PIECE_H
 #define CODEC_XZ_PIECE_H
 
-#include "format/xz/block.h"
-
 enum {
 	XZ_HEADER_OWN = 0,  /* as blockz does */
 	XZ_HEADER_BARE = 1, /* without sizes */
@@ -17,8 +15,5 @@ enum {
 	XZ_PIECE_SIZE_MIN = 64 << 10,
 	XZ_PIECE_SIZE_MAX = 64 << 20,
 };
-
-/* How the header of a Block was laid out; that of one of blockz's length is XZ_HEADER_OWN. */
-uint32_t xz_piece_header(const struct xz_block *block);
 
 #endif

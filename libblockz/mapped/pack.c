@@ -200,16 +200,23 @@ static enum blockz_status write_piece(const struct pool_call *call)
 
 /* ---- The whole ---- */
 
+/* Writes what the format's writer has made, if that went well (status), and frees it. */
+static enum blockz_status write_made(struct pack *pack, enum blockz_status status, struct buffer *made, size_t len,
+				     struct blockz_fault *fault)
+{
+	if (status == BLOCKZ_OK && len > 0)
+		status = write_out(pack->task->sink, made->bytes, len, fault);
+	pack->file_done += len;
+	buffer_free(made);
+	return status;
+}
+
 static enum blockz_status write_head(struct pack *pack, struct blockz_fault *fault)
 {
 	struct buffer head = { 0 };
 	size_t len = 0;
 	enum blockz_status status = pack->format->write_head(pack->writer, &head, &len, fault);
-	if (status == BLOCKZ_OK && len > 0)
-		status = write_out(pack->task->sink, head.bytes, len, fault);
-	pack->file_done += len;
-	buffer_free(&head);
-	return status;
+	return write_made(pack, status, &head, len, fault);
 }
 
 static enum blockz_status write_tail(struct pack *pack, struct blockz_fault *fault)
@@ -218,11 +225,7 @@ static enum blockz_status write_tail(struct pack *pack, struct blockz_fault *fau
 	size_t len = 0;
 	enum blockz_status status = pack->format->write_tail(pack->writer, &tail, &len,
 							     &pack->result.index_piece_size, fault);
-	if (status == BLOCKZ_OK && len > 0)
-		status = write_out(pack->task->sink, tail.bytes, len, fault);
-	pack->file_done += len;
-	buffer_free(&tail);
-	return status;
+	return write_made(pack, status, &tail, len, fault);
 }
 
 static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *fault)

@@ -26,7 +26,7 @@ void digest_update(struct digest *digest, const void *buf, size_t len)
 		digest->failed = true;
 }
 
-void digest_zeros(struct digest *digest, uint64_t len)
+static void update_zeros(struct digest *digest, uint64_t len)
 {
 	static const unsigned char zeros[65536];
 	while (len > 0) {
@@ -83,7 +83,7 @@ static enum blockz_status hash_source(const struct blockz_source *source, void *
 		int error = holes_find_data(source, off, &data);
 		if (error != 0)
 			return tool_fault_errno(fault, error, "finding holes");
-		digest_zeros(digest, data.start - off);
+		update_zeros(digest, data.start - off);
 		status = hash_extent(source, data, buf, work, digest, fault);
 		off = data.end;
 	}
@@ -128,7 +128,7 @@ enum blockz_status digest_image(const struct blockz_source *file, const struct b
 static void skip_to(struct digest_tap *self, uint64_t off)
 {
 	if (off > self->pos)
-		digest_zeros(&self->digest, off - self->pos);
+		update_zeros(&self->digest, off - self->pos);
 }
 
 static int tap_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
@@ -185,7 +185,7 @@ static int sink_write(void *ctx, const void *buf, size_t len)
 static int sink_zeros(void *ctx, uint64_t len)
 {
 	struct digest_sink *self = ctx;
-	digest_zeros(&self->digest, len);
+	update_zeros(&self->digest, len);
 	return 0;
 }
 

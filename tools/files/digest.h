@@ -17,7 +17,6 @@ struct digest {
 /* BLOCKZ_FAILED: no memory, or no SHA-256 in libcrypto. */
 enum blockz_status digest_start(struct digest *digest, struct blockz_fault *fault);
 void digest_update(struct digest *digest, const void *buf, size_t len);
-void digest_zeros(struct digest *digest, uint64_t len);
 /* Writes the digest in hexadecimal. */
 enum blockz_status digest_finish(struct digest *digest, char hex_ret[DIGEST_HEX], struct blockz_fault *fault);
 /* Fine for zeros, and twice. */
