@@ -5,6 +5,9 @@
  *
  * Writing: one writer a file sees the pieces in order and makes what stands before and behind them; encoders, one a
  * thread, turn the bytes of one piece into its encoding in any order.
+ *
+ * Renewing: pieces of a file that is there, whoever wrote it, are encoded again after an edit.  Either each is filled up to
+ * its old length, or the file changes its length, and what stands in it of lengths is made anew.
  */
 #ifndef FORMAT_FORMAT_H
 #define FORMAT_FORMAT_H
@@ -39,6 +42,7 @@ struct plain_piece {
 	size_t len;
 	uint64_t start; /* image offset of the first of them; raw blocks are cut at the image's multiples of their payload */
 	bool raw;
+	bool ends_stream; /* the end-of-stream mark stands behind it, where that is part of a piece */
 };
 
 /* What an encoder has made of them.  Whoever has the struct, zeros at first, frees out. */
@@ -64,6 +68,51 @@ struct encoded_piece {
 
 /* Gets image bytes in order; returns false to have no more. */
 typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);
+
+/* A piece that was encoded again, for what else in the file speaks of it. */
+struct renewed_piece {
+	size_t piece;      /* its item in the map */
+	uint64_t copy;     /* which of the item's copies */
+	uint64_t file_len; /* now */
+	uint64_t tag;      /* of its encoding */
+	uint32_t check;    /* of its image bytes now, by the piece's method, if that has four bytes; else 0 */
+};
+
+/* Pieces that were encoded again, ascending, and the file that they will be part of. */
+struct renewal {
+	/*
+	 * The old file, with the fields of checks as they will be: of payload, and of pieces that were encoded again, there is
+	 * the old content.  All offsets are the old ones.
+	 */
+	const struct blockz_source *file;
+	const struct blockz_map *map;
+	const struct renewed_piece *pieces;
+	size_t count;
+	uint64_t file_size; /* of the new file */
+	/* Takes new bytes for those of the old file in a range, which need not be as many.  Errors: BLOCKZ_FAILED. */
+	enum blockz_status (*replace)(void *ctx, struct blockz_range old, const uint8_t *bytes, size_t len,
+				      struct blockz_fault *fault);
+	void *ctx;
+};
+
+/* An edit inside of a piece that is too long, or too dear, to be encoded again as a whole. */
+struct piece_edit {
+	const struct blockz_source *file;
+	const struct blockz_map *map;
+	size_t piece; /* its item in the map, of one copy */
+	const struct blockz_range *ranges; /* of the image, in the piece: what may differ.  Ascending, apart, none empty */
+	size_t count;
+	bool keep_length; /* what is replaced must stay as long as it was */
+	/* Puts the new bytes over len old ones of the image from off on.  Errors: BLOCKZ_FAILED. */
+	enum blockz_status (*lay_over)(void *ctx, uint8_t *bytes, size_t len, uint64_t off, struct blockz_fault *fault);
+	/* As in struct renewal; called in ascending order. */
+	enum blockz_status (*replace)(void *ctx, struct blockz_range old, const uint8_t *bytes, size_t len,
+				      struct blockz_fault *fault);
+	/* Tells of len bytes of the image from off on that differ, for checks that are linear; in ascending order. */
+	enum blockz_status (*changed)(void *ctx, uint64_t off, const uint8_t *old, const uint8_t *new, size_t len,
+				      struct blockz_fault *fault);
+	void *ctx;
+};
 
 struct format {
 	struct blockz_format public;
@@ -141,6 +190,42 @@ struct format {
 	enum blockz_status (*before)(const struct blockz_source *file, const struct blockz_map *map, uint64_t file_off,
 				     struct blockz_fault *fault);
 	uint64_t reach; /* how far behind a raw range decoded bytes could still depend on it, were the map wrong */
+
+	/* Renew.  All of it is NULL or 0 in a format whose pieces are not encoded again. */
+	/*
+	 * Levels by which a piece is encoded again until it is short enough, weakest first, 0 behind the last: measured ones,
+	 * each of which makes most of what the one before does not fit.
+	 */
+	const int *renew_levels;
+	unsigned renew_ns; /* what that takes on a CPU of today, for estimates: nanoseconds an image byte */
+	/*
+	 * What encoders need to make a piece of this file: all but the level, which is the one that the file says it was
+	 * written with, or 0.  Errors: BLOCKZ_UNSUPPORTED (the piece is one that cannot be made), BLOCKZ_DAMAGED, BLOCKZ_FAILED.
+	 */
+	enum blockz_status (*renew_params)(const struct blockz_source *file, const struct blockz_map *map, size_t piece,
+					   struct pack_params *params_ret, struct blockz_fault *fault);
+	/*
+	 * Makes an encoding exactly len bytes long by what every decoder passes over, with bounded cost to it.  *filled_ret:
+	 * false where it is longer, or the difference is one that cannot be filled; then the encoding is as it was.
+	 * Errors: BLOCKZ_FAILED (no memory).
+	 */
+	enum blockz_status (*fill)(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault);
+	/*
+	 * Replaces what else in the file depends on lengths and contents of pieces that were encoded again: indexes, sizes in
+	 * headers.  Fields of struct check that move by a difference, and what lies within pieces, are not its business, but
+	 * for those within ranges that it replaces.  What cannot be kept right in the room that there is becomes less: an
+	 * index without checks, none.  Errors: BLOCKZ_UNSUPPORTED (something of another program's would become wrong),
+	 * BLOCKZ_LIMIT, BLOCKZ_FAILED.
+	 */
+	enum blockz_status (*renew_index)(const struct renewal *renewal, struct blockz_fault *fault);
+	/*
+	 * NULL, or: encodes again as little of a piece as an edit needs, and keeps all else of it as it stands.  Replaces checks
+	 * inside of the piece that are not linear; linear ones are the caller's, by what was told to have changed.  *done_ret
+	 * false: keep_length was asked for, and it does not fit; what was replaced until then means nothing.
+	 * Errors: BLOCKZ_DAMAGED (the old bytes do not decode, or their checks do not match), BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT,
+	 * BLOCKZ_FAILED, and those of the callbacks.
+	 */
+	enum blockz_status (*splice)(const struct piece_edit *edit, bool *done_ret, struct blockz_fault *fault);
 };
 
 #endif

@@ -97,7 +97,9 @@ static enum blockz_status encode_piece(struct pack_thread *self, const struct pa
 				       struct encoding *encoding, struct blockz_fault *fault)
 {
 	const struct pack *pack = self->pack;
-	struct plain_piece plain = { bytes, (size_t)(piece->end - piece->start), piece->start, piece->kind == BLOCKZ_RAW };
+	struct plain_piece plain = {
+		.bytes = bytes, .len = (size_t)(piece->end - piece->start), .start = piece->start, .raw = piece->kind == BLOCKZ_RAW,
+	};
 	enum blockz_status status = pack->format->encode(self->encoder, &plain, encoding, fault);
 	if (status != BLOCKZ_OK || plain.raw || !pack->task->store_incompressible ||
 	    encoding->len < plain.len - (plain.len >> STORE_SHIFT))
