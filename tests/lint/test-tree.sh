@@ -38,20 +38,11 @@ print_wrong() {
 	END { judge() }' "$@"
 }
 
-unlicensed='' long='' sources=() scripts=()
-for file in "${files[@]}"; do
-	[ -f "$file" ] || continue
-	case $file in
-	*.c | *.h)
-		grep -q 'SPDX-License-Identifier: BSD-3-Clause' "$file" || unlicensed+=" $file"
-		awk 'length($0) > 132 { exit 1 }' "$file" || long+=" $file"
-		sources+=("$file")
-		;;
-	esac
-	head -n 1 "$file" | grep -q '^#!.*\(bash\|/sh\)' && scripts+=("$file")
-done
-verdict licences "$unlicensed"
-verdict line-length "$long"
+mapfile -t present < <(for file in "${files[@]}"; do [ ! -f "$file" ] || echo "$file"; done)
+mapfile -t sources < <(printf '%s\n' "${present[@]}" | grep '\.[ch]$')
+mapfile -t scripts < <(awk 'FNR == 1 && /^#!.*(bash|\/sh)/ { print FILENAME } { nextfile }' "${present[@]}")
+verdict licences "$(grep -L 'SPDX-License-Identifier: BSD-3-Clause' "${sources[@]}" | tr '\n' ' ')"
+verdict line-length "$(awk 'length($0) > 132 { print FILENAME; nextfile }' "${sources[@]}" | tr '\n' ' ')"
 wrong=$(print_wrong "${sources[@]}")
 verdict opening-comments "$(sed -n 's/^unopened //p' <<<"$wrong" | tr '\n' ' ')"
 verdict header-guards "$(sed -n 's/^unguarded //p' <<<"$wrong" | tr '\n' ' ')"
