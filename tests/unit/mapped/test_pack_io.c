@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sparse.h"
+#include "watch.h"
 
 /* ---- Helpers ---- */
 
@@ -256,21 +257,6 @@ START_TEST(sinks_that_fail_at_any_write_fail)
 }
 END_TEST
 
-struct watch {
-	unsigned calls, stop_at;
-	uint64_t image_done, file_done;
-	bool backwards;
-};
-
-static bool watch_progress(void *ctx, uint64_t image_done, uint64_t file_done)
-{
-	struct watch *watch = ctx;
-	watch->backwards = watch->backwards || image_done < watch->image_done || file_done < watch->file_done;
-	watch->image_done = image_done;
-	watch->file_done = file_done;
-	return ++watch->calls != watch->stop_at;
-}
-
 START_TEST(progress_is_told_and_may_interrupt)
 {
 	const struct blockz_format *format = format_of(_i);
@@ -283,17 +269,13 @@ START_TEST(progress_is_told_and_may_interrupt)
 			watch = (struct watch){ .stop_at = stop_at };
 			struct blockz_pack_options options = {
 				.format = format->name, .piece_size = format->piece_size_min,
-				.work = { threads, watch_progress, &watch },
+				.work = watched_work(&watch, threads),
 			};
 			struct growing_sink sink = { .calls = 0 };
 			struct blockz_pack_result result;
 			struct blockz_fault fault;
 			status = pack_to(&sink, true, &source, &options, &result, &fault);
-			ck_assert_int_eq(status, watch.calls >= stop_at ? BLOCKZ_FAILED : BLOCKZ_OK);
-			if (status != BLOCKZ_OK)
-				ck_assert_str_eq(fault.text, "interrupted");
-			ck_assert_uint_le(watch.calls, stop_at);
-			ck_assert(!watch.backwards);
+			assert_watched(&watch, status, &fault);
 		}
 		ck_assert_uint_gt(watch.calls, 10);
 		ck_assert_uint_eq(watch.image_done, image.len);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "foreign.h"
+#include "watch.h"
 
 /* ---- Helpers ---- */
 
@@ -198,19 +199,6 @@ START_TEST(extracting_fails_with_its_sink)
 }
 END_TEST
 
-struct watch {
-	unsigned calls, stop_at;
-	uint64_t done;
-};
-
-static bool watch_progress(void *ctx, uint64_t image_done, uint64_t file_done)
-{
-	struct watch *watch = ctx;
-	(void)file_done;
-	watch->done = image_done > watch->done ? image_done : 0;
-	return ++watch->calls != watch->stop_at;
-}
-
 START_TEST(extracting_can_be_interrupted)
 {
 	const struct blockz_format *format = format_of(_i);
@@ -223,13 +211,12 @@ START_TEST(extracting_can_be_interrupted)
 		struct watch watch = { .stop_at = stop_at };
 		struct growing_sink sink = { .calls = 0 };
 		struct blockz_sink out = growing_sink(&sink);
-		struct blockz_work work = { 1 + stop_at % 3, watch_progress, &watch };
+		struct blockz_work work = watched_work(&watch, 1 + stop_at % 3);
 		struct blockz_fault fault;
 		status = blockz_extract(&file, map, (struct blockz_range){ 0, image.len }, &out, &work, &fault);
-		ck_assert_int_eq(status, watch.calls >= stop_at ? BLOCKZ_FAILED : BLOCKZ_OK);
-		ck_assert_uint_eq(watch.done, sink.bytes.len);
-		if (status != BLOCKZ_OK)
-			ck_assert_str_eq(fault.text, "interrupted");
+		assert_watched(&watch, status, &fault);
+		ck_assert(!watch.still);
+		ck_assert_uint_eq(watch.image_done, sink.bytes.len);
 	}
 	blockz_map_free(map);
 }

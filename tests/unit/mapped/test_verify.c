@@ -8,6 +8,7 @@
 
 #include "foreign.h"
 #include "sparse.h"
+#include "watch.h"
 
 static enum blockz_status verify_with(struct bytes file, const struct blockz_source *against, bool quick, unsigned threads,
 				      struct blockz_verify_result *result_ret, struct blockz_fault *fault)
@@ -176,19 +177,6 @@ END_TEST
 
 /* ---- Interruption and failure ---- */
 
-struct watch {
-	unsigned calls, stop_at;
-	uint64_t done;
-};
-
-static bool watch_progress(void *ctx, uint64_t image_done, uint64_t file_done)
-{
-	struct watch *watch = ctx;
-	(void)file_done;
-	watch->done = image_done > watch->done ? image_done : 0;
-	return ++watch->calls != watch->stop_at;
-}
-
 START_TEST(verifying_can_be_interrupted)
 {
 	const struct blockz_format *format = format_of(_i);
@@ -199,15 +187,14 @@ START_TEST(verifying_can_be_interrupted)
 	struct watch watch = { .calls = 0 };
 	for (unsigned stop_at = 1; status != BLOCKZ_OK; stop_at++) {
 		watch = (struct watch){ .stop_at = stop_at };
-		struct blockz_verify_options verify = { .work = { 1 + stop_at % 3, watch_progress, &watch } };
+		struct blockz_verify_options verify = { .work = watched_work(&watch, 1 + stop_at % 3) };
 		struct blockz_verify_result result;
 		struct blockz_fault fault;
 		status = blockz_verify(&file, &verify, &result, &fault);
-		ck_assert_int_eq(status, watch.calls >= stop_at ? BLOCKZ_FAILED : BLOCKZ_OK);
-		if (status != BLOCKZ_OK)
-			ck_assert_str_eq(fault.text, "interrupted");
+		assert_watched(&watch, status, &fault);
+		ck_assert(!watch.still);
 	}
-	ck_assert_uint_eq(watch.done, image.len);
+	ck_assert_uint_eq(watch.image_done, image.len);
 	ck_assert_uint_gt(watch.calls, 4);
 }
 END_TEST

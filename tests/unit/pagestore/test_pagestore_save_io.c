@@ -7,6 +7,7 @@
 
 #include "blockz_pages.h"
 #include "images.h"
+#include "watch.h"
 
 enum { PAGE = 8192, PAGES = 60, LEN = PAGES * PAGE - 1000 };
 
@@ -182,21 +183,6 @@ START_TEST(bases_whose_holes_cannot_be_found)
 }
 END_TEST
 
-struct watch {
-	unsigned calls, stop_at;
-	uint64_t image_done, file_done;
-	bool backwards;
-};
-
-static bool watch_progress(void *ctx, uint64_t image_done, uint64_t file_done)
-{
-	struct watch *watch = ctx;
-	watch->backwards = watch->backwards || image_done < watch->image_done || file_done < watch->file_done;
-	watch->image_done = image_done;
-	watch->file_done = file_done;
-	return ++watch->calls != watch->stop_at;
-}
-
 START_TEST(progress_is_told_and_may_interrupt)
 {
 	struct bytes image = base_image();
@@ -210,12 +196,8 @@ START_TEST(progress_is_told_and_may_interrupt)
 			struct blockz_pack_result result;
 			struct blockz_fault fault;
 			watch = (struct watch){ .stop_at = stop_at };
-			status = save(pages, &sink, (struct blockz_work){ threads, watch_progress, &watch }, &result, &fault);
-			ck_assert_int_eq(status, watch.calls >= stop_at ? BLOCKZ_FAILED : BLOCKZ_OK);
-			if (status != BLOCKZ_OK)
-				ck_assert_str_eq(fault.text, "interrupted");
-			ck_assert_uint_le(watch.calls, stop_at);
-			ck_assert(!watch.backwards);
+			status = save(pages, &sink, watched_work(&watch, threads), &result, &fault);
+			assert_watched(&watch, status, &fault);
 		}
 		ck_assert_uint_gt(watch.calls, 40);
 		ck_assert_uint_eq(watch.image_done, LEN);
