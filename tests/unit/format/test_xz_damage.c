@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* .xz files that are damaged, or lie: never good with other content, and never repaired by a patch. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "damage.h"
 #include "foreign_xz.h"
-#include "judge.h"
 
 enum { CHUNK = 65536 };
 
@@ -20,34 +19,22 @@ static struct bytes pack(struct bytes image, uint64_t piece_size, const char *ch
 	return pack_image(format_named("xz"), image, options, NULL);
 }
 
-/* True if it is called good, which liblzma does then too. */
-static bool is_good(struct bytes file, size_t image_len)
-{
-	struct bytes room = { malloc(image_len + CHUNK), image_len + CHUNK };
-	bool good = called_good(format_named("xz"), file, room, &room.len);
-	free(room.data);
-	return good;
-}
+enum { SMALL_FILES = 9, SMALL_LEN = 300 };
 
-static struct bytes small_file(int kind, size_t *image_len_ret)
+static struct bytes small_file(int kind)
 {
-	struct bytes image = image_new(IMAGE_TEXT, 300);
+	struct bytes image = image_new(IMAGE_TEXT, SMALL_LEN);
 	struct blockz_range raw = { 50, 170 };
-	*image_len_ret = image.len;
 	if (kind < 4)
 		return pack(image, CHUNK, check_names[kind], &raw);
 	if (kind < 8)
 		return xz_easy(image, 1, checks[kind - 4]);
-	*image_len_ret = 2 * image.len;
 	return bytes_join(bytes_join(xz_easy(image, 1, LZMA_CHECK_CRC32), bytes_new(8)), pack(image, CHUNK, "crc64", &raw));
 }
 
-enum { SMALL_FILES = 9 };
-
 START_TEST(every_truncation)
 {
-	size_t image_len;
-	struct bytes file = small_file(_i, &image_len);
+	struct bytes file = small_file(_i);
 	struct blockz_verify_result result;
 	struct blockz_fault fault;
 	for (size_t len = 0; len < file.len; len++) {
@@ -58,24 +45,20 @@ START_TEST(every_truncation)
 			ck_assert(_i == 8);
 		else
 			ck_assert_int_eq(status, len < 6 ? BLOCKZ_UNSUPPORTED : BLOCKZ_DAMAGED);
-		is_good(bytes_copy(cut), image_len);
+		is_good("xz", bytes_copy(cut));
 	}
 }
 END_TEST
 
 START_TEST(every_flipped_bit)
 {
-	size_t image_len;
-	struct bytes file = small_file(_i, &image_len);
+	struct bytes file = small_file(_i);
 	struct blockz_verify_result result;
 	for (size_t bit = 0; bit < file.len * 8; bit++) {
-		struct bytes flipped = { malloc(file.len), file.len };
-		memcpy(flipped.data, file.data, file.len);
-		flipped.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		struct bytes flipped = bytes_flipped(file, bit);
 		if (_i % 4 != 3 || _i == 8) /* without a check damage to content cannot be seen */
 			ck_assert_int_ne(verify_file(flipped, false, &result, NULL), BLOCKZ_OK);
-		is_good(flipped, image_len);
-		free(flipped.data);
+		is_good("xz", flipped);
 	}
 }
 END_TEST
@@ -88,12 +71,10 @@ static uint8_t rnd_byte(void)
 /* Bytes changed at random, with the CRCs over Index and Block Headers made right again. */
 START_TEST(resealed_noise)
 {
-	size_t image_len;
-	struct bytes file = small_file(_i, &image_len);
+	struct bytes file = small_file(_i);
 	size_t index = xz_index_off(file);
 	for (int round = 0; round < (sanitized ? 3000 : 10000); round++) {
-		struct bytes noisy = { malloc(file.len), file.len };
-		memcpy(noisy.data, file.data, file.len);
+		struct bytes noisy = bytes_copy(file);
 		size_t header_len = ((size_t)file.data[12] + 1) * 4;
 		for (uint64_t n = 1 + rnd_below(3); n > 0; n--) {
 			if (rnd() % 2)
@@ -103,8 +84,7 @@ START_TEST(resealed_noise)
 		}
 		xz_reseal_index(noisy);
 		xz_reseal_block_header(noisy, 12);
-		is_good(noisy, image_len);
-		free(noisy.data);
+		is_good("xz", noisy);
 	}
 }
 END_TEST
@@ -156,14 +136,14 @@ START_TEST(lying_index)
 			struct bytes lie = with_index(file, bad, 3, LZMA_CHECK_CRC64);
 			for (int quick = 0; quick < 2; quick++)
 				ck_assert_int_eq(verify_file(lie, quick, &result, &fault), BLOCKZ_DAMAGED);
-			is_good(lie, image.len);
+			is_good("xz", lie);
 			/* One Block gives to the next what it lacks. */
 			if ((int64_t)good[(i / 2 + 1) % 3][i % 2] - deltas[d] < 5)
 				continue;
 			bad[(i / 2 + 1) % 3][i % 2] -= (uint64_t)deltas[d];
 			lie = with_index(file, bad, 3, LZMA_CHECK_CRC64);
 			ck_assert_int_eq(verify_file(lie, true, &result, &fault), BLOCKZ_DAMAGED);
-			is_good(lie, image.len);
+			is_good("xz", lie);
 		}
 	}
 	const uint64_t joined[][2] = { { good[0][0], good[0][1] },
@@ -196,7 +176,7 @@ START_TEST(lengths_within_the_padding)
 		for (uint64_t said = padded - 3; said <= padded; said++) {
 			const uint64_t records[][2] = { { said, len } };
 			struct bytes lie = with_index(file, records, 1, checks[_i]);
-			ck_assert(is_good(lie, len) == (said == unpadded));
+			ck_assert(is_good("xz", lie) == (said == unpadded));
 		}
 	}
 }
@@ -211,11 +191,10 @@ START_TEST(headers_of_zero_blocks)
 	assert_verifies(file);
 	for (int block = 0; block < 3; block++) {
 		for (size_t bit = 8; bit < 8 * (header_len - 4); bit++) {
-			struct bytes bad = bytes_copy(file);
-			bad.data[off + bit / 8] ^= (uint8_t)(1u << bit % 8);
+			struct bytes bad = bytes_flipped(file, 8 * off + bit);
 			xz_reseal_block_header(bad, off);
 			/* Only another dictionary is as good. */
-			if (is_good(bad, 3 * CHUNK))
+			if (is_good("xz", bad))
 				assert_decodes("xz", bad, image_new(IMAGE_ZEROS, 3 * CHUNK));
 		}
 		/* Both of its sizes. */
@@ -262,7 +241,7 @@ START_TEST(malformed_index)
 		struct blockz_fault fault;
 		ck_assert_int_eq(verify_file(file, false, &result, &fault), BLOCKZ_DAMAGED);
 		ck_assert_uint_ge(fault.offset, 12);
-		is_good(file, 100);
+		is_good("xz", file);
 	}
 }
 END_TEST
@@ -280,9 +259,9 @@ START_TEST(raw_headers)
 		ck_assert(blockz_map_extent_at(map, off, &extent));
 		for (int byte = 1; byte <= 3; byte++) {
 			for (int bit = 0; bit < 8; bit++) {
-				struct bytes bad = bytes_copy(file), edited = bytes_copy(image);
+				struct bytes bad = bytes_flipped(file, 8 * (extent.file_off - (uint64_t)byte) + (uint64_t)bit);
+				struct bytes edited = bytes_copy(image);
 				struct blockz_verify_result result;
-				bad.data[extent.file_off - (uint64_t)byte] ^= (uint8_t)(1u << bit);
 				for (int quick = off == raw.start; quick < 2; quick++)
 					ck_assert_int_eq(verify_file(bad, quick, &result, NULL),
 							 off == raw.start && quick ? BLOCKZ_OK : BLOCKZ_DAMAGED);
@@ -309,25 +288,10 @@ START_TEST(damage_is_never_laundered)
 	struct bytes file = pack(image, CHUNK, check_names[_i], &raw), edited = bytes_copy(image);
 	complement(edited, where);
 	struct blockz_edit edit = edit_from(edited, where);
-	struct blockz_verify_result result;
 	for (int round = 0; round < 400; round++) {
-		struct bytes bad = bytes_copy(file);
-		size_t bit = (size_t)rnd_below(file.len * 8);
-		bad.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		if (verify_file(bad, false, &result, NULL) == BLOCKZ_OK)
-			continue; /* without a check */
-		struct bytes before = bytes_copy(bad);
-		struct blockz_source source = bytes_source(bad);
-		struct blockz_map *map = NULL;
-		if (blockz_map_read(&source, NULL, &map, NULL) != BLOCKZ_OK)
-			continue;
-		blockz_map_free(map);
-		enum blockz_status status = patch_file(bad, false, &edit, 1, NULL, NULL);
-		ck_assert(status == BLOCKZ_OK || status == BLOCKZ_DAMAGED || status == BLOCKZ_UNSUPPORTED);
-		if (status != BLOCKZ_OK)
-			assert_bytes(bad, before);
-		ck_assert_int_ne(verify_file(bad, false, &result, NULL), BLOCKZ_OK);
-		ck_assert(!judge_says("xz", bad, edited));
+		struct bytes bad;
+		if (patch_damaged(file, rnd_below(file.len * 8), &edit, &bad))
+			ck_assert(!judge_says("xz", bad, edited));
 	}
 }
 END_TEST
@@ -367,25 +331,7 @@ END_TEST
 
 START_TEST(any_read_that_fails)
 {
-	size_t image_len;
-	struct bytes file = small_file(_i, &image_len);
-	for (int scan = 0; scan < 2; scan++) {
-		enum blockz_status status = BLOCKZ_FAILED;
-		for (unsigned at = 1; status != BLOCKZ_OK; at++) {
-			struct flaky_source self = { .bytes = file, .fail_at = at };
-			struct blockz_source source = flaky_source(&self);
-			struct blockz_map *map = NULL;
-			struct growing_sink sink = { .room = 0 };
-			struct blockz_sink out = growing_sink(&sink);
-			struct blockz_work work = { .threads = 1 };
-			status = blockz_map_read(&source, &(struct blockz_map_options){ .scan = scan }, &map, NULL);
-			if (status == BLOCKZ_OK)
-				status = blockz_extract(&source, map, (struct blockz_range){ 0, image_len }, &out, &work,
-							NULL);
-			blockz_map_free(map);
-			ck_assert(status == (self.reads < at ? BLOCKZ_OK : BLOCKZ_FAILED));
-		}
-	}
+	assert_reads_can_fail(small_file(_i), _i < 8 ? SMALL_LEN : 2 * SMALL_LEN);
 }
 END_TEST
 

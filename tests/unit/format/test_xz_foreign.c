@@ -154,8 +154,7 @@ START_TEST(empty_blocks)
 	assert_reads(format_named("xz"), file, text);
 	struct blockz_verify_result result;
 	for (size_t bit = 12 * 8; bit < second * 8; bit++) {
-		struct bytes flipped = bytes_copy(file);
-		flipped.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		struct bytes flipped = bytes_flipped(file, bit);
 		ck_assert_int_ne(verify_file(flipped, true, &result, NULL), BLOCKZ_OK);
 	}
 }

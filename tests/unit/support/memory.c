@@ -69,6 +69,13 @@ struct bytes bytes_copy(struct bytes bytes)
 	return bytes_join(bytes, (struct bytes){ bytes.data, 0 });
 }
 
+struct bytes bytes_flipped(struct bytes bytes, uint64_t bit)
+{
+	struct bytes flipped = bytes_copy(bytes);
+	flipped.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	return flipped;
+}
+
 struct blockz_source bytes_source(struct bytes bytes)
 {
 	struct blockz_memory *memory = keep(sizeof(*memory));

@@ -39,6 +39,7 @@ void forget_since(const struct kept *mark);
 
 struct bytes bytes_new(size_t len);
 struct bytes bytes_copy(struct bytes bytes);
+struct bytes bytes_flipped(struct bytes bytes, uint64_t bit); /* a copy with one bit flipped */
 struct bytes bytes_join(struct bytes a, struct bytes b);
 struct blockz_source bytes_source(struct bytes bytes);
 
