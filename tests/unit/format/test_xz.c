@@ -320,38 +320,12 @@ END_TEST
 
 /* ---- Patching ---- */
 
-static void check_patch(struct bytes image, struct bytes file, const struct blockz_range *ranges, size_t count, bool scan,
-			lzma_check check)
-{
-	struct bytes edited = bytes_copy(image), patched = bytes_copy(file);
-	struct blockz_edit *edits = keep(count * sizeof(*edits));
-	struct blockz_plan_info info;
-	struct blockz_fault fault = { .text = "" };
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < count; i++) {
-		complement(edited, ranges[i]);
-		edits[i] = edit_from(edited, ranges[i]);
-		bytes += ranges[i].end - ranges[i].start;
-	}
-	ck_assert_msg(patch_file(patched, scan, edits, count, &info, &fault) == BLOCKZ_OK, "%s", fault.text);
-	ck_assert_uint_eq(info.payload_bytes, bytes);
-	ck_assert_uint_eq(info.unchecked_bytes, check == LZMA_CHECK_NONE ? bytes : 0);
-	ck_assert(check == LZMA_CHECK_NONE ? info.check_bytes == 0 : info.check_bytes > 0);
-	assert_decodes("xz", patched, edited);
-	assert_verifies(patched);
-	/* And back. */
-	for (size_t i = 0; i < count; i++)
-		edits[i] = edit_from(image, ranges[i]);
-	ck_assert_int_eq(patch_file(patched, scan, edits, count, &info, &fault), BLOCKZ_OK);
-	assert_bytes(patched, file);
-}
-
 START_TEST(patches)
 {
 	const uint64_t m = RAW_PIECE;
+	const bool checked = check_ids[_i] != LZMA_CHECK_NONE;
 	struct bytes image = image_new(IMAGE_DISK, 4 * MIB);
 	const struct blockz_range raw[] = { { 1, 2 }, { 4096, 70001 }, { m - 5000, 3 * m + 5000 } };
-	const struct blockz_range edits[] = { { 1, 2 }, { 4096, 70001 }, { m - 5000, 3 * m + 5000 } };
 	const struct blockz_range small[] = {
 		{ 65530, 65540 }, { m - 1, m + 1 }, { 2 * m + 7, 2 * m + 8 }, { 3 * m, 3 * m + 5000 },
 	};
@@ -359,9 +333,9 @@ START_TEST(patches)
 		.level = 1, .check = check_names[_i], .piece_size = 4 * CHUNK, .raw = raw, .raw_count = 3,
 	};
 	struct bytes file = pack(image, options, NULL);
-	check_patch(image, file, edits, 3, false, check_ids[_i]);
-	check_patch(image, file, small, 4, false, check_ids[_i]);
-	check_patch(image, file, small, 4, true, check_ids[_i]);
+	patch_and_back("xz", file, false, image, raw, 3, checked);
+	patch_and_back("xz", file, false, image, small, 4, checked);
+	patch_and_back("xz", file, true, image, small, 4, checked);
 }
 END_TEST
 
@@ -381,7 +355,7 @@ START_TEST(random_patches)
 		edit = rnd_range(raw[0].end - raw[0].start);
 		edit.start += raw[0].start;
 		edit.end += raw[0].start;
-		check_patch(image, file, &edit, 1, false, check_ids[_i]);
+		patch_and_back("xz", file, false, image, &edit, 1, check_ids[_i] != LZMA_CHECK_NONE);
 	}
 }
 END_TEST

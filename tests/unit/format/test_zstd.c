@@ -251,32 +251,13 @@ END_TEST
 
 /* ---- Patching ---- */
 
-/* Turns the ranges over, by both maps; the judge reads the edited image, and the table has its checksums. */
+/* The table has the edited image's checksums. */
 static void check_patch(struct bytes image, struct bytes file, const struct blockz_range *ranges, size_t count, bool scan,
 			bool checksum)
 {
-	struct bytes edited = bytes_copy(image), patched = bytes_copy(file);
-	struct blockz_edit *edits = keep(count * sizeof(*edits));
-	struct blockz_plan_info info;
-	struct blockz_fault fault = { .text = "" };
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < count; i++) {
-		complement(edited, ranges[i]);
-		edits[i] = edit_from(edited, ranges[i]);
-		bytes += ranges[i].end - ranges[i].start;
-	}
-	ck_assert_msg(patch_file(patched, scan, edits, count, &info, &fault) == BLOCKZ_OK, "%s", fault.text);
-	ck_assert_uint_eq(info.payload_bytes, bytes);
-	ck_assert_uint_eq(info.unchecked_bytes, checksum ? 0 : bytes);
-	ck_assert(checksum ? info.check_bytes > 0 : info.check_bytes == 0);
-	assert_decodes("zstd", patched, edited);
+	struct bytes patched = patch_and_back("zstd", file, scan, image, ranges, count, checksum), edited;
+	ck_assert(extracts(patched, scan, &edited));
 	assert_seek_table(patched, edited, checksum);
-	assert_verifies(patched);
-	/* And back. */
-	for (size_t i = 0; i < count; i++)
-		edits[i] = edit_from(image, ranges[i]);
-	ck_assert_int_eq(patch_file(patched, scan, edits, count, &info, &fault), BLOCKZ_OK);
-	assert_bytes(patched, file);
 }
 
 START_TEST(patches)

@@ -162,6 +162,32 @@ void patch_range(struct bytes file, bool scan, struct bytes edited, struct block
 	ck_assert_msg(patch_file(file, scan, &edit, 1, NULL, &fault) == BLOCKZ_OK, "patch: %s", fault.text);
 }
 
+struct bytes patch_and_back(const char *format, struct bytes file, bool scan, struct bytes image,
+			    const struct blockz_range *ranges, size_t count, bool checked)
+{
+	struct bytes edited = bytes_copy(image), patched = bytes_copy(file);
+	struct blockz_edit *edits = keep(2 * count * sizeof(*edits));
+	struct blockz_plan_info info;
+	struct blockz_fault fault = { .text = "" };
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		complement(edited, ranges[i]);
+		edits[i] = edit_from(edited, ranges[i]);
+		edits[count + i] = edit_from(image, ranges[i]);
+		bytes += ranges[i].end - ranges[i].start;
+	}
+	ck_assert_msg(patch_file(patched, scan, edits, count, &info, &fault) == BLOCKZ_OK, "patch: %s", fault.text);
+	ck_assert_uint_eq(info.payload_bytes, bytes);
+	ck_assert_uint_eq(info.unchecked_bytes, checked ? 0 : bytes);
+	ck_assert_int_eq(info.check_bytes > 0, checked);
+	assert_decodes(format, patched, edited);
+	assert_verifies(patched);
+	struct bytes between = bytes_copy(patched);
+	ck_assert_int_eq(patch_file(patched, scan, edits + count, count, &info, &fault), BLOCKZ_OK);
+	assert_bytes(patched, file);
+	return between;
+}
+
 enum blockz_status verify_file(struct bytes file, bool quick, struct blockz_verify_result *result_ret,
 			  struct blockz_fault *fault)
 {

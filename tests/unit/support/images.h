@@ -45,6 +45,13 @@ enum blockz_status patch_file(struct bytes file, bool scan, const struct blockz_
 /* One edit that is known to be possible. */
 void patch_range(struct bytes file, bool scan, struct bytes edited, struct blockz_range range);
 
+/*
+ * Turns the ranges over, and back again.  A check covers all of these bytes, or none does.  Returns the file between the two,
+ * which the judge has read.
+ */
+struct bytes patch_and_back(const char *format, struct bytes file, bool scan, struct bytes image,
+			    const struct blockz_range *ranges, size_t count, bool checked);
+
 /* Turns each bit of a range over. */
 void complement(struct bytes image, struct blockz_range range);
 
