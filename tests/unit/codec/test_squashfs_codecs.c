@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "codecs.h"
 #include "deltas/lzo.h"
+#include "files.h"
 
 enum {
 	FILE_LEN = 9 * 128 * 1024 / 2,
@@ -72,47 +72,19 @@ static const struct {
 
 static char helper[PATH_MAX];
 
-static struct bytes read_whole(const char *path)
-{
-	struct stat facts;
-	ck_assert_int_eq(stat(path, &facts), 0);
-	struct bytes bytes = bytes_new((size_t)facts.st_size);
-	FILE *file = fopen(path, "rb");
-	ck_assert_uint_eq(fread(bytes.data, 1, bytes.len, file), bytes.len);
-	fclose(file);
-	return bytes;
-}
-
-/* An image of a file of text, machine code (of this test) and noise. */
 static struct bytes make_image(const char *command, struct bytes content)
 {
-	char folder[PATH_MAX / 2], path[PATH_MAX], line[2 * PATH_MAX];
-	const char *parent = getenv("BLOCKZ_TEST_TMP");
-	snprintf(folder, sizeof(folder), "%s/codecs.XXXXXX", parent != NULL ? parent : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/tree", folder);
-	ck_assert_int_eq(mkdir(path, 0755), 0);
-	snprintf(path, sizeof(path), "%s/tree/content", folder);
-	FILE *file = fopen(path, "wb");
-	ck_assert_uint_eq(fwrite(content.data, 1, content.len, file), content.len);
-	ck_assert_int_eq(fclose(file), 0);
+	char line[256];
 	const char *options = strchr(command, ' ');
-	if (command[0] == 'm')
-		snprintf(line, sizeof(line), "cd %s && mksquashfs tree image %s -no-fragments -quiet -no-progress >&2", folder,
-			 options);
-	else
-		snprintf(line, sizeof(line), "cd %s && gensquashfs -T -q -D tree image %s >&2", folder, options);
-	ck_assert_msg(system(line) == 0, "%s", line);
-	snprintf(path, sizeof(path), "%s/image", folder);
-	struct bytes image = read_whole(path);
-	snprintf(line, sizeof(line), "rm -r %s", folder);
-	ck_assert_int_eq(system(line), 0);
-	return image;
+	snprintf(line, sizeof(line), command[0] == 'm' ? "mksquashfs tree image %s -no-fragments -quiet -no-progress" :
+							 "gensquashfs -T -q -D tree image %s", options);
+	return image_by(line, content);
 }
 
+/* Text, machine code (of this test) and noise. */
 static struct bytes make_content(void)
 {
-	struct bytes code = read_whole("/proc/self/exe"), content = image_new(IMAGE_TEXT, FILE_LEN);
+	struct bytes code = load("/proc/self/exe"), content = image_new(IMAGE_TEXT, FILE_LEN);
 	struct bytes noise = image_new(IMAGE_NOISE, 5000);
 	ck_assert_uint_ge(code.len, 2 * BLOCK_LEN);
 	memcpy(content.data + BLOCK_LEN, code.data, 2 * BLOCK_LEN);

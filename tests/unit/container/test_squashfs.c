@@ -7,11 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "container/squashfs_layout.h"
+#include "files.h"
 #include "lzo.h"
 #include "taken_apart.h"
 
@@ -23,18 +22,6 @@ static struct {
 	char name[32], container[64];
 } images[IMAGES_MAX];
 static int image_count;
-
-static struct bytes load(const char *path)
-{
-	struct stat stat_;
-	FILE *file = fopen(path, "rb");
-	ck_assert_msg(file != NULL, "%s", path);
-	ck_assert_int_eq(fstat(fileno(file), &stat_), 0);
-	struct bytes bytes = bytes_new((size_t)stat_.st_size);
-	ck_assert_uint_eq(fread(bytes.data, 1, bytes.len, file), bytes.len);
-	fclose(file);
-	return bytes;
-}
 
 static struct bytes load_image(const char *name)
 {

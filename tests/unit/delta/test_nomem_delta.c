@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "blockz_delta.h"
+#include "files.h"
 #include "images.h"
 #include "short_memory.h"
 
-enum { LEN = 20 * KIB, PIECE = 64 * KIB, ROOM = MIB, PATH_LEN = 256 };
+enum { LEN = 20 * KIB, PIECE = 64 * KIB, ROOM = MIB };
 
 /* ---- What is worked on ---- */
 
@@ -43,34 +43,11 @@ static struct bytes edited(struct bytes image)
 	return all;
 }
 
-static struct bytes read_whole(const char *path)
-{
-	struct stat facts;
-	ck_assert_int_eq(stat(path, &facts), 0);
-	struct bytes bytes = bytes_new((size_t)facts.st_size);
-	FILE *file = fopen(path, "rb");
-	ck_assert_uint_eq(fread(bytes.data, 1, bytes.len, file), bytes.len);
-	fclose(file);
-	return bytes;
-}
-
 static struct bytes squashfs_of(const char *codec, struct bytes content)
 {
-	char folder[PATH_LEN], path[PATH_LEN + 32], line[4 * PATH_LEN];
-	const char *parent = getenv("BLOCKZ_TEST_TMP");
-	snprintf(folder, sizeof(folder), "%s/nomem.XXXXXX", parent != NULL ? parent : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/content", folder);
-	FILE *file = fopen(path, "wb");
-	ck_assert_uint_eq(fwrite(content.data, 1, content.len, file), content.len);
-	ck_assert_int_eq(fclose(file), 0);
-	snprintf(line, sizeof(line), "cd '%s' && mksquashfs content image -comp %s -b 8K -quiet -no-progress >&2", folder, codec);
-	ck_assert_msg(system(line) == 0, "%s", line);
-	snprintf(path, sizeof(path), "%s/image", folder);
-	struct bytes image = read_whole(path);
-	snprintf(line, sizeof(line), "rm -r '%s'", folder);
-	ck_assert_int_eq(system(line), 0);
-	return image;
+	char command[128];
+	snprintf(command, sizeof(command), "mksquashfs tree image -comp %s -b 8K -quiet -no-progress", codec);
+	return image_by(command, content);
 }
 
 static struct bytes image_of(const struct kind *kind, struct bytes content)
