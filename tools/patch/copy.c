@@ -12,7 +12,7 @@
 /* ---- A store over the output: no journal, since a copy that is not complete is dropped */
 
 struct written {
-	int fd;
+	struct blockz_sink sink;
 	struct blockz_source source; /* what it holds so far */
 };
 
@@ -25,13 +25,7 @@ static int written_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *
 static int written_write(void *ctx, const void *buf, size_t len, uint64_t off)
 {
 	const struct written *self = ctx;
-	for (size_t done = 0; done < len;) {
-		ssize_t part = pwrite(self->fd, (const char *)buf + done, len - done, (off_t)(off + done));
-		if (part < 0 && errno != EINTR)
-			return errno;
-		done += part > 0 ? (size_t)part : 0;
-	}
-	return 0;
+	return self->sink.ops->rewrite(self->sink.ctx, buf, len, off);
 }
 
 /* output_commit() syncs. */
@@ -75,7 +69,8 @@ static enum blockz_status apply_to(const struct blockz_plan *plan, const struct 
 	static const struct blockz_store_ops ops = {
 		.read = written_read, .write = written_write, .sync = sync_later,
 	};
-	struct written self = { .fd = output->fd };
+	struct blockz_fd_sink memory;
+	struct written self = { .sink = blockz_sink_fd(&memory, output->fd) };
 	const struct blockz_store store = { .ops = &ops, .ctx = &self, .size = file->source.size };
 	enum blockz_status status = blockz_source_fd(output->fd, &self.source, fault);
 	if (status == BLOCKZ_OK)
