@@ -79,13 +79,10 @@ static void read_options(struct call *call, int argc, char **argv)
 static enum blockz_status partition_range(struct call *call, struct blockz_range *range_ret)
 {
 	struct partitions partitions = { 0 };
-	const struct partition *partition = NULL;
 	enum blockz_status status =
 		partitions_of_file(&call->file.source, call->map, call->cli.sector_size, &partitions, &call->fault);
 	if (status == BLOCKZ_OK)
-		status = partition_find(&partitions, call->partition, &partition, &call->fault);
-	if (status == BLOCKZ_OK)
-		*range_ret = partition->range;
+		status = partition_find(&partitions, call->partition, range_ret, &call->fault);
 	partitions_free(&partitions);
 	return status;
 }

@@ -332,7 +332,7 @@ static void print_list(char *to, size_t room, const struct partitions *partition
 }
 
 enum blockz_status partition_find(const struct partitions *partitions, const char *name,
-				  const struct partition **partition_ret, struct blockz_fault *fault)
+				  struct blockz_range *range_ret, struct blockz_fault *fault)
 {
 	const struct partition *found = NULL;
 	size_t matches = 0;
@@ -354,7 +354,7 @@ enum blockz_status partition_find(const struct partitions *partitions, const cha
 				  "before it says which", name, list);
 	if (found->beyond)
 		return tool_fault(fault, BLOCKZ_USAGE, "partition '%.256s' goes on beyond the end of the image", name);
-	*partition_ret = found;
+	*range_ret = found->range;
 	return BLOCKZ_OK;
 }
 

@@ -55,12 +55,12 @@ enum blockz_status partitions_of_file(const struct blockz_source *file, const st
 void partitions_free(struct partitions *partitions);
 
 /*
- * Finds the one partition that NAME means: its number, PARTLABEL or PARTUUID, or the LABEL or UUID of its file system;
+ * The range of the one partition that NAME means: its number, PARTLABEL or PARTUUID, or the LABEL or UUID of its file system;
  * or one of these alone, where NAME is PARTN=NUMBER, PARTLABEL=TEXT and so on.
  * Errors: BLOCKZ_USAGE: none or several, and the text lists what there is; or it lies partly beyond the image.
  */
 enum blockz_status partition_find(const struct partitions *partitions, const char *name,
-				  const struct partition **partition_ret, struct blockz_fault *fault);
+				  struct blockz_range *range_ret, struct blockz_fault *fault);
 
 /* {"number", "label", "uuid", "type", "start", "end", "fs_label", "fs_uuid", "fs_type"}; NULL: no memory. */
 json_t *partition_json(const struct partition *partition);

@@ -47,11 +47,11 @@ static enum blockz_status add_partitions(const struct rawchoice *choice, const s
 	struct partitions partitions = { 0 };
 	enum blockz_status first = partitions_read(image, choice->disk_off, choice->sector_size, &partitions, fault);
 	for (size_t i = 0; i < choice->count && (first == BLOCKZ_OK || partitions.count > 0); i++) {
-		const struct partition *partition = NULL;
+		struct blockz_range range;
 		struct blockz_fault *where = first == BLOCKZ_OK ? fault : NULL;
-		enum blockz_status status = partition_find(&partitions, choice->names[i], &partition, where);
+		enum blockz_status status = partition_find(&partitions, choice->names[i], &range, where);
 		if (status == BLOCKZ_OK)
-			status = rawlist_add(list, partition->range, where);
+			status = rawlist_add(list, range, where);
 		first = first == BLOCKZ_OK ? status : first;
 	}
 	partitions_free(&partitions);

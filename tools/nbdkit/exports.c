@@ -71,7 +71,6 @@ static enum blockz_status find_raw(const struct blockz_map *map, const char *nam
 enum blockz_status exports_find(const struct exports *exports, const char *name, struct blockz_range *range_ret,
 				struct blockz_fault *fault)
 {
-	const struct partition *partition;
 	if (name[0] == '\0') {
 		*range_ret = (struct blockz_range){ 0, blockz_map_info(exports->map).image_size };
 		return BLOCKZ_OK;
@@ -82,10 +81,7 @@ enum blockz_status exports_find(const struct exports *exports, const char *name,
 		*fault = exports->table_fault;
 		return fault->status;
 	}
-	enum blockz_status status = partition_find(&exports->partitions, name, &partition, fault);
-	if (status == BLOCKZ_OK)
-		*range_ret = partition->range;
-	return status;
+	return partition_find(&exports->partitions, name, range_ret, fault);
 }
 
 /* ---- The list */

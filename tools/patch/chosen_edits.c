@@ -8,12 +8,12 @@ static enum blockz_status add_partition(struct edits *edits, const struct patch_
 					struct blockz_fault *fault)
 {
 	struct partitions partitions = { 0 };
-	const struct partition *partition = NULL;
+	struct blockz_range range;
 	enum blockz_status status = partitions_of_file(file->source, file->map, file->sector_size, &partitions, fault);
 	if (status == BLOCKZ_OK)
-		status = partition_find(&partitions, options->partition, &partition, fault);
+		status = partition_find(&partitions, options->partition, &range, fault);
 	if (status == BLOCKZ_OK)
-		status = edits_add_input(edits, options->input, partition->range, true, fault);
+		status = edits_add_input(edits, options->input, range, true, fault);
 	partitions_free(&partitions);
 	return status;
 }
