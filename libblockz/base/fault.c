@@ -74,7 +74,7 @@ enum blockz_status fault_nomem(struct blockz_fault *fault)
 
 enum blockz_status fault_state(struct blockz_fault *fault, enum blockz_status status, enum blockz_state state)
 {
-	if (fault != NULL)
+	if (status != BLOCKZ_OK && fault != NULL)
 		fault->state = state;
 	return status;
 }

@@ -28,7 +28,7 @@ enum blockz_status fault_nomem(struct blockz_fault *fault);
 /* BLOCKZ_NEEDS_RECOVERY, and what blockz_recover() has to be told. */
 enum blockz_status fault_remedy(struct blockz_fault *fault, enum blockz_remedy remedy);
 
-/* Says what a failure has left behind, and returns status. */
+/* Says what a failure, if status is one, has left behind, and returns status. */
 enum blockz_status fault_state(struct blockz_fault *fault, enum blockz_status status, enum blockz_state state);
 
 #endif

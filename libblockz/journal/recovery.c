@@ -237,13 +237,13 @@ static enum blockz_status refuse_untrusted(struct blockz_fault *fault, int error
 	return fault_remedy(fault, BLOCKZ_REMEDY_DROP);
 }
 
-/* Finds the store's journal, if there is one, and reads its header. */
+/* Finds the store's journal, and reads its header, unless there is none, or one of another user: found->error says so. */
 static enum blockz_status open_journal(const struct blockz_store *store, struct found *found, struct blockz_fault *fault)
 {
 	found->error = store->ops->journal_find == NULL ? ENOENT : store->ops->journal_find(store->ctx, &found->len);
-	if (found->error == ENOENT)
+	if (found->error == ENOENT || found->error == EPERM)
 		return BLOCKZ_OK;
-	if (found->error == EPERM || found->error == EINVAL)
+	if (found->error == EINVAL)
 		return refuse_untrusted(fault, found->error);
 	if (found->error == EACCES) {
 		fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
@@ -253,19 +253,25 @@ static enum blockz_status open_journal(const struct blockz_store *store, struct 
 	enum blockz_status status =
 		found->error != 0 ? fault_errno(fault, found->error, BLOCKZ_UNKNOWN, "opening the journal")
 				  : journal_read_header(store, found->len, &found->header, fault);
-	return status == BLOCKZ_OK ? BLOCKZ_OK : fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 }
 
-static enum blockz_status recover_by(const struct blockz_store *store, const struct found *found, enum blockz_remedy remedy,
-				  enum blockz_recovery *recovery, struct blockz_fault *fault)
+static enum blockz_status recover_by_journal(const struct blockz_store *store, enum blockz_remedy remedy,
+					     enum blockz_recovery *recovery, struct blockz_fault *fault)
 {
-	if (found->header.file_size != store->size)
+	struct found found = { 0 };
+	enum blockz_status status = open_journal(store, &found, fault);
+	if (status != BLOCKZ_OK || found.error == ENOENT)
+		return status;
+	if (found.error == EPERM)
+		return refuse_untrusted(fault, found.error);
+	if (found.header.file_size != store->size)
 		return journal_damaged(fault, "made for a file of another size");
-	if (found->header.kind == JOURNAL_INTENT && remedy == BLOCKZ_REMEDY_UNDO)
+	if (found.header.kind == JOURNAL_INTENT && remedy == BLOCKZ_REMEDY_UNDO)
 		return journal_damaged(fault, "that of a served disk, which has no old content to bring back");
-	if (found->header.kind == JOURNAL_INTENT)
-		return intent_recover(store, found->len, &found->header, recovery, fault);
-	return recover_edit(store, found, remedy, recovery, fault);
+	if (found.header.kind == JOURNAL_INTENT)
+		return intent_recover(store, found.len, &found.header, recovery, fault);
+	return recover_edit(store, &found, remedy, recovery, fault);
 }
 
 static enum blockz_status drop_journal(const struct blockz_store *store, enum blockz_recovery *recovery,
@@ -275,23 +281,15 @@ static enum blockz_status drop_journal(const struct blockz_store *store, enum bl
 	if (store->ops->journal_find == NULL || store->ops->journal_find(store->ctx, &len) == ENOENT)
 		return BLOCKZ_OK;
 	*recovery = BLOCKZ_RECOVERY_DROPPED;
-	enum blockz_status status = journal_drop(store, BLOCKZ_IMAGE_UNCHANGED, fault);
-	return status == BLOCKZ_OK ? BLOCKZ_OK : fault_state(fault, status, BLOCKZ_IMAGE_UNCHANGED);
+	return fault_state(fault, journal_drop(store, BLOCKZ_IMAGE_UNCHANGED, fault), BLOCKZ_IMAGE_UNCHANGED);
 }
 
 enum blockz_status recovery_run(const struct blockz_store *store, enum blockz_remedy remedy,
 				enum blockz_recovery *recovery_ret, struct blockz_fault *fault)
 {
 	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
-	struct found found = { 0 };
-	enum blockz_status status = BLOCKZ_OK;
-	if (remedy == BLOCKZ_REMEDY_DROP) {
-		status = drop_journal(store, &recovery, fault);
-	} else {
-		status = open_journal(store, &found, fault);
-		if (status == BLOCKZ_OK && found.error == 0)
-			status = recover_by(store, &found, remedy, &recovery, fault);
-	}
+	enum blockz_status status = remedy == BLOCKZ_REMEDY_DROP ? drop_journal(store, &recovery, fault)
+								 : recover_by_journal(store, remedy, &recovery, fault);
 	if (status == BLOCKZ_OK)
 		*recovery_ret = recovery;
 	return status;
@@ -326,25 +324,21 @@ static enum blockz_status look_by(const struct blockz_store *store, const struct
 	if (status == BLOCKZ_OK && !*foreign)
 		status = fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
 				   "an edit was interrupted: its journal is beside the file");
-	return status == BLOCKZ_OK ? BLOCKZ_OK : fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
+	return fault_state(fault, status, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 }
 
 enum blockz_status recovery_look(const struct blockz_store *store, enum recovery_journal *journal_ret,
 				 struct blockz_fault *fault)
 {
 	struct found found = { 0 };
-	struct blockz_fault why;
 	bool foreign = false;
-	enum blockz_status status = open_journal(store, &found, &why);
-	if (found.error == EPERM) {
-		*journal_ret = RECOVERY_OF_OTHER_USER;
-		return BLOCKZ_OK;
-	}
-	if (status == BLOCKZ_OK && found.error == 0)
-		status = look_by(store, &found, &foreign, &why);
-	if (status == BLOCKZ_OK)
-		*journal_ret = foreign ? RECOVERY_OF_OTHER_FILE : RECOVERY_NO_JOURNAL;
-	else if (fault != NULL)
-		*fault = why;
-	return status;
+	enum blockz_status status = open_journal(store, &found, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (found.error == 0)
+		status = look_by(store, &found, &foreign, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	*journal_ret = found.error == EPERM ? RECOVERY_OF_OTHER_USER : foreign ? RECOVERY_OF_OTHER_FILE : RECOVERY_NO_JOURNAL;
+	return BLOCKZ_OK;
 }

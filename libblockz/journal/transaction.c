@@ -210,8 +210,9 @@ static enum blockz_status run_journalled(const struct transaction *transaction, 
 					 struct scratch *scratch, struct blockz_fault *fault)
 {
 	enum blockz_status status = journal_refuse(store, fault);
-	if (status == BLOCKZ_OK)
-		status = make_journal(transaction, store, scratch, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = make_journal(transaction, store, scratch, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = write_new(transaction, store, scratch->write, fault);
@@ -233,9 +234,7 @@ static enum blockz_status run_plain(const struct transaction *transaction, const
 	if (status != BLOCKZ_OK)
 		return status;
 	status = write_new(transaction, store, scratch->write, fault);
-	if (status == BLOCKZ_OK)
-		status = sync_store(store, fault);
-	return status == BLOCKZ_OK ? BLOCKZ_OK : fault_state(fault, status, BLOCKZ_IMAGE_TORN);
+	return fault_state(fault, status == BLOCKZ_OK ? sync_store(store, fault) : status, BLOCKZ_IMAGE_TORN);
 }
 
 enum blockz_status transaction_run(const struct transaction *transaction, const struct blockz_store *store,

@@ -244,8 +244,9 @@ enum blockz_status diff_files(int edited_fd, int base_fd, struct blockz_range **
 	struct side a = { 0 }, b = { 0 };
 	struct found found = { .gap = GAP_MIN };
 	enum blockz_status status = blockz_source_fd(edited_fd, &a.source, fault);
-	if (status == BLOCKZ_OK)
-		status = blockz_source_fd(base_fd, &b.source, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = blockz_source_fd(base_fd, &b.source, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (a.source.size == BLOCKZ_UNKNOWN || b.source.size == BLOCKZ_UNKNOWN)

@@ -56,8 +56,9 @@ static enum blockz_status spool_stream(struct edits *edits, int fd, const char *
 	struct blockz_fault why;
 	uint64_t copied = 0;
 	enum blockz_status status = scratch_open(-1, spool_ret, fault);
-	if (status == BLOCKZ_OK)
-		status = add_fd(edits, *spool_ret, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = add_fd(edits, *spool_ret, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	int error = blockz_source_fd(fd, &stream, &why) != BLOCKZ_OK
