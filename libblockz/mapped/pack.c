@@ -22,6 +22,7 @@ struct pack {
 	void *writer;
 	uint8_t *zeros; /* zero_size of them */
 	/* Writing. */
+	struct buffer made; /* by the writer last: head or tail */
 	uint64_t file_done;
 	struct blockz_pack_result result;
 	struct buffer zero_pieces; /* encodings of a zero piece, as many as ZERO_BATCH holds */
@@ -202,47 +203,37 @@ static enum blockz_status write_piece(const struct pool_call *call)
 
 /* ---- The whole ---- */
 
-/* Writes what the format's writer has made, if that went well (status), and frees it. */
-static enum blockz_status write_made(struct pack *pack, enum blockz_status status, struct buffer *made, size_t len,
-				     struct blockz_fault *fault)
+/* Writes what the format's writer has made, if that went well (status). */
+static enum blockz_status write_made(struct pack *pack, enum blockz_status status, size_t len, struct blockz_fault *fault)
 {
-	if (status == BLOCKZ_OK && len > 0)
-		status = write_out(pack->task->sink, made->bytes, len, fault);
 	pack->file_done += len;
-	buffer_free(made);
-	return status;
+	return status == BLOCKZ_OK && len > 0 ? write_out(pack->task->sink, pack->made.bytes, len, fault) : status;
 }
 
 static enum blockz_status write_head(struct pack *pack, struct blockz_fault *fault)
 {
-	struct buffer head = { 0 };
 	size_t len = 0;
-	enum blockz_status status = pack->format->write_head(pack->writer, &head, &len, fault);
-	return write_made(pack, status, &head, len, fault);
+	enum blockz_status status = pack->format->write_head(pack->writer, &pack->made, &len, fault);
+	return write_made(pack, status, len, fault);
 }
 
 static enum blockz_status write_tail(struct pack *pack, struct blockz_fault *fault)
 {
-	struct buffer tail = { 0 };
 	size_t len = 0;
-	enum blockz_status status = pack->format->write_tail(pack->writer, &tail, &len,
+	enum blockz_status status = pack->format->write_tail(pack->writer, &pack->made, &len,
 							     &pack->result.index_piece_size, fault);
-	return write_made(pack, status, &tail, len, fault);
+	return write_made(pack, status, len, fault);
 }
 
 static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *fault)
 {
-	struct buffer head = { 0 };
 	size_t len = 0;
-	enum blockz_status status = pack->format->rewrite_head(pack->writer, &head, &len,
+	enum blockz_status status = pack->format->rewrite_head(pack->writer, &pack->made, &len,
 							       &pack->result.index_piece_size, fault);
-	if (status == BLOCKZ_OK && len > 0) {
-		int error = pack->task->sink->ops->rewrite(pack->task->sink->ctx, head.bytes, len, 0);
-		if (error != 0)
-			status = write_failed(error, fault);
-	}
-	buffer_free(&head);
-	return status;
+	if (status != BLOCKZ_OK || len == 0)
+		return status;
+	int error = pack->task->sink->ops->rewrite(pack->task->sink->ctx, pack->made.bytes, len, 0);
+	return error == 0 ? BLOCKZ_OK : write_failed(error, fault);
 }
 
 static enum blockz_status write_all(struct pack *pack, struct blockz_fault *fault)
@@ -277,6 +268,7 @@ enum blockz_status pack_run(const struct pack_task *task, struct blockz_pack_res
 	enum blockz_status status = pack.zeros == NULL || pack.writer == NULL ? fault_nomem(fault) : write_all(&pack, fault);
 	task->format->writer_free(pack.writer);
 	buffer_free(&pack.zero_pieces);
+	buffer_free(&pack.made);
 	free(pack.zeros);
 	if (status == BLOCKZ_OK)
 		*result_ret = pack.result;
