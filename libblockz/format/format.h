@@ -122,11 +122,11 @@ struct format {
 	/* True if a file that begins with these bytes is of this format. */
 	bool (*matches)(const uint8_t *head, size_t len);
 
-	/*
-	 * Fills in params what was left to the format, and refuses what it does not have.  level and sizes were compared with
-	 * the limits above already; sizes are 0 where nothing was asked for.
-	 */
-	enum blockz_status (*choose)(struct pack_params *params, struct blockz_fault *fault);
+	bool has_extreme;       /* its levels can be extreme */
+	bool pieces_are_powers; /* sizes of pieces are powers of two; else multiples of public.piece_size_min */
+	uint64_t raw_size_max;  /* raw pieces are cut at this, or like others, whichever is smaller */
+	/* By level and extreme, where nothing was asked for.  NULL: public.piece_size_default. */
+	uint64_t (*default_piece_size)(const struct pack_params *params);
 	/* Bytes of memory that one encoder takes, its piece included. */
 	uint64_t (*encoder_memory)(const struct pack_params *params);
 

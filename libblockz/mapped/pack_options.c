@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fault.h"
 #include "format/formats.h"
 #include "base/plural.h"
@@ -23,16 +24,27 @@ static enum blockz_status check_level(const struct blockz_pack_options *options,
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status check_piece_size(const struct blockz_pack_options *options, struct pack_task *task,
-					   struct blockz_fault *fault)
+static enum blockz_status choose_piece_size(const struct blockz_pack_options *options, struct pack_task *task,
+					    struct blockz_fault *fault)
 {
-	const struct blockz_format *format = &task->format->public;
-	uint64_t size = options->piece_size;
-	if (size != 0 && (size < format->piece_size_min || size > format->piece_size_max))
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
-				 "piece size %" PRIu64 ": %s has %" PRIu64 " to %" PRIu64, size, format->name,
-				 format->piece_size_min, format->piece_size_max);
+	const struct format *format = task->format;
+	const char *name = format->public.name;
+	uint64_t size = options->piece_size, least = format->public.piece_size_min, most = format->public.piece_size_max;
+	if (size != 0 && (size < least || size > most))
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": %s has %" PRIu64 " to %" PRIu64,
+				 size, name, least, most);
+	if (options->extreme && !format->has_extreme)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "%s has no extreme levels", name);
+	if (size == 0)
+		size = format->default_piece_size != NULL ? format->default_piece_size(&task->params)
+							  : format->public.piece_size_default;
+	if (format->pieces_are_powers && (size & (size - 1)) != 0)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": %s needs a power of two", size, name);
+	if (size % least != 0)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": %s needs a multiple of %" PRIu64,
+				 size, name, least);
 	task->params.piece_size = size;
+	task->params.raw_size = min(size, format->raw_size_max);
 	return BLOCKZ_OK;
 }
 
@@ -98,10 +110,7 @@ enum blockz_status pack_options_check(const struct blockz_pack_options *options,
 	enum blockz_status status = check_level(options, task, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = check_piece_size(options, task, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = task->format->choose(&task->params, fault);
+	status = choose_piece_size(options, task, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = format_choose_check(&task->format->public, options->check, &task->params.check, fault);

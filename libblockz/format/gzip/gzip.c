@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The row of gzip: .gz files of one deflate stream, whose pieces end with a full flush. */
-#include <inttypes.h>
 
-#include "base/fault.h"
 #include "format/deflate/decode.h"
 #include "format/deflate/encode.h"
 #include "format/deflate/walk.h"
@@ -20,19 +18,6 @@ enum {
 static bool matches(const uint8_t *head, size_t len)
 {
 	return len >= 2 && head[0] == GZIP_ID1 && head[1] == GZIP_ID2;
-}
-
-static enum blockz_status choose_params(struct pack_params *params, struct blockz_fault *fault)
-{
-	if (params->extreme)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "gzip has no extreme levels");
-	if (params->piece_size == 0)
-		params->piece_size = PIECE_SIZE_DEFAULT;
-	if ((params->piece_size & (params->piece_size - 1)) != 0)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": gzip needs a power of two",
-				 params->piece_size);
-	params->raw_size = params->piece_size;
-	return BLOCKZ_OK;
 }
 
 static uint64_t encoder_memory(const struct pack_params *params)
@@ -59,7 +44,8 @@ const struct format format_gzip = {
 	.piece_noun = "gzip stream",
 	.is_one_stream = true,
 	.matches = matches,
-	.choose = choose_params,
+	.pieces_are_powers = true,
+	.raw_size_max = UINT64_C(1) << INDEX_PIECE_LOG_MAX,
 	.encoder_memory = encoder_memory,
 	.writer_new = gzip_writer_new,
 	.writer_free = gzip_writer_free,

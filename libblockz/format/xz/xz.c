@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The row of xz: .xz files of one Stream, whose pieces are Blocks. */
-#include <inttypes.h>
 #include <string.h>
 
-#include "base/fault.h"
 #include "format/format.h"
 #include "format/xz/encode.h"
 #include "format/xz/layout.h"
@@ -26,23 +24,12 @@ static bool matches(const uint8_t *head, size_t len)
 }
 
 /* As xz -T chooses: three dictionaries. */
-static uint64_t default_piece_size(uint32_t preset)
+static uint64_t default_piece_size(const struct pack_params *params)
 {
 	lzma_options_lzma options;
-	if (lzma_lzma_preset(&options, preset) || options.dict_size < PIECE_SIZE_XZ_MIN / 3)
+	if (lzma_lzma_preset(&options, xz_preset(params)) || options.dict_size < PIECE_SIZE_XZ_MIN / 3)
 		return PIECE_SIZE_XZ_MIN;
 	return 3 * (uint64_t)options.dict_size;
-}
-
-static enum blockz_status choose_params(struct pack_params *params, struct blockz_fault *fault)
-{
-	if (params->piece_size == 0)
-		params->piece_size = default_piece_size(xz_preset(params));
-	if (params->piece_size % PIECE_SIZE_MIN != 0)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": xz needs a multiple of %d",
-				 params->piece_size, PIECE_SIZE_MIN);
-	params->raw_size = params->piece_size < RAW_SIZE_MAX ? params->piece_size : RAW_SIZE_MAX;
-	return BLOCKZ_OK;
 }
 
 static const char *const checks[] = { "crc64", "crc32", "sha256", "none", NULL };
@@ -61,7 +48,9 @@ const struct format format_xz = {
 	},
 	.piece_noun = "xz Block",
 	.matches = matches,
-	.choose = choose_params,
+	.has_extreme = true,
+	.raw_size_max = RAW_SIZE_MAX,
+	.default_piece_size = default_piece_size,
 	.encoder_memory = xz_encoder_memory,
 	.writer_new = xz_writer_new,
 	.writer_free = xz_writer_free,

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The row of zstd: .zst files whose pieces are frames. */
-#include <inttypes.h>
 
 #include "base/bytes.h"
-#include "base/fault.h"
 #include "format/format.h"
 #include "format/zstd/encode.h"
 #include "format/zstd/layout.h"
@@ -26,22 +24,9 @@ static bool matches(const uint8_t *head, size_t len)
 }
 
 /* Frames cost what matches over their edges would save: 0.7 % at level 3 with 4 MiB; windows grow with levels. */
-static uint64_t default_piece_size(int level)
+static uint64_t default_piece_size(const struct pack_params *params)
 {
-	return (uint64_t)(level < 10 ? 4 : level < 17 ? 8 : 16) << 20;
-}
-
-static enum blockz_status choose_params(struct pack_params *params, struct blockz_fault *fault)
-{
-	if (params->extreme)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "zstd has no extreme levels");
-	if (params->piece_size == 0)
-		params->piece_size = default_piece_size(params->level);
-	if (params->piece_size % PIECE_SIZE_MIN != 0)
-		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "piece size %" PRIu64 ": zstd needs a multiple of %d",
-				 params->piece_size, PIECE_SIZE_MIN);
-	params->raw_size = params->piece_size < RAW_FRAME_MAX ? params->piece_size : RAW_FRAME_MAX;
-	return BLOCKZ_OK;
+	return (uint64_t)(params->level < 10 ? 4 : params->level < 17 ? 8 : 16) << 20;
 }
 
 static const char *const checks[] = { "xxh64", "none", NULL };
@@ -60,7 +45,8 @@ const struct format format_zstd = {
 	},
 	.piece_noun = "zstd frame",
 	.matches = matches,
-	.choose = choose_params,
+	.raw_size_max = RAW_FRAME_MAX,
+	.default_piece_size = default_piece_size,
 	.encoder_memory = zstd_encoder_memory,
 	.writer_new = zstd_writer_new,
 	.writer_free = zstd_writer_free,
