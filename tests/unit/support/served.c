@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The file is read and written by its name while it is served, as other programs would. */
+#include "served.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "files.h"
+
+const struct blockz_range served_raw[SERVED_RAWS] = {
+	{ 0, 5000 }, { 70 * KIB + 11, 3 * MIB + 77 }, { SERVED_LEN - 12000, SERVED_LEN },
+};
+
+const struct served_variant served_variants[SERVED_VARIANTS] = {
+	{ "gzip", NULL, false }, { "gzip", NULL, true }, { "xz", "crc32", false },  { "xz", "crc64", false },
+	{ "xz", "sha256", false }, { "xz", "none", false }, { "zstd", NULL, false },
+};
+
+struct bytes served_image(void)
+{
+	struct bytes image = image_new(IMAGE_DISK, SERVED_LEN);
+	memset(image.data + 3 * MIB + 256 * KIB, 0, MIB);
+	return image;
+}
+
+void served_prepare(struct served *self, const char *format, struct bytes image, struct bytes file)
+{
+	*self = (struct served){ .format = format, .image = image };
+	scratch_init(&self->scratch);
+	served_write_file(self, file);
+}
+
+void served_pack(struct served *self, const struct served_variant *variant, struct bytes image)
+{
+	struct blockz_pack_options options = {
+		.check = variant->check, .piece_size = SERVED_PIECE, .raw = served_raw, .raw_count = SERVED_RAWS,
+		.no_index = variant->no_index,
+	};
+	served_prepare(self, variant->format, image, pack_image(format_named(variant->format), image, options, NULL));
+}
+
+void served_prepare_variant(struct served *self, const struct served_variant *variant)
+{
+	served_pack(self, variant, served_image());
+}
+
+void served_free(struct served *self)
+{
+	scratch_free(&self->scratch);
+}
+
+struct bytes served_file(const struct served *self)
+{
+	char path[PATH_MAX + sizeof(SCRATCH_NAME)];
+	snprintf(path, sizeof(path), "%s/%s", self->scratch.path, SCRATCH_NAME);
+	return load(path);
+}
+
+void served_write_file(const struct served *self, struct bytes file)
+{
+	scratch_write(&self->scratch, SCRATCH_NAME, file.data, file.len);
+}
+
+bool served_has_journal(const struct served *self)
+{
+	return scratch_exists(&self->scratch, SCRATCH_JOURNAL);
+}
+
+enum blockz_status served_open(struct served *self, enum blockz_store_mode mode, enum blockz_commit commit)
+{
+	const struct blockz_disk_options options = { .cache = SERVED_CACHE, .commit = commit };
+	ck_assert_int_eq(scratch_open(&self->scratch, mode), BLOCKZ_OK);
+	enum blockz_status status = blockz_disk_open(&self->scratch.store, &options, &self->disk, &self->fault);
+	if (status != BLOCKZ_OK)
+		blockz_store_close(&self->scratch.store);
+	return status;
+}
+
+void served_start(struct served *self, enum blockz_commit commit)
+{
+	enum blockz_status status = served_open(self, BLOCKZ_STORE_WRITE, commit);
+	ck_assert_msg(status == BLOCKZ_OK, "open: %s", self->fault.text);
+	ck_assert(blockz_disk_is_writable(self->disk));
+}
+
+void served_close(struct served *self)
+{
+	enum blockz_status status = blockz_disk_close(self->disk, &self->fault);
+	ck_assert_msg(status == BLOCKZ_OK, "close: %s", self->fault.text);
+	blockz_store_close(&self->scratch.store);
+	ck_assert(!served_has_journal(self));
+}
+
+void assert_file_is_right(const struct served *self)
+{
+	struct bytes file = served_file(self);
+	assert_decodes(self->format, file, self->image);
+	assert_verifies(file);
+}
+
+void assert_served(struct served *self)
+{
+	struct bytes found = bytes_new(self->image.len);
+	ck_assert_int_eq(blockz_disk_read(self->disk, found.data, found.len, 0, &self->fault), BLOCKZ_OK);
+	assert_bytes(found, self->image);
+}
