@@ -103,6 +103,15 @@ bool lzma_block_properties(unsigned codec, const uint8_t *bytes, size_t len, uin
 	return true;
 }
 
+static enum blockz_status judge_decoding(const struct codec *codec, lzma_ret result, bool good, struct blockz_fault *fault)
+{
+	if (result == LZMA_MEM_ERROR)
+		return fault_nomem(fault);
+	if (result == LZMA_MEMLIMIT_ERROR)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "a block (%s) needs too much memory", codec->name);
+	return good ? BLOCKZ_OK : block_damaged(codec->name, fault);
+}
+
 static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
 {
 	lzma_options_lzma options;
@@ -170,14 +179,8 @@ static enum blockz_status alone_decode(void *memory, uint8_t *bytes, size_t len,
 		stream->avail_in = len - ALONE_HEADER_LEN;
 		result = lzma_code(stream, LZMA_FINISH);
 	}
-	if (result == LZMA_MEM_ERROR)
-		return fault_nomem(fault);
-	if (result == LZMA_MEMLIMIT_ERROR)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "a block (lzma) needs too much memory");
 	bool whole = result == LZMA_STREAM_END || result == LZMA_OK || result == LZMA_BUF_ERROR;
-	if (!whole || stream->avail_in != 0 || stream->avail_out != 1)
-		return block_damaged(codec_lzma.name, fault);
-	return BLOCKZ_OK;
+	return judge_decoding(&codec_lzma, result, whole && stream->avail_in == 0 && stream->avail_out == 1, fault);
 }
 
 const struct codec codec_lzma = {
@@ -266,13 +269,8 @@ static enum blockz_status xz_decode(void *memory, uint8_t *bytes, size_t len, ui
 		stream->avail_out = out_len;
 		result = lzma_code(stream, LZMA_FINISH);
 	}
-	if (result == LZMA_MEM_ERROR)
-		return fault_nomem(fault);
-	if (result == LZMA_MEMLIMIT_ERROR)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "a block (xz) needs too much memory");
-	if (result != LZMA_STREAM_END || stream->avail_in != 0 || stream->avail_out != 0)
-		return block_damaged(codec_xz.name, fault);
-	return BLOCKZ_OK;
+	bool whole = result == LZMA_STREAM_END && stream->avail_in == 0 && stream->avail_out == 0;
+	return judge_decoding(&codec_xz, result, whole, fault);
 }
 
 const struct codec codec_xz = {
