@@ -20,7 +20,7 @@ static const struct cli_option option_rows[] = {
 	CLI_SECTOR_SIZE,
 	CLI_SCAN,
 	CLI_WINDOW_MAX,
-	{ "threads", 'T', "N", "threads (default: all)" },
+	CLI_THREADS,
 	CLI_HELP,
 	CLI_VERSION,
 	{ 0 },
@@ -40,7 +40,6 @@ struct call {
 	struct cli cli;
 	const char *path, *partition;
 	uint64_t offset, length; /* BLOCKZ_UNKNOWN: not given */
-	unsigned threads;
 	bool appended;
 	struct compressed file;
 	struct blockz_map *map;
@@ -61,9 +60,6 @@ static void read_options(struct call *call, int argc, char **argv)
 			break;
 		case KEY_PARTITION:
 			call->partition = call->cli.argument;
-			break;
-		case 'T':
-			call->threads = cli_threads(&call->cli, call->cli.argument);
 			break;
 		}
 	}
@@ -116,7 +112,7 @@ static enum blockz_status write_range(struct call *call)
 	struct blockz_range range = { 0 };
 	struct blockz_fd_sink memory;
 	struct blockz_sink sink = blockz_sink_fd(&memory, STDOUT_FILENO);
-	const struct blockz_work work = { .threads = call->threads };
+	const struct blockz_work work = { .threads = call->cli.threads };
 	enum blockz_status status = compressed_open(&call->file, call->path, BLOCKZ_STORE_READ, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;

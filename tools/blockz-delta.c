@@ -32,7 +32,7 @@ static const struct cli_option option_rows[] = {
 	{ "expand", KEY_EXPAND, NULL, "write the expanded file of IMAGE, as of SquashDelta" },
 	{ "info", KEY_INFO, NULL, "print what DELTA is for and what it needs" },
 	{ "force", 'f', NULL, "replace DELTA if it exists" },
-	{ "threads", 'T', "N", "threads (default: all)" },
+	CLI_THREADS,
 	CLI_JSON,
 	CLI_QUIET,
 	CLI_PROGRESS,
@@ -58,7 +58,6 @@ struct call {
 	const char *file; /* that the fault speaks of */
 	bool info, force;
 	bool is_squashdelta, expand; /* --format, --expand */
-	unsigned threads;
 	struct input old, new;
 	struct audience audience; /* of both */
 	struct output delta;
@@ -126,9 +125,6 @@ static void take_option(struct call *call, int key, const char *argument)
 		break;
 	case 'f':
 		call->force = true;
-		break;
-	case 'T':
-		call->threads = cli_threads(&call->cli, argument);
 		break;
 	}
 }
@@ -243,7 +239,7 @@ static enum blockz_status create(struct call *call, const struct blockz_lzo *lzo
 	status = output_open_whole(&call->delta, call->delta_path, call->force, &call->audience, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct delta_env env = { &call->cli, call->threads, lzo, call->delta.file.dirfd };
+	const struct delta_env env = { &call->cli, lzo, call->delta.file.dirfd };
 	status = make(call, &env);
 	if (status == BLOCKZ_OK)
 		status = output_commit(&call->delta, &call->fault);

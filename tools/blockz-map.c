@@ -92,7 +92,7 @@ static enum blockz_status write_svg(struct call *call, struct blockz_fault *faul
 
 static enum blockz_status make_bmap(struct call *call, struct bmap *bmap, struct blockz_fault *fault)
 {
-	struct blockz_work work = cli_work(&call->cli, "map", blockz_map_info(call->map).image_size, 0);
+	struct blockz_work work = cli_work(&call->cli, "map", blockz_map_info(call->map).image_size);
 	enum blockz_status status = bmap_make(bmap, &call->file.source, call->map, &work, fault);
 	cli_work_end(&call->cli);
 	if (status != BLOCKZ_OK)

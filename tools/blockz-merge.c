@@ -25,7 +25,7 @@ static const struct cli_option option_rows[] = {
 	{ "squash", KEY_SQUASH, NULL, "make the image of its expanded file, by blockz-delta --expand or SquashDelta" },
 	{ "max-size", KEY_MAX_SIZE, "N", "refuse to make an image of more than N bytes" },
 	{ "force", 'f', NULL, "replace NEW if it exists" },
-	{ "threads", 'T', "N", "threads (default: all)" },
+	CLI_THREADS,
 	CLI_JSON,
 	CLI_QUIET,
 	CLI_PROGRESS,
@@ -47,7 +47,6 @@ static const struct cli_tool tool = {
 struct call {
 	struct cli cli;
 	bool check, capabilities, squash, force;
-	unsigned threads;
 	uint64_t max_size; /* BLOCKZ_UNKNOWN: no limit */
 	const char *file; /* that the fault speaks of; NULL: none */
 	const char *old_path, *new_path;
@@ -125,9 +124,6 @@ static void read_options(struct call *call, int argc, char **argv)
 		case 'f':
 			call->force = true;
 			break;
-		case 'T':
-			call->threads = cli_threads(&call->cli, call->cli.argument);
-			break;
 		}
 	}
 	take_operands(call);
@@ -138,7 +134,7 @@ static void read_options(struct call *call, int argc, char **argv)
 static enum blockz_status print_capabilities(struct call *call, const struct delta_env *env)
 {
 	json_t *encoders = NULL;
-	const struct blockz_work work = { .threads = call->threads };
+	const struct blockz_work work = { .threads = call->cli.threads };
 	enum blockz_status status = encoders_collect(env->lzo, &work, &encoders, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
@@ -203,7 +199,7 @@ static enum blockz_status check_delta(struct call *call, const struct delta_env 
 	if (status != BLOCKZ_OK)
 		return status;
 	const struct blockz_merge_options options = {
-		.lzo = env->lzo, .work = cli_work(&call->cli, "check", info.old_size, call->threads),
+		.lzo = env->lzo, .work = cli_work(&call->cli, "check", info.old_size),
 	};
 	status = blockz_merge_check(&call->old.source, &delta, &options, &call->fault);
 	cli_work_end(&call->cli);
@@ -272,7 +268,7 @@ int main(int argc, char **argv)
 	malloc_tuning_apply();
 	read_options(&call, argc, argv);
 	struct lzo_helpers *helpers = lzo_helpers_new(NULL);
-	struct delta_env env = { &call.cli, call.threads, lzo_helpers_ops(helpers), -1 };
+	struct delta_env env = { &call.cli, lzo_helpers_ops(helpers), -1 };
 	enum blockz_status status = call.capabilities ? print_capabilities(&call, &env)
 				    : call.check      ? check_delta(&call, &env)
 						      : merge(&call, &env);

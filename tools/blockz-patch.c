@@ -63,7 +63,7 @@ static enum blockz_status make_bmap(struct call *call)
 {
 	if (call->options.bmap == NULL)
 		return BLOCKZ_OK;
-	struct blockz_work work = cli_work(&call->cli, "block map", BLOCKZ_UNKNOWN, 0);
+	struct blockz_work work = cli_work(&call->cli, "block map", BLOCKZ_UNKNOWN);
 	struct bmap_edit edit = {
 		.file = &call->file.source, .map = call->map, .plan = call->plan, .edits = &call->edits, .work = &work,
 	};
@@ -126,7 +126,7 @@ static enum blockz_status make_plan(struct call *call)
 	status = chosen_edits_add(&call->edits, &call->options, &edited, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	struct blockz_work work = cli_work(&call->cli, "compare", BLOCKZ_UNKNOWN, 0);
+	struct blockz_work work = cli_work(&call->cli, "compare", BLOCKZ_UNKNOWN);
 	status = blockz_plan_new(&call->file.source, call->map, call->edits.items, call->edits.count, &work, &call->plan,
 				 &call->fault);
 	cli_work_end(&call->cli);

@@ -20,7 +20,7 @@ static const struct cli_option option_rows[] = {
 	{ "quick", KEY_QUICK, NULL, "check structure, index and raw bytes only, decompress nothing" },
 	{ "against", KEY_AGAINST, "IMAGE", "compare the image with a plain one" },
 	CLI_WINDOW_MAX,
-	{ "threads", 'T', "N", "threads (default: all)" },
+	CLI_THREADS,
 	CLI_JSON,
 	{ "image-digest", KEY_IMAGE_DIGEST, NULL, "with --json: add the SHA-256 of the image" },
 	CLI_QUIET,
@@ -43,7 +43,6 @@ static const struct cli_tool tool = {
 struct call {
 	struct cli cli;
 	const char *path, *against;
-	unsigned threads;
 	bool quick, image_digest, appended;
 	struct compressed file;
 	struct blockz_verify_result result;
@@ -65,9 +64,6 @@ static void read_options(struct call *call, int argc, char **argv)
 		case KEY_IMAGE_DIGEST:
 			call->image_digest = true;
 			break;
-		case 'T':
-			call->threads = cli_threads(&call->cli, call->cli.argument);
-			break;
 		}
 	}
 	if (call->cli.operand_count != 1)
@@ -83,7 +79,7 @@ static enum blockz_status verify(struct call *call, const struct blockz_source *
 {
 	struct blockz_verify_options options = {
 		.quick = call->quick, .against = against, .window_max = call->cli.map.window_max,
-		.work = cli_work_on_file(&call->cli, "verify", call->file.source.size, call->threads),
+		.work = cli_work_on_file(&call->cli, "verify", call->file.source.size),
 	};
 	enum blockz_status status = blockz_verify(&call->file.source, &options, &call->result, &call->fault);
 	cli_work_end(&call->cli);
@@ -110,7 +106,7 @@ static enum blockz_status print_report(struct call *call)
 {
 	const struct blockz_map_info *info = &call->result.map;
 	struct report report = { .path = call->path, .size = info->file_size, .image_size = info->image_size };
-	struct blockz_work work = cli_work(&call->cli, "digest", BLOCKZ_UNKNOWN, call->threads);
+	struct blockz_work work = cli_work(&call->cli, "digest", BLOCKZ_UNKNOWN);
 	struct blockz_map *map = NULL;
 	enum blockz_status status =
 		call->image_digest ? blockz_map_read(&call->file.source, &call->cli.map, &map, &call->fault) : BLOCKZ_OK;

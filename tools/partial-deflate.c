@@ -66,7 +66,7 @@ static enum blockz_status pack_image(struct call *call, const struct blockz_sour
 {
 	struct blockz_fd_sink memory;
 	struct blockz_sink sink = blockz_sink_fd(&memory, call->output.fd);
-	call->options.pack.work = cli_work(&call->cli, "compress", call->image.source.size, call->options.threads);
+	call->options.pack.work = cli_work(&call->cli, "compress", call->image.source.size);
 	enum blockz_status status = blockz_pack(image, &sink, &call->options.pack, &call->result, &call->fault);
 	cli_work_end(&call->cli);
 	/* Wrong arguments, as a range beyond the image, speak of it too. */
@@ -94,7 +94,7 @@ static enum blockz_status verify_output(struct call *call)
 	struct blockz_verify_result result;
 	struct blockz_verify_options options = {
 		.against = call->image.source.size != BLOCKZ_UNKNOWN ? &call->image.source : NULL,
-		.work = cli_work(&call->cli, "verify", call->result.image_size, call->options.threads),
+		.work = cli_work(&call->cli, "verify", call->result.image_size),
 	};
 	enum blockz_status status = output_sync(&call->output, &call->fault);
 	if (status == BLOCKZ_OK)
@@ -120,7 +120,7 @@ static enum blockz_status write_output(struct call *call)
 static enum blockz_status print_report(struct call *call)
 {
 	struct blockz_source file;
-	struct blockz_work work = cli_work(&call->cli, "digest", call->result.file_size, call->options.threads);
+	struct blockz_work work = cli_work(&call->cli, "digest", call->result.file_size);
 	enum blockz_status status = BLOCKZ_OK;
 	call->report.path = call->options.output;
 	call->report.size = call->result.file_size;

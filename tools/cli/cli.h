@@ -62,6 +62,8 @@ struct cli_option {
 #define CLI_SCAN { "scan", CLI_KEY_SCAN, NULL, "ignore the index, scan the file" }
 #define CLI_WINDOW_MAX \
 	{ "window-max", CLI_KEY_WINDOW_MAX, "N", "decode xz dictionaries and zstd windows up to N bytes (default: 128M)" }
+/* Sets cli->threads. */
+#define CLI_THREADS { "threads", 'T', "N", "threads (default: all)" }
 /* Sets cli->sector_size. */
 #define CLI_SECTOR_SIZE \
 	{ "sector-size", CLI_KEY_SECTOR_SIZE, "N", "sectors of the disk: 512 or 4096 (default: as found)" }
@@ -76,8 +78,6 @@ struct cli_tool {
 	void (*more)(FILE *out); /* prints what else the help says, such as defaults; NULL: nothing */
 };
 
-enum { CLI_THREADS_MAX = 1024 };
-
 enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_ALWAYS, CLI_PROGRESS_NEVER };
 
 struct cli {
@@ -87,6 +87,7 @@ struct cli {
 	enum cli_progress progress;
 	struct blockz_map_options map;
 	unsigned sector_size; /* 512 or 4096; 0: not given */
+	unsigned threads;     /* 0: as many as there are processors */
 	char **operands;
 	int operand_count;
 	const char *argument; /* of the option that cli_next() returned last; NULL: none */
@@ -150,19 +151,16 @@ enum blockz_status cli_print_json(const struct cli *cli, json_t *object, struct 
 int cli_finish(struct cli *cli, enum blockz_status status);
 
 /*
- * What a library call that takes long gets as its work: threads (0: all), and a progress function that draws the bar,
+ * What a library call that takes long gets as its work: cli->threads, and a progress function that draws the bar,
  * if wanted, and stops the work after a signal.  total: bytes of the image, BLOCKZ_UNKNOWN if not known.  label, such
  * as "verify", must live until cli_work_end(), which takes the bar away.
  */
-struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total, unsigned threads);
+struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total);
 /* The same where the image's size is not known yet: the bar goes by bytes of the compressed file. */
-struct blockz_work cli_work_on_file(struct cli *cli, const char *label, uint64_t file_size, unsigned threads);
+struct blockz_work cli_work_on_file(struct cli *cli, const char *label, uint64_t file_size);
 void cli_work_end(struct cli *cli);
 
 /* The argument of option `name`, a number as size_parse() takes it; ends the program as cli_usage() does if it is none. */
 uint64_t cli_size(const struct cli *cli, const char *name, const char *text);
-
-/* The argument of -T: a number of threads, 0 or more; ends the program as cli_usage() does if it is none. */
-unsigned cli_threads(const struct cli *cli, const char *text);
 
 #endif

@@ -167,6 +167,17 @@ static void take_sector_size(struct cli *cli)
 		cli_usage(cli, "--sector-size: %s", fault.text);
 }
 
+static void take_threads(struct cli *cli)
+{
+	enum { THREADS_MAX = 1024 };
+	char *end;
+	errno = 0;
+	unsigned long threads = strtoul(optarg, &end, 10);
+	if (!isdigit((unsigned char)optarg[0]) || *end != '\0' || errno != 0 || threads > THREADS_MAX)
+		cli_usage(cli, "'%s' is no number of threads from 0 to %d", optarg, THREADS_MAX);
+	cli->threads = (unsigned)threads;
+}
+
 /* Deals with the options that are the same everywhere; false: it is none of them. */
 static bool take_common(struct cli *cli, int key)
 {
@@ -179,6 +190,9 @@ static bool take_common(struct cli *cli, int key)
 		exit(cli_finish(cli, BLOCKZ_OK));
 	case 'q':
 		cli->quiet = true;
+		return true;
+	case 'T':
+		take_threads(cli);
 		return true;
 	case CLI_KEY_JSON:
 		cli->json = true;
@@ -239,14 +253,4 @@ uint64_t cli_size(const struct cli *cli, const char *name, const char *text)
 	if (size_parse(text, &size, &fault) != BLOCKZ_OK)
 		cli_usage(cli, "%s: %s", name, fault.text);
 	return size;
-}
-
-unsigned cli_threads(const struct cli *cli, const char *text)
-{
-	char *end;
-	errno = 0;
-	unsigned long threads = strtoul(text, &end, 10);
-	if (!isdigit((unsigned char)text[0]) || *end != '\0' || errno != 0 || threads > CLI_THREADS_MAX)
-		cli_usage(cli, "'%s' is no number of threads from 0 to %d", text, CLI_THREADS_MAX);
-	return (unsigned)threads;
 }

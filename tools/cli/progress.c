@@ -53,7 +53,7 @@ static bool on_progress(void *ctx, uint64_t image_done, uint64_t file_done)
 	return signals_noted() == 0;
 }
 
-struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total, unsigned threads)
+struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total)
 {
 	if (cli->progress == CLI_PROGRESS_AUTO && (cli->quiet || !isatty(STDERR_FILENO)))
 		cli->progress = CLI_PROGRESS_NEVER;
@@ -63,12 +63,12 @@ struct blockz_work cli_work(struct cli *cli, const char *label, uint64_t total, 
 	cli->bar.shown = false;
 	clock_gettime(CLOCK_MONOTONIC, &cli->bar.start);
 	cli->bar.last = cli->bar.start;
-	return (struct blockz_work){ .threads = threads, .progress = on_progress, .progress_ctx = cli };
+	return (struct blockz_work){ .threads = cli->threads, .progress = on_progress, .progress_ctx = cli };
 }
 
-struct blockz_work cli_work_on_file(struct cli *cli, const char *label, uint64_t file_size, unsigned threads)
+struct blockz_work cli_work_on_file(struct cli *cli, const char *label, uint64_t file_size)
 {
-	struct blockz_work work = cli_work(cli, label, file_size, threads);
+	struct blockz_work work = cli_work(cli, label, file_size);
 	cli->bar.of_file = true;
 	return work;
 }

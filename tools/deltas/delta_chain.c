@@ -129,7 +129,7 @@ static enum blockz_status apply_native(const struct delta_env *env, const struct
 	if (status != BLOCKZ_OK)
 		return status;
 	const struct blockz_merge_options options = {
-		.lzo = env->lzo, .work = cli_work(env->cli, "merge", info.new_size, env->threads),
+		.lzo = env->lzo, .work = cli_work(env->cli, "merge", info.new_size),
 	};
 	status = blockz_merge(old, delta, sink, &options, fault);
 	cli_work_end(env->cli);

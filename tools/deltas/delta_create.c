@@ -26,7 +26,7 @@ static enum blockz_status make_delta(struct delta_creation *creation, const stru
 	options->lzo = env->lzo;
 	if (options->memory == 0)
 		options->memory = allowance_memory("") / MEMORY_SHARE;
-	options->work = cli_work(env->cli, "compare", new->size, env->threads);
+	options->work = cli_work(env->cli, "compare", new->size);
 	status = blockz_delta(old, new, &sink, options, &creation->result, fault);
 	cli_work_end(env->cli);
 	options->encoders = NULL;
@@ -42,9 +42,8 @@ static enum blockz_status prove_delta(struct delta_creation *creation, const str
 	const struct blockz_sink sink = comparison_start(&comparison, new);
 	const struct blockz_delta_result *result = &creation->result;
 	struct blockz_source delta;
-	const struct blockz_merge_options options = {
-		.lzo = env->lzo, .work = cli_work(env->cli, "apply", result->new_size, result->merge_threads),
-	};
+	struct blockz_merge_options options = { .lzo = env->lzo, .work = cli_work(env->cli, "apply", result->new_size) };
+	options.work.threads = result->merge_threads;
 	enum blockz_status status = blockz_source_fd(out, &delta, fault);
 	if (status == BLOCKZ_OK)
 		status = blockz_delta_info(&delta, &creation->head, fault);

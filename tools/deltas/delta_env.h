@@ -12,8 +12,7 @@
 #include "cli/cli.h"
 
 struct delta_env {
-	struct cli *cli; /* for its progress */
-	unsigned threads;
+	struct cli *cli; /* for its progress and threads */
 	const struct blockz_lzo *lzo; /* NULL: none */
 	int dirfd;                    /* of unnamed files; see scratch_open() */
 };

@@ -12,7 +12,7 @@ static enum blockz_status print_json(const struct merge_report *report, const st
 {
 	char sha256[DIGEST_HEX];
 	struct blockz_source image;
-	const struct blockz_work work = cli_work(env->cli, "digest", report->size, env->threads);
+	const struct blockz_work work = cli_work(env->cli, "digest", report->size);
 	enum blockz_status status = blockz_source_fd(report->fd, &image, fault);
 	if (status == BLOCKZ_OK)
 		status = digest_source(&image, &work, sha256, fault);

@@ -16,7 +16,7 @@
 /* Starts a step with a bar of its own. */
 static struct blockz_merge_options options_for(const struct delta_env *env, const char *label, uint64_t total)
 {
-	return (struct blockz_merge_options){ env->lzo, cli_work(env->cli, label, total, env->threads) };
+	return (struct blockz_merge_options){ env->lzo, cli_work(env->cli, label, total) };
 }
 
 static enum blockz_status choose_blocks(const struct delta_env *env, const struct blockz_source *old_image,
@@ -89,7 +89,7 @@ static enum blockz_status decode_vcdiff(const struct delta_env *env, int source,
 	enum blockz_status status = scratch_open(env->dirfd, fd_ret, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_work work = cli_work(env->cli, "xdelta3", BLOCKZ_UNKNOWN, 1);
+	const struct blockz_work work = cli_work(env->cli, "xdelta3", BLOCKZ_UNKNOWN);
 	status = xdelta_decode(source, vcdiff, *fd_ret, &work, fault);
 	cli_work_end(env->cli);
 	return status;
@@ -155,7 +155,7 @@ static enum blockz_status encode_vcdiff(const struct delta_env *env, const struc
 	enum blockz_status status = blockz_squashdelta_write(list, &sink, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_work work = cli_work(env->cli, "xdelta3", BLOCKZ_UNKNOWN, 1);
+	const struct blockz_work work = cli_work(env->cli, "xdelta3", BLOCKZ_UNKNOWN);
 	status = xdelta_encode(source, target, out, &work, fault);
 	cli_work_end(env->cli);
 	return status;

@@ -42,7 +42,7 @@ static const struct cli_option option_rows[] = {
 	{ "piece-size", KEY_PIECE_SIZE, "N", "image bytes that decompress on their own" },
 	{ "memory", KEY_MEMORY, "N", "use no more memory to compress, and fewer threads if need be" },
 	{ "no-index", KEY_NO_INDEX, NULL, "do not keep the map in the file" },
-	{ "threads", 'T', "N", "threads (default: all)" },
+	CLI_THREADS,
 	{ "force", KEY_FORCE, NULL, "replace an existing OUTPUT" },
 	{ "keep", 'k', NULL, "implied: INPUT is never removed" },
 	{ "verify", KEY_VERIFY, NULL, "read OUTPUT back and compare it with INPUT before it\ngets its name" },
@@ -195,9 +195,6 @@ static void take_option(struct pack_options *options, const struct cli *cli, int
 		break;
 	case KEY_NO_INDEX:
 		options->pack.no_index = true;
-		break;
-	case 'T':
-		options->threads = cli_threads(cli, argument);
 		break;
 	case KEY_FORCE:
 		options->force = true;

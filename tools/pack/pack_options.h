@@ -17,7 +17,6 @@ struct pack_options {
 	struct blockz_pack_options pack; /* but for raw and work */
 	struct rawchoice choice;
 	struct rawlist raw;         /* the ranges that were given */
-	unsigned threads;
 	bool force, verify, image_digest;
 };
 

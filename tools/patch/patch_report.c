@@ -117,7 +117,7 @@ static enum blockz_status take_digests(const struct patch_report *report, struct
 	enum blockz_status status = blockz_map_read(file, &report->cli->map, &map, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_work work = cli_work(report->cli, "digest", BLOCKZ_UNKNOWN, 0);
+	const struct blockz_work work = cli_work(report->cli, "digest", BLOCKZ_UNKNOWN);
 	of_file->image_size = blockz_map_info(map).image_size;
 	status = report_digests(of_file, file, report->image_digest ? map : NULL, &work, fault);
 	cli_work_end(report->cli);
