@@ -281,17 +281,16 @@ static int flush_disk(void *handle, uint32_t flags)
 	return 0;
 }
 
-static int find_extent(void *ctx, uint64_t off, uint64_t len, bool *zeros_ret, uint64_t *len_ret)
+static int find_extent(void *handle, uint64_t off, uint64_t len, bool *zeros_ret, uint64_t *len_ret)
 {
 	struct blockz_fault fault;
-	(void)ctx;
+	(void)handle;
 	return blockz_pages_extent(server.pages, off, len, zeros_ret, len_ret, &fault) == BLOCKZ_OK ? 0 : fail(&fault);
 }
 
 static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *list)
 {
-	const struct nbd_extents extents = { find_extent, handle, list };
-	return nbd_list_extents(&extents, count, offset, flags);
+	return nbd_list_extents(find_extent, handle, count, offset, flags, list);
 }
 
 static struct nbdkit_plugin plugin = {

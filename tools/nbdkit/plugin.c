@@ -296,8 +296,7 @@ static int find_extent(void *handle, uint64_t off, uint64_t len, bool *zeros_ret
 
 static int list_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *list)
 {
-	const struct nbd_extents extents = { find_extent, handle, list };
-	return nbd_list_extents(&extents, count, offset, flags);
+	return nbd_list_extents(find_extent, handle, count, offset, flags, list);
 }
 
 static struct nbdkit_plugin plugin = {

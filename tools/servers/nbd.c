@@ -48,16 +48,17 @@ int nbd_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_
 	return 0;
 }
 
-int nbd_list_extents(const struct nbd_extents *extents, uint32_t count, uint64_t offset, uint32_t flags)
+int nbd_list_extents(nbd_find_extent find, void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+		     struct nbdkit_extents *list)
 {
 	uint64_t end = offset + count;
 	bool one = (flags & NBDKIT_FLAG_REQ_ONE) != 0;
 	while (offset < end) {
 		bool zeros;
 		uint64_t len;
-		if (extents->find(extents->ctx, offset, end - offset, &zeros, &len) < 0)
+		if (find(handle, offset, end - offset, &zeros, &len) < 0)
 			return -1;
-		if (nbdkit_add_extent(extents->list, offset, len, zeros ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) != 0)
+		if (nbdkit_add_extent(list, offset, len, zeros ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0) != 0)
 			return -1;
 		if (one)
 			return 0;

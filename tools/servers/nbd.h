@@ -25,15 +25,11 @@ int nbd_can_fua(void *handle);
 int nbd_can_cache(void *handle); /* what is not decoded yet is read */
 int nbd_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum);
 
-/* A request for what is zeros in a part of a disk. */
-struct nbd_extents {
-	/* Whether a run at off is zeros, and its length: at most len.  0, or -1 after the failure was reported. */
-	int (*find)(void *ctx, uint64_t off, uint64_t len, bool *zeros_ret, uint64_t *len_ret);
-	void *ctx;
-	struct nbdkit_extents *list; /* nbdkit's, which is filled */
-};
+/* Whether a run at off is zeros, and its length: at most len.  0, or -1 after the failure was reported. */
+typedef int (*nbd_find_extent)(void *handle, uint64_t off, uint64_t len, bool *zeros_ret, uint64_t *len_ret);
 
-/* Answers such a request, with nbdkit's arguments.  0 or -1. */
-int nbd_list_extents(const struct nbd_extents *extents, uint32_t count, uint64_t offset, uint32_t flags);
+/* Answers a request for what is zeros in a part of a disk, with nbdkit's arguments.  0 or -1. */
+int nbd_list_extents(nbd_find_extent find, void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+		     struct nbdkit_extents *list);
 
 #endif
