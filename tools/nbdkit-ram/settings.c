@@ -107,19 +107,14 @@ static int add_raw(void *ctx, const char *value)
 	enum blockz_status status = size_parse_range(value, &range, &fault);
 	if (status == BLOCKZ_OK)
 		status = rawlist_add(&settings->raw, range, &fault);
-	if (status != BLOCKZ_OK)
-		parameter_refuse("raw", &fault);
-	return status == BLOCKZ_OK ? 0 : -1;
+	return parameter_judge("raw", status, &fault);
 }
 
 static int add_raw_partition(void *ctx, const char *value)
 {
 	struct settings *settings = ctx;
 	struct blockz_fault fault;
-	enum blockz_status status = rawchoice_add(&settings->choice, value, &fault);
-	if (status != BLOCKZ_OK)
-		parameter_refuse("raw-partition", &fault);
-	return status == BLOCKZ_OK ? 0 : -1;
+	return parameter_judge("raw-partition", rawchoice_add(&settings->choice, value, &fault), &fault);
 }
 
 static int set_raw_table(void *ctx, const char *value)

@@ -27,11 +27,14 @@ int parameters_take(const struct parameter *rows, size_t count, uint64_t *given,
 	return -1;
 }
 
-void parameter_refuse(const char *key, const struct blockz_fault *fault)
+int parameter_judge(const char *key, enum blockz_status status, const struct blockz_fault *fault)
 {
+	if (status == BLOCKZ_OK)
+		return 0;
 	char *line = fault_line(fault);
 	nbdkit_error("%s=: %s", key, line != NULL ? line : "?");
 	free(line);
+	return -1;
 }
 
 int parameter_bool(bool *to, const char *value)
@@ -55,10 +58,7 @@ int parameter_size(uint64_t *to, const char *value)
 int parameter_sector_size(unsigned *to, const char *value)
 {
 	struct blockz_fault fault;
-	if (size_parse_sector(value, to, &fault) == BLOCKZ_OK)
-		return 0;
-	parameter_refuse("sector-size", &fault);
-	return -1;
+	return parameter_judge("sector-size", size_parse_sector(value, to, &fault), &fault);
 }
 
 int parameter_word(bool *second_ret, const char *key, const char *value, const char *first, const char *second)

@@ -21,8 +21,8 @@ struct parameter {
 int parameters_take(const struct parameter *rows, size_t count, uint64_t *given, void *settings, const char *key,
 		    const char *value);
 
-/* "KEY=: what the fault says". */
-void parameter_refuse(const char *key, const struct blockz_fault *fault);
+/* 0 where status is BLOCKZ_OK; else "KEY=: what the fault says", and -1. */
+int parameter_judge(const char *key, enum blockz_status status, const struct blockz_fault *fault);
 
 /* Values of one kind; *to stays as it is where the value is none. */
 int parameter_bool(bool *to, const char *value);
