@@ -46,17 +46,31 @@ static void call_close(struct call *call)
 	patch_options_free(&call->options);
 }
 
+/* ---- What a failure is about, and what it leaves */
+
+static enum blockz_status blame(struct call *call, enum blockz_status status, const char *culprit)
+{
+	if (status != BLOCKZ_OK)
+		call->culprit = culprit;
+	return status;
+}
+
+/* What fails once the image is as it should be fails after the edit. */
+static enum blockz_status fail_late(struct call *call, enum blockz_status status)
+{
+	if (status != BLOCKZ_OK)
+		call->fault.state = call->cli.state;
+	return status;
+}
+
 /* ---- --bmap: steps around an edit, which do nothing without it */
 
 static enum blockz_status open_bmap(struct call *call)
 {
 	if (call->options.bmap == NULL)
 		return BLOCKZ_OK;
-	enum blockz_status status =
-		bmap_update_open(&call->bmap, call->options.bmap, !call->options.dry_run, &call->audience, &call->fault);
-	if (status != BLOCKZ_OK)
-		call->culprit = call->options.bmap;
-	return status;
+	return blame(call, bmap_update_open(&call->bmap, call->options.bmap, !call->options.dry_run, &call->audience, &call->fault),
+		     call->options.bmap);
 }
 
 static enum blockz_status make_bmap(struct call *call)
@@ -69,9 +83,7 @@ static enum blockz_status make_bmap(struct call *call)
 	};
 	enum blockz_status status = bmap_update_make(&call->bmap, &edit, &call->fault);
 	cli_work_end(&call->cli);
-	if (status != BLOCKZ_OK && !call->bmap.image_is_to_blame)
-		call->culprit = call->options.bmap;
-	return status;
+	return call->bmap.image_is_to_blame ? status : blame(call, status, call->options.bmap);
 }
 
 /* From now on the new block map will have its name as soon as the image is as it says. */
@@ -79,10 +91,7 @@ static enum blockz_status hold_bmap(struct call *call)
 {
 	if (!call->bmap.changed)
 		return BLOCKZ_OK;
-	enum blockz_status status = output_hold(&call->bmap.output, &call->fault);
-	if (status != BLOCKZ_OK)
-		call->culprit = call->options.bmap;
-	return status;
+	return blame(call, output_hold(&call->bmap.output, &call->fault), call->options.bmap);
 }
 
 /* image: the file that the new map is of. */
@@ -92,14 +101,12 @@ static enum blockz_status commit_bmap(struct call *call, const char *image)
 	enum blockz_status status = bmap_update_commit(&call->bmap, &why);
 	if (status == BLOCKZ_OK)
 		return status;
-	call->culprit = call->options.bmap;
 	char *map_word = shell_word(call->options.bmap), *image_word = shell_word(image);
 	tool_fault(&call->fault, status, "%s; make it anew: blockz-map --force --bmap %s %s", why.text,
 		   map_word != NULL ? map_word : "?", image_word != NULL ? image_word : "?");
 	free(map_word);
 	free(image_word);
-	call->fault.state = call->cli.state;
-	return status;
+	return blame(call, fail_late(call, status), call->options.bmap);
 }
 
 /* ---- From options to a plan */
@@ -185,8 +192,9 @@ static enum blockz_status open_file(struct call *call, enum blockz_store_mode mo
 static enum blockz_status plan_only(struct call *call)
 {
 	enum blockz_status status = open_file(call, BLOCKZ_STORE_READ);
-	if (status == BLOCKZ_OK)
-		status = make_plan(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = make_plan(call);
 	return status == BLOCKZ_OK ? print_plan(call) : status;
 }
 
@@ -208,8 +216,9 @@ static enum blockz_status open_to_write(struct call *call)
 	};
 	signals_hold();
 	enum blockz_status status = open_file(call, modes[call->options.no_journal][call->options.no_lock]);
-	if (status == BLOCKZ_OK)
-		status = blockz_recover(&call->file.store, call->options.remedy, &call->recovery, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = blockz_recover(&call->file.store, call->options.remedy, &call->recovery, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	signals_state(recovery_states[call->recovery]);
@@ -217,15 +226,10 @@ static enum blockz_status open_to_write(struct call *call)
 	return BLOCKZ_OK;
 }
 
-/* What fails once the image is as it should be fails after the edit. */
 static enum blockz_status report_in_place(struct call *call)
 {
 	const struct patch_report patch = report_of(call);
-	enum blockz_status status =
-		patch_report_print(&patch, call->options.file, &call->file.source, bmap_json(call), &call->fault);
-	if (status != BLOCKZ_OK)
-		call->fault.state = call->cli.state;
-	return status;
+	return fail_late(call, patch_report_print(&patch, call->options.file, &call->file.source, bmap_json(call), &call->fault));
 }
 
 static enum blockz_status recover(struct call *call)
@@ -270,11 +274,8 @@ static enum blockz_status patch_in_place(struct call *call)
 	status = apply_plan(call);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (signals_noted() != 0) {
-		status = tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way");
-		call->fault.state = call->cli.state;
-		return status;
-	}
+	if (signals_noted() != 0)
+		return fail_late(call, tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way"));
 	const struct patch_report patch = report_of(call);
 	patch_report_unchecked(&patch, call->options.file);
 	if (call->cli.json)
@@ -290,9 +291,7 @@ static enum blockz_status patch_in_place(struct call *call)
 
 static enum blockz_status blame_output(struct call *call, enum blockz_status status)
 {
-	if (status != BLOCKZ_OK)
-		call->culprit = call->options.output;
-	return status;
+	return blame(call, status, call->options.output);
 }
 
 static enum blockz_status blame_copy(struct call *call, enum blockz_status status)
@@ -310,8 +309,9 @@ static enum blockz_status copy_to_stream(struct call *call, struct output *outpu
 	if (status != BLOCKZ_OK)
 		return blame_copy(call, status);
 	status = hold_bmap(call);
-	if (status == BLOCKZ_OK)
-		status = commit_bmap(call, call->options.output);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = commit_bmap(call, call->options.output);
 	if (status != BLOCKZ_OK || !call->cli.json)
 		return status;
 	const struct patch_report patch = report_of(call);
@@ -325,9 +325,7 @@ static enum blockz_status report_copy(struct call *call, const struct output *ou
 	enum blockz_status status = blockz_source_fd(output->fd, &copy, &call->fault);
 	if (status == BLOCKZ_OK)
 		status = patch_report_print(&patch, call->options.output, &copy, bmap_json(call), &call->fault);
-	if (status != BLOCKZ_OK)
-		call->fault.state = call->cli.state;
-	return blame_output(call, status);
+	return blame_output(call, fail_late(call, status));
 }
 
 static enum blockz_status copy_to_file(struct call *call, struct output *output)
