@@ -114,21 +114,6 @@ static int take_bytes(void *ctx, const void *bytes, size_t len)
 	return 0;
 }
 
-static enum blockz_status read_blocks(struct pass *pass, uint64_t first, uint64_t end, struct digest *old,
-				      struct blockz_fault *fault)
-{
-	static const struct blockz_sink_ops ops = { .write = take_bytes };
-	struct blockz_sink sink = { &ops, pass };
-	struct blockz_range bytes = bmap_bytes(&pass->update->before, first, end);
-	pass->pos = bytes.start;
-	pass->old = old;
-	pass->has_data = false;
-	enum blockz_status status =
-		blockz_extract(pass->edit->file, pass->edit->map, bytes, &sink, pass->edit->work, fault);
-	pass->update->image_is_to_blame = status != BLOCKZ_OK;
-	return status;
-}
-
 /* ---- The new map, range by range */
 
 static enum blockz_status end_range(struct pass *pass, struct blockz_fault *fault)
@@ -151,10 +136,10 @@ static enum blockz_status open_range(struct pass *pass, uint64_t first, bool hol
 	if (!pass->update->changed || (going_on && (hole || pass->open_ends_in_hole)))
 		return BLOCKZ_OK;
 	enum blockz_status status = end_range(pass, fault);
-	if (status == BLOCKZ_OK)
-		status = digest_start(&pass->fresh, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	pass->open = (struct bmap_range){ .first = first, .end = first };
-	return status;
+	return digest_start(&pass->fresh, fault);
 }
 
 static void extend_range(struct pass *pass, uint64_t end, bool hole)
@@ -164,17 +149,33 @@ static void extend_range(struct pass *pass, uint64_t end, bool hole)
 	pass->open_ends_in_hole = hole;
 }
 
+/* Reads blocks into the open range of the new map, as open_range() makes it.  old NULL: they are of a hole. */
+static enum blockz_status read_blocks(struct pass *pass, uint64_t first, uint64_t end, struct digest *old,
+				      struct blockz_fault *fault)
+{
+	static const struct blockz_sink_ops ops = { .write = take_bytes };
+	struct blockz_sink sink = { &ops, pass };
+	struct blockz_range bytes = bmap_bytes(&pass->update->before, first, end);
+	enum blockz_status status = open_range(pass, first, old == NULL, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	pass->pos = bytes.start;
+	pass->old = old;
+	pass->has_data = false;
+	status = blockz_extract(pass->edit->file, pass->edit->map, bytes, &sink, pass->edit->work, fault);
+	pass->update->image_is_to_blame = status != BLOCKZ_OK;
+	return status;
+}
+
 static enum blockz_status take_hole(struct pass *pass, uint64_t first, uint64_t end, struct blockz_fault *fault)
 {
-	enum blockz_status status = open_range(pass, first, true, fault);
-	if (status == BLOCKZ_OK)
-		status = read_blocks(pass, first, end, NULL, fault);
-	if (status == BLOCKZ_OK && !pass->update->changed && pass->has_data)
+	enum blockz_status status = read_blocks(pass, first, end, NULL, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!pass->update->changed && pass->has_data)
 		return tool_fault(fault, BLOCKZ_DAMAGED,
 				  "blocks %" PRIu64 "-%" PRIu64 " hold data and are not mapped: it does not describe this "
 				  "image; blockz-map --force --bmap makes it anew", first, end - 1);
-	if (status != BLOCKZ_OK)
-		return status;
 	extend_range(pass, end, true);
 	pass->update->added_blocks += pass->update->changed ? end - first : 0;
 	return BLOCKZ_OK;
@@ -184,23 +185,22 @@ static enum blockz_status take_mapped(struct pass *pass, const struct bmap_range
 {
 	struct digest old;
 	char found[DIGEST_HEX];
-	enum blockz_status status = open_range(pass, range->first, false, fault);
-	if (status == BLOCKZ_OK)
-		status = digest_start(&old, fault);
+	enum blockz_status status = digest_start(&old, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = read_blocks(pass, range->first, range->end, &old, fault);
 	if (status == BLOCKZ_OK)
 		status = digest_finish(&old, found, fault);
 	digest_free(&old);
-	if (status == BLOCKZ_OK && range->sha256[0] != '\0' && strcmp(found, range->sha256) != 0)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (range->sha256[0] != '\0' && strcmp(found, range->sha256) != 0)
 		return tool_fault(fault, BLOCKZ_DAMAGED,
 				  "blocks %" PRIu64 "-%" PRIu64 ": expected SHA-256 %.12s..., found %.12s...: it does not "
 				  "describe this image; blockz-map --force --bmap makes it anew",
 				  range->first, range->end - 1, range->sha256, found);
-	if (status == BLOCKZ_OK)
-		extend_range(pass, range->end, false);
-	return status;
+	extend_range(pass, range->end, false);
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status take_untouched(struct pass *pass, const struct bmap_range *range, struct blockz_fault *fault)
