@@ -241,12 +241,16 @@ static enum blockz_status create(struct call *call, const struct blockz_lzo *lzo
 		return status;
 	const struct delta_env env = { &call->cli, lzo, call->delta.file.dirfd };
 	status = make(call, &env);
-	if (status == BLOCKZ_OK)
-		status = output_commit(&call->delta, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = output_commit(&call->delta, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	call->cli.state = BLOCKZ_IMAGE_UPDATED;
-	return report(call, &env);
+	status = report(call, &env);
+	if (status != BLOCKZ_OK)
+		call->fault.state = call->cli.state;
+	return status;
 }
 
 static enum blockz_status create_with_helpers(struct call *call)

@@ -192,15 +192,15 @@ static enum blockz_status check_delta(struct call *call, const struct delta_env 
 	const struct blockz_memory memory = { head.bytes, head.len };
 	const struct blockz_source delta = blockz_source_memory(&memory);
 	status = blockz_delta_info(&delta, &info, &call->fault);
-	if (status == BLOCKZ_OK)
-		status = delta_check_size(info.new_size, call->max_size, &call->fault);
-	if (status == BLOCKZ_OK)
-		status = open_old(call, false);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_merge_options options = {
-		.lzo = env->lzo, .work = cli_work(&call->cli, "check", info.old_size),
-	};
+	status = delta_check_size(info.new_size, call->max_size, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = open_old(call, false);
+	if (status != BLOCKZ_OK)
+		return status;
+	const struct blockz_merge_options options = delta_env_start(env, "check", info.old_size);
 	status = blockz_merge_check(&call->old.source, &delta, &options, &call->fault);
 	cli_work_end(&call->cli);
 	if (status != BLOCKZ_OK)
@@ -249,8 +249,9 @@ static enum blockz_status merge(struct call *call, struct delta_env *env)
 		return status;
 	call->file = call->new_path;
 	status = output_open_whole(&call->output, call->new_path, call->force, &call->audience, &call->fault);
-	if (status == BLOCKZ_OK)
-		status = make_image(call, env, &report);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = make_image(call, env, &report);
 	if (status != BLOCKZ_OK)
 		return status;
 	call->file = call->new_path;
@@ -259,7 +260,10 @@ static enum blockz_status merge(struct call *call, struct delta_env *env)
 		return status;
 	call->cli.state = BLOCKZ_IMAGE_UPDATED;
 	report.fd = call->output.fd;
-	return merge_report_print(&report, env, &call->fault);
+	status = merge_report_print(&report, env, &call->fault);
+	if (status != BLOCKZ_OK)
+		call->fault.state = call->cli.state;
+	return status;
 }
 
 int main(int argc, char **argv)

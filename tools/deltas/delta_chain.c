@@ -108,8 +108,9 @@ enum blockz_status delta_chain_check_sizes(struct delta_chain *chain, uint64_t m
 			continue;
 		chain->at = i;
 		enum blockz_status status = blockz_delta_info(&head, &info, fault);
-		if (status == BLOCKZ_OK)
-			status = delta_check_size(info.new_size, max, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		status = delta_check_size(info.new_size, max, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 	}
@@ -128,9 +129,7 @@ static enum blockz_status apply_native(const struct delta_env *env, const struct
 		status = blockz_delta_info(delta, &info, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	const struct blockz_merge_options options = {
-		.lzo = env->lzo, .work = cli_work(env->cli, "merge", info.new_size),
-	};
+	const struct blockz_merge_options options = delta_env_start(env, "merge", info.new_size);
 	status = blockz_merge(old, delta, sink, &options, fault);
 	cli_work_end(env->cli);
 	return status;

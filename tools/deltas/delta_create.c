@@ -42,7 +42,7 @@ static enum blockz_status prove_delta(struct delta_creation *creation, const str
 	const struct blockz_sink sink = comparison_start(&comparison, new);
 	const struct blockz_delta_result *result = &creation->result;
 	struct blockz_source delta;
-	struct blockz_merge_options options = { .lzo = env->lzo, .work = cli_work(env->cli, "apply", result->new_size) };
+	struct blockz_merge_options options = delta_env_start(env, "apply", result->new_size);
 	options.work.threads = result->merge_threads;
 	enum blockz_status status = blockz_source_fd(out, &delta, fault);
 	if (status == BLOCKZ_OK)

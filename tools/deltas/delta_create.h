@@ -26,7 +26,7 @@ enum blockz_status delta_create(struct delta_creation *creation, const struct de
 
 /*
  * Says what was made, once it has its name, as text or with --json as an object; fd: of it, and from there its SHA-256.  path may
- * be "-".  Errors: BLOCKZ_FAILED; the image is updated.
+ * be "-".  Errors: BLOCKZ_FAILED.
  */
 enum blockz_status delta_create_report(const struct delta_creation *creation, const struct delta_env *env, const char *path,
 				       int fd, struct blockz_fault *fault);

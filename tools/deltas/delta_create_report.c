@@ -73,27 +73,19 @@ static void say_created(const struct delta_creation *creation, const struct cli 
 		cli_warn(cli, path, "%s", creation->head.note);
 }
 
-static enum blockz_status print_json(const struct delta_creation *creation, const struct cli *cli, const char *path, int fd,
-				     struct blockz_fault *fault)
+enum blockz_status delta_create_report(const struct delta_creation *creation, const struct delta_env *env, const char *path,
+				       int fd, struct blockz_fault *fault)
 {
 	char sha256[DIGEST_HEX];
 	struct blockz_source delta;
 	const struct blockz_work work = { 0 };
-	enum blockz_status status = blockz_source_fd(fd, &delta, fault);
-	if (status == BLOCKZ_OK)
-		status = digest_source(&delta, &work, sha256, fault);
-	return status == BLOCKZ_OK ? cli_print_json(cli, creation_json(creation, path, sha256), fault) : status;
-}
-
-enum blockz_status delta_create_report(const struct delta_creation *creation, const struct delta_env *env, const char *path,
-				       int fd, struct blockz_fault *fault)
-{
 	if (!env->cli->json) {
 		say_created(creation, env->cli, path);
 		return BLOCKZ_OK;
 	}
-	enum blockz_status status = print_json(creation, env->cli, path, fd, fault);
+	enum blockz_status status = blockz_source_fd(fd, &delta, fault);
 	if (status != BLOCKZ_OK)
-		fault->state = BLOCKZ_IMAGE_UPDATED;
-	return status;
+		return status;
+	status = digest_source(&delta, &work, sha256, fault);
+	return status == BLOCKZ_OK ? cli_print_json(env->cli, creation_json(creation, path, sha256), fault) : status;
 }

@@ -131,9 +131,11 @@ static enum blockz_status print_native(const struct cli *cli, const char *path, 
 	struct blockz_delta_summary summary;
 	bool has_summary = delta->size != BLOCKZ_UNKNOWN, has_text = !cli->quiet && !cli->json;
 	enum blockz_status status = blockz_delta_info(delta, &head, fault);
-	if (status == BLOCKZ_OK && has_text)
+	if (status != BLOCKZ_OK)
+		return status;
+	if (has_text)
 		print_head(&head);
-	if (status == BLOCKZ_OK && has_summary)
+	if (has_summary)
 		status = blockz_delta_summary(delta, &summary, fault);
 	if (status != BLOCKZ_OK)
 		return status;

@@ -7,23 +7,6 @@
 #include "cli/stream.h"
 #include "files/digest.h"
 
-static enum blockz_status print_json(const struct merge_report *report, const struct delta_env *env,
-				     struct blockz_fault *fault)
-{
-	char sha256[DIGEST_HEX];
-	struct blockz_source image;
-	const struct blockz_work work = cli_work(env->cli, "digest", report->size);
-	enum blockz_status status = blockz_source_fd(report->fd, &image, fault);
-	if (status == BLOCKZ_OK)
-		status = digest_source(&image, &work, sha256, fault);
-	cli_work_end(env->cli);
-	if (status != BLOCKZ_OK)
-		return status;
-	return cli_print_json(env->cli, json_pack("{s:o,s:o,s:s,s:o}", "path", json_path(report->path), "size",
-						  json_bytes(report->size), "sha256", sha256, "patches",
-						  json_bytes(report->deltas)), fault);
-}
-
 static void say_made(const struct merge_report *report, const struct delta_env *env)
 {
 	char size[32];
@@ -40,14 +23,23 @@ static void say_made(const struct merge_report *report, const struct delta_env *
 enum blockz_status merge_report_print(const struct merge_report *report, const struct delta_env *env,
 				      struct blockz_fault *fault)
 {
+	char sha256[DIGEST_HEX];
+	struct blockz_source image;
 	if (!env->cli->json) {
 		say_made(report, env);
 		return BLOCKZ_OK;
 	}
-	enum blockz_status status = print_json(report, env, fault);
+	enum blockz_status status = blockz_source_fd(report->fd, &image, fault);
 	if (status != BLOCKZ_OK)
-		fault->state = BLOCKZ_IMAGE_UPDATED;
-	return status;
+		return status;
+	const struct blockz_work work = cli_work(env->cli, "digest", report->size);
+	status = digest_source(&image, &work, sha256, fault);
+	cli_work_end(env->cli);
+	if (status != BLOCKZ_OK)
+		return status;
+	return cli_print_json(env->cli, json_pack("{s:o,s:o,s:s,s:o}", "path", json_path(report->path), "size",
+						  json_bytes(report->size), "sha256", sha256, "patches",
+						  json_bytes(report->deltas)), fault);
 }
 
 enum blockz_status merge_report_applicable(const struct cli *cli, const char *delta, const char *old, uint64_t new_size,

@@ -16,7 +16,7 @@ struct merge_report {
 	bool unproved;    /* the last delta has no digest to compare it with */
 };
 
-/* Prints it as text, or with --json, its digest included, as an object.  Errors: BLOCKZ_FAILED; the image is updated. */
+/* Prints it as text, or with --json, its digest included, as an object.  Errors: BLOCKZ_FAILED. */
 enum blockz_status merge_report_print(const struct merge_report *report, const struct delta_env *env,
 				      struct blockz_fault *fault);
 

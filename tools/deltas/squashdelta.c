@@ -13,17 +13,11 @@
 
 /* ---- Steps */
 
-/* Starts a step with a bar of its own. */
-static struct blockz_merge_options options_for(const struct delta_env *env, const char *label, uint64_t total)
-{
-	return (struct blockz_merge_options){ env->lzo, cli_work(env->cli, label, total) };
-}
-
 static enum blockz_status choose_blocks(const struct delta_env *env, const struct blockz_source *old_image,
 					const struct blockz_source *new_image, struct blockz_squashdelta **old_ret,
 					struct blockz_squashdelta **new_ret, struct blockz_fault *fault)
 {
-	const struct blockz_merge_options options = options_for(env, "compare", BLOCKZ_UNKNOWN);
+	const struct blockz_merge_options options = delta_env_start(env, "compare", BLOCKZ_UNKNOWN);
 	enum blockz_status status = blockz_squashdelta_choose(old_image, new_image, &options, old_ret, new_ret, fault);
 	cli_work_end(env->cli);
 	return status;
@@ -35,7 +29,7 @@ static enum blockz_status expand_to(const struct delta_env *env, const struct bl
 	struct blockz_fd_sink memory;
 	const struct blockz_sink sink = blockz_sink_fd(&memory, out);
 	const struct blockz_squashdelta_info info = blockz_squashdelta_info(list);
-	const struct blockz_merge_options options = options_for(env, "expand", image->size + info.plain_bytes);
+	const struct blockz_merge_options options = delta_env_start(env, "expand", image->size + info.plain_bytes);
 	enum blockz_status status = blockz_squashdelta_expand(image, list, &sink, &options, fault);
 	cli_work_end(env->cli);
 	return status;
@@ -57,7 +51,7 @@ static enum blockz_status expand_aside(const struct delta_env *env, const struct
 enum blockz_status squashdelta_squash(const struct delta_env *env, const struct blockz_source *expanded,
 				      const struct blockz_sink *sink, struct blockz_fault *fault)
 {
-	const struct blockz_merge_options options = options_for(env, "squash", BLOCKZ_UNKNOWN);
+	const struct blockz_merge_options options = delta_env_start(env, "squash", BLOCKZ_UNKNOWN);
 	enum blockz_status status = blockz_squashdelta_squash(expanded, sink, &options, fault);
 	cli_work_end(env->cli);
 	return status;

@@ -51,13 +51,12 @@ enum blockz_status squashdelta_report(const struct delta_env *env, const char *p
 {
 	struct blockz_source made;
 	enum blockz_status status = blockz_source_fd(fd, &made, fault);
-	if (status == BLOCKZ_OK && env->cli->json)
-		status = report_json(env, path, &made, result, fault);
-	else if (status == BLOCKZ_OK)
-		say_made(env, path, made.size, result);
 	if (status != BLOCKZ_OK)
-		fault->state = BLOCKZ_IMAGE_UPDATED;
-	return status;
+		return status;
+	if (env->cli->json)
+		return report_json(env, path, &made, result, fault);
+	say_made(env, path, made.size, result);
+	return BLOCKZ_OK;
 }
 
 enum blockz_status squashdelta_print(const struct cli *cli, const char *path, const struct blockz_source *delta,
