@@ -14,80 +14,13 @@
 #include "format/zstd/read.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/frame_size.h"
-#include "io/access.h"
+#include "format/zstd/seek_table.h"
 #include "io/peek.h"
-
-enum { ENTRIES_A_READ = 4096 };
-
-struct entry {
-	uint64_t file_len, image_len;
-	uint32_t checksum;
-	uint64_t checksum_off; /* where the table has it */
-};
-
-/* A table, read in order. */
-struct table {
-	const struct blockz_source *file;
-	uint64_t off; /* of its skippable frame, behind all others */
-	uint64_t count, next;
-	bool checksums;
-	size_t entry_len;
-	uint8_t bytes[ENTRIES_A_READ * (SEEK_ENTRY_LEN + CHECKSUM_LEN)];
-};
-
-/* Finds the table by its footer.  *found_ret: there is something that looks like one. */
-static enum blockz_status table_open(struct table *table, const struct blockz_source *file, bool *found_ret,
-				     struct blockz_fault *fault)
-{
-	uint8_t footer[SEEK_FOOTER_LEN], head[SKIPPABLE_HEAD_LEN];
-	*found_ret = false;
-	if (file->size < SKIPPABLE_HEAD_LEN + SEEK_FOOTER_LEN)
-		return BLOCKZ_OK;
-	enum blockz_status status = read_file(file, footer, sizeof(footer), file->size - sizeof(footer), fault);
-	if (status != BLOCKZ_OK || load_le32(footer + 5) != SEEKABLE_MAGIC)
-		return status;
-	table->file = file;
-	table->count = load_le32(footer);
-	table->next = 0;
-	table->checksums = footer[4] & SEEK_CHECKSUM_FLAG;
-	table->entry_len = SEEK_ENTRY_LEN + (table->checksums ? CHECKSUM_LEN : 0);
-	uint64_t len = table->count * table->entry_len + SEEK_FOOTER_LEN;
-	*found_ret = true;
-	if (table->count > SEEK_FRAMES_MAX || (footer[4] & SEEK_RESERVED) != 0 || len > file->size - SKIPPABLE_HEAD_LEN)
-		return fault_set(fault, BLOCKZ_DAMAGED, file->size - sizeof(footer), "seek table: its footer cannot be right");
-	table->off = file->size - len - SKIPPABLE_HEAD_LEN;
-	status = read_file(file, head, sizeof(head), table->off, fault);
-	if (status == BLOCKZ_OK && (load_le32(head) != SEEK_TABLE_MAGIC || load_le32(head + 4) != len))
-		return fault_set(fault, BLOCKZ_DAMAGED, table->off, "seek table: its frame's header cannot be right");
-	return status;
-}
-
-/* The next entry; to be called count times. */
-static enum blockz_status table_next(struct table *table, struct entry *entry_ret, struct blockz_fault *fault)
-{
-	uint64_t first = table->off + SKIPPABLE_HEAD_LEN, part = table->next % ENTRIES_A_READ;
-	if (part == 0) {
-		uint64_t left = table->count - table->next;
-		size_t len = (size_t)(left < ENTRIES_A_READ ? left : ENTRIES_A_READ) * table->entry_len;
-		enum blockz_status status =
-			read_file(table->file, table->bytes, len, first + table->next * table->entry_len, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-	}
-	const uint8_t *p = table->bytes + part * table->entry_len;
-	*entry_ret = (struct entry){
-		.file_len = load_le32(p), .image_len = load_le32(p + 4),
-		.checksum = table->checksums ? load_le32(p + SEEK_ENTRY_LEN) : 0,
-		.checksum_off = first + table->next * table->entry_len + SEEK_ENTRY_LEN,
-	};
-	table->next++;
-	return BLOCKZ_OK;
-}
 
 /* ---- Reading it into a map */
 
 struct reader {
-	struct table table;
+	struct seek_table table;
 	struct blockz_map *map;
 	uint64_t off, image_pos; /* of the next frame */
 	/* The frame before: whether its own checksum still has to be compared with the table's. */
@@ -123,7 +56,7 @@ static enum blockz_status read_edge(struct reader *reader, uint8_t *bytes, size_
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status add_raw(struct reader *reader, const struct piece *piece, const struct entry *entry,
+static enum blockz_status add_raw(struct reader *reader, const struct piece *piece, const struct seek_entry *entry,
 				  struct blockz_fault *fault)
 {
 	uint64_t end = piece->start + entry->image_len;
@@ -146,7 +79,7 @@ static enum blockz_status add_raw(struct reader *reader, const struct piece *pie
 }
 
 /* A frame of raw blocks shows by its header, the first block and its length; a patch looks at all headers. */
-static bool is_raw_frame(const struct reader *reader, const struct frame_header *header, const struct entry *entry,
+static bool is_raw_frame(const struct reader *reader, const struct frame_header *header, const struct seek_entry *entry,
 			 const uint8_t *bytes, size_t len)
 {
 	uint64_t start = reader->image_pos, end = start + entry->image_len;
@@ -159,7 +92,7 @@ static bool is_raw_frame(const struct reader *reader, const struct frame_header 
 }
 
 static enum blockz_status add_frame(struct reader *reader, const struct frame_header *header,
-				    const struct entry *entry, const uint8_t *bytes, size_t len,
+				    const struct seek_entry *entry, const uint8_t *bytes, size_t len,
 				    struct blockz_fault *fault)
 {
 	struct piece piece = {
@@ -180,7 +113,7 @@ static enum blockz_status add_frame(struct reader *reader, const struct frame_he
 	return status == BLOCKZ_OK && piece.kind == BLOCKZ_RAW ? add_raw(reader, &piece, entry, fault) : status;
 }
 
-static enum blockz_status read_data_frame(struct reader *reader, const struct entry *entry, const uint8_t *bytes,
+static enum blockz_status read_data_frame(struct reader *reader, const struct seek_entry *entry, const uint8_t *bytes,
 					  size_t len, struct blockz_fault *fault)
 {
 	struct frame_header header = { 0 };
@@ -202,9 +135,9 @@ static enum blockz_status read_data_frame(struct reader *reader, const struct en
 static enum blockz_status read_frame(struct reader *reader, struct blockz_fault *fault)
 {
 	uint8_t bytes[FRAME_HEADER_LEN_MAX + BLOCK_HEADER_LEN];
-	struct entry entry;
+	struct seek_entry entry;
 	size_t len = 0;
-	enum blockz_status status = table_next(&reader->table, &entry, fault);
+	enum blockz_status status = seek_table_next(&reader->table, &entry, fault);
 	if (status == BLOCKZ_OK)
 		status = read_edge(reader, bytes, &len, fault);
 	if (status != BLOCKZ_OK)
@@ -235,7 +168,7 @@ enum blockz_status seek_table_read(const struct blockz_source *file, struct bloc
 		return fault_nomem(fault);
 	reader->map = map;
 	reader->peek.file = file;
-	enum blockz_status status = table_open(&reader->table, file, found_ret, fault);
+	enum blockz_status status = seek_table_open(&reader->table, file, found_ret, fault);
 	for (uint64_t i = 0; *found_ret && status == BLOCKZ_OK && i < reader->table.count; i++)
 		status = read_frame(reader, fault);
 	if (status == BLOCKZ_OK && *found_ret && reader->off != reader->table.off)
@@ -259,14 +192,14 @@ static bool has_patchable(const struct blockz_map *map, size_t index)
 	return span < map->span_count && map->spans[span].start < map_piece_end(map, index);
 }
 
-static enum blockz_status add_copies(struct table *table, struct blockz_map *map, struct blockz_fault *fault)
+static enum blockz_status add_copies(struct seek_table *table, struct blockz_map *map, struct blockz_fault *fault)
 {
 	uint64_t off = 0;
 	size_t index = 0;
 	enum blockz_status status = BLOCKZ_OK;
 	for (uint64_t i = 0; i < table->count && status == BLOCKZ_OK; i++) {
-		struct entry entry;
-		status = table_next(table, &entry, fault);
+		struct seek_entry entry;
+		status = seek_table_next(table, &entry, fault);
 		while (index < map->piece_count && map->pieces[index].file_off < off)
 			index++;
 		if (status == BLOCKZ_OK && index < map->piece_count && map->pieces[index].file_off == off &&
@@ -282,12 +215,12 @@ static enum blockz_status add_copies(struct table *table, struct blockz_map *map
 enum blockz_status seek_table_add_checks(const struct blockz_source *file, struct blockz_map *map,
 					 struct blockz_fault *fault)
 {
-	struct table *table = malloc(sizeof(*table));
+	struct seek_table *table = malloc(sizeof(*table));
 	struct blockz_fault why;
 	bool found = false;
 	if (table == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = table_open(table, file, &found, &why);
+	enum blockz_status status = seek_table_open(table, file, &found, &why);
 	if (status == BLOCKZ_OK && found && table->checksums)
 		status = add_copies(table, map, &why);
 	free(table);
