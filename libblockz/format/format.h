@@ -25,6 +25,7 @@ struct pack_params {
 	uint64_t image_size;           /* BLOCKZ_UNKNOWN for a stream */
 	size_t raw_count;              /* how many raw ranges there are */
 	bool no_index, rewritable;     /* of the options, and of the sink */
+	uint64_t window_max;           /* bytes of history that a decoder of a piece may have to keep; 0: as the level has it */
 };
 
 /* One piece, or a run of zero pieces, as it was written. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Encoding one frame: by libzstd, or raw blocks by hand, since libzstd has no call that writes them. */
-#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_estimateCCtxSize_usingCParams */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_getCParams, ZSTD_estimateCCtxSize_usingCParams */
 #include "format/zstd/encode.h"
 
 #include <stdlib.h>
@@ -26,6 +26,19 @@ void zstd_encoder_free(void *memory)
 	free(encoder);
 }
 
+/* What ZSTD_c_windowLog is to be: 0, as the level has it, unless that is more than the window may be. */
+static int window_log(const struct pack_params *params)
+{
+	uint64_t max = params->window_max;
+	unsigned log = ZSTD_getCParams(params->level, params->piece_size, 0).windowLog;
+	/* Where the window may be the whole piece, no decoder has to keep more than that. */
+	if (max == 0 || max >= params->piece_size || UINT64_C(1) << log <= max)
+		return 0;
+	while (UINT64_C(1) << log > max)
+		log--;
+	return (int)log;
+}
+
 void *zstd_encoder_new(const struct pack_params *params)
 {
 	struct encoder *encoder = calloc(1, sizeof(*encoder));
@@ -35,6 +48,7 @@ void *zstd_encoder_new(const struct pack_params *params)
 	encoder->context = ZSTD_createCCtx();
 	ZSTD_CCtx *context = encoder->context;
 	if (context == NULL || ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, params->level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log(params))) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, params->check != CHECK_NONE))) {
 		zstd_encoder_free(encoder);
 		return NULL;

@@ -48,4 +48,7 @@ enum {
 	SEEK_FRAMES_MAX = 0x8000000,
 };
 
+/* What pzstd writes before each frame: a skippable frame, SKIPPABLE_MAGIC, with the length of that frame(4). */
+enum { LENGTH_LEN = 4, LENGTH_FRAME_LEN = SKIPPABLE_HEAD_LEN + LENGTH_LEN };
+
 #endif

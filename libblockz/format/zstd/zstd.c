@@ -4,9 +4,11 @@
 #include "base/bytes.h"
 #include "format/format.h"
 #include "format/zstd/encode.h"
+#include "format/zstd/fill.h"
 #include "format/zstd/layout.h"
 #include "format/zstd/patch.h"
 #include "format/zstd/read.h"
+#include "format/zstd/renew.h"
 #include "format/zstd/scan.h"
 #include "format/zstd/write.h"
 
@@ -28,6 +30,8 @@ static uint64_t default_piece_size(const struct pack_params *params)
 {
 	return (uint64_t)(params->level < 10 ? 4 : params->level < 17 ? 8 : 16) << 20;
 }
+
+static const int renew_levels[] = { 4, 5, 9, 12, 19, 0 };
 
 static const char *const checks[] = { "xxh64", "none", NULL };
 
@@ -62,4 +66,9 @@ const struct format format_zstd = {
 	.decode = zstd_decode,
 	.decode_long = zstd_decode_long,
 	.layout = zstd_layout,
+	.renew_levels = renew_levels,
+	.renew_ns = 13, /* at level 4 */
+	.renew_params = zstd_renew_params,
+	.fill = zstd_fill,
+	.renew_index = zstd_renew_index,
 };

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Blocks of no bytes, which stand right behind the header, where no decoder has any state yet that they could change.  A raw
+ * one has 3 bytes, one of a repeated byte has 4, so a sum of these is every number but 1, 2 and 5.  What else would make a
+ * frame longer, a dictionary ID of 0, is refused by decoders that know no dictionaries.
+ */
+#include "format/zstd/fill.h"
+
+#include <string.h>
+
+#include "base/fault.h"
+#include "format/zstd/frame.h"
+
+enum {
+	FILL_MAX = 64 << 10, /* decoders take up to 2.4 microseconds a block: 50 ms a frame */
+	RLE_LEN = BLOCK_HEADER_LEN + 1,
+};
+
+/* *rle_ret: how many of the blocks repeat a byte; the others are raw. */
+static bool can_fill(size_t amount, size_t *rle_ret)
+{
+	*rle_ret = amount % BLOCK_HEADER_LEN;
+	return *rle_ret * RLE_LEN <= amount && amount <= FILL_MAX;
+}
+
+static void put_blocks(uint8_t *p, size_t amount, size_t rle)
+{
+	static const struct block_header header = { false, BLOCK_RLE, 0 };
+	memset(p, 0, amount); /* a raw block of no bytes that is not the last has a header of zeros */
+	for (size_t i = 0; i < rle; i++)
+		block_header_store(p + i * RLE_LEN, &header);
+}
+
+enum blockz_status zstd_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault)
+{
+	struct frame_header header;
+	struct buffer out = { .room = 0 };
+	size_t rle = 0;
+	*filled_ret = len >= encoding->len && can_fill(len - encoding->len, &rle);
+	if (!*filled_ret || len == encoding->len)
+		return BLOCKZ_OK;
+	size_t amount = len - encoding->len;
+	enum blockz_status status = frame_header_parse(encoding->out.bytes, encoding->len, BLOCKZ_UNKNOWN, &header, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!buffer_reserve(&out, len))
+		return fault_nomem(fault);
+	memcpy(out.bytes, encoding->out.bytes, header.len);
+	put_blocks(out.bytes + header.len, amount, rle);
+	memcpy(out.bytes + header.len + amount, encoding->out.bytes + header.len, encoding->len - header.len);
+	buffer_free(&encoding->out);
+	encoding->out = out;
+	encoding->len = len;
+	return BLOCKZ_OK;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Frames made longer by blocks of no bytes: a row of struct format. */
+#ifndef FORMAT_ZSTD_FILL_H
+#define FORMAT_ZSTD_FILL_H
+
+#include "format/format.h"
+
+/* Fills with everything but 1, 2, 5, and more than 64 KiB. */
+enum blockz_status zstd_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault);
+
+#endif
