@@ -61,16 +61,7 @@ struct bytes libdeflate_pack(struct bytes image, int level)
 
 void deflate_append(struct deflate_data *data, const void *bytes, size_t len)
 {
-	if (data->room - data->bytes.len < len) {
-		data->room = 2 * data->room + len;
-		struct bytes grown = bytes_new(data->room);
-		if (data->bytes.len > 0)
-			memcpy(grown.data, data->bytes.data, data->bytes.len);
-		data->bytes.data = grown.data;
-	}
-	if (len > 0)
-		memcpy(data->bytes.data + data->bytes.len, bytes, len);
-	data->bytes.len += len;
+	bytes_append(&data->bytes, &data->room, bytes, len);
 }
 
 void deflate_append_stored(struct deflate_data *data, const void *payload, size_t len, bool final)

@@ -3,7 +3,6 @@
 #include "foreign_zst.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
 #include "base/bytes.h"
@@ -89,16 +88,7 @@ struct bytes zst_compress(struct bytes image, bool sized, const struct zst_param
 
 void zst_put(struct zst_file *file, const void *bytes, size_t len)
 {
-	if (file->room - file->bytes.len < len) {
-		file->room = 2 * file->room + len;
-		struct bytes grown = bytes_new(file->room);
-		if (file->bytes.len > 0)
-			memcpy(grown.data, file->bytes.data, file->bytes.len);
-		file->bytes.data = grown.data;
-	}
-	if (len > 0)
-		memcpy(file->bytes.data + file->bytes.len, bytes, len);
-	file->bytes.len += len;
+	bytes_append(&file->bytes, &file->room, bytes, len);
 }
 
 void zst_put_header(struct zst_file *file, int descriptor, int window, uint64_t content_size)

@@ -69,6 +69,20 @@ struct bytes bytes_copy(struct bytes bytes)
 	return bytes_join(bytes, (struct bytes){ bytes.data, 0 });
 }
 
+void bytes_append(struct bytes *bytes, size_t *room, const void *more, size_t len)
+{
+	if (*room - bytes->len < len) {
+		*room = 2 * *room + len;
+		struct bytes grown = bytes_new(*room);
+		if (bytes->len > 0)
+			memcpy(grown.data, bytes->data, bytes->len);
+		bytes->data = grown.data;
+	}
+	if (len > 0)
+		memcpy(bytes->data + bytes->len, more, len);
+	bytes->len += len;
+}
+
 struct bytes bytes_flipped(struct bytes bytes, uint64_t bit)
 {
 	struct bytes flipped = bytes_copy(bytes);
@@ -133,15 +147,7 @@ static int sink_write(void *ctx, const void *buf, size_t len)
 	struct growing_sink *self = ctx;
 	if (++self->calls == self->fail_at)
 		return EIO;
-	if (self->room - self->bytes.len < len) {
-		self->room = 2 * self->room + len;
-		struct bytes grown = bytes_new(self->room);
-		if (self->bytes.len > 0)
-			memcpy(grown.data, self->bytes.data, self->bytes.len);
-		self->bytes.data = grown.data;
-	}
-	memcpy(self->bytes.data + self->bytes.len, buf, len);
-	self->bytes.len += len;
+	bytes_append(&self->bytes, &self->room, buf, len);
 	return 0;
 }
 

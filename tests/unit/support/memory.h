@@ -41,6 +41,7 @@ struct bytes bytes_new(size_t len);
 struct bytes bytes_copy(struct bytes bytes);
 struct bytes bytes_flipped(struct bytes bytes, uint64_t bit); /* a copy with one bit flipped */
 struct bytes bytes_join(struct bytes a, struct bytes b);
+void bytes_append(struct bytes *bytes, size_t *room, const void *more, size_t len); /* which gives room as it grows */
 struct blockz_source bytes_source(struct bytes bytes);
 
 /* True, and *off_ret set, if they are not equal. */
