@@ -40,7 +40,6 @@ struct call {
 	struct cli cli;
 	const char *path, *partition;
 	uint64_t offset, length; /* BLOCKZ_UNKNOWN: not given */
-	bool appended;
 	struct compressed file;
 	struct blockz_map *map;
 	struct blockz_fault fault;
@@ -97,16 +96,6 @@ static enum blockz_status choose_range(struct call *call, struct blockz_range *r
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status read_map(struct call *call)
-{
-	enum blockz_status status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, &call->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	const struct blockz_map_info info = blockz_map_info(call->map);
-	call->appended = reading_warn(&call->cli, call->path, &info);
-	return BLOCKZ_OK;
-}
-
 static enum blockz_status write_range(struct call *call)
 {
 	struct blockz_range range = { 0 };
@@ -117,9 +106,10 @@ static enum blockz_status write_range(struct call *call)
 	if (status != BLOCKZ_OK)
 		return status;
 	cli_note(&call->cli, call->path, &call->file.store);
-	status = read_map(call);
-	if (status == BLOCKZ_OK)
-		status = choose_range(call, &range);
+	status = reading_map(&call->cli, call->path, &call->file.source, &call->map, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = choose_range(call, &range);
 	return status == BLOCKZ_OK ? blockz_extract(&call->file.source, call->map, range, &sink, &work, &call->fault) : status;
 }
 
@@ -132,5 +122,5 @@ int main(int argc, char **argv)
 		cli_fail(&call.cli, call.path, &call.fault);
 	blockz_map_free(call.map);
 	compressed_close(&call.file);
-	return reading_finish(&call.cli, status, call.appended);
+	return reading_finish(&call.cli, status);
 }

@@ -48,7 +48,7 @@ static const struct cli_tool tool = {
 struct call {
 	struct cli cli;
 	const char *path, *svg, *bmap;
-	bool extents, force, appended;
+	bool extents, force;
 	const char *culprit; /* what the fault speaks of; NULL: FILE */
 	struct compressed file;
 	struct audience audience; /* of FILE */
@@ -170,17 +170,6 @@ static void read_partitions(struct call *call)
 		cli_warn(&call->cli, call->path, "partitions cannot be read: %s", why.text);
 }
 
-static enum blockz_status read_map(struct call *call, struct blockz_fault *fault)
-{
-	enum blockz_status status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	const struct blockz_map_info info = blockz_map_info(call->map);
-	call->appended = reading_warn(&call->cli, call->path, &info);
-	read_partitions(call);
-	return BLOCKZ_OK;
-}
-
 static enum blockz_status show_map(struct call *call, struct blockz_fault *fault)
 {
 	enum blockz_status status = compressed_open(&call->file, call->path, BLOCKZ_STORE_READ, fault);
@@ -188,9 +177,10 @@ static enum blockz_status show_map(struct call *call, struct blockz_fault *fault
 		return status;
 	cli_note(&call->cli, call->path, &call->file.store);
 	audience_add_compressed(&call->audience, &call->file);
-	status = read_map(call, fault);
+	status = reading_map(&call->cli, call->path, &call->file.source, &call->map, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	read_partitions(call);
 	if (call->svg != NULL)
 		status = write_svg(call, fault);
 	if (status != BLOCKZ_OK)
@@ -218,5 +208,5 @@ int main(int argc, char **argv)
 	partitions_free(&call.partitions);
 	blockz_map_free(call.map);
 	compressed_close(&call.file);
-	return reading_finish(&call.cli, status, call.appended);
+	return reading_finish(&call.cli, status);
 }

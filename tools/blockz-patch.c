@@ -111,13 +111,6 @@ static enum blockz_status commit_bmap(struct call *call, const char *image)
 
 /* ---- From options to a plan */
 
-/* They stay as they are, in the file and in a copy. */
-static void warn_appended(const struct call *call)
-{
-	const struct blockz_map_info info = blockz_map_info(call->map);
-	reading_warn(&call->cli, call->options.file, &info);
-}
-
 /* The block map is locked before the image is read, and made anew before the image is changed. */
 static enum blockz_status make_plan(struct call *call)
 {
@@ -125,10 +118,9 @@ static enum blockz_status make_plan(struct call *call)
 	enum blockz_status status = open_bmap(call);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = blockz_map_read(&call->file.source, &call->cli.map, &call->map, &call->fault);
+	status = reading_map(&call->cli, call->options.file, &call->file.source, &call->map, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	warn_appended(call);
 	const struct edited_file edited = { &call->file.source, call->map, call->cli.sector_size };
 	status = chosen_edits_add(&call->edits, &call->options, &edited, &call->fault);
 	if (status != BLOCKZ_OK)

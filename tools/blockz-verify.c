@@ -43,7 +43,7 @@ static const struct cli_tool tool = {
 struct call {
 	struct cli cli;
 	const char *path, *against;
-	bool quick, image_digest, appended;
+	bool quick, image_digest;
 	struct compressed file;
 	struct blockz_verify_result result;
 	struct blockz_fault fault;
@@ -148,7 +148,7 @@ static enum blockz_status verify_file(struct call *call)
 	status = call->against != NULL ? verify_against(call) : verify(call, NULL);
 	if (status != BLOCKZ_OK)
 		return status;
-	call->appended = reading_warn(&call->cli, call->path, &call->result.map);
+	reading_warn(&call->cli, call->path, &call->result.map);
 	if (call->cli.json)
 		return print_report(call);
 	say_good(call);
@@ -163,5 +163,5 @@ int main(int argc, char **argv)
 	if (status != BLOCKZ_OK)
 		cli_fail(&call.cli, call.path, &call.fault);
 	compressed_close(&call.file);
-	return reading_finish(&call.cli, status, call.appended);
+	return reading_finish(&call.cli, status);
 }

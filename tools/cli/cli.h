@@ -94,6 +94,7 @@ struct cli {
 	FILE *json_out;       /* stdout, unless the tool says otherwise because its data goes there */
 	/* What a later failure, as of closing stdout, leaves behind; the tool sets it once the edit is done. */
 	enum blockz_state state;
+	bool appended; /* of reading.h: something stands behind the image */
 	/* Private. */
 	int argc;
 	char **argv;

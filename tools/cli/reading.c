@@ -4,17 +4,27 @@
 
 #include "cli/appended.h"
 
-bool reading_warn(const struct cli *cli, const char *file, const struct blockz_map_info *info)
+void reading_warn(struct cli *cli, const char *file, const struct blockz_map_info *info)
 {
 	char text[APPENDED_TEXT];
-	bool appended = appended_text(text, info);
-	if (appended)
+	cli->appended = appended_text(text, info);
+	if (cli->appended)
 		cli_warn(cli, file, "%s", text);
-	return appended;
 }
 
-int reading_finish(struct cli *cli, enum blockz_status status, bool appended)
+enum blockz_status reading_map(struct cli *cli, const char *file, const struct blockz_source *source,
+			       struct blockz_map **map_ret, struct blockz_fault *fault)
+{
+	enum blockz_status status = blockz_map_read(source, &cli->map, map_ret, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	const struct blockz_map_info info = blockz_map_info(*map_ret);
+	reading_warn(cli, file, &info);
+	return BLOCKZ_OK;
+}
+
+int reading_finish(struct cli *cli, enum blockz_status status)
 {
 	int result = cli_finish(cli, status);
-	return result == BLOCKZ_OK && appended ? STATUS_APPENDED : result;
+	return result == BLOCKZ_OK && cli->appended ? STATUS_APPENDED : result;
 }

@@ -8,10 +8,14 @@
 /* An exit status beside those of enum blockz_status: all went well, but the file holds more than the image. */
 enum { STATUS_APPENDED = 8 };
 
-/* Warns, unless -q, of what stands behind the image.  Returns true if there is something. */
-bool reading_warn(const struct cli *cli, const char *file, const struct blockz_map_info *info);
+/* Warns, unless -q, of what stands behind the image. */
+void reading_warn(struct cli *cli, const char *file, const struct blockz_map_info *info);
 
-/* cli_finish(), with STATUS_APPENDED in the place of 0 where something stands behind the image. */
-int reading_finish(struct cli *cli, enum blockz_status status, bool appended);
+/* blockz_map_read() by cli->map, with that warning. */
+enum blockz_status reading_map(struct cli *cli, const char *file, const struct blockz_source *source,
+			       struct blockz_map **map_ret, struct blockz_fault *fault);
+
+/* cli_finish(), with STATUS_APPENDED in the place of 0 where there was a warning. */
+int reading_finish(struct cli *cli, enum blockz_status status);
 
 #endif
