@@ -92,7 +92,7 @@ static enum blockz_status encode_compressed(struct encoder *encoder, const struc
 	if (!buffer_reserve(out, bound + len / 1024 + 4096))
 		return fault_nomem(fault);
 	if (encoder->fast != NULL) {
-		encoding->len = fast_deflate_piece(encoder->fast, bytes, len, out->bytes, out->room);
+		encoding->len = fast_deflate_piece(encoder->fast, bytes, len, out->bytes, out->room - END_LEN);
 		if (encoding->len != 0)
 			return BLOCKZ_OK;
 	}
@@ -106,7 +106,7 @@ static enum blockz_status encode_raw(const struct plain_piece *plain, struct enc
 	uint64_t start = plain->start;
 	size_t len = plain->len;
 	struct buffer *out = &encoding->out;
-	if (!buffer_reserve(out, (size_t)stored_len(start, start + len)))
+	if (!buffer_reserve(out, (size_t)stored_len(start, start + len) + END_LEN))
 		return fault_nomem(fault);
 	uint8_t *p = out->bytes;
 	for (size_t pos = 0; pos < len;) {
@@ -124,9 +124,21 @@ static enum blockz_status encode_raw(const struct plain_piece *plain, struct enc
 	return BLOCKZ_OK;
 }
 
+/* Appends the end of the stream, which there is room for. */
+static void put_end(struct encoding *encoding)
+{
+	static const uint8_t end[END_LEN] = { 0x03, 0x00 };
+	memcpy(encoding->out.bytes + encoding->len, end, sizeof(end));
+	encoding->len += sizeof(end);
+}
+
 enum blockz_status deflate_encode(void *context, const struct plain_piece *plain, struct encoding *encoding,
 				  struct blockz_fault *fault)
 {
 	encoding->tag = crc32_update(0, plain->bytes, plain->len);
-	return plain->raw ? encode_raw(plain, encoding, fault) : encode_compressed(context, plain, encoding, fault);
+	enum blockz_status status =
+		plain->raw ? encode_raw(plain, encoding, fault) : encode_compressed(context, plain, encoding, fault);
+	if (status == BLOCKZ_OK && plain->ends_stream)
+		put_end(encoding);
+	return status;
 }
