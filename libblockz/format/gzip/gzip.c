@@ -3,16 +3,19 @@
 
 #include "format/deflate/decode.h"
 #include "format/deflate/encode.h"
+#include "format/deflate/fill.h"
 #include "format/deflate/walk.h"
 #include "format/format.h"
 #include "format/gzip/layout.h"
 #include "format/gzip/patch.h"
+#include "format/gzip/renew.h"
 #include "format/gzip/scan.h"
 #include "format/gzip/write.h"
 
 enum {
 	PIECE_SIZE_DEFAULT = 1 << 20,  /* 1.3 ms to decode; smaller ones cost size */
 	ENCODER_MEMORY = 10 << 20, /* libdeflate's compressor at its highest level, and the walker */
+	RENEW_NS = 40,             /* most pieces by level 7, some of them by 10 */
 };
 
 static bool matches(const uint8_t *head, size_t len)
@@ -27,6 +30,9 @@ static uint64_t encoder_memory(const struct pack_params *params)
 }
 
 static const char *const checks[] = { "crc32", NULL };
+
+/* Of pieces of a disk image by level 6, with 4 KiB of noise over them, 7 made 12 in 100 fit, and 10 made 98. */
+static const int renew_levels[] = { 7, 10, 12, 0 };
 
 const struct format format_gzip = {
 	.public = {
@@ -65,4 +71,9 @@ const struct format format_gzip = {
 	.layout = gzip_layout,
 	.before = gzip_before,
 	.reach = WALK_WINDOW,
+	.renew_levels = renew_levels,
+	.renew_ns = RENEW_NS,
+	.renew_params = gzip_renew_params,
+	.fill = deflate_fill,
+	.renew_index = gzip_renew_index,
 };

@@ -77,6 +77,22 @@ static enum blockz_status skip_string(struct reader *reader)
 	}
 }
 
+/* Notes a subfield, by its first four bytes; its data stands at file offset off. */
+static void note_subfield(struct gzip_head *head, const uint8_t *subfield, uint64_t off)
+{
+	size_t len = load_le16(subfield + 2);
+	if (subfield[0] == INDEX_SI1 && subfield[1] == INDEX_SI2 && head->index_off == 0) {
+		head->index_off = off;
+		head->index_len = (uint32_t)len;
+	} else if (memcmp(subfield, "BC", 2) == 0 && len == 2 && head->size_off == 0) {
+		head->size_off = off;
+	} else if (memcmp(subfield, "RA", 2) == 0) {
+		head->has_chunks = true;
+	} else {
+		head->has_others = true;
+	}
+}
+
 static enum blockz_status read_extra(struct reader *reader, struct gzip_head *head)
 {
 	enum blockz_status status = need(reader, GZIP_XLEN_LEN);
@@ -89,22 +105,19 @@ static enum blockz_status read_extra(struct reader *reader, struct gzip_head *he
 		if (status != BLOCKZ_OK)
 			return status;
 		const uint8_t *subfield = reader->buf + reader->pos;
-		bool index = subfield[0] == INDEX_SI1 && subfield[1] == INDEX_SI2;
 		size_t len = load_le16(subfield + 2);
 		reader->pos += GZIP_SUBFIELD_LEN;
 		left -= GZIP_SUBFIELD_LEN;
 		/* Extra fields that are no subfields are valid too: RFC 1952 asks only that they can be skipped. */
 		if (len > left)
 			break;
-		if (index && head->index_off == 0) {
-			head->index_off = position(reader);
-			head->index_len = (uint32_t)len;
-		}
+		note_subfield(head, subfield, position(reader));
 		status = skip(reader, len);
 		if (status != BLOCKZ_OK)
 			return status;
 		left -= len;
 	}
+	head->has_others |= left > 0;
 	return skip(reader, left);
 }
 
@@ -136,7 +149,10 @@ static enum blockz_status read_fields(struct reader *reader, uint8_t flags, stru
 		status = skip_string(reader);
 	if (status != BLOCKZ_OK)
 		return status;
-	return (flags & GZIP_FHCRC) ? check_header_crc(reader) : BLOCKZ_OK;
+	if (!(flags & GZIP_FHCRC))
+		return BLOCKZ_OK;
+	head->crc_off = position(reader);
+	return check_header_crc(reader);
 }
 
 enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off, struct gzip_head *head_ret,

@@ -9,6 +9,11 @@ struct gzip_head {
 	uint64_t body_off; /* file offset of the deflate stream behind it */
 	uint64_t index_off;  /* of the data of a "BZ" subfield; 0: there is none */
 	uint32_t index_len;
+	/* What other programs keep in it: */
+	uint64_t size_off; /* of the data of bgzip's "BC", 2 bytes: the member's length - 1; 0: there is none */
+	bool has_chunks;   /* dictzip's "RA": how long each full flush makes what is before it */
+	bool has_others;   /* something else, which may depend on anything */
+	uint64_t crc_off;  /* of the header's own CRC-16; 0: there is none */
 };
 
 /*

@@ -252,21 +252,34 @@ static bool try_write(const struct index_builder *builder, const struct index_fa
 	return out_pieces(&out, builder, facts->image_size, data_crcs);
 }
 
+static void put_crc(uint8_t *bytes, size_t len)
+{
+	store_le32(bytes + len - INDEX_CRC_LEN, crc32_update(0, bytes, len - INDEX_CRC_LEN));
+}
+
+void index_write_none(uint8_t *bytes, size_t len)
+{
+	memset(bytes, 0, len); /* INDEX_VERSION_NONE */
+	put_crc(bytes, len);
+}
+
 enum blockz_status index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes,
 			       size_t len, uint64_t *piece_size_ret, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	bool fits = false, smaller = !builder->given_up;
 	while (!fits && smaller && status == BLOCKZ_OK) {
-		fits = try_write(builder, facts, true, bytes, len) || try_write(builder, facts, false, bytes, len);
+		fits = (facts->data_crcs && try_write(builder, facts, true, bytes, len)) ||
+		       try_write(builder, facts, false, bytes, len);
 		if (!fits)
 			status = double_pieces(builder, &smaller, fault);
 	}
 	if (status != BLOCKZ_OK)
 		return status;
-	if (!fits)
-		memset(bytes, 0, len);
-	store_le32(bytes + len - INDEX_CRC_LEN, crc32_update(0, bytes, len - INDEX_CRC_LEN));
+	if (fits)
+		put_crc(bytes, len);
+	else
+		index_write_none(bytes, len);
 	*piece_size_ret = fits ? builder->piece_size : 0;
 	return BLOCKZ_OK;
 }

@@ -27,15 +27,19 @@ size_t index_room(const struct pack_params *params);
 struct index_facts {
 	enum deflate_encoder encoder;
 	int level;
+	bool data_crcs; /* those of data pieces are known */
 	uint64_t image_size, file_size;
 	uint8_t trailer[GZIP_TRAILER_LEN];
 };
 
 /*
- * Writes the index into len bytes: with the CRCs of data if they fit, else without, else with larger pieces.
+ * Writes the index into len bytes: with the CRCs of data if they are known and fit, else without, else with larger pieces.
  * *piece_size_ret is its piece size; 0, and bytes are zeros but for the CRC, where none fits.  Errors: BLOCKZ_FAILED.
  */
 enum blockz_status index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes,
 			       size_t len, uint64_t *piece_size_ret, struct blockz_fault *fault);
+
+/* Writes into len bytes that there is room for an index, and none. */
+void index_write_none(uint8_t *bytes, size_t len);
 
 #endif

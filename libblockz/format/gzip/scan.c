@@ -263,17 +263,31 @@ static enum blockz_status drop_foreign(const struct blockz_source *file, struct 
 	return status;
 }
 
+static enum blockz_status read_first_head(const struct blockz_source *file, uint64_t file_size, struct gzip_head *head,
+					  struct blockz_fault *fault)
+{
+	enum blockz_status status = gzip_head_read(file, 0, head, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (head->body_off + END_LEN + GZIP_TRAILER_LEN > file_size)
+		return fault_set(fault, BLOCKZ_DAMAGED, file_size, "file ends within a gzip member");
+	return head->index_off != 0 ? drop_foreign(file, head, file_size, fault) : BLOCKZ_OK;
+}
+
+enum blockz_status gzip_map_by_index(const struct blockz_source *file, struct gzip_head *head_ret, struct blockz_map *map,
+				     struct blockz_fault *fault)
+{
+	enum blockz_status status = read_first_head(file, map->file_size, head_ret, fault);
+	if (status != BLOCKZ_OK || head_ret->index_off == 0)
+		return status;
+	return try_index(file, head_ret, map, map, fault);
+}
+
 enum blockz_status gzip_map(const struct blockz_source *file, bool scan, struct blockz_map *map,
 			    struct blockz_fault *fault)
 {
 	struct gzip_head head;
-	enum blockz_status status = gzip_head_read(file, 0, &head, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (head.body_off + END_LEN + GZIP_TRAILER_LEN > map->file_size)
-		return fault_set(fault, BLOCKZ_DAMAGED, map->file_size, "file ends within a gzip member");
-	if (head.index_off != 0)
-		status = drop_foreign(file, &head, map->file_size, fault);
+	enum blockz_status status = read_first_head(file, map->file_size, &head, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (head.index_off != 0 && !scan) {

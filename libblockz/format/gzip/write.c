@@ -34,6 +34,7 @@ void *gzip_writer_new(const struct pack_params *params)
 		return NULL;
 	writer->facts.encoder = deflate_encoder_at(params->level);
 	writer->facts.level = params->level;
+	writer->facts.data_crcs = true;
 	if (params->rewritable && !params->no_index) {
 		writer->index_len = index_room(params);
 		writer->index = index_builder_new(params->piece_size);

@@ -127,7 +127,7 @@ static uint64_t write_index(void)
 	ck_assert_uint_le(index_len, INDEX_LEN_MAX);
 	layout.body_off = INDEX_OFF + index_len;
 	layout.facts = (struct index_facts){
-		.encoder = DEFLATE_BY_LIBDEFLATE, .level = 6, .image_size = layout.image_size,
+		.encoder = DEFLATE_BY_LIBDEFLATE, .level = 6, .data_crcs = true, .image_size = layout.image_size,
 		.file_size = layout.body_off + layout.file_pos + END_LEN + GZIP_TRAILER_LEN,
 	};
 	store_le32(layout.facts.trailer, (uint32_t)rnd());
