@@ -160,6 +160,11 @@ struct blockz_sink_ops {
 	int (*rewrite)(void *ctx, const void *buf, size_t len, uint64_t off);
 	/* Appends len zeros.  NULL: they are written like any others. */
 	int (*zeros)(void *ctx, uint64_t len);
+	/*
+	 * Appends bytes of the file that blockz_plan_copy() copies, from file_off on: as many of len as can be had without
+	 * reading them here, perhaps none.  NULL: all are read, and written.
+	 */
+	int (*copy)(void *ctx, uint64_t file_off, uint64_t len, uint64_t *done_ret);
 };
 
 struct blockz_sink {
@@ -419,17 +424,39 @@ struct blockz_edit {
 
 struct blockz_plan;
 
-struct blockz_plan_info {
-	uint64_t writes;        /* how many; 0: the image has these bytes already */
-	uint64_t payload_bytes; /* image bytes that are overwritten */
-	uint64_t unchecked_bytes; /* of these, those over which the file has no check */
-	uint64_t check_bytes;   /* bytes of checks that are overwritten */
+/* Of pieces that an edit has encoded again; zeros: it has none. */
+struct blockz_plan_renewed {
+	uint64_t pieces;
+	uint64_t image_bytes, file_bytes; /* that they hold, and that they had in the file */
+	uint64_t unverified_bytes; /* of image_bytes: those of which no check could tell that they were not damaged before */
+	/* What was estimated before they were encoded, in nanoseconds; both 0 where nothing had to be. */
+	uint64_t in_place_ns, splice_ns;
 };
 
+struct blockz_plan_info {
+	uint64_t writes;        /* how many; 0: the image has these bytes already */
+	uint64_t payload_bytes; /* image bytes that change */
+	uint64_t unchecked_bytes; /* of these, those in raw ranges over which the file has no check */
+	uint64_t check_bytes;   /* bytes of checks that are overwritten */
+	uint64_t file_size;     /* of the file that comes of it */
+	bool is_splice;         /* it makes a new file, which may have another length, by blockz_plan_copy() alone */
+	struct blockz_plan_renewed renewed;
+};
+
+enum blockz_written {
+	BLOCKZ_WRITTEN_PAYLOAD, /* raw bytes of the image */
+	BLOCKZ_WRITTEN_CHECK,
+	BLOCKZ_WRITTEN_PIECE, /* a piece that was encoded again, or a part of it */
+	BLOCKZ_WRITTEN_INDEX, /* what tells of pieces: an index, sizes in headers */
+};
+
+/* Bytes that take the place of others. */
 struct blockz_planned_write {
+	enum blockz_written kind;
 	uint64_t file_off;
 	uint64_t length;
-	uint64_t image_off; /* BLOCKZ_UNKNOWN: a check */
+	uint64_t new_length; /* the same unless the plan is a splice */
+	uint64_t image_off;  /* of payload; else BLOCKZ_UNKNOWN */
 };
 
 /*
@@ -446,18 +473,55 @@ enum blockz_status blockz_plan_new(const struct blockz_source *file, const struc
 void blockz_plan_free(struct blockz_plan *plan);
 struct blockz_plan_info blockz_plan_info(const struct blockz_plan *plan);
 
+/* How edits of compressed bytes are carried out. */
+enum blockz_way {
+	BLOCKZ_WAY_AUTO,     /* in place where an estimate finds that quick, and all of it fits; else by a splice */
+	BLOCKZ_WAY_IN_PLACE, /* pieces are encoded ever stronger until they fit into their old places; refused if one does not */
+	BLOCKZ_WAY_SPLICE,   /* a new file: pieces encoded once, all else as it stands */
+};
+
+struct blockz_anywhere {
+	enum blockz_way way;
+	/*
+	 * Empty at first; holds the new bytes of pieces until the plan is freed.  Of its operations read and write alone are
+	 * called, by one thread at a time, and the size is not looked at: writes append.
+	 */
+	const struct blockz_store *scratch;
+	struct blockz_work work;
+};
+
+/*
+ * The same for bytes that need not be raw: pieces in which an edit changes compressed bytes are encoded again, with all that
+ * the edits make of them.  What stands elsewhere in the file is kept as it is, but for checks and indexes.  An edit with
+ * same_elsewhere is then like any other: its data may differ from the image everywhere.
+ * Checks of a piece are verified before it is encoded again, so that damage stays detectable: a piece that does not match
+ * is refused.
+ * Memory: threads x piece size x a small constant.
+ * Errors: as above; BLOCKZ_UNSUPPORTED: a piece does not fit (BLOCKZ_WAY_IN_PLACE), is one that the library cannot encode,
+ * or is more than 256 MiB long; BLOCKZ_LIMIT.
+ */
+enum blockz_status blockz_plan_anywhere(const struct blockz_source *file, const struct blockz_map *map,
+					const struct blockz_edit *edits, size_t count, const struct blockz_anywhere *how,
+					struct blockz_plan **plan_ret, struct blockz_fault *fault);
+
 /* The index-th write, by ascending file offset; false behind the last. */
 bool blockz_plan_write_at(const struct blockz_plan *plan, size_t index, struct blockz_planned_write *write_ret);
 
 /*
+ * The index-th range of the image that changes in pieces that are encoded again, ascending; false behind the last.  What
+ * changes in raw ranges is told by the writes of payload.
+ */
+bool blockz_plan_change_at(const struct blockz_plan *plan, size_t index, struct blockz_range *range_ret);
+
+/*
  * Carries a plan out, all or nothing: alters the bytes of the plan's writes and nothing else, through a journal if
- * the store has one.  The store's file must be as it was when the plan was made.
+ * the store has one.  The store's file must be as it was when the plan was made.  Errors: BLOCKZ_USAGE for a splice.
  * On failure fault->state tells what is left: see enum blockz_state.
  */
 enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, const struct blockz_store *store,
 				     struct blockz_fault *fault);
 
-/* Writes a patched copy of the file to the sink, at the same length.  Errors: BLOCKZ_USAGE, BLOCKZ_FAILED. */
+/* Writes what the plan makes of the file to the sink: as many bytes as its info says.  Errors: BLOCKZ_USAGE, BLOCKZ_FAILED. */
 enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const struct blockz_source *file,
 				    const struct blockz_sink *sink, struct blockz_fault *fault);
 

@@ -219,7 +219,7 @@ static enum blockz_status sum_units(struct computation *self)
 		status = sum_unit(self, unit, self->sums[i]);
 		const struct plan_write write = {
 			.file_off = unit->span.file_off, .image_off = unit->span.start,
-			.length = (uint32_t)(unit->span.end - unit->span.start),
+			.length = (uint32_t)(unit->span.end - unit->span.start), .new_length = (uint32_t)(unit->span.end - unit->span.start),
 			.delta = check_methods[unit->method].poly != NULL ? unit->old ^ check_value(unit->method, self->sums[i])
 									  : 0,
 		};

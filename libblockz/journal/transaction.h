@@ -7,6 +7,7 @@
 #define JOURNAL_TRANSACTION_H
 
 #include "blockz.h"
+#include "range/plan.h"
 
 /* One write, of a length that a buffer has room for. */
 struct transaction_write {
@@ -14,7 +15,7 @@ struct transaction_write {
 	uint64_t length; /* > 0, at most TRANSACTION_WRITE_MAX */
 };
 
-enum { TRANSACTION_WRITE_MAX = 128 * 1024 };
+enum { TRANSACTION_WRITE_MAX = PLAN_WRITE_MAX };
 
 /* The writes of a transaction: ascending by file offset, not overlapping, within the store's size. */
 struct transaction {

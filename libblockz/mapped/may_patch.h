@@ -18,4 +18,8 @@ enum blockz_status may_patch_refuse(const struct blockz_map *map, uint64_t off, 
 enum blockz_status may_patch_span(struct piece_reader *reader, const struct span *span, struct buffer *scratch,
 			      struct blockz_fault *fault);
 
+/* The same of a range of the image between edges of pieces, which begins at file_off. */
+enum blockz_status may_patch_around(struct piece_reader *reader, struct blockz_range range, uint64_t file_off,
+				    struct buffer *scratch, struct blockz_fault *fault);
+
 #endif

@@ -20,30 +20,9 @@
 #include "io/access.h"
 #include "mapped/compare.h"
 #include "mapped/may_patch.h"
-#include "mapped/piece.h"
-#include "range/edit_parts.h"
-#include "range/plan.h"
+#include "mapped/planner.h"
 
 enum { PAGE = 4096 };
-
-/* The check that was made anew last: where it stands twice, the second has the same value. */
-struct renewed {
-	uint64_t start, end; /* end 0: none yet */
-	enum check_method method;
-	uint8_t old[CHECK_LEN_MAX], new[CHECK_LEN_MAX];
-};
-
-struct planner {
-	struct blockz_plan *plan;
-	const struct blockz_map *map;
-	const struct blockz_edit *edits;
-	const struct blockz_work *work;
-	struct piece_reader reader;
-	struct buffer old, new;
-	const struct span *guarded; /* the span whose neighbours were looked at last */
-	struct renewed renewed;
-	struct blockz_fault *fault;
-};
 
 /* ---- Payload ---- */
 
@@ -55,7 +34,7 @@ static enum blockz_status add_payload(struct planner *planner, uint32_t edit, ui
 	const struct piece *piece = &planner->map->pieces[map_find_piece(planner->map, start)];
 	const struct check_facts *facts = &check_methods[piece->method];
 	struct plan_write write = {
-		.file_off = file_off, .image_off = start, .length = (uint32_t)len, .edit = edit,
+		.file_off = file_off, .image_off = start, .length = (uint32_t)len, .new_length = (uint32_t)len, .edit = edit,
 		.value = crc32_update(0, new, len),
 	};
 	if (piece->method == CHECK_NONE)
@@ -156,7 +135,7 @@ static enum blockz_status plan_raw_part(struct planner *planner, uint32_t edit, 
 	return status == BLOCKZ_OK && planner->plan->write_count > count ? check_span(planner, span) : status;
 }
 
-static enum blockz_status plan_raw(struct planner *planner, uint32_t edit, const struct span *span, uint64_t start,
+enum blockz_status planner_add_raw(struct planner *planner, uint32_t edit, const struct span *span, uint64_t start,
 				   uint64_t end)
 {
 	enum blockz_status status = BLOCKZ_OK;
@@ -173,8 +152,7 @@ static enum blockz_status plan_raw(struct planner *planner, uint32_t edit, const
 
 /* ---- What is not raw ---- */
 
-/* Compares [start, end) with the image, patchable spans apart, which are planned. */
-static enum blockz_status compare_part(struct planner *planner, uint32_t edit, uint64_t start, uint64_t end)
+enum blockz_status planner_compare(struct planner *planner, uint32_t edit, uint64_t start, uint64_t end, uint64_t *off_ret)
 {
 	const struct blockz_edit *source = &planner->edits[edit];
 	struct compare_sink compare = {
@@ -188,16 +166,27 @@ static enum blockz_status compare_part(struct planner *planner, uint32_t edit, u
 	compare_sink_free(&compare);
 	if (compare.data_failed && planner->fault != NULL)
 		planner->fault->subject = BLOCKZ_ABOUT_EDIT;
+	*off_ret = BLOCKZ_UNKNOWN;
 	if (compare.differs == BLOCKZ_UNKNOWN)
 		return status;
+	*off_ret = compare.differs - source->data_off + source->range.start;
+	return BLOCKZ_OK;
+}
+
+/* Compares [start, end) with the image, patchable spans apart, which are planned. */
+static enum blockz_status compare_part(struct planner *planner, uint32_t edit, uint64_t start, uint64_t end)
+{
+	uint64_t off = BLOCKZ_UNKNOWN;
+	enum blockz_status status = planner_compare(planner, edit, start, end, &off);
+	if (status != BLOCKZ_OK || off == BLOCKZ_UNKNOWN)
+		return status;
 	fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-		  "the first difference outside raw ranges is at image offset %" PRIu64,
-		  compare.differs - source->data_off + source->range.start);
+		  "the first difference outside raw ranges is at image offset %" PRIu64, off);
 	return fault_about(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_ABOUT_EDIT);
 }
 
 /* The first span from index on that can be patched. */
-static size_t next_patchable(const struct blockz_map *map, size_t index)
+size_t planner_next_patchable(const struct blockz_map *map, size_t index)
 {
 	while (index < map->span_count && !map->spans[index].patchable)
 		index++;
@@ -210,7 +199,7 @@ static size_t next_patchable(const struct blockz_map *map, size_t index)
  */
 static uint64_t compare_end(const struct blockz_map *map, size_t index, uint64_t end)
 {
-	for (index = next_patchable(map, index); index < map->span_count; index = next_patchable(map, index + 1)) {
+	for (index = planner_next_patchable(map, index); index < map->span_count; index = planner_next_patchable(map, index + 1)) {
 		uint64_t start = map->spans[index].start;
 		if (start >= end)
 			break;
@@ -227,11 +216,11 @@ static enum blockz_status plan_part(struct planner *planner, const struct edit_p
 	uint64_t compared = part->start; /* up to here all outside patchable spans is equal */
 	enum blockz_status status = BLOCKZ_OK;
 	for (uint64_t pos = part->start, end; pos < part->end && status == BLOCKZ_OK; pos = end) {
-		size_t index = next_patchable(map, map_find_span(map, pos));
+		size_t index = planner_next_patchable(map, map_find_span(map, pos));
 		const struct span *span = index < map->span_count ? &map->spans[index] : NULL;
 		if (span != NULL && span->start <= pos) {
 			end = min(span->end, part->end);
-			status = plan_raw(planner, part->edit, span, pos, end);
+			status = planner_add_raw(planner, part->edit, span, pos, end);
 			continue;
 		}
 		end = span != NULL ? min(span->start, part->end) : part->end;
@@ -241,122 +230,6 @@ static enum blockz_status plan_part(struct planner *planner, const struct edit_p
 			compared = compare_end(map, index, part->end);
 			status = compare_part(planner, part->edit, pos, compared);
 		}
-	}
-	return status;
-}
-
-/* ---- Checks ---- */
-
-/* Plans the new field of a check, if it differs from the one in the file. */
-static enum blockz_status plan_field(struct planner *planner, const struct check *check, const uint8_t *old,
-				     const uint8_t *new)
-{
-	size_t len = check_methods[check->method].len;
-	return memcmp(old, new, len) == 0 ? BLOCKZ_OK
-					  : plan_add_field(planner->plan, check->field_off, old, new, len, planner->fault);
-}
-
-static enum blockz_status read_field(struct planner *planner, const struct check *check, uint8_t *field)
-{
-	return read_file(planner->reader.file, field, check_methods[check->method].len, check->field_off, planner->fault);
-}
-
-/* Moves a linear check by the first count writes, which are sorted by the key that its kind goes by. */
-static enum blockz_status move_check(struct planner *planner, const struct check *check, size_t count)
-{
-	const struct check_facts *facts = &check_methods[check->method];
-	uint64_t delta = plan_delta(planner->plan, count, check);
-	if (delta == 0)
-		return BLOCKZ_OK;
-	uint8_t old[CHECK_LEN_MAX], new[CHECK_LEN_MAX];
-	enum blockz_status status = read_field(planner, check, old);
-	for (size_t i = 0; i < facts->len; i++)
-		new[i] = (uint8_t)(old[i] ^ delta >> 8 * i);
-	return status == BLOCKZ_OK ? plan_field(planner, check, old, new) : status;
-}
-
-/* Puts the new bytes of the first count writes that lie in a piece over its old ones. */
-static enum blockz_status lay_over(struct planner *planner, size_t count, uint64_t start, uint64_t end, uint8_t *bytes)
-{
-	const struct blockz_plan *plan = planner->plan;
-	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = plan_first(plan, count, false, start); i < count && status == BLOCKZ_OK; i++) {
-		const struct plan_write *write = &plan->writes[i];
-		const struct blockz_edit *edit = &planner->edits[write->edit];
-		if (write->image_off >= end)
-			break;
-		status = read_data(&edit->data, bytes + (write->image_off - start), write->length,
-				   edit->data_off + (write->image_off - edit->range.start), BLOCKZ_ABOUT_EDIT, planner->fault);
-	}
-	return status;
-}
-
-/* What a check that is not linear is over the old bytes of its piece, and over the new ones. */
-static enum blockz_status renew_values(struct planner *planner, const struct check *check, size_t count)
-{
-	const struct blockz_map *map = planner->map;
-	struct renewed *renewed = &planner->renewed;
-	size_t index = map_find_piece(map, check->start), len = (size_t)(check->end - check->start);
-	if (renewed->start == check->start && renewed->end == check->end && renewed->method == check->method)
-		return BLOCKZ_OK;
-	if (piece_is_long(map, index))
-		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, check->field_off,
-				 "the %s over %zu bytes of image cannot be made anew: that is too much",
-				 check_methods[check->method].name, len);
-	if (!buffer_reserve(&planner->old, len + DECODE_SLACK))
-		return fault_nomem(planner->fault);
-	uint8_t *bytes = planner->old.bytes;
-	enum blockz_status status = map->pieces[index].kind == BLOCKZ_RAW
-					    ? piece_read_raw_checked(&planner->reader, index, bytes, NULL, planner->fault)
-					    : piece_decode(&planner->reader, index, bytes, NULL, planner->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	renewed->end = 0; /* until both are there */
-	if (!check_sum(check->method, bytes, len, renewed->old))
-		return fault_nomem(planner->fault);
-	status = lay_over(planner, count, check->start, check->end, bytes);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (!check_sum(check->method, bytes, len, renewed->new))
-		return fault_nomem(planner->fault);
-	renewed->start = check->start;
-	renewed->end = check->end;
-	renewed->method = check->method;
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status renew_check(struct planner *planner, const struct check *check, size_t count)
-{
-	size_t first = plan_first(planner->plan, count, false, check->start);
-	if (first == count || planner->plan->writes[first].image_off >= check->end)
-		return BLOCKZ_OK;
-	uint8_t old[CHECK_LEN_MAX];
-	enum blockz_status status = renew_values(planner, check, count);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = read_field(planner, check, old);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (memcmp(old, planner->renewed.old, check_methods[check->method].len) != 0)
-		return fault_set(planner->fault, BLOCKZ_DAMAGED, check->field_off,
-				 "%s of image bytes %" PRIu64 "-%" PRIu64 " does not match them",
-				 check_methods[check->method].name, check->start, check->end);
-	return plan_field(planner, check, old, planner->renewed.new);
-}
-
-/* Those over image bytes come first in the map; those over file bytes see their fields as writes too. */
-static enum blockz_status plan_checks(struct planner *planner)
-{
-	const struct blockz_map *map = planner->map;
-	enum blockz_status status = BLOCKZ_OK;
-	size_t payload = planner->plan->write_count, i = 0;
-	for (; i < map->check_count && !map->checks[i].of_file && status == BLOCKZ_OK; i++)
-		status = check_methods[map->checks[i].method].poly != NULL ? move_check(planner, &map->checks[i], payload)
-									   : renew_check(planner, &map->checks[i], payload);
-	plan_sort(planner->plan);
-	for (; i < map->check_count && status == BLOCKZ_OK; i++) {
-		status = move_check(planner, &map->checks[i], planner->plan->write_count);
-		plan_sort(planner->plan);
 	}
 	return status;
 }
@@ -381,18 +254,71 @@ static enum blockz_status check_edits(const struct planner *planner, size_t coun
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status plan_all(struct planner *planner, size_t count)
+enum blockz_status planner_lay_over(const struct planner *planner, size_t part, uint8_t *bytes, size_t len, uint64_t start,
+				    struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (; part < planner->part_count && planner->parts[part].start < start + len && status == BLOCKZ_OK; part++) {
+		const struct edit_part *over = &planner->parts[part];
+		const struct blockz_edit *edit = &planner->edits[over->edit];
+		uint64_t from = over->start > start ? over->start : start, to = min(over->end, start + len);
+		if (from < to)
+			status = read_data(&edit->data, bytes + (from - start), (size_t)(to - from),
+					   edit->data_off + (from - edit->range.start), BLOCKZ_ABOUT_EDIT, fault);
+	}
+	return status;
+}
+
+static enum blockz_status plan_raw_edits(struct planner *planner)
+{
+	for (size_t i = 0; i < planner->part_count; i++) {
+		enum blockz_status status = plan_part(planner, &planner->parts[i]);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
+	planner->raw_count = planner->plan->write_count;
+	return planner_add_checks(planner);
+}
+
+/* Lays the edits out as parts, and has a plan made of them. */
+static enum blockz_status plan_parts(struct planner *planner, size_t count,
+				     enum blockz_status (*plan_all)(struct planner *planner))
 {
 	struct edit_part *parts = NULL;
-	size_t part_count = 0;
 	enum blockz_status status = fault_about(planner->fault, check_edits(planner, count), BLOCKZ_ABOUT_EDIT);
 	if (status == BLOCKZ_OK)
-		status = edit_parts_make(planner->edits, count, &parts, &part_count, planner->fault);
-	for (size_t i = 0; i < part_count && status == BLOCKZ_OK; i++)
-		status = plan_part(planner, &parts[i]);
+		status = edit_parts_make(planner->edits, count, &parts, &planner->part_count, planner->fault);
+	planner->parts = parts;
 	if (status == BLOCKZ_OK)
-		status = plan_checks(planner);
+		status = plan_all(planner);
 	free(parts);
+	return status;
+}
+
+enum blockz_status planner_run(struct planner *planner, const struct blockz_edit *edits, size_t count,
+			       enum blockz_status (*plan_all)(struct planner *planner), struct blockz_plan **plan_ret)
+{
+	const struct blockz_map *map = planner->map;
+	enum blockz_status status = may_patch_map(map, planner->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (count >= PLAN_EDITS_MAX)
+		return fault_set(planner->fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "%zu edits are too many", count);
+	planner->plan = plan_new(map->file_size, edits, count);
+	if (planner->plan == NULL || !piece_reader_init(&planner->reader, planner->file, map)) {
+		blockz_plan_free(planner->plan);
+		return fault_nomem(planner->fault);
+	}
+	planner->edits = planner->plan->edits;
+	planner->reader.strict = true;
+	status = plan_parts(planner, count, plan_all);
+	piece_reader_free(&planner->reader);
+	buffer_free(&planner->old);
+	buffer_free(&planner->new);
+	if (status == BLOCKZ_OK)
+		*plan_ret = planner->plan;
+	else
+		blockz_plan_free(planner->plan);
 	return status;
 }
 
@@ -401,26 +327,6 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 					  const struct blockz_work *work, struct blockz_plan **plan_ret,
 					  struct blockz_fault *fault)
 {
-	struct planner planner = { .map = map, .work = work, .fault = fault };
-	enum blockz_status status = may_patch_map(map, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (count >= PLAN_CHECK)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "%zu edits are too many", count);
-	planner.plan = plan_new(map->file_size, edits, count);
-	if (planner.plan == NULL || !piece_reader_init(&planner.reader, file, map)) {
-		blockz_plan_free(planner.plan);
-		return fault_nomem(fault);
-	}
-	planner.edits = planner.plan->edits;
-	planner.reader.strict = true;
-	status = plan_all(&planner, count);
-	piece_reader_free(&planner.reader);
-	buffer_free(&planner.old);
-	buffer_free(&planner.new);
-	if (status == BLOCKZ_OK)
-		*plan_ret = planner.plan;
-	else
-		blockz_plan_free(planner.plan);
-	return status;
+	struct planner planner = { .file = file, .map = map, .work = work, .fault = fault };
+	return planner_run(&planner, edits, count, plan_raw_edits, plan_ret);
 }

@@ -1,21 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A plan: what an edit writes, as data.  Whoever carries it out knows no format, and need not ask what it means. */
+/*
+ * A plan: what an edit makes of a file, as data.  Whoever carries it out knows no format, and need not ask what it means.
+ *
+ * It is a list of bytes that take the place of others.  Where each is as long as what it replaces, the plan is carried out
+ * on the file itself; else it tells what a new file is made of: these, and all between them as it stands.
+ */
 #ifndef RANGE_PLAN_H
 #define RANGE_PLAN_H
 
 #include "blockz.h"
 #include "range/map.h"
 
-enum { PLAN_CHECK = UINT32_MAX };
+/* Where new bytes come from, if not from an edit. */
+enum {
+	PLAN_CHECK = UINT32_MAX,     /* the field of a check: bytes in fields */
+	PLAN_PIECE = UINT32_MAX - 1, /* of a piece that was encoded again: bytes in the scratch */
+	PLAN_INDEX = UINT32_MAX - 2, /* of what tells of pieces: bytes in the scratch */
+	PLAN_EDITS_MAX = UINT32_MAX - 2,
+};
 
-/* One write of the field of a check, or of payload that is contiguous in image and file. */
+/* Writes of new bytes are cut into such as a transaction takes. */
+enum { PLAN_WRITE_MAX = 128 * 1024 };
+
+/* One write of the field of a check, of payload that is contiguous in image and file, or of what else takes another's place. */
 struct plan_write {
 	uint64_t file_off;
-	uint64_t image_off; /* of a check: where its bytes start in fields */
+	uint64_t image_off; /* of payload */
+	uint64_t bytes_off; /* unless they come from an edit: where the new bytes start */
 	uint64_t delta; /* payload: the linear check over it, of the old bytes XOR of the new; of a check: CRC-32 likewise */
 	uint32_t length;
-	uint32_t edit;  /* index of the edit the bytes come from; PLAN_CHECK: they are in fields */
-	uint32_t value; /* payload: CRC-32 of the new bytes, which are read again when they are written */
+	uint32_t new_length; /* the same, unless the plan makes a file of another length */
+	uint32_t edit;  /* index of the edit the bytes come from, or one of the above */
+	uint32_t value; /* unless it is a check: CRC-32 of the new bytes, which are read again when they are written */
+};
+
+/* What changes of the image in a piece that is encoded again: delta as above. */
+struct plan_change {
+	uint64_t image_off, length, delta;
 };
 
 struct blockz_plan {
@@ -23,9 +44,15 @@ struct blockz_plan {
 	struct blockz_edit *edits;
 	struct plan_write *writes; /* ascending by file offset, once the plan is complete */
 	size_t write_count;
+	struct plan_change *changes; /* ascending; beside those of payload, which are in writes */
+	size_t change_count;
 	uint64_t unchecked; /* bytes of payload without any check */
 	uint8_t *fields; /* new bytes of checks */
 	size_t fields_len;
+	const struct blockz_store *scratch; /* the caller's; NULL: no piece is encoded again */
+	uint64_t scratch_len;
+	bool is_splice; /* it makes a new file */
+	struct blockz_plan_renewed renewed;
 };
 
 /* An empty plan over a copy of the array of edits, whose sources stay the caller's; for blockz_plan_free().  NULL: no memory. */
@@ -35,13 +62,26 @@ enum blockz_status plan_add(struct blockz_plan *plan, const struct plan_write *w
 /* Adds the write of a check's field of len bytes, at most CHECK_LEN_MAX.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status plan_add_field(struct blockz_plan *plan, uint64_t file_off, const uint8_t *old, const uint8_t *new,
 				  size_t len, struct blockz_fault *fault);
+/*
+ * Adds len bytes, copied to the scratch, that take the place of those in a range of the file; source: PLAN_PIECE or PLAN_INDEX.
+ * As many as there are become writes of a transaction's length.  Errors: BLOCKZ_LIMIT (2^32 bytes), BLOCKZ_FAILED.
+ */
+enum blockz_status plan_add_new(struct blockz_plan *plan, struct blockz_range old, const uint8_t *bytes, size_t len,
+				uint32_t source, struct blockz_fault *fault);
+/* Adds a change within pieces that are encoded again, behind those before.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status plan_add_change(struct blockz_plan *plan, const struct plan_change *change, struct blockz_fault *fault);
+/* Forgets the fields of checks within a range of the file, which something else takes the place of. */
+void plan_drop_fields(struct blockz_plan *plan, struct blockz_range range);
 /* Sorts the writes by file offset: the plan is complete. */
 void plan_sort(struct blockz_plan *plan);
+
+/* The length of the file that comes of it. */
+uint64_t plan_file_size(const struct blockz_plan *plan);
 
 /* The first of count writes, sorted by image offset or, of_file, by file offset, at or behind off. */
 size_t plan_first(const struct blockz_plan *plan, size_t count, bool of_file, uint64_t off);
 
-/* What the first count writes, sorted as the check goes, do to a linear check: its old value XOR its new one. */
+/* What the first count writes, sorted as the check goes, and the changes do to a linear check: its old value XOR its new one. */
 uint64_t plan_delta(const struct blockz_plan *plan, size_t count, const struct check *check);
 
 #endif

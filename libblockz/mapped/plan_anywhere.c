@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Planning an edit of any bytes: raw ones as ever, and pieces in which compressed ones change are encoded again.
+ *
+ * It is known which pieces these are before the first is encoded, so that the way can be chosen by what each would take:
+ *
+ *   in place   every piece is made to fit its old place, so that the plan is writes of the same length, as for raw bytes
+ *   splice     each is encoded once, and the plan is of a new file, with an index of the new lengths
+ *
+ * If one piece does not fit, the first way is given up for all of them, and what was planned for it is forgotten.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "base/export.h"
+#include "base/fault.h"
+#include "base/plural.h"
+#include "mapped/plan_anywhere.h"
+#include "parallel/pool.h"
+
+/* What the estimate rests on, beside the formats' own figures; measured. */
+enum {
+	COPY_NS_1024 = 1280,        /* nanoseconds for 1024 bytes of a copy that is made durable */
+	IN_PLACE_NS = 1000000000,   /* so long may an edit in place take, however short a copy would */
+	IN_PLACE_COPIES = 2,        /* and so many times what a copy takes */
+	IN_PLACE_SHARE = 4,         /* at most one part in so many of the file is written to twice, by way of the journal */
+};
+
+/* ---- The way ---- */
+
+/* What both ways would take, by the pieces that are to be encoded. */
+static void estimate(struct anywhere *self)
+{
+	struct planner *planner = self->planner;
+	struct blockz_plan_renewed *sum = &planner->plan->renewed;
+	uint64_t image_bytes = 0;
+	for (size_t i = 0; i < self->count; i++) {
+		const struct touched_place place = touched_place(planner->map, &self->touched[i]);
+		if (self->touched[i].fate == TOUCHED_SAME)
+			continue;
+		image_bytes += place.end - place.start;
+		sum->file_bytes += place.file_len;
+	}
+	uint64_t encoding = image_bytes * planner->map->format->renew_ns / pool_threads(self->how->work.threads);
+	sum->in_place_ns = encoding + sum->file_bytes * COPY_NS_1024 / 1024;
+	sum->splice_ns = encoding + planner->map->file_size * COPY_NS_1024 / 1024;
+}
+
+static bool choose_in_place(const struct anywhere *self)
+{
+	const struct blockz_plan_renewed *sum = &self->planner->plan->renewed;
+	uint64_t file_size = self->planner->map->file_size, copy_ns = file_size * COPY_NS_1024 / 1024;
+	if (self->how->way != BLOCKZ_WAY_AUTO)
+		return self->how->way == BLOCKZ_WAY_IN_PLACE;
+	return (sum->in_place_ns <= IN_PLACE_NS || sum->in_place_ns <= IN_PLACE_COPIES * copy_ns) &&
+	       sum->file_bytes <= file_size / IN_PLACE_SHARE;
+}
+
+static enum blockz_status encode_by_a_way(struct anywhere *self)
+{
+	struct planner *planner = self->planner;
+	estimate(self);
+	self->in_place = choose_in_place(self);
+	enum blockz_status status = renew_pieces(self);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (self->misfit != BLOCKZ_UNKNOWN && self->how->way == BLOCKZ_WAY_IN_PLACE)
+		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+				 "the %s at image offset %" PRIu64 " does not fit into its old place: %" PRIu64 " byte%s too long",
+				 planner->map->format->piece_noun, self->misfit, self->missing, plural(self->missing));
+	if (self->misfit != BLOCKZ_UNKNOWN) {
+		self->in_place = false;
+		status = renew_pieces(self);
+	}
+	planner->plan->is_splice = !self->in_place;
+	return status;
+}
+
+/* ---- Raw bytes, where no piece around them is encoded again ---- */
+
+static enum blockz_status add_raw_between(struct planner *planner, uint32_t edit, uint64_t pos, uint64_t end)
+{
+	const struct blockz_map *map = planner->map;
+	size_t i = planner_next_patchable(map, map_find_span(map, pos));
+	enum blockz_status status = BLOCKZ_OK;
+	for (; i < map->span_count && map->spans[i].start < end && status == BLOCKZ_OK; i = planner_next_patchable(map, i + 1)) {
+		const struct span *span = &map->spans[i];
+		status = planner_add_raw(planner, edit, span, span->start > pos ? span->start : pos, min(span->end, end));
+	}
+	return status;
+}
+
+/* Both parts and pieces that are touched ascend. */
+static enum blockz_status add_raw(struct anywhere *self)
+{
+	struct planner *planner = self->planner;
+	enum blockz_status status = BLOCKZ_OK;
+	size_t next = 0;
+	for (size_t i = 0; i < planner->part_count && status == BLOCKZ_OK; i++) {
+		const struct edit_part *part = &planner->parts[i];
+		for (uint64_t pos = part->start; pos < part->end && status == BLOCKZ_OK;) {
+			struct touched_place place = { .start = BLOCKZ_UNKNOWN };
+			for (; next < self->count; next++) {
+				place = touched_place(planner->map, &self->touched[next]);
+				if (self->touched[next].fate != TOUCHED_SAME && place.end > pos)
+					break;
+				place.start = BLOCKZ_UNKNOWN;
+			}
+			if (place.start > pos)
+				status = add_raw_between(planner, part->edit, pos, min(place.start, part->end));
+			pos = place.start > pos && place.start >= part->end ? part->end : place.end;
+		}
+	}
+	planner->raw_count = planner->plan->write_count;
+	return status;
+}
+
+/* ---- The whole ---- */
+
+static size_t count_renewed(const struct anywhere *self)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < self->count; i++)
+		count += self->touched[i].fate != TOUCHED_SAME;
+	return count;
+}
+
+static enum blockz_status plan_touched(struct anywhere *self)
+{
+	struct planner *planner = self->planner;
+	enum blockz_status status = add_raw(self);
+	if (status == BLOCKZ_OK && count_renewed(self) > 0)
+		status = encode_by_a_way(self);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (self->how->way == BLOCKZ_WAY_SPLICE)
+		planner->plan->is_splice = true;
+	status = planner_add_checks(planner);
+	return status == BLOCKZ_OK && planner->piece_count > 0 ? renew_index(planner) : status;
+}
+
+/* For blockz_plan_anywhere(), whose options are behind the planner. */
+struct anywhere_planner {
+	struct planner planner; /* the first member */
+	const struct blockz_anywhere *how;
+};
+
+static enum blockz_status plan_all(struct planner *planner)
+{
+	const struct anywhere_planner *outer = (const struct anywhere_planner *)planner;
+	struct anywhere self = { .planner = planner, .how = outer->how, .misfit = BLOCKZ_UNKNOWN };
+	planner->plan->scratch = outer->how->scratch;
+	if (planner->map->format->renew_index == NULL)
+		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "%s files cannot be encoded again",
+				 planner->map->format->public.name);
+	enum blockz_status status = touched_find(planner, &self.touched, &self.count);
+	if (status == BLOCKZ_OK)
+		status = plan_touched(&self);
+	free(self.touched);
+	free(planner->pieces);
+	return status;
+}
+
+EXPORT enum blockz_status blockz_plan_anywhere(const struct blockz_source *file, const struct blockz_map *map,
+					       const struct blockz_edit *edits, size_t count, const struct blockz_anywhere *how,
+					       struct blockz_plan **plan_ret, struct blockz_fault *fault)
+{
+	struct anywhere_planner self = {
+		.planner = { .file = file, .map = map, .work = &how->work, .fault = fault }, .how = how,
+	};
+	return planner_run(&self.planner, edits, count, plan_all, plan_ret);
+}

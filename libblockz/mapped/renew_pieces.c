@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Pieces are decoded, changed and encoded on all threads, and written to the scratch in order; long ones are spliced. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/fault.h"
+#include "mapped/may_patch.h"
+#include "mapped/plan_anywhere.h"
+#include "mapped/renew.h"
+#include "parallel/pool.h"
+
+/* One piece on its way; a thread's reader and encoders. */
+struct renew_job {
+	const struct touched *touched;
+	struct revision revision;
+	struct encoding encoding;
+	bool fits;
+	uint64_t delta;
+	uint8_t check[CHECK_LEN_MAX];
+};
+
+struct renew_thread {
+	struct piece_reader reader;
+	struct renewer renewer;
+};
+
+uint64_t renewed_start(const struct blockz_map *map, const struct renewed_piece *piece)
+{
+	return touched_place(map, &(struct touched){ .piece = piece->piece, .copy = piece->copy }).start;
+}
+
+/* ---- Encoding ---- */
+
+static void thread_free(void *memory)
+{
+	struct renew_thread *thread = memory;
+	piece_reader_free(&thread->reader);
+	renewer_free(&thread->renewer);
+	free(thread);
+}
+
+static void *thread_new(void *ctx)
+{
+	const struct anywhere *self = ctx;
+	const struct planner *planner = self->planner;
+	struct renew_thread *thread = calloc(1, sizeof(*thread));
+	if (thread == NULL)
+		return NULL;
+	if (!piece_reader_init(&thread->reader, planner->file, planner->map)) {
+		free(thread);
+		return NULL;
+	}
+	thread->reader.strict = true;
+	thread->renewer.file = planner->file;
+	thread->renewer.map = planner->map;
+	return thread;
+}
+
+static void job_release(void *memory)
+{
+	struct renew_job *job = memory;
+	revision_free(&job->revision);
+	buffer_free(&job->encoding.out);
+}
+
+static enum blockz_status take_piece(const struct pool_call *call, bool *done_ret)
+{
+	struct anywhere *self = call->ctx;
+	struct renew_job *job = call->job;
+	while (self->next < self->count && self->touched[self->next].fate != TOUCHED_RENEW)
+		self->next++;
+	*done_ret = self->next == self->count || self->misfit != BLOCKZ_UNKNOWN;
+	if (!*done_ret)
+		job->touched = &self->touched[self->next++];
+	return BLOCKZ_OK;
+}
+
+/* What the edits do to the linear checks over a piece, and what its own check is now. */
+static enum blockz_status sum_changes(struct renew_job *job, const struct piece *piece, struct blockz_fault *fault)
+{
+	const struct check_facts *facts = &check_methods[piece->method];
+	const struct revision *revision = &job->revision;
+	size_t len = revision->to - revision->from;
+	const uint8_t *old = revision->old.bytes + revision->from, *new = revision->new.bytes + revision->from;
+	job->delta = facts->poly != NULL ? facts->update(0, old, len) ^ facts->update(0, new, len) : 0;
+	memset(job->check, 0, sizeof(job->check));
+	return check_sum(piece->method, revision->new.bytes, revision->len, job->check) ? BLOCKZ_OK : fault_nomem(fault);
+}
+
+/*
+ * How long an encoding may be where the file may grow: as long as it was, with all that changes as it stands, and a little,
+ * so that a file that was encoded strongly stays small.
+ */
+static uint64_t room_to_grow(const struct touched_place *place, const struct revision *revision)
+{
+	return place->file_len + place->file_len / 64 + (revision->to - revision->from);
+}
+
+static enum blockz_status work_on_piece(const struct pool_call *call)
+{
+	const struct anywhere *self = call->ctx;
+	struct renew_job *job = call->job;
+	struct renew_thread *thread = call->thread;
+	const struct planner *planner = self->planner;
+	const struct piece *piece = &planner->map->pieces[job->touched->piece];
+	const struct touched_place place = touched_place(planner->map, job->touched);
+	enum blockz_status status = may_patch_around(&thread->reader, (struct blockz_range){ place.start, place.end },
+						     place.file_off, &job->revision.behind, call->fault);
+	if (status == BLOCKZ_OK)
+		status = revision_make(&job->revision, &thread->reader, planner, job->touched, call->fault);
+	if (status == BLOCKZ_OK)
+		status = sum_changes(job, piece, call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	const struct plain_piece plain = {
+		.bytes = job->revision.new.bytes, .len = job->revision.len, .start = place.start, .ends_stream = piece->ends_stream,
+	};
+	const struct renew_room room = {
+		self->in_place ? place.file_len : room_to_grow(&place, &job->revision), self->in_place,
+	};
+	return renewer_encode(&thread->renewer, job->touched->piece, &plain, &room, &job->encoding, &job->fits, call->fault);
+}
+
+/* No check tells whether a piece was damaged before: neither one inside of it, nor one that the map has of it. */
+static bool is_unverified(const struct piece *piece, const struct format *format)
+{
+	return piece->kind != BLOCKZ_ZERO && (piece->method == CHECK_NONE || (!piece->has_crc && format->is_one_stream));
+}
+
+static enum blockz_status note_renewed(struct anywhere *self, const struct renewed_piece *renewed)
+{
+	struct planner *planner = self->planner;
+	struct renewed_piece *room = array_room(planner->pieces, planner->piece_count, sizeof(*room));
+	if (room == NULL)
+		return fault_nomem(planner->fault);
+	planner->pieces = room;
+	planner->pieces[planner->piece_count++] = *renewed;
+	const struct touched touched = { .piece = renewed->piece, .copy = renewed->copy };
+	const struct touched_place place = touched_place(planner->map, &touched);
+	struct blockz_plan_renewed *sum = &planner->plan->renewed;
+	sum->pieces++;
+	sum->image_bytes += place.end - place.start;
+	sum->file_bytes += place.file_len;
+	if (is_unverified(&planner->map->pieces[renewed->piece], planner->map->format))
+		sum->unverified_bytes += place.end - place.start;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status give_piece(const struct pool_call *call)
+{
+	struct anywhere *self = call->ctx;
+	struct renew_job *job = call->job;
+	struct planner *planner = self->planner;
+	const struct touched_place place = touched_place(planner->map, job->touched);
+	const struct piece *piece = &planner->map->pieces[job->touched->piece];
+	if (self->misfit != BLOCKZ_UNKNOWN)
+		return BLOCKZ_OK;
+	if (self->in_place && !job->fits) {
+		self->misfit = place.start;
+		self->missing = job->encoding.len > place.file_len ? job->encoding.len - place.file_len : 0;
+		return BLOCKZ_OK;
+	}
+	const struct plan_change change = {
+		place.start + job->revision.from, job->revision.to - job->revision.from, job->delta,
+	};
+	const struct renewed_piece renewed = {
+		.piece = job->touched->piece, .copy = job->touched->copy, .file_len = job->encoding.len, .tag = job->encoding.tag,
+		.check = check_methods[piece->method].len == 4 ? load_le32(job->check) : 0,
+	};
+	enum blockz_status status = plan_add_new(planner->plan, (struct blockz_range){ place.file_off, place.file_off + place.file_len },
+						 job->encoding.out.bytes, job->encoding.len, PLAN_PIECE, call->fault);
+	if (status == BLOCKZ_OK)
+		status = plan_add_change(planner->plan, &change, call->fault);
+	if (status == BLOCKZ_OK)
+		status = note_renewed(self, &renewed);
+	return status == BLOCKZ_OK ? pool_progress(planner->work, place.end, planner->plan->scratch_len, call->fault) : status;
+}
+
+static enum blockz_status encode_pieces(struct anywhere *self)
+{
+	const struct pool_jobs jobs = {
+		.ctx = self, .job_size = sizeof(struct renew_job), .job_release = job_release, .thread_new = thread_new,
+		.thread_free = thread_free, .take = take_piece, .work = work_on_piece, .give = give_piece,
+	};
+	self->next = 0;
+	self->misfit = BLOCKZ_UNKNOWN;
+	return pool_run(&jobs, self->how->work.threads, self->planner->fault);
+}
+
+/* ---- Splices inside of long pieces ---- */
+
+struct splicing {
+	struct anywhere *self;
+	const struct touched *touched;
+	uint64_t growth; /* of the piece, modulo 2^64 */
+};
+
+static enum blockz_status splice_lay_over(void *ctx, uint8_t *bytes, size_t len, uint64_t off, struct blockz_fault *fault)
+{
+	const struct splicing *splicing = ctx;
+	return planner_lay_over(splicing->self->planner, splicing->touched->part, bytes, len, off, fault);
+}
+
+static enum blockz_status splice_replace(void *ctx, struct blockz_range old, const uint8_t *bytes, size_t len,
+					 struct blockz_fault *fault)
+{
+	struct splicing *splicing = ctx;
+	splicing->growth += len - (old.end - old.start);
+	return plan_add_new(splicing->self->planner->plan, old, bytes, len, PLAN_PIECE, fault);
+}
+
+static enum blockz_status splice_changed(void *ctx, uint64_t off, const uint8_t *old, const uint8_t *new, size_t len,
+					 struct blockz_fault *fault)
+{
+	const struct splicing *splicing = ctx;
+	const struct planner *planner = splicing->self->planner;
+	const struct check_facts *facts = &check_methods[planner->map->pieces[splicing->touched->piece].method];
+	const struct plan_change change = {
+		off, len, facts->poly != NULL ? facts->update(0, old, len) ^ facts->update(0, new, len) : 0,
+	};
+	return plan_add_change(planner->plan, &change, fault);
+}
+
+/* The ranges of the parts that lie in a piece. */
+static enum blockz_status ranges_in(const struct planner *planner, const struct touched *touched, struct blockz_range **ranges_ret,
+				    size_t *count_ret)
+{
+	const struct touched_place place = touched_place(planner->map, touched);
+	size_t first = touched->part, end = first;
+	while (end < planner->part_count && planner->parts[end].start < place.end)
+		end++;
+	struct blockz_range *ranges = calloc(end - first + 1, sizeof(*ranges));
+	if (ranges == NULL)
+		return fault_nomem(planner->fault);
+	for (size_t i = first; i < end; i++) {
+		uint64_t start = planner->parts[i].start > place.start ? planner->parts[i].start : place.start;
+		ranges[i - first] = (struct blockz_range){ start, min(planner->parts[i].end, place.end) };
+	}
+	*count_ret = blockz_ranges_unite(ranges, end - first);
+	*ranges_ret = ranges;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status splice_piece(struct anywhere *self, const struct touched *touched)
+{
+	struct planner *planner = self->planner;
+	const struct touched_place place = touched_place(planner->map, touched);
+	struct splicing splicing = { .self = self, .touched = touched };
+	struct piece_edit edit = {
+		.file = planner->file, .map = planner->map, .piece = touched->piece, .keep_length = self->in_place,
+		.lay_over = splice_lay_over, .replace = splice_replace, .changed = splice_changed, .ctx = &splicing,
+	};
+	struct blockz_range *ranges = NULL;
+	bool done = false;
+	enum blockz_status status = ranges_in(planner, touched, &ranges, &edit.count);
+	edit.ranges = ranges;
+	if (status == BLOCKZ_OK)
+		status = planner->map->format->splice(&edit, &done, planner->fault);
+	free(ranges);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!done) {
+		self->misfit = place.start;
+		self->missing = 0;
+		return BLOCKZ_OK;
+	}
+	return note_renewed(self, &(struct renewed_piece){
+		.piece = touched->piece, .copy = touched->copy, .file_len = place.file_len + splicing.growth,
+	});
+}
+
+static enum blockz_status splice_pieces(struct anywhere *self)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < self->count && status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN; i++)
+		if (self->touched[i].fate == TOUCHED_SPLICE)
+			status = splice_piece(self, &self->touched[i]);
+	return status;
+}
+
+/* Those that were spliced come behind those that were encoded whole. */
+static int compare_renewed(const void *a, const void *b)
+{
+	const struct renewed_piece *ra = a, *rb = b;
+	if (ra->piece != rb->piece)
+		return ra->piece < rb->piece ? -1 : 1;
+	return (ra->copy > rb->copy) - (ra->copy < rb->copy);
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+	const struct plan_change *ca = a, *cb = b;
+	return (ca->image_off > cb->image_off) - (ca->image_off < cb->image_off);
+}
+
+/* ---- All of them ---- */
+
+enum blockz_status renew_pieces(struct anywhere *self)
+{
+	struct planner *planner = self->planner;
+	struct blockz_plan *plan = planner->plan;
+	plan->write_count = planner->raw_count;
+	plan->change_count = planner->piece_count = 0;
+	plan->scratch_len = 0;
+	plan->renewed.pieces = plan->renewed.image_bytes = plan->renewed.file_bytes = plan->renewed.unverified_bytes = 0;
+	enum blockz_status status = encode_pieces(self);
+	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN)
+		status = splice_pieces(self);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (planner->piece_count > 0)
+		qsort(planner->pieces, planner->piece_count, sizeof(*planner->pieces), compare_renewed);
+	if (plan->change_count > 0)
+		qsort(plan->changes, plan->change_count, sizeof(*plan->changes), compare_changes);
+	return BLOCKZ_OK;
+}

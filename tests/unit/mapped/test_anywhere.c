@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Edits of compressed bytes: in place and as new files, by all formats, with raw ranges among them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "growing_store.h"
+#include "images.h"
+
+enum { IMAGE_LEN = 3 * MIB + 70001 };
+
+static const struct blockz_range raw[] = { { 300000, 500000 }, { 2 * MIB, 2 * MIB + 4096 } };
+
+/* Text, zeros and what does not compress, with raw ranges in two of them. */
+static struct bytes new_image(void)
+{
+	struct bytes image = image_new(IMAGE_TEXT, IMAGE_LEN);
+	memset(image.data + MIB, 0, MIB / 2 + 12345);
+	rnd_fill(image.data + 2 * MIB - 100000, 200000);
+	return image;
+}
+
+static struct bytes pack_it(const struct blockz_format *format, struct bytes image, bool no_index, bool has_raw)
+{
+	struct blockz_pack_options options = {
+		.piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = has_raw ? 2 : 0,
+	};
+	return pack_image(format, image, options, NULL);
+}
+
+/* ---- Planning and carrying out ---- */
+
+struct outcome {
+	struct blockz_plan_info info;
+	struct bytes file;
+};
+
+/* No byte changes that the plan does not name, and as many as it says. */
+static void check_writes(const struct blockz_plan *plan, struct bytes old, struct bytes new)
+{
+	struct blockz_planned_write write;
+	uint64_t pos = 0, now = 0;
+	for (size_t i = 0; blockz_plan_write_at(plan, i, &write); i++) {
+		ck_assert_uint_ge(write.file_off, pos);
+		uint64_t len = write.file_off - pos;
+		ck_assert_uint_le(now + len + write.new_length, new.len);
+		ck_assert(memcmp(old.data + pos, new.data + now, (size_t)len) == 0);
+		pos = write.file_off + write.length;
+		now += len + write.new_length;
+	}
+	ck_assert_uint_eq(new.len - now, old.len - pos);
+	ck_assert(memcmp(old.data + pos, new.data + now, old.len - pos) == 0);
+}
+
+/* A plan that keeps the length can be carried out in place, to the same bytes; one that does not is refused. */
+static void check_in_place(const struct blockz_plan *plan, struct bytes file, struct bytes copy)
+{
+	struct bytes here = bytes_copy(file);
+	struct plain_store self = { .bytes = here };
+	struct blockz_store store = plain_store(&self);
+	struct blockz_fault fault;
+	if (blockz_plan_info(plan).is_splice) {
+		ck_assert_int_eq(blockz_plan_apply(plan, &store, &fault), BLOCKZ_USAGE);
+		assert_bytes(here, file);
+		return;
+	}
+	ck_assert_int_eq(blockz_plan_apply(plan, &store, &fault), BLOCKZ_OK);
+	assert_bytes(here, copy);
+}
+
+static enum blockz_status edit_file(struct bytes file, bool scan, const struct blockz_edit *edits, size_t count,
+				    enum blockz_way way, struct outcome *outcome, struct blockz_fault *fault)
+{
+	struct growing_store scratch = { .len = 0 };
+	struct blockz_store store = growing_store(&scratch);
+	struct blockz_source source = bytes_source(file);
+	struct blockz_map *map = map_of(source, scan);
+	const struct blockz_anywhere how = { .way = way, .scratch = &store, .work = { .threads = 1 + (unsigned)rnd_below(3) } };
+	struct blockz_plan *plan = NULL;
+	enum blockz_status status = blockz_plan_anywhere(&source, map, edits, count, &how, &plan, fault);
+	if (status == BLOCKZ_OK) {
+		struct growing_sink sink = { .calls = 0 };
+		struct blockz_sink out = growing_sink(&sink);
+		ck_assert_int_eq(blockz_plan_copy(plan, &source, &out, fault), BLOCKZ_OK);
+		outcome->info = blockz_plan_info(plan);
+		outcome->file = sink.bytes;
+		ck_assert_uint_eq(outcome->info.file_size, sink.bytes.len);
+		check_writes(plan, file, sink.bytes);
+		check_in_place(plan, file, sink.bytes);
+		blockz_plan_free(plan);
+	}
+	blockz_map_free(map);
+	growing_store_free(&scratch);
+	return status;
+}
+
+static void assert_edited(const struct blockz_format *format, struct bytes file, struct bytes image)
+{
+	assert_decodes(format->name, file, image);
+	assert_verifies(file);
+}
+
+/* ---- Edits ---- */
+
+static void random_edit(struct blockz_edit *edit, struct bytes image, struct bytes edited)
+{
+	static const uint64_t lengths[] = { 1, 16, 64, 4096, 70000, 200000 };
+	uint64_t len = lengths[rnd_below(6)], start = rnd_below(image.len - len);
+	struct bytes data = bytes_copy(edited);
+	if (rnd_below(8) == 0)
+		start = rnd_below(2) == 0 ? 0 : image.len - len;
+	if (rnd_below(2) == 0)
+		rnd_fill(data.data + start, (size_t)len);
+	else
+		memmove(data.data + start, data.data + rnd_below(image.len - len), (size_t)len);
+	*edit = edit_from(data, (struct blockz_range){ start, start + len });
+	memcpy(edited.data + start, data.data + start, (size_t)len);
+}
+
+START_TEST(random_edits_equal_those_of_the_plain_image)
+{
+	const struct blockz_format *format = format_of(_i);
+	static const enum blockz_way ways[] = { BLOCKZ_WAY_AUTO, BLOCKZ_WAY_SPLICE, BLOCKZ_WAY_IN_PLACE };
+	size_t in_place = 0, spliced = 0;
+	for (int round = 0; round < (sanitized ? 6 : 18); round++) {
+		const struct kept *mark = kept_so_far();
+		struct bytes image = new_image(), file = pack_it(format, image, round & 1, round & 2);
+		for (int again = 0; again < 3; again++) {
+			struct bytes edited = bytes_copy(image);
+			struct blockz_edit edits[3];
+			struct outcome outcome = { 0 };
+			struct blockz_fault fault;
+			size_t count = 1 + (size_t)rnd_below(3);
+			for (size_t i = 0; i < count; i++)
+				random_edit(&edits[i], image, edited);
+			enum blockz_status status = edit_file(file, round & 1, edits, count, ways[again], &outcome, &fault);
+			if (status == BLOCKZ_UNSUPPORTED && ways[again] == BLOCKZ_WAY_IN_PLACE)
+				continue;
+			ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
+			assert_edited(format, outcome.file, edited);
+			in_place += !outcome.info.is_splice;
+			spliced += outcome.info.is_splice;
+			image = edited;
+			file = outcome.file;
+		}
+		forget_since(mark);
+	}
+	ck_assert_uint_gt(in_place, 0);
+	ck_assert_uint_gt(spliced, 0);
+}
+END_TEST
+
+/* A byte of text costs no byte of the file, at the default level.  Where a Block of xz seldom fits, it costs a new file. */
+START_TEST(small_edits_fit)
+{
+	const struct blockz_format *format = format_of(_i);
+	enum blockz_way way = strcmp(format->name, "xz") == 0 ? BLOCKZ_WAY_AUTO : BLOCKZ_WAY_IN_PLACE;
+	struct bytes image = image_new(IMAGE_TEXT, MIB), file = pack_image(format, image, (struct blockz_pack_options){ 0 }, NULL);
+	struct outcome outcome = { 0 };
+	struct blockz_fault fault;
+	for (int round = 0; round < 4; round++) {
+		struct bytes edited = bytes_copy(image);
+		uint64_t at = rnd_below(image.len);
+		edited.data[at] ^= 1;
+		struct blockz_edit edit = edit_from(edited, (struct blockz_range){ at, at + 1 });
+		ck_assert_msg(edit_file(file, false, &edit, 1, way, &outcome, &fault) == BLOCKZ_OK, "%s", fault.text);
+		ck_assert(!outcome.info.is_splice || way == BLOCKZ_WAY_AUTO);
+		ck_assert_uint_eq(outcome.info.renewed.pieces, 1);
+		ck_assert_uint_eq(outcome.info.payload_bytes, 1);
+		assert_edited(format, outcome.file, edited);
+	}
+}
+END_TEST
+
+START_TEST(what_is_there_already_is_not_written)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = new_image(), file = pack_it(format, image, false, true);
+	struct blockz_edit edit = edit_from(image, (struct blockz_range){ 0, image.len });
+	struct outcome outcome = { 0 };
+	for (int same = 0; same < 2; same++) {
+		edit.same_elsewhere = same;
+		ck_assert_int_eq(edit_file(file, false, &edit, 1, BLOCKZ_WAY_AUTO, &outcome, NULL), BLOCKZ_OK);
+		ck_assert_uint_eq(outcome.info.writes, 0);
+		assert_bytes(outcome.file, file);
+	}
+}
+END_TEST
+
+/* All differences of a whole image are found, and nothing else is encoded again. */
+START_TEST(a_whole_image_may_differ_everywhere)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = new_image(), edited = bytes_copy(image), file = pack_it(format, image, false, true);
+	const uint64_t places[] = { 5, 350000, MIB + 5000, MIB + 300000, 2 * MIB + 10, IMAGE_LEN - 1 };
+	struct outcome outcome = { 0 };
+	struct blockz_fault fault;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		edited.data[places[i]] ^= 0x55;
+	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 0, image.len });
+	edit.same_elsewhere = true;
+	ck_assert_msg(edit_file(file, false, &edit, 1, BLOCKZ_WAY_SPLICE, &outcome, &fault) == BLOCKZ_OK, "%s", fault.text);
+	ck_assert_uint_eq(outcome.info.renewed.pieces, 4); /* two of the places are raw */
+	assert_edited(format, outcome.file, edited);
+}
+END_TEST
+
+/* Each bit of a file, flipped before an edit elsewhere or here: it is refused, or the damage shows afterwards. */
+START_TEST(damage_is_never_laundered)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = image_new(IMAGE_TEXT, 5 * format->piece_size_min / 2);
+	struct blockz_pack_options options = { .piece_size = format->piece_size_min };
+	struct bytes good = pack_image(format, image, options, NULL), edited = bytes_copy(image);
+	edited.data[1000] ^= 1;
+	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 900, 1100 });
+	for (int round = 0; round < (sanitized ? 100 : 600); round++) {
+		const struct kept *mark = kept_so_far();
+		struct bytes file = bytes_flipped(good, rnd_below(8 * good.len)), room = { keep(2 * image.len), 2 * image.len };
+		struct growing_store scratch = { .len = 0 };
+		struct blockz_store store = growing_store(&scratch);
+		struct blockz_source source = bytes_source(file);
+		const struct blockz_anywhere how = {
+			.way = round & 1 ? BLOCKZ_WAY_SPLICE : BLOCKZ_WAY_AUTO, .scratch = &store, .work = { .threads = 1 },
+		};
+		struct blockz_map *map = NULL;
+		struct blockz_plan *plan = NULL;
+		size_t len = 0;
+		if (blockz_map_read(&source, NULL, &map, NULL) == BLOCKZ_OK &&
+		    blockz_plan_anywhere(&source, map, &edit, 1, &how, &plan, NULL) == BLOCKZ_OK) {
+			struct growing_sink sink = { .calls = 0 };
+			struct blockz_sink out = growing_sink(&sink);
+			ck_assert_int_eq(blockz_plan_copy(plan, &source, &out, NULL), BLOCKZ_OK);
+			if (called_good(format, sink.bytes, room, &len))
+				assert_bytes(((struct bytes){ room.data, len }), edited);
+		}
+		blockz_plan_free(plan);
+		blockz_map_free(map);
+		growing_store_free(&scratch);
+		forget_since(mark);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	TCase *c = case_new("anywhere");
+	case_add_formats(c, random_edits_equal_those_of_the_plain_image);
+	case_add_formats(c, small_edits_fit);
+	case_add_formats(c, what_is_there_already_is_not_written);
+	case_add_formats(c, a_whole_image_may_differ_everywhere);
+	case_add_formats(c, damage_is_never_laundered);
+	return case_run("anywhere", c);
+}
