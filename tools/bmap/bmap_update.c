@@ -39,17 +39,26 @@ static void round_to_blocks(const struct bmap *bmap, struct blockz_range *range)
 	range->end = (range->end - 1) / bmap->block_size + 1;
 }
 
-/* Fills ranges, room for as many as the plan has writes, with blocks; returns how many. */
+static void add_blocks(const struct bmap *bmap, struct blockz_range bytes, struct blockz_range *ranges, size_t *count)
+{
+	if (ranges != NULL) {
+		round_to_blocks(bmap, &bytes);
+		ranges[*count] = bytes;
+	}
+	(*count)++;
+}
+
+/* Fills ranges with the blocks in which a plan changes something; returns how many.  ranges NULL: counts only. */
 static size_t blocks_of_plan(const struct bmap_edit *edit, const struct bmap *bmap, struct blockz_range *ranges)
 {
 	struct blockz_planned_write write;
+	struct blockz_range change;
 	size_t count = 0;
-	for (size_t i = 0; blockz_plan_write_at(edit->plan, i, &write); i++) {
-		if (write.image_off == BLOCKZ_UNKNOWN)
-			continue;
-		ranges[count] = (struct blockz_range){ write.image_off, write.image_off + write.length };
-		round_to_blocks(bmap, &ranges[count++]);
-	}
+	for (size_t i = 0; blockz_plan_write_at(edit->plan, i, &write); i++)
+		if (write.kind == BLOCKZ_WRITTEN_PAYLOAD)
+			add_blocks(bmap, (struct blockz_range){ write.image_off, write.image_off + write.length }, ranges, &count);
+	for (size_t i = 0; blockz_plan_change_at(edit->plan, i, &change); i++)
+		add_blocks(bmap, change, ranges, &count);
 	return count;
 }
 
@@ -79,7 +88,7 @@ static enum blockz_status find_touched(const struct pass *pass, struct blockz_ra
 {
 	const struct bmap *bmap = &pass->update->before;
 	bool changed = pass->update->changed;
-	size_t room = changed ? blockz_plan_info(pass->edit->plan).writes : blocks_of_edits(pass->edit, bmap, NULL);
+	size_t room = changed ? blocks_of_plan(pass->edit, bmap, NULL) : blocks_of_edits(pass->edit, bmap, NULL);
 	struct blockz_range *ranges = calloc(room + 1, sizeof(*ranges));
 	if (ranges == NULL)
 		return tool_fault_errno(fault, ENOMEM, "%zu touched ranges", room);
@@ -244,9 +253,10 @@ enum blockz_status bmap_update_open(struct bmap_update *update, const char *path
 				    struct blockz_fault *fault)
 {
 	*update = (struct bmap_update)BMAP_UPDATE_INIT;
+	const struct newfile_options options = { .replace = true, .audience = audience };
 	update->path = path;
 	enum blockz_status status =
-		for_good ? output_open_file(&update->output, path, true, audience, fault) : BLOCKZ_OK;
+		for_good ? output_open_file(&update->output, path, &options, fault) : BLOCKZ_OK;
 	return status == BLOCKZ_OK ? bmap_read(&update->before, path, fault) : status;
 }
 

@@ -38,12 +38,14 @@ static enum blockz_status lock_existing(struct newfile *newfile, struct blockz_f
 /* The lock that the caller has is not in its own way. */
 static bool is_held(const struct newfile *newfile, const struct blockz_store *held)
 {
-	struct blockz_store store;
-	if (held == NULL || blockz_store_open(newfile->dirfd, newfile->name, BLOCKZ_STORE_READ, &store, NULL) != BLOCKZ_OK)
+	struct statx st;
+	if (held == NULL ||
+	    statx(newfile->dirfd, newfile->name, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &st) < 0 ||
+	    st.stx_ino != held->identity.inode)
 		return false;
-	struct blockz_identity a = store.identity, b = held->identity;
-	blockz_store_close(&store);
-	return a.inode == b.inode && a.birth_sec == b.birth_sec && a.birth_nsec == b.birth_nsec;
+	bool has_birth = (st.stx_mask & STATX_BTIME) != 0;
+	return (has_birth ? st.stx_btime.tv_sec : 0) == held->identity.birth_sec &&
+	       (has_birth ? st.stx_btime.tv_nsec : 0) == held->identity.birth_nsec;
 }
 
 static enum blockz_status check_existing(struct newfile *newfile, const struct blockz_store *held,

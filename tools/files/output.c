@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -88,13 +89,12 @@ static enum blockz_status open_stream(struct output *output, const char *path, s
 /* ---- Opening */
 
 /* The signal that comes between the two would find a file that it does not know of. */
-enum blockz_status output_open_file(struct output *output, const char *path, bool force, const struct audience *audience,
+enum blockz_status output_open_file(struct output *output, const char *path, const struct newfile_options *options,
 				    struct blockz_fault *fault)
 {
 	*output = (struct output)OUTPUT_INIT;
-	const struct newfile_options options = { .replace = force, .audience = audience };
 	signals_hold();
-	enum blockz_status status = newfile_open(&output->file, path, &options, fault);
+	enum blockz_status status = newfile_open(&output->file, path, options, fault);
 	if (status == BLOCKZ_OK)
 		signals_doom(output->file.dirfd, output->file.temporary);
 	signals_release();
@@ -106,9 +106,10 @@ enum blockz_status output_open(struct output *output, const char *path, bool for
 			       struct blockz_fault *fault)
 {
 	*output = (struct output)OUTPUT_INIT;
+	const struct newfile_options options = { .replace = force, .audience = audience };
 	enum blockz_status status = open_stream(output, path, fault);
 	if (status == BLOCKZ_OK && !output->is_stream)
-		return output_open_file(output, path, force, audience, fault);
+		return output_open_file(output, path, &options, fault);
 	output->fd = output->stream;
 	return status;
 }
@@ -126,6 +127,15 @@ enum blockz_status output_open_whole(struct output *output, const char *path, bo
 }
 
 /* ---- Completion */
+
+enum blockz_status output_reserve(struct output *output, uint64_t len, struct blockz_fault *fault)
+{
+	if (output->is_stream || fallocate(output->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) == 0)
+		return BLOCKZ_OK;
+	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG
+		       ? tool_fault_errno(fault, errno, "room for %" PRIu64 " bytes beside it", len)
+		       : BLOCKZ_OK;
+}
 
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault)
 {

@@ -38,8 +38,8 @@ const char *output_name(const char *path);
 enum blockz_status output_open(struct output *output, const char *path, bool force, const struct audience *audience,
 			       struct blockz_fault *fault);
 
-/* The same for an output that is a regular file, and no stream, whatever stands at path. */
-enum blockz_status output_open_file(struct output *output, const char *path, bool force, const struct audience *audience,
+/* The same for an output that is a regular file, and no stream, whatever stands at path; all options of newfile.h. */
+enum blockz_status output_open_file(struct output *output, const char *path, const struct newfile_options *options,
 				    struct blockz_fault *fault);
 
 /*
@@ -48,6 +48,9 @@ enum blockz_status output_open_file(struct output *output, const char *path, boo
  */
 enum blockz_status output_open_whole(struct output *output, const char *path, bool force, const struct audience *audience,
 				     struct blockz_fault *fault);
+
+/* Takes room for len bytes, where the file system can: where there is none, nothing was done yet.  Errors: BLOCKZ_FAILED. */
+enum blockz_status output_reserve(struct output *output, uint64_t len, struct blockz_fault *fault);
 
 /* Makes the content durable; a stream is left alone. */
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault);

@@ -1,88 +1,73 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* By sharing blocks, by copying inside the kernel, or byte by byte: the first that can be done. */
+/* What stays as it is of a file is copied inside the kernel, which shares blocks where the file system can. */
 #include "patch/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- A store over the output: no journal, since a copy that is not complete is dropped */
-
-struct written {
+/* A sink that gets parts of a file by the kernel, and all else by write. */
+struct kernel_sink {
+	struct blockz_fd_sink memory;
 	struct blockz_sink sink;
-	struct blockz_source source; /* what it holds so far */
+	int from; /* the file */
 };
 
-static int written_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+static int append(void *ctx, const void *buf, size_t len)
 {
-	const struct written *self = ctx;
-	return self->source.ops->read(self->source.ctx, buf, len, off, got_ret);
+	struct kernel_sink *self = ctx;
+	return self->sink.ops->write(self->sink.ctx, buf, len);
 }
 
-static int written_write(void *ctx, const void *buf, size_t len, uint64_t off)
+/* Blocks are shared whole: up to the first edge of one where it is at an edge in both files, and from there on apart. */
+static uint64_t first_part(uint64_t file_off, uint64_t position, uint64_t len)
 {
-	const struct written *self = ctx;
-	return self->sink.ops->rewrite(self->sink.ctx, buf, len, off);
+	enum { BLOCK = 4096, PART = 64 << 20 };
+	uint64_t to_edge = (BLOCK - file_off % BLOCK) % BLOCK;
+	if (file_off % BLOCK == position % BLOCK && to_edge > 0 && to_edge < len)
+		return to_edge;
+	if (len > PART)
+		return PART;
+	return len > BLOCK ? len - len % BLOCK : len;
 }
 
-/* output_commit() syncs. */
-static int sync_later(void *ctx)
+static int copy_inside(void *ctx, uint64_t file_off, uint64_t len, uint64_t *done_ret)
 {
-	(void)ctx;
+	struct kernel_sink *self = ctx;
+	off_t in = (off_t)file_off;
+	size_t part = (size_t)first_part(file_off, self->memory.base + self->memory.len, len);
+	ssize_t done = copy_file_range(self->from, &in, self->memory.fd, NULL, part, 0);
+	if (done < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO))
+		return errno;
+	*done_ret = done > 0 ? (uint64_t)done : 0;
+	self->memory.len += *done_ret;
 	return 0;
 }
 
-/* Copies inside the kernel; false: these file systems cannot. */
-static bool copy_blocks(int from, int to, uint64_t size)
-{
-	enum { PART = 64 << 20 };
-	off_t in = 0, out = 0;
-	while ((uint64_t)in < size) {
-		uint64_t left = size - (uint64_t)in;
-		ssize_t done = copy_file_range(from, &in, to, &out, left < PART ? (size_t)left : PART, 0);
-		if (done <= 0 && (done == 0 || errno != EINTR))
-			return false;
-	}
-	return (uint64_t)in == size;
-}
-
-/* Makes the output a copy of the file, which shares its blocks where that is possible; false: it is none. */
-static bool clone_file(const struct compressed *file, const struct output *output)
+/* The descriptor of a file that was opened by its name; -1: it has none, or it is another's now. */
+static int open_again(const struct compressed *file)
 {
 	struct stat st;
 	if (file->name == NULL)
-		return false;
+		return -1;
 	int fd = openat(file->dirfd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	bool cloned = fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == file->store.identity.inode &&
-		      (ioctl(output->fd, FICLONE, fd) == 0 || copy_blocks(fd, output->fd, file->source.size));
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == file->store.identity.inode)
+		return fd;
 	if (fd >= 0)
 		close(fd);
-	return cloned;
+	return -1;
 }
 
-static enum blockz_status apply_to(const struct blockz_plan *plan, const struct compressed *file,
-				   struct output *output, struct blockz_fault *fault)
+static enum blockz_status copy_by_kernel(const struct blockz_plan *plan, const struct compressed *file, int from, int to,
+					 struct blockz_fault *fault)
 {
-	static const struct blockz_store_ops ops = {
-		.read = written_read, .write = written_write, .sync = sync_later,
-	};
-	struct blockz_fd_sink memory;
-	struct written self = { .sink = blockz_sink_fd(&memory, output->fd) };
-	const struct blockz_store store = { .ops = &ops, .ctx = &self, .size = file->source.size };
-	enum blockz_status status = blockz_source_fd(output->fd, &self.source, fault);
-	if (status == BLOCKZ_OK)
-		status = blockz_plan_apply(plan, &store, fault);
-	if (status != BLOCKZ_OK && fault != NULL) {
-		fault->subject = BLOCKZ_ABOUT_OUTPUT;
-		fault->state = BLOCKZ_IMAGE_UNCHANGED;
-	}
-	return status;
+	static const struct blockz_sink_ops ops = { .write = append, .copy = copy_inside };
+	struct kernel_sink self = { .from = from };
+	self.sink = blockz_sink_fd(&self.memory, to);
+	const struct blockz_sink sink = { &ops, &self };
+	return blockz_plan_copy(plan, &file->source, &sink, fault);
 }
-
-/* ---- The copy, byte by byte */
 
 static enum blockz_status copy_hashed(const struct blockz_plan *plan, const struct compressed *file,
 				      struct blockz_sink sink, char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
@@ -102,8 +87,12 @@ enum blockz_status copy_patched(const struct blockz_plan *plan, const struct com
 				char sha256_ret[DIGEST_HEX], struct blockz_fault *fault)
 {
 	struct blockz_fd_sink memory;
-	if (sha256_ret == NULL && !output->is_stream && clone_file(file, output))
-		return apply_to(plan, file, output, fault);
+	int from = sha256_ret == NULL && !output->is_stream ? open_again(file) : -1;
+	if (from >= 0) {
+		enum blockz_status status = copy_by_kernel(plan, file, from, output->fd, fault);
+		close(from);
+		return status;
+	}
 	struct blockz_sink sink = blockz_sink_fd(&memory, output->fd);
 	if (sha256_ret == NULL)
 		return blockz_plan_copy(plan, &file->source, &sink, fault);

@@ -9,9 +9,9 @@
 #include "files/output.h"
 
 /*
- * Writes file with a plan carried out on it to an output that was just opened.  With sha256_ret the digest of the copy
- * is taken on its way; without, a named output shares the blocks of file where the file system can (FICLONE), or is copied
- * inside the kernel, and only what the plan changes is written.
+ * Writes what a plan makes of a file to an output that was just opened.  With sha256_ret the digest of the copy is taken on
+ * its way; without, what stays as it is gets into a named output inside the kernel, by shared blocks where the file system
+ * can and they lie alike in both files.
  * Errors: BLOCKZ_FAILED, and those of blockz_plan_copy().  The state in *fault is that of file: unchanged.
  */
 enum blockz_status copy_patched(const struct blockz_plan *plan, const struct compressed *file, struct output *output,
