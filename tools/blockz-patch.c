@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* blockz-patch: change raw ranges of a disk image inside its compressed file. */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "bmap/bmap_update.h"
@@ -15,6 +18,7 @@
 #include "files/audience.h"
 #include "files/compressed.h"
 #include "files/output.h"
+#include "files/scratch_store.h"
 #include "patch/copy.h"
 #include "patch/chosen_edits.h"
 #include "patch/edits.h"
@@ -29,6 +33,7 @@ struct call {
 	struct audience audience; /* of FILE and the inputs */
 	struct blockz_map *map;
 	struct edits edits;
+	struct scratch_store scratch; /* of the plan */
 	struct blockz_plan *plan;
 	struct bmap_update bmap; /* closed without --bmap */
 	const char *culprit; /* what the fault speaks of; NULL: FILE */
@@ -40,6 +45,7 @@ static void call_close(struct call *call)
 {
 	bmap_update_close(&call->bmap);
 	blockz_plan_free(call->plan);
+	scratch_store_close(&call->scratch);
 	edits_free(&call->edits);
 	blockz_map_free(call->map);
 	compressed_close(&call->file);
@@ -111,6 +117,36 @@ static enum blockz_status commit_bmap(struct call *call, const char *image)
 
 /* ---- From options to a plan */
 
+static void name_anywhere(struct blockz_fault *fault)
+{
+	size_t len = strlen(fault->text);
+	snprintf(fault->text + len, sizeof(fault->text) - len, "; --anywhere changes compressed bytes, too");
+}
+
+static enum blockz_status plan_raw(struct call *call, const struct blockz_work *work)
+{
+	enum blockz_status status = blockz_plan_new(&call->file.source, call->map, call->edits.items, call->edits.count, work,
+						    &call->plan, &call->fault);
+	if (status == BLOCKZ_UNSUPPORTED && edits_are_elsewhere(&call->edits, call->map))
+		name_anywhere(&call->fault);
+	return status;
+}
+
+/* A copy is a new file in any case: no piece is made to fit an old place. */
+static enum blockz_status plan_anywhere(struct call *call, const struct blockz_work *work)
+{
+	const struct patch_options *options = &call->options;
+	bool is_copy = options->output != NULL;
+	struct blockz_anywhere how = { .way = options->way, .scratch = &call->scratch.store, .work = *work };
+	if (is_copy && how.way == BLOCKZ_WAY_AUTO)
+		how.way = BLOCKZ_WAY_SPLICE;
+	enum blockz_status status = scratch_store_open(&call->scratch, is_copy ? -1 : call->file.dirfd, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	return blockz_plan_anywhere(&call->file.source, call->map, call->edits.items, call->edits.count, &how, &call->plan,
+				    &call->fault);
+}
+
 /* The block map is locked before the image is read, and made anew before the image is changed. */
 static enum blockz_status make_plan(struct call *call)
 {
@@ -126,8 +162,7 @@ static enum blockz_status make_plan(struct call *call)
 	if (status != BLOCKZ_OK)
 		return status;
 	struct blockz_work work = cli_work(&call->cli, "compare", BLOCKZ_UNKNOWN);
-	status = blockz_plan_new(&call->file.source, call->map, call->edits.items, call->edits.count, &work, &call->plan,
-				 &call->fault);
+	status = call->options.anywhere ? plan_anywhere(call, &work) : plan_raw(call, &work);
 	cli_work_end(&call->cli);
 	return status == BLOCKZ_OK ? make_bmap(call) : status;
 }
@@ -250,7 +285,113 @@ static enum blockz_status apply_plan(struct call *call)
 	return renewed == BLOCKZ_OK ? status : renewed;
 }
 
-static enum blockz_status patch_in_place(struct call *call)
+/* What is said once the image is updated. */
+static enum blockz_status say_updated(struct call *call)
+{
+	const struct patch_report patch = report_of(call);
+	patch_report_done(&patch, stdout, call->options.file, "image updated");
+	say_bmap(call, stdout);
+	if (blockz_plan_info(call->plan).writes > 0)
+		patch_report_stale(&patch, call->options.file);
+	return BLOCKZ_OK;
+}
+
+static void warn_of_plan(struct call *call, const char *path)
+{
+	const struct patch_report patch = report_of(call);
+	patch_report_unchecked(&patch, path);
+	patch_report_unverified(&patch, path);
+}
+
+/* The writes of a plan that keeps the file's length. */
+static enum blockz_status write_in_place(struct call *call)
+{
+	enum blockz_status status = hold_bmap(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = apply_plan(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (signals_noted() != 0)
+		return fail_late(call, tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way"));
+	warn_of_plan(call, call->options.file);
+	return call->cli.json ? report_in_place(call) : say_updated(call);
+}
+
+/* Of a file that is complete, by the descriptor of what was written. */
+static enum blockz_status report_copy(struct call *call, const struct output *output, const char *path)
+{
+	struct blockz_source copy;
+	const struct patch_report patch = report_of(call);
+	enum blockz_status status = blockz_source_fd(output->fd, &copy, &call->fault);
+	if (status == BLOCKZ_OK)
+		status = patch_report_print(&patch, path, &copy, bmap_json(call), &call->fault);
+	return fail_late(call, status);
+}
+
+/* ---- A new file in the place of the old one */
+
+/* Its readers, and nobody else: what was written to it before is read by them all the same. */
+static enum blockz_status open_beside(struct call *call, struct output *output, struct audience *audience)
+{
+	const struct newfile_options options = { .replace = true, .held = &call->file.store, .audience = audience };
+	audience_add_compressed(audience, &call->file);
+	return output_open_file(output, call->options.file, &options, &call->fault);
+}
+
+/* Nobody shall own an image, or lose it, because somebody who may write to it has changed a byte. */
+static enum blockz_status check_owner(struct call *call, const struct output *output)
+{
+	struct stat old, new;
+	if (fstatat(call->file.dirfd, call->file.name, &old, AT_SYMLINK_NOFOLLOW) < 0 || fstat(output->fd, &new) < 0)
+		return tool_fault_errno(&call->fault, errno, "stat");
+	if (old.st_uid == new.st_uid && old.st_gid == new.st_gid)
+		return BLOCKZ_OK;
+	return tool_fault(&call->fault, BLOCKZ_FAILED,
+			  "a new file in its place would belong to somebody else; --output writes one beside it");
+}
+
+static enum blockz_status replace_file(struct call *call, struct output *output)
+{
+	struct audience audience = { 0 };
+	enum blockz_status status = open_beside(call, output, &audience);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = output_reserve(output, blockz_plan_info(call->plan).file_size, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = copy_patched(call->plan, &call->file, output, NULL, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = output_sync(output, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = check_owner(call, output);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = hold_bmap(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = output_commit(output, &call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	call->cli.state = BLOCKZ_IMAGE_UPDATED;
+	return commit_bmap(call, call->options.file);
+}
+
+static enum blockz_status take_its_place(struct call *call)
+{
+	struct output output = OUTPUT_INIT;
+	enum blockz_status status = replace_file(call, &output);
+	if (status == BLOCKZ_OK) {
+		warn_of_plan(call, call->options.file);
+		status = call->cli.json ? report_copy(call, &output, call->options.file) : say_updated(call);
+	}
+	output_close(&output);
+	return status;
+}
+
+static enum blockz_status patch_file(struct call *call)
 {
 	enum blockz_status status = open_to_write(call);
 	if (status != BLOCKZ_OK)
@@ -260,23 +401,7 @@ static enum blockz_status patch_in_place(struct call *call)
 	status = make_plan(call);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = hold_bmap(call);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = apply_plan(call);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (signals_noted() != 0)
-		return fail_late(call, tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way"));
-	const struct patch_report patch = report_of(call);
-	patch_report_unchecked(&patch, call->options.file);
-	if (call->cli.json)
-		return report_in_place(call);
-	patch_report_done(&patch, stdout, call->options.file, "image updated");
-	say_bmap(call, stdout);
-	if (blockz_plan_info(call->plan).writes > 0)
-		patch_report_stale(&patch, call->options.file);
-	return BLOCKZ_OK;
+	return blockz_plan_info(call->plan).is_splice ? take_its_place(call) : write_in_place(call);
 }
 
 /* ---- --output */
@@ -294,7 +419,7 @@ static enum blockz_status blame_copy(struct call *call, enum blockz_status statu
 static enum blockz_status copy_to_stream(struct call *call, struct output *output)
 {
 	struct report report = {
-		.path = call->options.output, .size = call->file.source.size, .image_size = blockz_map_info(call->map).image_size,
+		.path = call->options.output, .size = blockz_plan_info(call->plan).file_size, .image_size = blockz_map_info(call->map).image_size,
 	};
 	enum blockz_status status =
 		copy_patched(call->plan, &call->file, output, call->cli.json ? report.sha256 : NULL, &call->fault);
@@ -308,16 +433,6 @@ static enum blockz_status copy_to_stream(struct call *call, struct output *outpu
 		return status;
 	const struct patch_report patch = report_of(call);
 	return cli_print_json(&call->cli, patch_report_json(&patch, &report, bmap_json(call)), &call->fault);
-}
-
-static enum blockz_status report_copy(struct call *call, const struct output *output)
-{
-	struct blockz_source copy;
-	const struct patch_report patch = report_of(call);
-	enum blockz_status status = blockz_source_fd(output->fd, &copy, &call->fault);
-	if (status == BLOCKZ_OK)
-		status = patch_report_print(&patch, call->options.output, &copy, bmap_json(call), &call->fault);
-	return blame_output(call, fail_late(call, status));
 }
 
 static enum blockz_status copy_to_file(struct call *call, struct output *output)
@@ -336,7 +451,7 @@ static enum blockz_status copy_to_file(struct call *call, struct output *output)
 		return status;
 	call->cli.state = BLOCKZ_IMAGE_UPDATED;
 	status = commit_bmap(call, call->options.output);
-	return status == BLOCKZ_OK && call->cli.json ? report_copy(call, output) : status;
+	return status == BLOCKZ_OK && call->cli.json ? blame_output(call, report_copy(call, output, call->options.output)) : status;
 }
 
 /* The copy would be refused by the lock on FILE, with a message that does not say why. */
@@ -352,7 +467,7 @@ static void say_copied(struct call *call)
 {
 	bool to_stdout = is_stream(call->options.output);
 	const struct patch_report patch = report_of(call);
-	patch_report_unchecked(&patch, call->options.output);
+	warn_of_plan(call, call->options.output);
 	patch_report_done(&patch, to_stdout ? stderr : stdout, to_stdout ? call->options.file : call->options.output,
 			  "patched copy");
 	say_bmap(call, to_stdout ? stderr : stdout);
@@ -388,7 +503,7 @@ static enum blockz_status do_as_asked(struct call *call)
 		return recover(call);
 	if (options->dry_run)
 		return plan_only(call);
-	return options->output != NULL ? patch_a_copy(call) : patch_in_place(call);
+	return options->output != NULL ? patch_a_copy(call) : patch_file(call);
 }
 
 int main(int argc, char **argv)

@@ -149,6 +149,18 @@ enum blockz_status edits_add_difference(struct edits *edits, const char *edited,
 	return status;
 }
 
+bool edits_are_elsewhere(const struct edits *edits, const struct blockz_map *map)
+{
+	for (size_t i = 0; i < edits->count; i++) {
+		const struct blockz_range named = edits->items[i].range;
+		struct blockz_map_range range = { .end = named.start };
+		while (range.end < named.end && blockz_map_range_at(map, range.end, &range))
+			if (!range.patchable)
+				return true;
+	}
+	return false;
+}
+
 void edits_free(struct edits *edits)
 {
 	for (size_t i = 0; i < edits->fd_count; i++)

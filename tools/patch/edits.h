@@ -40,6 +40,9 @@ enum blockz_status edits_add_image(struct edits *edits, const char *path, uint64
 enum blockz_status edits_add_difference(struct edits *edits, const char *edited, const char *base,
 					uint64_t image_size, struct blockz_fault *fault);
 
+/* True if some of the bytes that edits name are not raw, or cannot be overwritten. */
+bool edits_are_elsewhere(const struct edits *edits, const struct blockz_map *map);
+
 /* Closes the inputs.  Fine for zeros, and twice. */
 void edits_free(struct edits *edits);
 

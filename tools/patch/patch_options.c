@@ -17,6 +17,8 @@ enum {
 	KEY_SET,
 	KEY_FROM,
 	KEY_BASE,
+	KEY_ANYWHERE,
+	KEY_WAY,
 	KEY_OUTPUT,
 	KEY_BMAP,
 	KEY_FORCE,
@@ -35,6 +37,10 @@ static const struct cli_option option_rows[] = {
 	{ "set", KEY_SET, "OFF=DATA", "write the file DATA to the image at OFF; repeatable" },
 	{ "from", KEY_FROM, "EDITED", "make the image that of EDITED, a whole plain image" },
 	{ "base", KEY_BASE, "ORIGINAL", "with --from: the plain image that EDITED was made from" },
+	{ "anywhere", KEY_ANYWHERE, NULL, "change compressed bytes as well: pieces that they lie in are encoded again" },
+	{ "way", KEY_WAY, "HOW",
+	  "with --anywhere: auto (default), in-place (FILE keeps its length, or is left as it is),\n"
+	  "or splice (a new file takes the place of FILE)" },
 	{ "output", KEY_OUTPUT, "NEW", "write a patched copy to NEW (-: standard output); FILE stays as it is" },
 	{ "force", KEY_FORCE, NULL, "let --output replace an existing file" },
 	{ "bmap", KEY_BMAP, "BMAP", "keep this block map of the image true: it will be that of the patched one" },
@@ -61,7 +67,7 @@ static const struct cli_tool tool = {
 	"[OPTION]... --set OFF=DATA... FILE\n"
 	"[OPTION]... --from EDITED [--base ORIGINAL] FILE\n"
 	"[OPTION]... --recover[=HOW] FILE",
-	"Change raw ranges of the disk image inside the compressed FILE, all edits or none.",
+	"Change bytes of the disk image inside the compressed FILE, all edits or none: raw ranges, or with --anywhere all.",
 	option_rows,
 	NULL,
 };
@@ -115,6 +121,10 @@ static void check_options(const struct patch_options *options, const struct cli 
 		cli_usage(cli, "--from stands without other edits");
 	if (!options->recover && places == 0 && options->set_count == 0 && options->from == NULL)
 		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from or --recover is missing");
+	if (options->way != BLOCKZ_WAY_AUTO && !options->anywhere)
+		cli_usage(cli, "--way needs --anywhere");
+	if (options->anywhere && options->recover)
+		cli_usage(cli, "--recover needs no --anywhere");
 	if (options->force && options->output == NULL)
 		cli_usage(cli, "--force needs --output");
 	if ((options->no_journal || options->no_lock) && options->output != NULL)
@@ -134,6 +144,17 @@ static enum blockz_remedy read_remedy(const struct cli *cli, const char *how)
 	if (strcmp(how, "undo") != 0 && strcmp(how, "drop") != 0)
 		cli_usage(cli, "--recover=%s: expected undo or drop", how);
 	return strcmp(how, "undo") == 0 ? BLOCKZ_REMEDY_UNDO : BLOCKZ_REMEDY_DROP;
+}
+
+static enum blockz_way read_way(const struct cli *cli, const char *how)
+{
+	static const char *const names[] = {
+		[BLOCKZ_WAY_AUTO] = "auto", [BLOCKZ_WAY_IN_PLACE] = "in-place", [BLOCKZ_WAY_SPLICE] = "splice",
+	};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(how, names[i]) == 0)
+			return (enum blockz_way)i;
+	cli_usage(cli, "--way %s: expected auto, in-place or splice", how);
 }
 
 void patch_options_read(struct patch_options *options, struct cli *cli, int argc, char **argv)
@@ -162,6 +183,12 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 			break;
 		case KEY_BASE:
 			options->base = argument;
+			break;
+		case KEY_ANYWHERE:
+			options->anywhere = true;
+			break;
+		case KEY_WAY:
+			options->way = read_way(cli, argument);
 			break;
 		case KEY_OUTPUT:
 			options->output = output_name(argument);

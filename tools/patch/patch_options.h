@@ -17,7 +17,8 @@ struct patch_options {
 	uint64_t offset;
 	struct patch_set *sets;
 	size_t set_count;
-	bool has_offset, dry_run, recover, no_journal, no_lock, force, image_digest;
+	bool has_offset, dry_run, recover, no_journal, no_lock, force, image_digest, anywhere;
+	enum blockz_way way; /* with anywhere */
 	enum blockz_remedy remedy; /* of recover */
 };
 

@@ -18,18 +18,73 @@ const char *recovery_text(enum blockz_recovery recovery)
 	return texts[recovery];
 }
 
+/* ---- Writes */
+
+/*
+ * The write at *index, joined with those behind it that are parts of the same; *index is then behind them all.  False: there
+ * is none.
+ */
+static bool next_place(const struct blockz_plan *plan, size_t *index, struct blockz_planned_write *place)
+{
+	struct blockz_planned_write next;
+	if (!blockz_plan_write_at(plan, (*index)++, place))
+		return false;
+	while (place->kind == BLOCKZ_WRITTEN_PIECE && blockz_plan_write_at(plan, *index, &next) && next.kind == place->kind &&
+	       next.file_off == place->file_off + place->length) {
+		place->length += next.length;
+		place->new_length += next.new_length;
+		(*index)++;
+	}
+	return true;
+}
+
+static uint64_t count_places(const struct blockz_plan *plan)
+{
+	struct blockz_planned_write place;
+	uint64_t count = 0;
+	for (size_t i = 0; next_place(plan, &i, &place);)
+		count++;
+	return count;
+}
+
 /* ---- Text */
+
+/* What was encoded again, and how that was written. */
+static void say_renewed(const struct patch_report *report, FILE *out, const char *path)
+{
+	const struct blockz_plan_info info = blockz_plan_info(report->plan);
+	char size[32];
+	if (info.renewed.pieces == 0)
+		return;
+	size_human(size, sizeof(size), info.renewed.file_bytes);
+	if (info.is_splice)
+		cli_say(report->cli, out, path, "%" PRIu64 " piece%s of %s encoded again; a new file of %" PRIu64 " bytes, all else as it was",
+			info.renewed.pieces, plural(info.renewed.pieces), size, info.file_size);
+	else
+		cli_say(report->cli, out, path, "%" PRIu64 " piece%s of %s encoded again in place", info.renewed.pieces,
+			plural(info.renewed.pieces), size);
+}
 
 void patch_report_done(const struct patch_report *report, FILE *out, const char *path, const char *what)
 {
 	const struct blockz_plan_info info = blockz_plan_info(report->plan);
+	uint64_t places = count_places(report->plan);
 	if (info.writes == 0)
 		cli_say(report->cli, out, path, "nothing to change%s", report->is_copy ? ", copied" : "");
 	else
 		cli_say(report->cli, out, path,
 			"%s: %" PRIu64 " byte%s of image and %" PRIu64 " byte%s of checks changed in %" PRIu64 " place%s", what,
-			info.payload_bytes, plural(info.payload_bytes), info.check_bytes, plural(info.check_bytes), info.writes,
-			plural(info.writes));
+			info.payload_bytes, plural(info.payload_bytes), info.check_bytes, plural(info.check_bytes), places,
+			plural(places));
+	say_renewed(report, out, path);
+}
+
+void patch_report_unverified(const struct patch_report *report, const char *path)
+{
+	uint64_t bytes = blockz_plan_info(report->plan).renewed.unverified_bytes;
+	if (bytes > 0)
+		cli_warn(report->cli, path, "no check stands over %" PRIu64 " bytes that were encoded again: whether they were "
+			 "damaged before, the check of the whole file still tells", bytes);
 }
 
 void patch_report_unchecked(const struct patch_report *report, const char *path)
@@ -49,17 +104,36 @@ void patch_report_stale(const struct patch_report *report, const char *path)
 	json_decref(stale);
 }
 
+/* What both ways would take, by which one was chosen. */
+static void print_estimate(const struct blockz_plan_renewed *renewed)
+{
+	if (renewed->pieces > 0)
+		printf("estimate: %.2f s in place, %.2f s as a new file; %" PRIu64 " piece%s to be encoded again\n",
+		       (double)renewed->in_place_ns / 1e9, (double)renewed->splice_ns / 1e9, renewed->pieces, plural(renewed->pieces));
+}
+
+static const char *const kinds[] = {
+	[BLOCKZ_WRITTEN_PAYLOAD] = "payload",
+	[BLOCKZ_WRITTEN_CHECK] = "check",
+	[BLOCKZ_WRITTEN_PIECE] = "piece",
+	[BLOCKZ_WRITTEN_INDEX] = "index",
+};
+
 void patch_report_plan(const struct patch_report *report)
 {
 	struct blockz_planned_write write;
-	if (blockz_plan_info(report->plan).writes > 0)
+	const struct blockz_plan_info info = blockz_plan_info(report->plan);
+	print_estimate(&info.renewed);
+	if (info.writes > 0)
 		printf("%14s %9s  %s\n", "FILE OFFSET", "LENGTH", "IMAGE OFFSET");
-	for (size_t i = 0; blockz_plan_write_at(report->plan, i, &write); i++) {
+	for (size_t i = 0; next_place(report->plan, &i, &write);) {
 		printf("%14" PRIu64 " %9" PRIu64, write.file_off, write.length);
-		if (write.image_off == BLOCKZ_UNKNOWN)
-			puts("  check");
-		else
+		if (write.kind == BLOCKZ_WRITTEN_PAYLOAD)
 			printf("  %" PRIu64 "\n", write.image_off);
+		else if (write.new_length != write.length)
+			printf("  %s, %" PRIu64 " now\n", kinds[write.kind], write.new_length);
+		else
+			printf("  %s\n", kinds[write.kind]);
 	}
 }
 
@@ -71,16 +145,45 @@ static void add_bmap(json_t *object, json_t *bmap)
 		json_object_set_new(object, "bmap", bmap);
 }
 
+/* The new length stands only where it is another. */
+static json_t *planned_json(const struct blockz_planned_write *write)
+{
+	json_t *object = json_pack("{s:o, s:o, s:o}", "file_offset", json_bytes(write->file_off), "length", json_bytes(write->length),
+				   "image_offset", json_bytes(write->image_off));
+	if (write->kind == BLOCKZ_WRITTEN_PIECE || write->kind == BLOCKZ_WRITTEN_INDEX)
+		json_object_set_new(object, "kind", json_string(kinds[write->kind]));
+	if (write->new_length != write->length)
+		json_object_set_new(object, "new_length", json_bytes(write->new_length));
+	return object;
+}
+
+/* Where pieces were encoded again: which, how, and what was expected of it. */
+static void add_renewed(json_t *object, const struct blockz_plan *plan)
+{
+	if (plan == NULL)
+		return;
+	const struct blockz_plan_info info = blockz_plan_info(plan);
+	const struct blockz_plan_renewed *renewed = &info.renewed;
+	if (renewed->pieces == 0)
+		return;
+	json_object_set_new(object, "anywhere",
+			    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:f, s:f}", "way", info.is_splice ? "splice" : "in-place",
+				      "pieces", json_bytes(renewed->pieces), "image_bytes", json_bytes(renewed->image_bytes),
+				      "file_bytes", json_bytes(renewed->file_bytes), "unverified_bytes",
+				      json_bytes(renewed->unverified_bytes), "file_size", json_bytes(info.file_size),
+				      "estimate_in_place", (double)renewed->in_place_ns / 1e9, "estimate_splice",
+				      (double)renewed->splice_ns / 1e9));
+}
+
 json_t *patch_report_plan_json(const struct patch_report *report, const struct report *file, json_t *bmap)
 {
 	json_t *object = report_json(file);
 	json_t *plan = json_array();
 	struct blockz_planned_write write;
-	for (size_t i = 0; blockz_plan_write_at(report->plan, i, &write); i++)
-		json_array_append_new(plan, json_pack("{s:o, s:o, s:o}", "file_offset", json_bytes(write.file_off),
-						      "length", json_bytes(write.length), "image_offset",
-						      json_bytes(write.image_off)));
+	for (size_t i = 0; next_place(report->plan, &i, &write);)
+		json_array_append_new(plan, planned_json(&write));
 	json_object_set_new(object, "plan", plan);
+	add_renewed(object, report->plan);
 	add_bmap(object, bmap);
 	return object;
 }
@@ -106,6 +209,7 @@ json_t *patch_report_json(const struct patch_report *report, const struct report
 	json_t *object = report_json(file);
 	json_object_set_new(object, "recovery", json_string(recovery_names[report->recovery]));
 	add_plan_info(object, report->plan);
+	add_renewed(object, report->plan);
 	add_bmap(object, bmap);
 	return object;
 }

@@ -27,6 +27,9 @@ void patch_report_done(const struct patch_report *report, FILE *out, const char 
 /* Warns of new bytes in the file at path over which no check stands. */
 void patch_report_unchecked(const struct patch_report *report, const char *path);
 
+/* Warns of pieces that were encoded again, and of which no check could tell that they were not damaged. */
+void patch_report_unverified(const struct patch_report *report, const char *path);
+
 /* Says which files beside path no longer fit. */
 void patch_report_stale(const struct patch_report *report, const char *path);
 
