@@ -44,8 +44,9 @@ enum {
  *
  * Another program may use the same two letters.  A subfield is an index if its CRC-32 is right; it is a damaged one if
  * it is not, but the file size or the copy of the trailer, 8 bytes each, is that of the file: no damage in one place
- * changes both, and no other program has either.  Any other subfield is none of ours: it is passed over, and stays as it
- * is when the file is edited, without ever coming to look right.
+ * changes both, and no other program has either.  Any other subfield, and all in a header with a CRC of its own (FHCRC),
+ * which would not follow edits, is none of ours: it is passed over, and stays as it is when the file is edited, without ever
+ * coming to look right.
  */
 enum {
 	INDEX_SI1 = 'B',

@@ -252,7 +252,7 @@ static enum blockz_status drop_foreign(const struct blockz_source *file, struct 
 				       struct blockz_fault *fault)
 {
 	uint8_t trailer[GZIP_TRAILER_LEN], bytes[INDEX_LEN_MAX];
-	bool own = head->index_len >= INDEX_LEN_MIN && head->index_len <= INDEX_LEN_MAX;
+	bool own = head->index_len >= INDEX_LEN_MIN && head->index_len <= INDEX_LEN_MAX && head->crc_off == 0;
 	enum blockz_status status = BLOCKZ_OK;
 	if (own)
 		status = read_file(file, bytes, head->index_len, head->index_off, fault);

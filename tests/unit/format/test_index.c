@@ -6,6 +6,7 @@
 #include <libdeflate.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "foreign.h"
 #include "format/gzip/layout.h"
 
@@ -498,6 +499,28 @@ START_TEST(a_subfield_of_others_is_no_index)
 }
 END_TEST
 
+/* An index of our own in a header whose CRC-16 covers it: what would follow an edit in it would make that wrong. */
+START_TEST(an_index_in_a_header_with_a_crc_is_none)
+{
+	struct blockz_range raw = { 70000, 80000 };
+	struct blockz_pack_options options = { .piece_size = 65536, .raw = &raw, .raw_count = 1 };
+	struct bytes image = image_new(IMAGE_TEXT, 200000), edited = bytes_copy(image);
+	struct bytes file = pack_image(format_named("gzip"), image, options, NULL), index = index_of(file);
+	size_t head_len = (size_t)(index.data - file.data) + index.len;
+	struct bytes head = { file.data, head_len }, body = { file.data + head_len, file.len - head_len };
+	store_le64(index.data + INDEX_FILE_SIZE_OFF, file.len + 2);
+	index_reseal(file);
+	file = bytes_join(bytes_join(head, bytes_new(2)), body);
+	file.data[3] |= GZIP_FHCRC;
+	store_le16(file.data + head_len, (uint16_t)crc32_z(0, file.data, head_len));
+	ck_assert(!index_is_used(file));
+	complement(edited, raw);
+	for (int scan = 0; scan < 2; scan++)
+		patch_range(file, scan, edited, raw);
+	assert_reads(format_named("gzip"), file, edited);
+}
+END_TEST
+
 /* Damaged so that nothing tells it from one of others; should the damage be undone, it is not taken for the truth. */
 START_TEST(an_index_that_was_passed_over_is_never_believed_again)
 {
@@ -533,6 +556,7 @@ int main(void)
 	tcase_add_test(c, every_bit_of_an_index);
 	tcase_add_test(c, lies_that_add_up);
 	tcase_add_test(c, a_subfield_of_others_is_no_index);
+	tcase_add_test(c, an_index_in_a_header_with_a_crc_is_none);
 	tcase_add_test(c, an_index_that_was_passed_over_is_never_believed_again);
 	return case_run("index", c);
 }
