@@ -16,7 +16,9 @@
 #include "blockz.h"
 #include "range/map.h"
 
-/* What blockz_pack() was asked for, with the format's own defaults filled in. */
+enum { CODING_LEN = 32 };
+
+/* What blockz_pack() was asked for, with the format's own defaults filled in; or what a piece is encoded again with. */
 struct pack_params {
 	int level;
 	bool extreme;
@@ -26,6 +28,7 @@ struct pack_params {
 	size_t raw_count;              /* how many raw ranges there are */
 	bool no_index, rewritable;     /* of the options, and of the sink */
 	uint64_t window_max;           /* bytes of history that a decoder of a piece may have to keep; 0: as the level has it */
+	uint8_t coding[CODING_LEN];    /* for a format's own encoders, by its renew_params; zeros when packing */
 };
 
 /* One piece, or a run of zero pieces, as it was written. */

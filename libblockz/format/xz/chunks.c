@@ -108,6 +108,31 @@ static enum blockz_status read_chunk(struct peek *peek, uint64_t off, struct chu
 	return BLOCKZ_OK;
 }
 
+enum blockz_status xz_find_properties(struct peek *peek, uint64_t off, uint64_t end, uint8_t *properties_ret,
+				      struct blockz_fault *fault)
+{
+	struct chunk chunk = { .control = CHUNK_RAW };
+	const uint8_t *bytes = NULL;
+	enum blockz_status status = BLOCKZ_OK;
+	for (; off < end; off += chunk.header_len + chunk.payload_len) {
+		status = read_chunk(peek, off, &chunk, fault);
+		if (status != BLOCKZ_OK || chunk.control == CHUNK_END || chunk.control >= CHUNK_LZMA)
+			break;
+	}
+	if (status != BLOCKZ_OK)
+		return status;
+	if (chunk.control < CHUNK_LZMA) {
+		*properties_ret = PROPERTIES_DEFAULT;
+		return BLOCKZ_OK;
+	}
+	status = peek_all(peek, off, CHUNK_LZMA_HEADER_LEN + 1, &bytes, fault);
+	if (status == BLOCKZ_OK && (chunk.control < CHUNK_LZMA_PROPS || bytes[CHUNK_LZMA_HEADER_LEN] > PROPERTIES_MAX))
+		return fault_set(fault, BLOCKZ_DAMAGED, off, "an LZMA chunk without properties");
+	if (status == BLOCKZ_OK)
+		*properties_ret = bytes[CHUNK_LZMA_HEADER_LEN];
+	return status;
+}
+
 static enum blockz_status pass_chunk(struct chunks *chunks, const struct chunk *chunk, uint64_t off, uint64_t start,
 				     struct blockz_fault *fault)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* LZMA2 chunks, walked by their headers: which raw ones can be changed. */
+/* LZMA2 chunks, walked by their headers: which raw ones can be changed, and how others were encoded. */
 #ifndef FORMAT_XZ_CHUNKS_H
 #define FORMAT_XZ_CHUNKS_H
 
@@ -13,5 +13,12 @@
  */
 enum blockz_status xz_add_chunks(struct peek *peek, uint64_t off, uint64_t end, uint64_t start, uint64_t image_end,
 				 struct blockz_map *map, struct blockz_fault *fault);
+
+/*
+ * The properties of the first LZMA chunk of a Block, whose first chunk begins at off: lc, lp and pb in one byte; those of
+ * all presets if it has none.  Errors: BLOCKZ_DAMAGED, BLOCKZ_FAILED.
+ */
+enum blockz_status xz_find_properties(struct peek *peek, uint64_t off, uint64_t end, uint8_t *properties_ret,
+				      struct blockz_fault *fault);
 
 #endif

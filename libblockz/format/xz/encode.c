@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "base/fault.h"
-#include "format/xz/block.h"
+#include "format/xz/coding.h"
 
 struct encoder {
 	lzma_stream stream; /* keeps its memory from Block to Block */
-	lzma_options_lzma options;
+	struct xz_block chain; /* of filters */
 	enum check_method check;
 };
 
@@ -28,17 +28,8 @@ void xz_encoder_free(void *memory)
 	if (encoder == NULL)
 		return;
 	lzma_end(&encoder->stream);
+	xz_block_free(&encoder->chain);
 	free(encoder);
-}
-
-/* A dictionary larger than what it is for would cost memory, for nothing.  False: no such preset. */
-static bool choose_options(const struct pack_params *params, lzma_options_lzma *options)
-{
-	if (lzma_lzma_preset(options, xz_preset(params)))
-		return false;
-	if (options->dict_size > params->piece_size)
-		options->dict_size = (uint32_t)params->piece_size;
-	return true;
 }
 
 void *xz_encoder_new(const struct pack_params *params)
@@ -47,7 +38,7 @@ void *xz_encoder_new(const struct pack_params *params)
 	if (encoder == NULL)
 		return NULL;
 	*encoder = (struct encoder){ .stream = LZMA_STREAM_INIT, .check = params->check };
-	if (!choose_options(params, &encoder->options)) {
+	if (!xz_coding_chain(params, &encoder->chain)) {
 		free(encoder);
 		return NULL;
 	}
@@ -56,12 +47,13 @@ void *xz_encoder_new(const struct pack_params *params)
 
 uint64_t xz_encoder_memory(const struct pack_params *params)
 {
-	lzma_options_lzma options;
-	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
-	if (!choose_options(params, &options))
+	struct xz_block chain;
+	if (!xz_coding_chain(params, &chain))
 		return UINT64_MAX;
+	uint64_t usage = lzma_raw_encoder_memusage(chain.filters);
+	xz_block_free(&chain);
 	/* A piece as it was read, and encoded twice, since as many as there are threads wait for their turn; liblzma's. */
-	return 3 * params->piece_size + lzma_raw_encoder_memusage(filters);
+	return usage == UINT64_MAX ? UINT64_MAX : 3 * params->piece_size + usage;
 }
 
 static enum blockz_status encoding_failed(lzma_ret result, struct blockz_fault *fault)
@@ -77,12 +69,17 @@ static size_t room_for(size_t len)
 	return len + len / 1024 + BLOCK_HEADER_LEN_MAX + CHECK_LEN_MAX + 64;
 }
 
+static uint32_t header_len(lzma_filter *filters, size_t image_len)
+{
+	lzma_block block = { .compressed_size = room_for(image_len), .uncompressed_size = image_len, .filters = filters };
+	return lzma_block_header_size(&block) == LZMA_OK ? block.header_size : 0;
+}
+
 uint32_t xz_header_len(size_t image_len)
 {
 	lzma_options_lzma options = { .dict_size = LZMA_DICT_SIZE_MIN };
 	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
-	lzma_block block = { .compressed_size = room_for(image_len), .uncompressed_size = image_len, .filters = filters };
-	return lzma_block_header_size(&block) == LZMA_OK ? block.header_size : 0;
+	return header_len(filters, image_len);
 }
 
 static enum blockz_status encode_compressed(struct encoder *encoder, const struct plain_piece *plain,
@@ -90,10 +87,10 @@ static enum blockz_status encode_compressed(struct encoder *encoder, const struc
 {
 	size_t len = plain->len, room = room_for(len);
 	struct buffer *out = &encoding->out;
-	lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &encoder->options }, { LZMA_VLI_UNKNOWN, NULL } };
+	lzma_filter *filters = encoder->chain.filters;
 	lzma_block block = {
 		.check = xz_check_id(encoder->check), .compressed_size = room, .uncompressed_size = len, .filters = filters,
-		.header_size = xz_header_len(len),
+		.header_size = header_len(filters, len),
 	};
 	lzma_stream *stream = &encoder->stream;
 	if (!buffer_reserve(out, room))

@@ -26,6 +26,8 @@ enum {
 	CHUNK_END_LEN = 1,
 	CHUNK_RAW_HEADER_LEN = 3,
 	CHUNK_LZMA_HEADER_LEN = 5,
+	PROPERTIES_DEFAULT = (2 * 5 + 0) * 9 + 3, /* (pb * 5 + lp) * 9 + lc, of all presets */
+	PROPERTIES_MAX = (4 * 5 + 4) * 9 + 8,
 	RAW_PAYLOAD = 65536, /* the most that a raw chunk holds; cut at its multiples in the image */
 	RAW_RUN_MIN = 4096,  /* shorter runs in other programs' files are not worth a place in a map */
 };

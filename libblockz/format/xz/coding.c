@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What was noted is a Block Header without sizes, with a byte of properties behind the longest that there is. */
+#include "format/xz/coding.h"
+
+#include <stdlib.h>
+
+#include "format/xz/encode.h"
+
+/* Its size, flags, CRC32 and padding; of four filters, three with a start offset, and LZMA2. */
+enum { HEADER_MAX = 28, FILTER_LEN_MAX = 6, LZMA2_LEN = 3 };
+
+_Static_assert(2 + 3 * FILTER_LEN_MAX + LZMA2_LEN + 4 <= HEADER_MAX, "room for any chain");
+
+bool xz_coding_note(uint8_t coding[CODING_LEN], const struct xz_block *block, uint8_t properties)
+{
+	lzma_block bare = {
+		.compressed_size = LZMA_VLI_UNKNOWN, .uncompressed_size = LZMA_VLI_UNKNOWN, .filters = block->block.filters,
+	};
+	if (lzma_block_header_size(&bare) != LZMA_OK || bare.header_size > HEADER_MAX ||
+	    lzma_block_header_encode(&bare, coding) != LZMA_OK)
+		return false;
+	coding[HEADER_MAX] = properties;
+	return true;
+}
+
+static bool is_noted(const struct pack_params *params)
+{
+	return params->coding[0] != 0;
+}
+
+static bool make_chain(const struct pack_params *params, struct xz_block *block)
+{
+	if (is_noted(params))
+		return xz_block_parse(params->coding, HEADER_MAX, CHECK_NONE, BLOCKZ_UNKNOWN, block, NULL) == BLOCKZ_OK;
+	*block = (struct xz_block){ .filters = { { LZMA_FILTER_LZMA2, NULL }, { LZMA_VLI_UNKNOWN, NULL } } };
+	block->filters[0].options = malloc(sizeof(lzma_options_lzma));
+	return block->filters[0].options != NULL;
+}
+
+/* NULL: the last filter is another one. */
+static lzma_options_lzma *lzma2_options(const struct xz_block *block)
+{
+	const lzma_filter *filter = block->filters;
+	while (filter[1].id != LZMA_VLI_UNKNOWN)
+		filter++;
+	return filter->id == LZMA_FILTER_LZMA2 ? filter->options : NULL;
+}
+
+/* A dictionary larger than what it is for would cost memory, for nothing. */
+static uint32_t bounded_dictionary(uint32_t dict_size, uint64_t piece_size)
+{
+	if (dict_size <= piece_size)
+		return dict_size;
+	return piece_size < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : (uint32_t)piece_size;
+}
+
+static bool choose_options(const struct pack_params *params, lzma_options_lzma *options)
+{
+	uint32_t own_dict = options->dict_size;
+	uint8_t properties = params->coding[HEADER_MAX];
+	if (lzma_lzma_preset(options, xz_preset(params)))
+		return false;
+	if (is_noted(params)) {
+		options->dict_size = own_dict;
+		options->lc = properties % 9;
+		options->lp = properties / 9 % 5;
+		options->pb = properties / 9 / 5;
+	}
+	options->dict_size = bounded_dictionary(options->dict_size, params->piece_size);
+	return true;
+}
+
+bool xz_coding_chain(const struct pack_params *params, struct xz_block *block)
+{
+	if (!make_chain(params, block))
+		return false;
+	lzma_options_lzma *options = lzma2_options(block);
+	if (options != NULL && choose_options(params, options))
+		return true;
+	xz_block_free(block);
+	return false;
+}

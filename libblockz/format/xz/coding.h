@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How a Block was encoded, as pack_params hands it to an encoder: filters and properties, in a few bytes. */
+#ifndef FORMAT_XZ_CODING_H
+#define FORMAT_XZ_CODING_H
+
+#include "format/format.h"
+#include "format/xz/block.h"
+
+/*
+ * Notes the filters of a Block, and the properties of its LZMA chunks: lc, lp and pb in a byte, as these chunks have them.
+ * False: the filters are more than there is room for.
+ */
+bool xz_coding_note(uint8_t coding[CODING_LEN], const struct xz_block *block, uint8_t properties);
+
+/*
+ * The chain of filters for an encoder, by what was noted, or else LZMA2 alone; the level chooses what decoders do not see.
+ * No dictionary is larger than a piece, or than the one that was noted.  xz_block_free() it.
+ * False, and nothing to free: no memory, no such preset, or a chain that cannot be.
+ */
+bool xz_coding_chain(const struct pack_params *params, struct xz_block *block_ret);
+
+#endif
