@@ -7,6 +7,7 @@
 #include "format/xz/layout.h"
 #include "format/xz/patch.h"
 #include "format/xz/read.h"
+#include "format/xz/renew.h"
 #include "format/xz/scan.h"
 #include "format/xz/write.h"
 
@@ -66,4 +67,9 @@ const struct format format_xz = {
 	.decode = xz_decode,
 	.decode_long = xz_decode_long,
 	.layout = xz_layout,
+	.renew_levels = xz_renew_levels,
+	.renew_ns = XZ_RENEW_NS,
+	.renew_params = xz_renew_params,
+	.fill = xz_fill,
+	.renew_index = xz_renew_index,
 };

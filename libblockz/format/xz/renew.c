@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A Block is encoded again by its own filters, and filled up by Header Padding; Indexes are made anew from their Records. */
+#include "format/xz/renew.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/fault.h"
+#include "check/crc.h"
+#include "format/xz/coding.h"
+#include "format/xz/chunks.h"
+#include "format/xz/encode.h"
+#include "format/xz/index.h"
+#include "format/xz/write.h"
+#include "io/access.h"
+
+enum { RECORDS_MAX = 1 << 24 }; /* of an Index that is made anew: 16 bytes of memory each, and those of the Index */
+
+const int xz_renew_levels[] = { 6, 0 };
+
+/* ---- What encoders need ---- */
+
+static enum blockz_status note_coding(struct peek *peek, uint64_t off, uint64_t len, const struct xz_block *block,
+				      struct pack_params *params, struct blockz_fault *fault)
+{
+	uint8_t properties = 0;
+	enum blockz_status status = xz_find_properties(peek, off + block->block.header_size, off + len, &properties, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!xz_coding_note(params->coding, block, properties) || xz_encoder_memory(params) == UINT64_MAX)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, off, "a Block with filters that cannot be encoded");
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status read_coding(struct peek *peek, const struct piece *piece, struct pack_params *params,
+				      struct blockz_fault *fault)
+{
+	struct xz_block block;
+	const uint8_t *bytes = NULL;
+	size_t len = 0;
+	enum blockz_status status = peek_some(peek, piece->file_off, BLOCK_HEADER_LEN_MAX, &bytes, &len, fault);
+	if (status == BLOCKZ_OK)
+		status = xz_block_parse(bytes, len, piece->method, piece->file_off, &block, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = note_coding(peek, piece->file_off, piece->file_len / piece->copies, &block, params, fault);
+	xz_block_free(&block);
+	return status;
+}
+
+enum blockz_status xz_renew_params(const struct blockz_source *file, const struct blockz_map *map, size_t index,
+				   struct pack_params *params_ret, struct blockz_fault *fault)
+{
+	const struct piece *piece = &map->pieces[index];
+	uint64_t image_len = (map_piece_end(map, index) - piece->start) / piece->copies;
+	struct pack_params params = {
+		.level = xz_renew_levels[0], .check = piece->method, .piece_size = image_len, .raw_size = image_len,
+		.image_size = map->image_size,
+	};
+	struct peek *peek = calloc(1, sizeof(*peek));
+	if (peek == NULL)
+		return fault_nomem(fault);
+	peek->file = file;
+	enum blockz_status status = read_coding(peek, piece, &params, fault);
+	free(peek);
+	params.level = 0;
+	if (status == BLOCKZ_OK)
+		*params_ret = params;
+	return status;
+}
+
+/* ---- Filling ---- */
+
+/* Makes the header longer by so much: zeros, and behind them its CRC32. */
+static void pad_header(uint8_t *bytes, size_t header_len, size_t padding)
+{
+	size_t crc_off = header_len + padding - 4;
+	memset(bytes + header_len - 4, 0, padding);
+	bytes[0] = (uint8_t)((header_len + padding) / 4 - 1);
+	store_le32(bytes + crc_off, (uint32_t)crc32_update(0, bytes, crc_off));
+}
+
+enum blockz_status xz_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault)
+{
+	size_t header_len = lzma_block_header_size_decode(encoding->out.bytes[0]);
+	size_t padding = len - encoding->len;
+	bool fits = len >= encoding->len && padding % ALIGNMENT == 0 && padding <= BLOCK_HEADER_LEN_MAX - header_len;
+	if (fits && padding > 0) {
+		struct buffer out = { 0 };
+		if (!buffer_reserve(&out, len))
+			return fault_nomem(fault);
+		memcpy(out.bytes, encoding->out.bytes, header_len);
+		memcpy(out.bytes + header_len + padding, encoding->out.bytes + header_len, encoding->len - header_len);
+		pad_header(out.bytes, header_len, padding);
+		buffer_free(&encoding->out);
+		encoding->out = out;
+		encoding->len = len;
+	}
+	*filled_ret = fits;
+	return BLOCKZ_OK;
+}
+
+/* ---- The Index ---- */
+
+struct renewer {
+	const struct renewal *renewal;
+	size_t next;  /* of its pieces */
+	uint64_t off; /* of the Block of the next Record */
+	bool differs; /* a Record does */
+	void *writer;
+};
+
+/* Where the next Block stands that was encoded again; behind all others if there is none. */
+static uint64_t next_off(const struct renewer *renewer)
+{
+	const struct renewal *renewal = renewer->renewal;
+	if (renewer->next == renewal->count)
+		return UINT64_MAX;
+	const struct renewed_piece *renewed = &renewal->pieces[renewer->next];
+	const struct piece *piece = &renewal->map->pieces[renewed->piece];
+	return piece->file_off + renewed->copy * (piece->file_len / piece->copies);
+}
+
+static enum blockz_status add_record(void *ctx, uint64_t unpadded_len, uint64_t image_len, struct blockz_fault *fault)
+{
+	struct renewer *renewer = ctx;
+	struct written_piece written = { .end = image_len, .file_len = unpadded_len, .copies = 1 };
+	if (renewer->off == next_off(renewer)) {
+		const struct renewed_piece *renewed = &renewer->renewal->pieces[renewer->next++];
+		written.file_len = renewed->file_len;
+		written.tag = renewed->tag;
+		renewer->differs = renewer->differs || renewed->file_len - renewed->tag != unpadded_len;
+	}
+	renewer->off += xz_padded(unpadded_len);
+	return xz_write_piece(renewer->writer, &written, fault);
+}
+
+/* Index and Stream Footer, which stand side by side. */
+static enum blockz_status make_tail(struct renewer *renewer, const struct xz_stream *stream, struct buffer *out,
+				    size_t *len_ret, struct blockz_fault *fault)
+{
+	uint64_t records, piece_size;
+	renewer->off = stream->off + STREAM_HEADER_LEN;
+	renewer->differs = false;
+	enum blockz_status status = xz_index_walk(renewer->renewal->file, stream->index_off, stream->index_len, add_record,
+						  renewer, &records, fault);
+	return status == BLOCKZ_OK ? xz_write_tail(renewer->writer, out, len_ret, &piece_size, fault) : status;
+}
+
+static enum blockz_status renew_stream(struct renewer *renewer, const struct xz_stream *stream,
+				       struct blockz_fault *fault)
+{
+	const struct renewal *renewal = renewer->renewal;
+	const struct blockz_range old = { stream->index_off, stream->index_off + stream->index_len + STREAM_HEADER_LEN };
+	struct buffer out = { 0 };
+	size_t len = 0;
+	if (next_off(renewer) >= stream->index_off)
+		return BLOCKZ_OK;
+	if (stream->records > RECORDS_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, stream->index_off, "an xz Index of more than %d Records", RECORDS_MAX);
+	renewer->writer = xz_writer_new(&(struct pack_params){ .check = stream->method });
+	if (renewer->writer == NULL)
+		return fault_nomem(fault);
+	enum blockz_status status = make_tail(renewer, stream, &out, &len, fault);
+	if (status == BLOCKZ_OK && renewer->differs)
+		status = renewal->replace(renewal->ctx, old, out.bytes, len, fault);
+	xz_writer_free(renewer->writer);
+	buffer_free(&out);
+	return status;
+}
+
+enum blockz_status xz_renew_index(const struct renewal *renewal, struct blockz_fault *fault)
+{
+	struct renewer renewer = { .renewal = renewal };
+	struct xz_stream *streams = NULL;
+	size_t count = 0;
+	enum blockz_status status = xz_find_streams(renewal->file, &streams, &count, fault);
+	for (size_t i = count; i > 0 && status == BLOCKZ_OK; i--)
+		status = renew_stream(&renewer, &streams[i - 1], fault);
+	free(streams);
+	return status;
+}

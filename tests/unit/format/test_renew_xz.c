@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Blocks of .xz files that are encoded again after an edit, by the row of struct format; liblzma is the judge. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "foreign_xz.h"
+#include "format/formats.h"
+#include "judge.h"
+
+enum { CHUNK = 65536, REPLACED_MAX = 64, HEADER_LEN_MAX = 1024 };
+
+static const lzma_check checks[] = { LZMA_CHECK_CRC64, LZMA_CHECK_CRC32, LZMA_CHECK_SHA256, LZMA_CHECK_NONE };
+
+/* ---- A file with other bytes in some places */
+
+struct replaced {
+	struct blockz_range old;
+	struct bytes bytes;
+};
+
+struct renewing {
+	struct bytes file;
+	struct blockz_source source;
+	struct blockz_map *map;
+	struct replaced replaced[REPLACED_MAX];
+	size_t replaced_count;
+	struct renewed_piece pieces[REPLACED_MAX];
+	size_t count;
+	size_t index_replaced; /* how often renew_index did */
+};
+
+static enum blockz_status replace(void *ctx, struct blockz_range old, const uint8_t *bytes, size_t len,
+				  struct blockz_fault *fault)
+{
+	struct renewing *self = ctx;
+	(void)fault;
+	ck_assert_uint_lt(self->replaced_count, REPLACED_MAX);
+	struct replaced *replaced = &self->replaced[self->replaced_count++];
+	*replaced = (struct replaced){ old, bytes_new(len) };
+	memcpy(replaced->bytes.data, bytes, len);
+	return BLOCKZ_OK;
+}
+
+static struct renewing *renewing_new(struct bytes file)
+{
+	struct renewing *self = keep(sizeof(*self));
+	*self = (struct renewing){ .file = file, .source = bytes_source(file) };
+	self->map = map_of(self->source, false);
+	ck_assert_str_eq(self->map->format->public.name, "xz");
+	return self;
+}
+
+static struct pack_params params_of(const struct renewing *self, size_t piece)
+{
+	struct pack_params params;
+	struct blockz_fault fault = { .text = "" };
+	enum blockz_status status = format_xz.renew_params(&self->source, self->map, piece, &params, &fault);
+	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
+	return params;
+}
+
+/* Encodes bytes as a piece is encoded again. */
+static struct encoding encode(const struct renewing *self, size_t piece, struct bytes plain)
+{
+	struct pack_params params = params_of(self, piece);
+	struct encoding encoding = { .len = 0 };
+	ck_assert_int_eq(params.level, 0); /* a file does not say */
+	params.level = format_xz.renew_levels[0];
+	void *encoder = format_xz.encoder_new(&params);
+	ck_assert_ptr_nonnull(encoder);
+	ck_assert_int_eq(format_xz.encode(encoder, &(struct plain_piece){ .bytes = plain.data, .len = plain.len }, &encoding,
+					  NULL), BLOCKZ_OK);
+	format_xz.encoder_free(encoder);
+	return encoding;
+}
+
+/* Encodes one copy of a piece again, of an image that was edited.  len: fills it up to so many bytes, 0: does not. */
+static void renew(struct renewing *self, size_t index, uint64_t copy, struct bytes edited, size_t len)
+{
+	const struct piece *piece = &self->map->pieces[index];
+	uint64_t image_len = (map_piece_end(self->map, index) - piece->start) / piece->copies;
+	uint64_t old_len = piece->file_len / piece->copies, off = piece->file_off + copy * old_len;
+	struct bytes plain = { edited.data + piece->start + copy * image_len, image_len };
+	struct encoding encoding = encode(self, index, plain);
+	bool filled = false;
+	if (len > 0)
+		ck_assert_int_eq(format_xz.fill(&encoding, len, &filled, NULL), BLOCKZ_OK);
+	ck_assert(filled == (len > 0));
+	ck_assert_uint_eq(encoding.len % 4, 0);
+	replace(self, (struct blockz_range){ off, off + old_len }, encoding.out.bytes, encoding.len, NULL);
+	self->pieces[self->count++] = (struct renewed_piece){
+		.piece = index, .copy = copy, .file_len = encoding.len, .tag = encoding.tag,
+	};
+	buffer_free(&encoding.out);
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct replaced *x = a, *y = b;
+	ck_assert(x->old.end <= y->old.start || y->old.end <= x->old.start);
+	return x->old.start < y->old.start ? -1 : 1;
+}
+
+/* Has the Indexes made anew, and puts the new file together. */
+static struct bytes finish(struct renewing *self)
+{
+	struct bytes out = bytes_new(0);
+	uint64_t pos = 0;
+	size_t before = self->replaced_count;
+	const struct renewal renewal = {
+		.file = &self->source, .map = self->map, .pieces = self->pieces, .count = self->count, .replace = replace,
+		.ctx = self,
+	};
+	ck_assert_int_eq(format_xz.renew_index(&renewal, NULL), BLOCKZ_OK);
+	self->index_replaced = self->replaced_count - before;
+	qsort(self->replaced, self->replaced_count, sizeof(self->replaced[0]), by_start);
+	for (size_t i = 0; i < self->replaced_count; i++) {
+		const struct replaced *replaced = &self->replaced[i];
+		out = bytes_join(out, (struct bytes){ self->file.data + pos, replaced->old.start - pos });
+		out = bytes_join(out, replaced->bytes);
+		pos = replaced->old.end;
+	}
+	out = bytes_join(out, (struct bytes){ self->file.data + pos, self->file.len - pos });
+	blockz_map_free(self->map);
+	return out;
+}
+
+/* All pieces in which a range of the image was edited, to the lengths that come out. */
+static void renew_range(struct renewing *self, struct bytes edited, struct blockz_range range)
+{
+	for (size_t i = 0; i < self->map->piece_count; i++) {
+		const struct piece *piece = &self->map->pieces[i];
+		uint64_t len = (map_piece_end(self->map, i) - piece->start) / piece->copies;
+		for (uint64_t copy = 0; copy < piece->copies; copy++) {
+			uint64_t start = piece->start + copy * len;
+			if (start < range.end && range.start < start + len)
+				renew(self, i, copy, edited, 0);
+		}
+	}
+}
+
+static struct bytes renewed(struct bytes file, struct bytes edited, struct blockz_range range)
+{
+	struct renewing *self = renewing_new(file);
+	renew_range(self, edited, range);
+	return finish(self);
+}
+
+/* An edit in a file by any writer. */
+static struct bytes check_edit(struct bytes file, struct bytes image, struct blockz_range range)
+{
+	struct bytes edited = bytes_copy(image);
+	complement(edited, range);
+	struct bytes out = renewed(file, edited, range);
+	assert_reads(format_named("xz"), out, edited);
+	return out;
+}
+
+/* ---- Filters and options ---- */
+
+/* What a Block Header has, and the first chunk behind it. */
+struct header {
+	lzma_filter filters[LZMA_FILTERS_MAX + 1];
+	lzma_block block;
+	const uint8_t *chunk;
+};
+
+static struct header *header_at(struct bytes file, size_t off)
+{
+	struct header *header = keep(sizeof(*header));
+	header->block = (lzma_block){ .version = 1, .check = file.data[7], .filters = header->filters };
+	header->block.header_size = lzma_block_header_size_decode(file.data[off]);
+	ck_assert_int_eq(lzma_block_header_decode(&header->block, NULL, file.data + off), LZMA_OK);
+	header->chunk = file.data + off + header->block.header_size;
+	return header;
+}
+
+static void assert_same_filter(const lzma_filter *old, const lzma_filter *new)
+{
+	uint32_t size;
+	uint8_t a[32] = { 0 }, b[32] = { 0 };
+	ck_assert_uint_eq(old->id, new->id);
+	if (old->id == LZMA_FILTER_LZMA2)
+		return;
+	ck_assert_int_eq(lzma_properties_size(&size, old), LZMA_OK);
+	ck_assert_uint_le(size, sizeof(a));
+	ck_assert_int_eq(lzma_properties_encode(old, a), LZMA_OK);
+	ck_assert_int_eq(lzma_properties_encode(new, b), LZMA_OK);
+	ck_assert_mem_eq(a, b, sizeof(a));
+}
+
+static uint32_t dictionary(const struct header *header)
+{
+	size_t i = 0;
+	while (header->filters[i].id != LZMA_FILTER_LZMA2)
+		i++;
+	return ((const lzma_options_lzma *)header->filters[i].options)->dict_size;
+}
+
+/* The same filters with the same options, and both sizes. */
+static void assert_same_coding(struct bytes old_file, struct bytes new_file)
+{
+	struct header *old = header_at(old_file, 12), *new = header_at(new_file, 12);
+	size_t i = 0;
+	for (; old->filters[i].id != LZMA_VLI_UNKNOWN; i++)
+		assert_same_filter(&old->filters[i], &new->filters[i]);
+	ck_assert_uint_eq(new->filters[i].id, LZMA_VLI_UNKNOWN);
+	ck_assert_uint_le(dictionary(new), dictionary(old));
+	ck_assert_uint_ne(new->block.compressed_size, LZMA_VLI_UNKNOWN);
+	ck_assert_uint_ne(new->block.uncompressed_size, LZMA_VLI_UNKNOWN);
+	if (old->chunk[0] >= 0xc0 && new->chunk[0] >= 0xc0)
+		ck_assert_uint_eq(old->chunk[5], new->chunk[5]);
+	lzma_filters_free(old->filters, NULL);
+	lzma_filters_free(new->filters, NULL);
+}
+
+/* Each chain with text, which becomes LZMA chunks, and with noise, which becomes raw ones. */
+START_TEST(filters_stay)
+{
+	lzma_options_lzma usual, other;
+	lzma_options_delta delta = { .type = LZMA_DELTA_TYPE_BYTE, .dist = 7 };
+	lzma_options_bcj bcj = { .start_offset = 0x12345670 };
+	ck_assert(!lzma_lzma_preset(&usual, 1));
+	ck_assert(!lzma_lzma_preset(&other, 0));
+	other.lc = 1;
+	other.lp = 3;
+	other.pb = 0;
+	other.dict_size = 5000;
+	const lzma_filter chains[][5] = {
+		{ { LZMA_FILTER_LZMA2, &usual }, { LZMA_VLI_UNKNOWN, NULL } },
+		{ { LZMA_FILTER_LZMA2, &other }, { LZMA_VLI_UNKNOWN, NULL } },
+		{ { LZMA_FILTER_X86, NULL }, { LZMA_FILTER_LZMA2, &other }, { LZMA_VLI_UNKNOWN, NULL } },
+		{ { LZMA_FILTER_DELTA, &delta }, { LZMA_FILTER_LZMA2, &usual }, { LZMA_VLI_UNKNOWN, NULL } },
+		{ { LZMA_FILTER_ARM64, &bcj }, { LZMA_FILTER_LZMA2, &usual }, { LZMA_VLI_UNKNOWN, NULL } },
+		{ { LZMA_FILTER_ARM, &bcj }, { LZMA_FILTER_X86, &bcj }, { LZMA_FILTER_SPARC, &bcj },
+		  { LZMA_FILTER_LZMA2, &other }, { LZMA_VLI_UNKNOWN, NULL } },
+	};
+	for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
+		for (enum image_kind kind = IMAGE_NOISE; kind < IMAGE_KINDS; kind++) {
+			struct bytes image = image_new(kind, 3 * CHUNK + 20);
+			struct xz_stream *stream = xz_begin(checks[_i]);
+			stream->no_sizes = (i + kind) % 2;
+			xz_put(stream, image, chains[i]);
+			struct bytes file = xz_end(stream);
+			if (kind == IMAGE_NOISE && i == 0 && _i != 3)
+				continue; /* a raw piece, which is not encoded again */
+			struct bytes out = check_edit(file, image, (struct blockz_range){ CHUNK - 5, CHUNK + 7 });
+			assert_same_coding(file, out);
+		}
+}
+END_TEST
+
+/* The first LZMA chunk has the properties, wherever it stands. */
+START_TEST(properties_behind_raw_chunks)
+{
+	lzma_options_lzma options;
+	ck_assert(!lzma_lzma_preset(&options, 0));
+	options.lc = 0;
+	options.pb = 4;
+	struct bytes noise = image_new(IMAGE_NOISE, 5000), text = image_new(IMAGE_TEXT, 50000), data = bytes_new(0);
+	chunks_raw(&data, noise, true);
+	chunks_raw(&data, noise, false);
+	chunks_lzma(&data, text, 0xe0, &options);
+	chunks_end(&data);
+	struct bytes image = bytes_join(bytes_join(noise, noise), text);
+	struct xz_stream *stream = xz_begin(checks[_i]);
+	xz_put_data(stream, data, image, NULL);
+	struct bytes file = xz_end(stream);
+	struct bytes edited = bytes_copy(text);
+	complement(edited, (struct blockz_range){ 100, 110 });
+	struct renewing *self = renewing_new(file);
+	struct encoding encoding = encode(self, 0, edited);
+	const uint8_t *chunk = encoding.out.bytes + lzma_block_header_size_decode(encoding.out.bytes[0]);
+	ck_assert_uint_ge(chunk[0], 0xe0);
+	ck_assert_uint_eq(chunk[5], 4 * 5 * 9);
+	buffer_free(&encoding.out);
+	blockz_map_free(self->map);
+	check_edit(file, image, (struct blockz_range){ 9999, 10001 });
+}
+END_TEST
+
+/* Dictionaries are no larger than a Block has bytes, nor smaller than they can be. */
+START_TEST(sizes)
+{
+	static const size_t lens[] = { 1, 2, 3, 4, 5, 4095, CHUNK + 1 };
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+		for (enum image_kind kind = IMAGE_TEXT; kind < IMAGE_KINDS; kind++) {
+			struct bytes image = image_new(kind, lens[i]);
+			struct bytes file = xz_easy(image, 9, checks[_i]);
+			struct bytes out = check_edit(file, image, (struct blockz_range){ lens[i] / 2, lens[i] });
+			struct header *header = header_at(out, 12);
+			ck_assert_uint_le(dictionary(header), lens[i] <= 4096 ? 4096 : 2 * CHUNK);
+			lzma_filters_free(header->filters, NULL);
+		}
+}
+END_TEST
+
+/* ---- Filling ---- */
+
+/* Every amount that a Block Header has room for, and none that it has not. */
+START_TEST(header_padding)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 3000 + (size_t)_i);
+	struct bytes file = xz_easy(image, 6, checks[_i]);
+	struct renewing *self = renewing_new(file);
+	struct encoding once = encode(self, 0, image);
+	size_t header_len = lzma_block_header_size_decode(once.out.bytes[0]), most = once.len + HEADER_LEN_MAX - header_len;
+	for (size_t len = once.len; len <= most; len += 4) {
+		struct renewing *filling = renewing_new(file);
+		renew(filling, 0, 0, image, len);
+		struct bytes out = finish(filling);
+		assert_decodes("xz", out, image);
+		ck_assert_uint_eq((size_t)out.data[12] * 4 + 4, header_len + len - once.len);
+	}
+	const size_t wrong[] = { once.len - 4, once.len - 1, once.len + 1, once.len + 2, once.len + 3, most + 4, 0 };
+	struct bytes before = bytes_copy((struct bytes){ once.out.bytes, once.len });
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		bool filled = true;
+		ck_assert_int_eq(format_xz.fill(&once, wrong[i], &filled, NULL), BLOCKZ_OK);
+		ck_assert(!filled);
+		assert_bytes((struct bytes){ once.out.bytes, once.len }, before);
+	}
+	buffer_free(&once.out);
+	blockz_map_free(self->map);
+}
+END_TEST
+
+/* ---- Indexes ---- */
+
+/* The same bytes again: no Record differs, and the Index stays as it is. */
+START_TEST(index_stays)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 5 * CHUNK);
+	struct blockz_pack_options options = { .level = 6, .piece_size = CHUNK, .check = "crc32" };
+	struct bytes file = pack_image(format_named("xz"), image, options, NULL);
+	struct renewing *self = renewing_new(file);
+	renew_range(self, image, (struct blockz_range){ 0, image.len });
+	assert_bytes(finish(self), file);
+	ck_assert_uint_eq(self->index_replaced, 0);
+}
+END_TEST
+
+/* In a Block of the same length that is padded otherwise, the Record says so. */
+START_TEST(padding_changes)
+{
+	unsigned differ = 0;
+	for (size_t i = 0; i < 40; i++) {
+		struct bytes image = image_new(IMAGE_TEXT, 2 * CHUNK), edited = bytes_copy(image);
+		struct blockz_pack_options options = { .level = 6, .piece_size = CHUNK };
+		struct bytes file = pack_image(format_named("xz"), image, options, NULL);
+		memset(edited.data + CHUNK + 100, 'x', 40 + 4 * i);
+		struct renewing *self = renewing_new(file);
+		size_t old_len = self->map->pieces[1].file_len, old_padding = self->map->pieces[1].padding;
+		renew(self, 1, 0, edited, 0);
+		size_t new_len = self->replaced[0].bytes.len;
+		if (new_len > old_len || old_len - new_len > 900) {
+			blockz_map_free(self->map);
+			continue;
+		}
+		self->count = self->replaced_count = 0;
+		renew(self, 1, 0, edited, old_len);
+		bool same = self->pieces[0].tag == old_padding;
+		struct bytes out = finish(self);
+		ck_assert_uint_eq(self->index_replaced, same ? 0 : 1);
+		ck_assert_uint_eq(out.len, file.len);
+		assert_reads(format_named("xz"), out, edited);
+		differ += !same;
+	}
+	ck_assert_uint_gt(differ, 5);
+}
+END_TEST
+
+/* Blocks in several Streams; all else stays as it is, Stream Padding and Streams without an edit. */
+START_TEST(streams)
+{
+	struct bytes image = bytes_new(0), file = bytes_new(0);
+	struct blockz_range parts[6];
+	for (size_t i = 0; i < 6; i++) {
+		struct bytes part = image_new(IMAGE_TEXT, i == 3 ? 0 : 5 * CHUNK + 100 * i);
+		struct bytes padding = bytes_new(i % 2 ? 4 * i : 0);
+		parts[i] = (struct blockz_range){ image.len, image.len + part.len };
+		file = bytes_join(bytes_join(file, xz_threaded(part, (uint32_t)i, checks[(_i + i) % 4], 2 * CHUNK)), padding);
+		image = bytes_join(image, part);
+	}
+	struct bytes edited = bytes_copy(image);
+	struct renewing *self = renewing_new(file);
+	/* The last Block of one Stream, and the first of the next but one, as well as both ends of the file. */
+	const struct blockz_range edits[] = {
+		{ 0, 5 }, { parts[1].end - 50, parts[1].end }, { parts[4].start, parts[4].start + 1000 },
+		{ image.len - 2, image.len },
+	};
+	for (size_t i = 0; i < 4; i++) {
+		complement(edited, edits[i]);
+		renew_range(self, edited, edits[i]);
+	}
+	ck_assert_uint_eq(self->count, 4);
+	struct bytes out = finish(self), room = bytes_new(edited.len);
+	ck_assert_uint_eq(self->index_replaced, 4);
+	ck_assert(judge_any("xz", out, room, &room.len));
+	assert_bytes(room, edited);
+	assert_reads(format_named("xz"), out, edited);
+	/* The third Stream, whose Blocks stayed, stands in the new file as it did in the old one. */
+	struct blockz_map *map = map_of(bytes_source(out), false), *old = map_of(bytes_source(file), false);
+	size_t piece = map_find_piece(map, parts[2].start);
+	uint64_t off = map->pieces[piece].file_off, old_off = old->pieces[piece].file_off, stream_len = 0;
+	for (size_t i = piece; map->pieces[i].start < parts[2].end; i++)
+		stream_len += map->pieces[i].file_len;
+	ck_assert_mem_eq(out.data + off - 12, file.data + old_off - 12, stream_len + 12 + 12 + 16);
+	blockz_map_free(map);
+	blockz_map_free(old);
+}
+END_TEST
+
+/* Records without bytes are no pieces, and pieces of zeros have one Record each. */
+START_TEST(empty_and_zero_blocks)
+{
+	lzma_options_lzma options;
+	ck_assert(!lzma_lzma_preset(&options, 1));
+	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	struct bytes nothing = bytes_new(0), zeros = bytes_new(CHUNK), image = bytes_new(0);
+	struct xz_stream *stream = xz_begin(checks[_i]);
+	for (int i = 0; i < 12; i++) {
+		xz_put(stream, i % 5 == 0 ? nothing : zeros, filters);
+		image = bytes_join(image, i % 5 == 0 ? nothing : zeros);
+	}
+	struct bytes file = xz_end(stream);
+	for (uint64_t off = 10; off + CHUNK < image.len; off += 2 * CHUNK)
+		check_edit(file, image, (struct blockz_range){ off, off + CHUNK });
+}
+END_TEST
+
+/* ---- Refusals ---- */
+
+START_TEST(damaged_blocks)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 2000), file = xz_easy(image, 6, checks[_i]);
+	struct pack_params params;
+	struct renewing *self = renewing_new(file);
+	uint8_t *chunk = file.data + 12 + lzma_block_header_size_decode(file.data[12]);
+	const struct {
+		size_t off;
+		uint8_t value;
+	} damages[] = { { 0, 0x80 }, { 0, 0xa0 }, { 0, 0x03 }, { 5, 225 }, { 5, 0xff } };
+	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+		uint8_t before = chunk[damages[i].off];
+		chunk[damages[i].off] = damages[i].value;
+		ck_assert_int_eq(format_xz.renew_params(&self->source, self->map, 0, &params, NULL), BLOCKZ_DAMAGED);
+		chunk[damages[i].off] = before;
+	}
+	file.data[14] ^= 1;
+	ck_assert_int_eq(format_xz.renew_params(&self->source, self->map, 0, &params, NULL), BLOCKZ_DAMAGED);
+	blockz_map_free(self->map);
+}
+END_TEST
+
+/* Filters that a Block Header can name, and no Block can have: liblzma says so only when it is to use them. */
+START_TEST(chains_that_cannot_be)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 2000), file = xz_easy(image, 6, checks[_i]);
+	struct renewing *self = renewing_new(file);
+	struct pack_params params;
+	static const uint8_t bodies[][7] = {
+		{ 0x00, 0x03, 0x01, 0x03 },                   /* delta alone */
+		{ 0x01, 0x21, 0x01, 0x16, 0x21, 0x01, 0x16 }, /* LZMA2 twice */
+	};
+	for (size_t i = 0; i < 2; i++) {
+		struct bytes other = bytes_copy(file);
+		ck_assert_uint_eq(other.data[12], 2);
+		memcpy(other.data + 13, bodies[i], 7);
+		xz_reseal_block_header(other, 12);
+		self->source = bytes_source(other);
+		ck_assert_int_eq(format_xz.renew_params(&self->source, self->map, 0, &params, NULL), BLOCKZ_UNSUPPORTED);
+	}
+	blockz_map_free(self->map);
+}
+END_TEST
+
+/* Whichever read fails, it is told. */
+START_TEST(reads_that_fail)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 9000), file = xz_easy(image, 6, checks[_i]);
+	struct renewing *self = renewing_new(file);
+	struct flaky_source flaky = { .bytes = file };
+	struct pack_params params;
+	const struct renewed_piece piece = { .file_len = 4000 };
+	struct renewal renewal = {
+		.file = &self->source, .map = self->map, .pieces = &piece, .count = 1, .replace = replace, .ctx = self,
+	};
+	self->source = flaky_source(&flaky);
+	enum blockz_status status = BLOCKZ_FAILED;
+	for (flaky.fail_at = 1; status != BLOCKZ_OK; flaky.fail_at++) {
+		flaky.reads = 0;
+		status = format_xz.renew_params(&self->source, self->map, 0, &params, NULL);
+		ck_assert_int_eq(status, flaky.reads < flaky.fail_at ? BLOCKZ_OK : BLOCKZ_FAILED);
+	}
+	ck_assert_uint_gt(flaky.fail_at, 2);
+	status = BLOCKZ_FAILED;
+	for (flaky.fail_at = 1; status != BLOCKZ_OK; flaky.fail_at++) {
+		flaky.reads = 0;
+		self->replaced_count = 0;
+		status = format_xz.renew_index(&renewal, NULL);
+		ck_assert_int_eq(status, flaky.reads < flaky.fail_at ? BLOCKZ_OK : BLOCKZ_FAILED);
+		ck_assert_uint_eq(self->replaced_count, status == BLOCKZ_OK);
+	}
+	ck_assert_uint_gt(flaky.fail_at, 5);
+	blockz_map_free(self->map);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tcase = case_new("renew_xz");
+	tcase_add_loop_test(tcase, filters_stay, 0, 4);
+	tcase_add_loop_test(tcase, properties_behind_raw_chunks, 0, 4);
+	tcase_add_loop_test(tcase, sizes, 0, 4);
+	tcase_add_loop_test(tcase, header_padding, 0, 4);
+	tcase_add_test(tcase, index_stays);
+	tcase_add_test(tcase, padding_changes);
+	tcase_add_loop_test(tcase, streams, 0, 4);
+	tcase_add_loop_test(tcase, empty_and_zero_blocks, 0, 4);
+	tcase_add_loop_test(tcase, damaged_blocks, 0, 4);
+	tcase_add_loop_test(tcase, chains_that_cannot_be, 0, 4);
+	tcase_add_loop_test(tcase, reads_that_fail, 0, 4);
+	return case_run("renew_xz", tcase);
+}
