@@ -77,41 +77,42 @@ static enum blockz_status add_raw_chunk(struct chunks *chunks, uint64_t start, u
 	return BLOCKZ_OK;
 }
 
-struct chunk {
-	uint8_t control;
-	uint32_t image_len, header_len, payload_len;
-};
-
-static enum blockz_status read_chunk(struct peek *peek, uint64_t off, struct chunk *chunk, struct blockz_fault *fault)
+void xz_chunk_parse(const uint8_t *bytes, struct xz_chunk *chunk)
 {
-	const uint8_t *bytes = NULL;
-	enum blockz_status status = peek_all(peek, off, 1, &bytes, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	*chunk = (struct chunk){ .control = bytes[0], .header_len = 1 };
+	*chunk = (struct xz_chunk){ .control = bytes[0], .header_len = CHUNK_END_LEN };
 	if (chunk->control == CHUNK_END)
-		return BLOCKZ_OK;
-	if (chunk->control > CHUNK_RAW && chunk->control < CHUNK_LZMA)
-		return fault_set(fault, BLOCKZ_DAMAGED, off, "an LZMA2 chunk with control byte %02x", chunk->control);
+		return;
 	bool raw = chunk->control <= CHUNK_RAW;
-	size_t len = raw ? CHUNK_RAW_HEADER_LEN : CHUNK_LZMA_HEADER_LEN;
-	status = peek_all(peek, off, len, &bytes, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	chunk->header_len = (uint32_t)len;
+	chunk->header_len = raw ? CHUNK_RAW_HEADER_LEN : CHUNK_LZMA_HEADER_LEN;
 	chunk->image_len = ((uint32_t)bytes[1] << 8 | bytes[2]) + 1;
 	chunk->payload_len = chunk->image_len;
-	if (!raw) {
-		chunk->image_len += (uint32_t)(chunk->control & 0x1f) << 16;
-		chunk->payload_len = ((uint32_t)bytes[3] << 8 | bytes[4]) + 1 + (chunk->control >= CHUNK_LZMA_PROPS);
-	}
-	return BLOCKZ_OK;
+	if (raw)
+		return;
+	chunk->image_len += (uint32_t)(chunk->control & 0x1f) << 16;
+	chunk->payload_len = ((uint32_t)bytes[3] << 8 | bytes[4]) + 1 + (chunk->control >= CHUNK_LZMA_PROPS);
+}
+
+static enum blockz_status read_chunk(struct peek *peek, uint64_t off, struct xz_chunk *chunk,
+				     struct blockz_fault *fault)
+{
+	const uint8_t *bytes = NULL;
+	enum blockz_status status = peek_all(peek, off, CHUNK_END_LEN, &bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	uint8_t control = bytes[0];
+	if (control > CHUNK_RAW && control < CHUNK_LZMA)
+		return fault_set(fault, BLOCKZ_DAMAGED, off, "an LZMA2 chunk with control byte %02x", control);
+	if (control != CHUNK_END)
+		status = peek_all(peek, off, control <= CHUNK_RAW ? CHUNK_RAW_HEADER_LEN : CHUNK_LZMA_HEADER_LEN, &bytes, fault);
+	if (status == BLOCKZ_OK)
+		xz_chunk_parse(bytes, chunk);
+	return status;
 }
 
 enum blockz_status xz_find_properties(struct peek *peek, uint64_t off, uint64_t end, uint8_t *properties_ret,
 				      struct blockz_fault *fault)
 {
-	struct chunk chunk = { .control = CHUNK_RAW };
+	struct xz_chunk chunk = { .control = CHUNK_RAW };
 	const uint8_t *bytes = NULL;
 	enum blockz_status status = BLOCKZ_OK;
 	for (; off < end; off += chunk.header_len + chunk.payload_len) {
@@ -133,7 +134,7 @@ enum blockz_status xz_find_properties(struct peek *peek, uint64_t off, uint64_t 
 	return status;
 }
 
-static enum blockz_status pass_chunk(struct chunks *chunks, const struct chunk *chunk, uint64_t off, uint64_t start,
+static enum blockz_status pass_chunk(struct chunks *chunks, const struct xz_chunk *chunk, uint64_t off, uint64_t start,
 				     struct blockz_fault *fault)
 {
 	bool reset = chunk->control == CHUNK_RAW_RESET || chunk->control >= CHUNK_LZMA_RESET;
@@ -151,7 +152,7 @@ enum blockz_status xz_add_chunks(struct peek *peek, uint64_t off, uint64_t end, 
 				 struct blockz_map *map, struct blockz_fault *fault)
 {
 	struct chunks chunks = { .map = map };
-	struct chunk chunk = { .control = CHUNK_RAW };
+	struct xz_chunk chunk = { .control = CHUNK_RAW };
 	enum blockz_status status = BLOCKZ_OK;
 	while (status == BLOCKZ_OK && chunk.control != CHUNK_END) {
 		status = read_chunk(peek, off, &chunk, fault);

@@ -7,6 +7,15 @@
 #include "io/peek.h"
 #include "range/map.h"
 
+/* A chunk, by its header. */
+struct xz_chunk {
+	uint8_t control;
+	uint32_t image_len, header_len, payload_len; /* properties count as payload */
+};
+
+/* Parses the header of a chunk, all of which is there; its control byte is one that can be. */
+void xz_chunk_parse(const uint8_t *bytes, struct xz_chunk *chunk_ret);
+
 /*
  * Adds a span for each run of raw chunks of a Block whose only filter is LZMA2: file bytes [off, end) from its first chunk
  * on hold image bytes [start, image_end).  Errors: BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED.

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A Block is encoded again by its own filters, and filled up by Header Padding; Indexes are made anew from their Records. */
+/* A Block is encoded again by its own filters; Indexes are made anew from their Records. */
 #include "format/xz/renew.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/bytes.h"
-#include "base/checked.h"
 #include "base/fault.h"
-#include "check/crc.h"
 #include "format/xz/coding.h"
 #include "format/xz/chunks.h"
 #include "format/xz/encode.h"
 #include "format/xz/index.h"
 #include "format/xz/write.h"
-#include "io/access.h"
+#include "io/peek.h"
 
 enum { RECORDS_MAX = 1 << 24 }; /* of an Index that is made anew: 16 bytes of memory each, and those of the Index */
 
@@ -69,37 +65,6 @@ enum blockz_status xz_renew_params(const struct blockz_source *file, const struc
 	if (status == BLOCKZ_OK)
 		*params_ret = params;
 	return status;
-}
-
-/* ---- Filling ---- */
-
-/* Makes the header longer by so much: zeros, and behind them its CRC32. */
-static void pad_header(uint8_t *bytes, size_t header_len, size_t padding)
-{
-	size_t crc_off = header_len + padding - 4;
-	memset(bytes + header_len - 4, 0, padding);
-	bytes[0] = (uint8_t)((header_len + padding) / 4 - 1);
-	store_le32(bytes + crc_off, (uint32_t)crc32_update(0, bytes, crc_off));
-}
-
-enum blockz_status xz_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault)
-{
-	size_t header_len = lzma_block_header_size_decode(encoding->out.bytes[0]);
-	size_t padding = len - encoding->len;
-	bool fits = len >= encoding->len && padding % ALIGNMENT == 0 && padding <= BLOCK_HEADER_LEN_MAX - header_len;
-	if (fits && padding > 0) {
-		struct buffer out = { 0 };
-		if (!buffer_reserve(&out, len))
-			return fault_nomem(fault);
-		memcpy(out.bytes, encoding->out.bytes, header_len);
-		memcpy(out.bytes + header_len + padding, encoding->out.bytes + header_len, encoding->len - header_len);
-		pad_header(out.bytes, header_len, padding);
-		buffer_free(&encoding->out);
-		encoding->out = out;
-		encoding->len = len;
-	}
-	*filled_ret = fits;
-	return BLOCKZ_OK;
 }
 
 /* ---- The Index ---- */

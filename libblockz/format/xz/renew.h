@@ -5,13 +5,11 @@
 
 #include "format/format.h"
 
-/* What the same level makes again of an edited piece is seldom shorter, and no other makes much less of the same dictionary. */
 extern const int xz_renew_levels[];
 enum { XZ_RENEW_NS = 550 };
 
 enum blockz_status xz_renew_params(const struct blockz_source *file, const struct blockz_map *map, size_t piece,
 				   struct pack_params *params_ret, struct blockz_fault *fault);
-enum blockz_status xz_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault);
 enum blockz_status xz_renew_index(const struct renewal *renewal, struct blockz_fault *fault);
 
 #endif

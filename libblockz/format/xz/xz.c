@@ -4,6 +4,7 @@
 
 #include "format/format.h"
 #include "format/xz/encode.h"
+#include "format/xz/fill.h"
 #include "format/xz/layout.h"
 #include "format/xz/patch.h"
 #include "format/xz/read.h"

@@ -7,7 +7,7 @@
 #include "format/formats.h"
 #include "judge.h"
 
-enum { CHUNK = 65536, REPLACED_MAX = 64, HEADER_LEN_MAX = 1024 };
+enum { CHUNK = 65536, REPLACED_MAX = 64, HEADER_LEN_MAX = 1024, CHAINS = 6 };
 
 static const lzma_check checks[] = { LZMA_CHECK_CRC64, LZMA_CHECK_CRC32, LZMA_CHECK_SHA256, LZMA_CHECK_NONE };
 
@@ -59,13 +59,13 @@ static struct pack_params params_of(const struct renewing *self, size_t piece)
 	return params;
 }
 
-/* Encodes bytes as a piece is encoded again. */
-static struct encoding encode(const struct renewing *self, size_t piece, struct bytes plain)
+/* Encodes bytes as a piece is encoded again, by one of the levels for that. */
+static struct encoding encode_by(const struct renewing *self, size_t piece, struct bytes plain, int level)
 {
 	struct pack_params params = params_of(self, piece);
 	struct encoding encoding = { .len = 0 };
 	ck_assert_int_eq(params.level, 0); /* a file does not say */
-	params.level = format_xz.renew_levels[0];
+	params.level = level;
 	void *encoder = format_xz.encoder_new(&params);
 	ck_assert_ptr_nonnull(encoder);
 	ck_assert_int_eq(format_xz.encode(encoder, &(struct plain_piece){ .bytes = plain.data, .len = plain.len }, &encoding,
@@ -74,23 +74,31 @@ static struct encoding encode(const struct renewing *self, size_t piece, struct 
 	return encoding;
 }
 
-/* Encodes one copy of a piece again, of an image that was edited.  len: fills it up to so many bytes, 0: does not. */
-static void renew(struct renewing *self, size_t index, uint64_t copy, struct bytes edited, size_t len)
+static struct encoding encode(const struct renewing *self, size_t piece, struct bytes plain)
+{
+	return encode_by(self, piece, plain, format_xz.renew_levels[0]);
+}
+
+/* Has an encoding stand for one copy of a piece. */
+static void put(struct renewing *self, size_t index, uint64_t copy, const struct encoding *encoding)
+{
+	const struct piece *piece = &self->map->pieces[index];
+	uint64_t old_len = piece->file_len / piece->copies, off = piece->file_off + copy * old_len;
+	ck_assert_uint_eq(encoding->len % 4, 0);
+	replace(self, (struct blockz_range){ off, off + old_len }, encoding->out.bytes, encoding->len, NULL);
+	self->pieces[self->count++] = (struct renewed_piece){
+		.piece = index, .copy = copy, .file_len = encoding->len, .tag = encoding->tag,
+	};
+}
+
+/* Encodes one copy of a piece again, of an image that was edited. */
+static void renew(struct renewing *self, size_t index, uint64_t copy, struct bytes edited)
 {
 	const struct piece *piece = &self->map->pieces[index];
 	uint64_t image_len = (map_piece_end(self->map, index) - piece->start) / piece->copies;
-	uint64_t old_len = piece->file_len / piece->copies, off = piece->file_off + copy * old_len;
 	struct bytes plain = { edited.data + piece->start + copy * image_len, image_len };
 	struct encoding encoding = encode(self, index, plain);
-	bool filled = false;
-	if (len > 0)
-		ck_assert_int_eq(format_xz.fill(&encoding, len, &filled, NULL), BLOCKZ_OK);
-	ck_assert(filled == (len > 0));
-	ck_assert_uint_eq(encoding.len % 4, 0);
-	replace(self, (struct blockz_range){ off, off + old_len }, encoding.out.bytes, encoding.len, NULL);
-	self->pieces[self->count++] = (struct renewed_piece){
-		.piece = index, .copy = copy, .file_len = encoding.len, .tag = encoding.tag,
-	};
+	put(self, index, copy, &encoding);
 	buffer_free(&encoding.out);
 }
 
@@ -134,7 +142,7 @@ static void renew_range(struct renewing *self, struct bytes edited, struct block
 		for (uint64_t copy = 0; copy < piece->copies; copy++) {
 			uint64_t start = piece->start + copy * len;
 			if (start < range.end && range.start < start + len)
-				renew(self, i, copy, edited, 0);
+				renew(self, i, copy, edited);
 		}
 	}
 }
@@ -235,18 +243,16 @@ START_TEST(filters_stay)
 		{ { LZMA_FILTER_ARM, &bcj }, { LZMA_FILTER_X86, &bcj }, { LZMA_FILTER_SPARC, &bcj },
 		  { LZMA_FILTER_LZMA2, &other }, { LZMA_VLI_UNKNOWN, NULL } },
 	};
-	for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
-		for (enum image_kind kind = IMAGE_NOISE; kind < IMAGE_KINDS; kind++) {
-			struct bytes image = image_new(kind, 3 * CHUNK + 20);
-			struct xz_stream *stream = xz_begin(checks[_i]);
-			stream->no_sizes = (i + kind) % 2;
-			xz_put(stream, image, chains[i]);
-			struct bytes file = xz_end(stream);
-			if (kind == IMAGE_NOISE && i == 0 && _i != 3)
-				continue; /* a raw piece, which is not encoded again */
-			struct bytes out = check_edit(file, image, (struct blockz_range){ CHUNK - 5, CHUNK + 7 });
-			assert_same_coding(file, out);
-		}
+	ck_assert_uint_eq(sizeof(chains) / sizeof(chains[0]), CHAINS);
+	for (enum image_kind kind = IMAGE_NOISE; kind < IMAGE_KINDS; kind++) {
+		struct bytes image = image_new(kind, 3 * CHUNK + 20);
+		struct xz_stream *stream = xz_begin(checks[(_i + kind) % 4]);
+		stream->no_sizes = (_i + kind) % 2;
+		xz_put(stream, image, chains[_i]);
+		struct bytes file = xz_end(stream);
+		struct bytes out = check_edit(file, image, (struct blockz_range){ CHUNK - 5, CHUNK + 7 });
+		assert_same_coding(file, out);
+	}
 }
 END_TEST
 
@@ -297,31 +303,95 @@ END_TEST
 
 /* ---- Filling ---- */
 
-/* Every amount that a Block Header has room for, and none that it has not. */
+static size_t header_len(const uint8_t *block)
+{
+	return lzma_block_header_size_decode(block[0]);
+}
+
+/* Fills an encoding of the one piece of a file up to so many bytes; the judge sees the same image. */
+static struct bytes check_fill(struct bytes file, struct bytes image, const struct encoding *once, size_t len)
+{
+	struct renewing *self = renewing_new(file);
+	struct encoding encoding = { .len = once->len, .tag = once->tag };
+	bool filled = false;
+	ck_assert(buffer_reserve(&encoding.out, once->len));
+	memcpy(encoding.out.bytes, once->out.bytes, once->len);
+	ck_assert_int_eq(format_xz.fill(&encoding, len, &filled, NULL), BLOCKZ_OK);
+	ck_assert(filled);
+	ck_assert_uint_eq(encoding.len, len);
+	put(self, 0, 0, &encoding);
+	buffer_free(&encoding.out);
+	struct bytes out = finish(self);
+	assert_decodes("xz", out, image);
+	return out;
+}
+
+static void check_unfilled(struct encoding *encoding, size_t len)
+{
+	struct bytes before = bytes_copy((struct bytes){ encoding->out.bytes, encoding->len });
+	bool filled = true;
+	ck_assert_int_eq(format_xz.fill(encoding, len, &filled, NULL), BLOCKZ_OK);
+	ck_assert(!filled);
+	assert_bytes((struct bytes){ encoding->out.bytes, encoding->len }, before);
+}
+
+/* Every amount that a Block Header has room for. */
 START_TEST(header_padding)
 {
-	struct bytes image = image_new(IMAGE_TEXT, 3000 + (size_t)_i);
-	struct bytes file = xz_easy(image, 6, checks[_i]);
+	struct bytes image = image_new(IMAGE_TEXT, 3000 + (size_t)_i), file = xz_easy(image, 6, checks[_i]);
 	struct renewing *self = renewing_new(file);
 	struct encoding once = encode(self, 0, image);
-	size_t header_len = lzma_block_header_size_decode(once.out.bytes[0]), most = once.len + HEADER_LEN_MAX - header_len;
-	for (size_t len = once.len; len <= most; len += 4) {
-		struct renewing *filling = renewing_new(file);
-		renew(filling, 0, 0, image, len);
-		struct bytes out = finish(filling);
-		assert_decodes("xz", out, image);
-		ck_assert_uint_eq((size_t)out.data[12] * 4 + 4, header_len + len - once.len);
+	size_t before = header_len(once.out.bytes);
+	for (size_t more = 0; more <= HEADER_LEN_MAX - before; more += 4) {
+		struct bytes out = check_fill(file, image, &once, once.len + more);
+		ck_assert_uint_eq(header_len(out.data + 12), before + more);
 	}
-	const size_t wrong[] = { once.len - 4, once.len - 1, once.len + 1, once.len + 2, once.len + 3, most + 4, 0 };
-	struct bytes before = bytes_copy((struct bytes){ once.out.bytes, once.len });
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		bool filled = true;
-		ck_assert_int_eq(format_xz.fill(&once, wrong[i], &filled, NULL), BLOCKZ_OK);
-		ck_assert(!filled);
-		assert_bytes((struct bytes){ once.out.bytes, once.len }, before);
-	}
+	static const int wrong[] = { -4, -1, 1, 2, 3 };
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		check_unfilled(&once, once.len + (size_t)wrong[i]);
+	check_unfilled(&once, 0);
 	buffer_free(&once.out);
 	blockz_map_free(self->map);
+}
+END_TEST
+
+/* Larger amounts, up to all of the Block being raw, and behind any filters. */
+START_TEST(raw_chunks)
+{
+	lzma_options_lzma usual, other;
+	lzma_options_delta delta = { .type = LZMA_DELTA_TYPE_BYTE, .dist = 3 };
+	ck_assert(!lzma_lzma_preset(&usual, 6));
+	other = usual;
+	other.dict_size = 4096;
+	other.lc = 0;
+	other.lp = 4;
+	other.pb = 1;
+	const lzma_filter chains[][4] = {
+		{ { LZMA_FILTER_LZMA2, &usual }, { LZMA_VLI_UNKNOWN, NULL } },
+		{ { LZMA_FILTER_X86, NULL }, { LZMA_FILTER_LZMA2, &other }, { LZMA_VLI_UNKNOWN, NULL } },
+		{ { LZMA_FILTER_DELTA, &delta }, { LZMA_FILTER_LZMA2, &usual }, { LZMA_VLI_UNKNOWN, NULL } },
+	};
+	for (enum image_kind kind = IMAGE_ZEROS; kind < IMAGE_KINDS; kind++) {
+		struct bytes image = image_new(kind, 150000 + (size_t)_i);
+		image.data[image.len / 2] ^= 1; /* of zeros no more */
+		struct xz_stream *stream = xz_begin(checks[_i]);
+		xz_put(stream, image, chains[_i]);
+		struct bytes file = xz_end(stream);
+		struct renewing *self = renewing_new(file);
+		struct encoding once = encode(self, 0, image);
+		size_t header = header_len(once.out.bytes), most = HEADER_LEN_MAX - header;
+		size_t raw = image.len + image.len / CHUNK * 3 + 4 + header + lzma_check_size(checks[_i]);
+		struct bytes out = file;
+		for (size_t more = most + 4; once.len + more < raw + 20; more += more / 4 * 4) {
+			out = check_fill(file, image, &once, once.len + more);
+			/* A header that is hardly longer shows that no more was made raw than had to be. */
+			ck_assert_uint_lt(header_len(out.data + 12), header + 300);
+		}
+		assert_reads(format_named("xz"), out, image);
+		check_unfilled(&once, (raw + 2000) / 4 * 4);
+		buffer_free(&once.out);
+		blockz_map_free(self->map);
+	}
 }
 END_TEST
 
@@ -344,22 +414,21 @@ END_TEST
 START_TEST(padding_changes)
 {
 	unsigned differ = 0;
+	struct bytes image = image_new(IMAGE_TEXT, 2 * CHUNK);
+	struct blockz_pack_options options = { .level = 6, .piece_size = CHUNK };
+	struct bytes file = pack_image(format_named("xz"), image, options, NULL);
 	for (size_t i = 0; i < 40; i++) {
-		struct bytes image = image_new(IMAGE_TEXT, 2 * CHUNK), edited = bytes_copy(image);
-		struct blockz_pack_options options = { .level = 6, .piece_size = CHUNK };
-		struct bytes file = pack_image(format_named("xz"), image, options, NULL);
-		memset(edited.data + CHUNK + 100, 'x', 40 + 4 * i);
+		struct bytes edited = bytes_copy(image);
+		memset(edited.data + CHUNK + 100, 'x', 400 + 4 * i);
 		struct renewing *self = renewing_new(file);
-		size_t old_len = self->map->pieces[1].file_len, old_padding = self->map->pieces[1].padding;
-		renew(self, 1, 0, edited, 0);
-		size_t new_len = self->replaced[0].bytes.len;
-		if (new_len > old_len || old_len - new_len > 900) {
-			blockz_map_free(self->map);
-			continue;
-		}
-		self->count = self->replaced_count = 0;
-		renew(self, 1, 0, edited, old_len);
-		bool same = self->pieces[0].tag == old_padding;
+		size_t old_padding = self->map->pieces[1].padding;
+		struct encoding encoding = encode(self, 1, (struct bytes){ edited.data + CHUNK, CHUNK });
+		bool filled = false;
+		ck_assert_int_eq(format_xz.fill(&encoding, self->map->pieces[1].file_len, &filled, NULL), BLOCKZ_OK);
+		ck_assert(filled);
+		put(self, 1, 0, &encoding);
+		bool same = encoding.tag == old_padding;
+		buffer_free(&encoding.out);
 		struct bytes out = finish(self);
 		ck_assert_uint_eq(self->index_replaced, same ? 0 : 1);
 		ck_assert_uint_eq(out.len, file.len);
@@ -510,10 +579,11 @@ END_TEST
 int main(void)
 {
 	TCase *tcase = case_new("renew_xz");
-	tcase_add_loop_test(tcase, filters_stay, 0, 4);
+	tcase_add_loop_test(tcase, filters_stay, 0, CHAINS);
 	tcase_add_loop_test(tcase, properties_behind_raw_chunks, 0, 4);
 	tcase_add_loop_test(tcase, sizes, 0, 4);
 	tcase_add_loop_test(tcase, header_padding, 0, 4);
+	tcase_add_loop_test(tcase, raw_chunks, 0, 3);
 	tcase_add_test(tcase, index_stays);
 	tcase_add_test(tcase, padding_changes);
 	tcase_add_loop_test(tcase, streams, 0, 4);
