@@ -54,21 +54,17 @@ static uint32_t bounded_dictionary(uint32_t dict_size, uint64_t piece_size)
 	return piece_size < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : (uint32_t)piece_size;
 }
 
-void xz_set_properties(lzma_options_lzma *options, uint8_t properties)
-{
-	options->lc = properties % 9;
-	options->lp = properties / 9 % 5;
-	options->pb = properties / 9 / 5;
-}
-
 static bool choose_options(const struct pack_params *params, lzma_options_lzma *options)
 {
 	uint32_t own_dict = options->dict_size;
+	uint8_t properties = params->coding[HEADER_MAX];
 	if (lzma_lzma_preset(options, xz_preset(params)))
 		return false;
 	if (is_noted(params)) {
 		options->dict_size = own_dict;
-		xz_set_properties(options, params->coding[HEADER_MAX]);
+		options->lc = properties % 9;
+		options->lp = properties / 9 % 5;
+		options->pb = properties / 9 / 5;
 	}
 	options->dict_size = bounded_dictionary(options->dict_size, params->piece_size);
 	return true;

@@ -19,7 +19,4 @@ bool xz_coding_note(uint8_t coding[CODING_LEN], const struct xz_block *block, ui
  */
 bool xz_coding_chain(const struct pack_params *params, struct xz_block *block_ret);
 
-/* Sets lc, lp and pb by the byte of properties that an LZMA chunk has. */
-void xz_set_properties(lzma_options_lzma *options, uint8_t properties);
-
 #endif

@@ -19,7 +19,6 @@
 #include "base/fault.h"
 #include "format/xz/block.h"
 #include "format/xz/chunks.h"
-#include "format/xz/coding.h"
 
 enum {
 	PART_MIN = 256,
@@ -111,10 +110,7 @@ static void keep_chunks(struct filler *filler)
 	const uint8_t *data = filler->encoding->out.bytes + filler->data_off;
 	struct xz_chunk chunk;
 	do {
-		const uint8_t *header = data + filler->packed_len;
-		xz_chunk_parse(header, &chunk);
-		if (chunk.control >= CHUNK_LZMA_PROPS)
-			xz_set_properties(&filler->options, header[CHUNK_LZMA_HEADER_LEN]);
+		xz_chunk_parse(data + filler->packed_len, &chunk);
 		filler->packed_len += chunk.header_len + chunk.payload_len;
 		filler->pos += chunk.image_len;
 	} while (excess(filler) > 0);

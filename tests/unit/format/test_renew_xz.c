@@ -410,6 +410,22 @@ START_TEST(index_stays)
 }
 END_TEST
 
+/* A Stream in which no Record differs is passed over, behind one in which some do. */
+START_TEST(second_index_stays)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 2 * CHUNK), edited = bytes_join(image, image);
+	struct blockz_pack_options options = { .level = 6, .piece_size = CHUNK };
+	struct bytes stream = pack_image(format_named("xz"), image, options, NULL);
+	struct renewing *self = renewing_new(bytes_join(stream, stream));
+	complement(edited, (struct blockz_range){ 5, 50 });
+	renew_range(self, edited, (struct blockz_range){ 0, edited.len });
+	struct bytes out = finish(self);
+	ck_assert_uint_eq(self->count, 4);
+	ck_assert_uint_eq(self->index_replaced, 1);
+	assert_reads(format_named("xz"), out, edited);
+}
+END_TEST
+
 /* In a Block of the same length that is padded otherwise, the Record says so. */
 START_TEST(padding_changes)
 {
@@ -585,6 +601,7 @@ int main(void)
 	tcase_add_loop_test(tcase, header_padding, 0, 4);
 	tcase_add_loop_test(tcase, raw_chunks, 0, 3);
 	tcase_add_test(tcase, index_stays);
+	tcase_add_test(tcase, second_index_stays);
 	tcase_add_test(tcase, padding_changes);
 	tcase_add_loop_test(tcase, streams, 0, 4);
 	tcase_add_loop_test(tcase, empty_and_zero_blocks, 0, 4);
