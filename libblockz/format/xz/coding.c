@@ -54,18 +54,27 @@ static uint32_t bounded_dictionary(uint32_t dict_size, uint64_t piece_size)
 	return piece_size < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : (uint32_t)piece_size;
 }
 
+/* Encoding again, as a Block was encoded, or by a level that does more. */
+static bool choose_noted(const struct pack_params *params, lzma_options_lzma *options)
+{
+	uint8_t properties = params->coding[HEADER_MAX];
+	uint32_t dict_size = options->dict_size, extreme = params->level == XZ_RENEW_EXTREME ? LZMA_PRESET_EXTREME : 0;
+	if (lzma_lzma_preset(options, xz_preset(params) | extreme))
+		return false;
+	options->dict_size = dict_size;
+	options->lc = properties % 9;
+	options->lp = properties / 9 % 5;
+	options->pb = properties / 9 / 5;
+	if (params->level == XZ_RENEW_CONTEXT)
+		options->lc = LZMA_LCLP_MAX - options->lp;
+	return true;
+}
+
 static bool choose_options(const struct pack_params *params, lzma_options_lzma *options)
 {
-	uint32_t own_dict = options->dict_size;
-	uint8_t properties = params->coding[HEADER_MAX];
-	if (lzma_lzma_preset(options, xz_preset(params)))
+	bool chosen = is_noted(params) ? choose_noted(params, options) : !lzma_lzma_preset(options, xz_preset(params));
+	if (!chosen)
 		return false;
-	if (is_noted(params)) {
-		options->dict_size = own_dict;
-		options->lc = properties % 9;
-		options->lp = properties / 9 % 5;
-		options->pb = properties / 9 / 5;
-	}
 	options->dict_size = bounded_dictionary(options->dict_size, params->piece_size);
 	return true;
 }

@@ -7,6 +7,12 @@
 #include "format/xz/block.h"
 
 /*
+ * Of the same dictionary all levels from 6 on make the same.  When a Block is encoded again, higher ones stand for what makes
+ * it shorter otherwise, often by a few bytes in a thousand: as many bits of literal context as can be, or "extreme".
+ */
+enum { XZ_RENEW_USUAL = 6, XZ_RENEW_CONTEXT = 8, XZ_RENEW_EXTREME = 9 };
+
+/*
  * Notes the filters of a Block, and the properties of its LZMA chunks: lc, lp and pb in a byte, as these chunks have them.
  * False: the filters are more than there is room for.
  */

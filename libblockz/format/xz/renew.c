@@ -14,7 +14,7 @@
 
 enum { RECORDS_MAX = 1 << 24 }; /* of an Index that is made anew: 16 bytes of memory each, and those of the Index */
 
-const int xz_renew_levels[] = { 6, 0 };
+const int xz_renew_levels[] = { XZ_RENEW_USUAL, XZ_RENEW_CONTEXT, XZ_RENEW_EXTREME, 0 };
 
 /* ---- What encoders need ---- */
 

@@ -285,6 +285,36 @@ START_TEST(properties_behind_raw_chunks)
 }
 END_TEST
 
+/* Of the levels for what did not fit, one has as many bits of context as LZMA2 allows; the dictionary is still the Block's. */
+START_TEST(levels)
+{
+	lzma_options_lzma options;
+	ck_assert(!lzma_lzma_preset(&options, 0));
+	options.lc = 1;
+	options.lp = (uint32_t)_i;
+	options.dict_size = 8192;
+	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	struct bytes image = image_new(IMAGE_TEXT, 3 * CHUNK);
+	struct xz_stream *stream = xz_begin(checks[_i]);
+	xz_put(stream, image, filters);
+	struct bytes file = xz_end(stream);
+	for (const int *level = format_xz.renew_levels; *level != 0; level++) {
+		struct renewing *self = renewing_new(file);
+		struct encoding encoding = encode_by(self, 0, image, *level);
+		put(self, 0, 0, &encoding);
+		buffer_free(&encoding.out);
+		struct bytes out = finish(self);
+		assert_reads(format_named("xz"), out, image);
+		struct header *header = header_at(out, 12);
+		unsigned lc = *level == 8 ? 4 - (unsigned)_i : 1;
+		ck_assert_uint_ge(header->chunk[0], 0xe0);
+		ck_assert_uint_eq(header->chunk[5], (2 * 5 + (unsigned)_i) * 9 + lc);
+		ck_assert_uint_eq(dictionary(header), 8192);
+		lzma_filters_free(header->filters, NULL);
+	}
+}
+END_TEST
+
 /* Dictionaries are no larger than a Block has bytes, nor smaller than they can be. */
 START_TEST(sizes)
 {
@@ -597,6 +627,7 @@ int main(void)
 	TCase *tcase = case_new("renew_xz");
 	tcase_add_loop_test(tcase, filters_stay, 0, CHAINS);
 	tcase_add_loop_test(tcase, properties_behind_raw_chunks, 0, 4);
+	tcase_add_loop_test(tcase, levels, 0, 4);
 	tcase_add_loop_test(tcase, sizes, 0, 4);
 	tcase_add_loop_test(tcase, header_padding, 0, 4);
 	tcase_add_loop_test(tcase, raw_chunks, 0, 3);
