@@ -3,6 +3,8 @@
  * Blocks of no bytes, which stand right behind the header, where no decoder has any state yet that they could change.  A raw
  * one has 3 bytes, one of a repeated byte has 4, so a sum of these is every number but 1, 2 and 5.  What else would make a
  * frame longer, a dictionary ID of 0, is refused by decoders that know no dictionaries.
+ *
+ * Decoders take their time with very many blocks.  Where much has to be filled, most of it is done by raw blocks at the end.
  */
 #include "format/zstd/fill.h"
 
@@ -10,9 +12,10 @@
 
 #include "base/fault.h"
 #include "format/zstd/frame.h"
+#include "format/zstd/tail.h"
 
 enum {
-	FILL_MAX = 64 << 10, /* decoders take up to 2.4 microseconds a block: 50 ms a frame */
+	FILL_MAX = 64 << 10, /* some decoders take 2.4 microseconds a block: 50 ms a frame */
 	RLE_LEN = BLOCK_HEADER_LEN + 1,
 };
 
@@ -31,15 +34,15 @@ static void put_blocks(uint8_t *p, size_t amount, size_t rle)
 		block_header_store(p + i * RLE_LEN, &header);
 }
 
-enum blockz_status zstd_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault)
+static enum blockz_status insert_blocks(struct encoding *encoding, size_t len, bool *filled_ret,
+					struct blockz_fault *fault)
 {
 	struct frame_header header;
 	struct buffer out = { .room = 0 };
-	size_t rle = 0;
-	*filled_ret = len >= encoding->len && can_fill(len - encoding->len, &rle);
-	if (!*filled_ret || len == encoding->len)
+	size_t amount = len - encoding->len, rle = 0;
+	*filled_ret = can_fill(amount, &rle);
+	if (!*filled_ret || amount == 0)
 		return BLOCKZ_OK;
-	size_t amount = len - encoding->len;
 	enum blockz_status status = frame_header_parse(encoding->out.bytes, encoding->len, BLOCKZ_UNKNOWN, &header, fault);
 	if (status != BLOCKZ_OK)
 		return status;
@@ -52,4 +55,24 @@ enum blockz_status zstd_fill(struct encoding *encoding, size_t len, bool *filled
 	encoding->out = out;
 	encoding->len = len;
 	return BLOCKZ_OK;
+}
+
+enum blockz_status zstd_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault)
+{
+	struct encoding raw = { .len = 0 };
+	*filled_ret = false;
+	if (len < encoding->len)
+		return BLOCKZ_OK;
+	if (len - encoding->len <= FILL_MAX)
+		return insert_blocks(encoding, len, filled_ret, fault);
+	enum blockz_status status = zstd_raw_tail(encoding, len, &raw, fault);
+	if (status == BLOCKZ_OK)
+		status = insert_blocks(&raw, len, filled_ret, fault);
+	if (status == BLOCKZ_OK && *filled_ret) {
+		struct encoding old = *encoding;
+		*encoding = raw;
+		raw = old;
+	}
+	buffer_free(&raw.out);
+	return status;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Frames made longer by blocks of no bytes: a row of struct format. */
+/* Frames made longer by blocks of no bytes, and by raw ones: a row of struct format. */
 #ifndef FORMAT_ZSTD_FILL_H
 #define FORMAT_ZSTD_FILL_H
 
 #include "format/format.h"
 
-/* Fills with everything but 1, 2, 5, and more than 64 KiB. */
+/* Fills with everything but 1, 2 and 5 up to 64 KiB, and with nearly as much as raw blocks are longer than others. */
 enum blockz_status zstd_fill(struct encoding *encoding, size_t len, bool *filled_ret, struct blockz_fault *fault);
 
 #endif

@@ -45,6 +45,13 @@ static void assert_frame(struct bytes frame, struct bytes image)
 	format_zstd.decoder_free(decoder);
 }
 
+static ZSTD_frameHeader header_of(struct bytes frame)
+{
+	ZSTD_frameHeader header;
+	ck_assert_uint_eq(ZSTD_getFrameHeader(&header, frame.data, frame.len), 0);
+	return header;
+}
+
 /* Fills a frame up by so many bytes; false: it is as it was. */
 static bool fill(struct bytes frame, size_t amount, struct bytes *filled_ret)
 {
@@ -87,8 +94,60 @@ START_TEST(amounts)
 		assert_frame(filled, image);
 		forget_since(mark);
 	}
-	for (size_t amount = FILL_MAX - 3; amount < FILL_MAX + 4; amount++) {
-		ck_assert_int_eq(fill(frame, amount, &filled), amount <= FILL_MAX);
+	for (size_t amount = FILL_MAX - 3; amount <= FILL_MAX; amount++) {
+		ck_assert(fill(frame, amount, &filled));
+		assert_frame(filled, image);
+	}
+}
+END_TEST
+
+static size_t blocks_of(struct bytes frame)
+{
+	size_t count = 1, pos = header_of(frame).headerSize;
+	for (; (frame.data[pos] & 1) == 0; count++) {
+		uint32_t header = load_le16(frame.data + pos) | (uint32_t)frame.data[pos + 2] << 16;
+		pos += 3 + ((header >> 1 & 3) == ZST_RLE ? 1 : header >> 3);
+	}
+	return count;
+}
+
+/* _i: the window.  By blocks at the end that become raw; what is left of one is more than can be filled up to half the time. */
+START_TEST(large_amounts)
+{
+	static const int window_logs[] = { 0, 10, 17 }, levels[] = { 1, 19 };
+	struct bytes image = image_new(IMAGE_TEXT, 5 * BLOCK + 77), filled;
+	for (size_t level = 0; level < 2; level++) {
+		const struct zst_parameter parameters[] = {
+			{ ZSTD_c_checksumFlag, (int)level }, { ZSTD_c_windowLog, window_logs[_i] }, { ZSTD_c_compressionLevel, levels[level] },
+		};
+		struct bytes frame = zst_compress(image, true, parameters, 3);
+		size_t most = image.len - frame.len, blocks = blocks_of(frame);
+		for (size_t amount = 2 * FILL_MAX; amount < most; amount += 7000 + (size_t)rnd_below(7)) {
+			ck_assert(fill(frame, amount, &filled) || fill(frame, amount - FILL_MAX + 9, &filled));
+			ck_assert_uint_le(blocks_of(filled), blocks + FILL_MAX / 3);
+			assert_frame(filled, image);
+		}
+		/* All of it raw, and more. */
+		ck_assert(fill(frame, most + 1000, &filled) || _i == 1);
+		assert_frame(filled, image);
+		ck_assert(!fill(frame, most + 2 * FILL_MAX, &filled));
+	}
+}
+END_TEST
+
+/* _i: what stands before and behind a run of zeros.  A part of it becomes raw, so everything fits. */
+START_TEST(large_amounts_in_zeros)
+{
+	struct bytes text = image_new(IMAGE_TEXT, 1000), image = bytes_new(4 * BLOCK), filled;
+	if (_i & 1)
+		image = bytes_join(text, image);
+	if (_i & 2)
+		image = bytes_join(image, text);
+	struct bytes frame = zst_compress(image, true, NULL, 0);
+	size_t blocks = blocks_of(frame);
+	for (size_t amount = FILL_MAX + 1; amount < 2 * BLOCK; amount += 3000 + (size_t)rnd_below(7)) {
+		ck_assert(fill(frame, amount, &filled));
+		ck_assert_uint_le(blocks_of(filled), blocks + 2);
 		assert_frame(filled, image);
 	}
 }
@@ -147,13 +206,6 @@ static struct bytes encode(struct work *work, const struct pack_params *params, 
 	*tag_ret = encoding.tag;
 	buffer_free(&encoding.out);
 	return made;
-}
-
-static ZSTD_frameHeader header_of(struct bytes frame)
-{
-	ZSTD_frameHeader header;
-	ck_assert_uint_eq(ZSTD_getFrameHeader(&header, frame.data, frame.len), 0);
-	return header;
 }
 
 /* A decoder needs no more memory for it, and all is in it that a reader may want. */
@@ -547,6 +599,8 @@ int main(void)
 {
 	TCase *tcase = case_new("renew_zstd");
 	tcase_add_loop_test(tcase, amounts, 0, 6);
+	tcase_add_loop_test(tcase, large_amounts, 0, 3);
+	tcase_add_loop_test(tcase, large_amounts_in_zeros, 0, 4);
 	tcase_add_test(tcase, too_long_to_be_filled);
 	tcase_add_loop_test(tcase, windows, 0, 4);
 	tcase_add_test(tcase, odd_windows);
