@@ -31,7 +31,7 @@ static uint64_t default_piece_size(const struct pack_params *params)
 	return (uint64_t)(params->level < 10 ? 4 : params->level < 17 ? 8 : 16) << 20;
 }
 
-static const int renew_levels[] = { 4, 5, 9, 12, 19, 0 };
+static const int renew_levels[] = { 4, 5, 9, 12, 16, 19, 0 };
 
 static const char *const checks[] = { "xxh64", "none", NULL };
 
@@ -67,7 +67,7 @@ const struct format format_zstd = {
 	.decode_long = zstd_decode_long,
 	.layout = zstd_layout,
 	.renew_levels = renew_levels,
-	.renew_ns = 13, /* at level 4 */
+	.renew_ns = 8, /* at level 4 */
 	.renew_params = zstd_renew_params,
 	.fill = zstd_fill,
 	.renew_index = zstd_renew_index,
