@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Pieces are decoded, changed and encoded on all threads, and written to the scratch in order; long ones are spliced. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/array.h"
-#include "base/bytes.h"
 #include "base/checked.h"
 #include "base/fault.h"
-#include "mapped/may_patch.h"
 #include "mapped/plan_anywhere.h"
-#include "mapped/renew.h"
+#include "mapped/renew_piece.h"
 #include "parallel/pool.h"
-
-/* One piece on its way; a thread's reader and encoders. */
-struct renew_job {
-	const struct touched *touched;
-	struct revision revision;
-	struct encoding encoding;
-	bool fits;
-	uint64_t delta;
-	uint8_t check[CHECK_LEN_MAX];
-};
-
-struct renew_thread {
-	struct piece_reader reader;
-	struct renewer renewer;
-};
 
 uint64_t renewed_start(const struct blockz_map *map, const struct renewed_piece *piece)
 {
@@ -34,36 +16,10 @@ uint64_t renewed_start(const struct blockz_map *map, const struct renewed_piece 
 
 /* ---- Encoding ---- */
 
-static void thread_free(void *memory)
-{
-	struct renew_thread *thread = memory;
-	piece_reader_free(&thread->reader);
-	renewer_free(&thread->renewer);
-	free(thread);
-}
-
 static void *thread_new(void *ctx)
 {
 	const struct anywhere *self = ctx;
-	const struct planner *planner = self->planner;
-	struct renew_thread *thread = calloc(1, sizeof(*thread));
-	if (thread == NULL)
-		return NULL;
-	if (!piece_reader_init(&thread->reader, planner->file, planner->map)) {
-		free(thread);
-		return NULL;
-	}
-	thread->reader.strict = true;
-	thread->renewer.file = planner->file;
-	thread->renewer.map = planner->map;
-	return thread;
-}
-
-static void job_release(void *memory)
-{
-	struct renew_job *job = memory;
-	revision_free(&job->revision);
-	buffer_free(&job->encoding.out);
+	return renew_thread_new(self->planner);
 }
 
 static enum blockz_status take_piece(const struct pool_call *call, bool *done_ret)
@@ -73,55 +29,17 @@ static enum blockz_status take_piece(const struct pool_call *call, bool *done_re
 	while (self->next < self->count && self->touched[self->next].fate != TOUCHED_RENEW)
 		self->next++;
 	*done_ret = self->next == self->count || self->misfit != BLOCKZ_UNKNOWN;
-	if (!*done_ret)
-		job->touched = &self->touched[self->next++];
+	if (*done_ret)
+		return BLOCKZ_OK;
+	job->touched = &self->touched[self->next++];
+	job->room = self->in_place ? touched_place(self->planner->map, job->touched).file_len : BLOCKZ_UNKNOWN;
 	return BLOCKZ_OK;
-}
-
-/* What the edits do to the linear checks over a piece, and what its own check is now. */
-static enum blockz_status sum_changes(struct renew_job *job, const struct piece *piece, struct blockz_fault *fault)
-{
-	const struct check_facts *facts = &check_methods[piece->method];
-	const struct revision *revision = &job->revision;
-	size_t len = revision->to - revision->from;
-	const uint8_t *old = revision->old.bytes + revision->from, *new = revision->new.bytes + revision->from;
-	job->delta = facts->poly != NULL ? facts->update(0, old, len) ^ facts->update(0, new, len) : 0;
-	memset(job->check, 0, sizeof(job->check));
-	return check_sum(piece->method, revision->new.bytes, revision->len, job->check) ? BLOCKZ_OK : fault_nomem(fault);
-}
-
-/*
- * How long an encoding may be where the file may grow: as long as it was, with all that changes as it stands, and a little,
- * so that a file that was encoded strongly stays small.
- */
-static uint64_t room_to_grow(const struct touched_place *place, const struct revision *revision)
-{
-	return place->file_len + place->file_len / 64 + (revision->to - revision->from);
 }
 
 static enum blockz_status work_on_piece(const struct pool_call *call)
 {
 	const struct anywhere *self = call->ctx;
-	struct renew_job *job = call->job;
-	struct renew_thread *thread = call->thread;
-	const struct planner *planner = self->planner;
-	const struct piece *piece = &planner->map->pieces[job->touched->piece];
-	const struct touched_place place = touched_place(planner->map, job->touched);
-	enum blockz_status status = may_patch_around(&thread->reader, (struct blockz_range){ place.start, place.end },
-						     place.file_off, &job->revision.behind, call->fault);
-	if (status == BLOCKZ_OK)
-		status = revision_make(&job->revision, &thread->reader, planner, job->touched, call->fault);
-	if (status == BLOCKZ_OK)
-		status = sum_changes(job, piece, call->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	const struct plain_piece plain = {
-		.bytes = job->revision.new.bytes, .len = job->revision.len, .start = place.start, .ends_stream = piece->ends_stream,
-	};
-	const struct renew_room room = {
-		self->in_place ? place.file_len : room_to_grow(&place, &job->revision), self->in_place,
-	};
-	return renewer_encode(&thread->renewer, job->touched->piece, &plain, &room, &job->encoding, &job->fits, call->fault);
+	return renew_piece(self->planner, call->job, call->thread, call->fault);
 }
 
 /* No check tells whether a piece was damaged before: neither one inside of it, nor one that the map has of it. */
@@ -155,7 +73,6 @@ static enum blockz_status give_piece(const struct pool_call *call)
 	struct renew_job *job = call->job;
 	struct planner *planner = self->planner;
 	const struct touched_place place = touched_place(planner->map, job->touched);
-	const struct piece *piece = &planner->map->pieces[job->touched->piece];
 	if (self->misfit != BLOCKZ_UNKNOWN)
 		return BLOCKZ_OK;
 	if (self->in_place && !job->fits) {
@@ -166,10 +83,7 @@ static enum blockz_status give_piece(const struct pool_call *call)
 	const struct plan_change change = {
 		place.start + job->revision.from, job->revision.to - job->revision.from, job->delta,
 	};
-	const struct renewed_piece renewed = {
-		.piece = job->touched->piece, .copy = job->touched->copy, .file_len = job->encoding.len, .tag = job->encoding.tag,
-		.check = check_methods[piece->method].len == 4 ? load_le32(job->check) : 0,
-	};
+	const struct renewed_piece renewed = renew_job_result(planner, job);
 	enum blockz_status status = plan_add_new(planner->plan, (struct blockz_range){ place.file_off, place.file_off + place.file_len },
 						 job->encoding.out.bytes, job->encoding.len, PLAN_PIECE, call->fault);
 	if (status == BLOCKZ_OK)
@@ -182,8 +96,8 @@ static enum blockz_status give_piece(const struct pool_call *call)
 static enum blockz_status encode_pieces(struct anywhere *self)
 {
 	const struct pool_jobs jobs = {
-		.ctx = self, .job_size = sizeof(struct renew_job), .job_release = job_release, .thread_new = thread_new,
-		.thread_free = thread_free, .take = take_piece, .work = work_on_piece, .give = give_piece,
+		.ctx = self, .job_size = sizeof(struct renew_job), .job_release = renew_job_release, .thread_new = thread_new,
+		.thread_free = renew_thread_free, .take = take_piece, .work = work_on_piece, .give = give_piece,
 	};
 	self->next = 0;
 	self->misfit = BLOCKZ_UNKNOWN;
