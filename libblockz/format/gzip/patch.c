@@ -38,7 +38,7 @@ enum blockz_status gzip_before(const struct blockz_source *file, const struct bl
 	enum blockz_status status = read_file(file, bytes, sizeof(bytes), file_off - sizeof(bytes), fault);
 	if (status == BLOCKZ_OK && memcmp(bytes, mark, sizeof(mark)) != 0)
 		return fault_set(fault, BLOCKZ_DAMAGED, file_off - sizeof(bytes),
-				 "expected the flush mark 00 00 ff ff before a raw range, found %02x %02x %02x %02x",
+				 "expected the flush mark 00 00 ff ff before what is to change, found %02x %02x %02x %02x",
 				 bytes[0], bytes[1], bytes[2], bytes[3]);
 	return status;
 }
