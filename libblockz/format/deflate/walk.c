@@ -187,9 +187,24 @@ static enum blockz_status read_codes(struct walker *walker, struct blockz_fault 
 
 /* ---- Symbols ----------------------------------------------------------------------------------------------- */
 
+/* Here, so that not even one endless block can make offsets overflow. */
+static enum blockz_status more_input(struct walker *walker, struct blockz_fault *fault)
+{
+	if (walker->out >= OUT_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than 2^63 bytes of output");
+	return walk_input_more(&walker->in, fault);
+}
+
+static enum blockz_status wrong_symbol(const struct walker *walker, enum walk_stop stop, struct blockz_fault *fault)
+{
+	return damaged(walker, fault, stop == WALK_STOP_SYMBOL ? "no symbol has this Huffman code" :
+								 "a distance reaches beyond the beginning of the data");
+}
+
 static enum blockz_status walk_symbols(struct walker *walker, const struct walk_codes *codes,
 				       struct walk_reach *reach, struct blockz_fault *fault)
 {
+	enum blockz_status status = BLOCKZ_OK;
 	uint32_t table = 0;
 	bool far = false;
 	for (;;) {
@@ -199,34 +214,49 @@ static enum blockz_status walk_symbols(struct walker *walker, const struct walk_
 		else
 			stop = walk_symbols_near(&walker->in, &walker->out, codes, walker->history_start, reach);
 		switch (stop) {
-		case WALK_STOP_INPUT: {
-			/* Here, so that not even one endless block can make offsets overflow. */
-			if (walker->out >= OUT_MAX)
-				return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than 2^63 bytes of output");
-			enum blockz_status status = walk_input_more(&walker->in, fault);
+		case WALK_STOP_INPUT:
+			status = more_input(walker, fault);
 			if (status != BLOCKZ_OK)
 				return status;
 			break;
-		}
 		case WALK_STOP_FAR:
 			far = true;
 			break;
 		case WALK_STOP_END:
 			return BLOCKZ_OK;
-		case WALK_STOP_SYMBOL:
-			return damaged(walker, fault, "no symbol has this Huffman code");
-		case WALK_STOP_DISTANCE:
-			return damaged(walker, fault, "a distance reaches beyond the beginning of the data");
+		default:
+			return wrong_symbol(walker, stop, fault);
 		}
+	}
+}
+
+/* The same, with text; *ended_ret false: there is no more room for it. */
+static enum blockz_status decode_symbols(struct walker *walker, const struct walk_codes *codes, struct walk_text *text,
+					 struct walk_reach *reach, bool *ended_ret, struct blockz_fault *fault)
+{
+	for (;;) {
+		enum walk_stop stop = walk_symbols_text(&walker->in, &walker->out, codes, walker->history_start, text, reach);
+		if (stop == WALK_STOP_END || stop == WALK_STOP_ROOM) {
+			*ended_ret = stop == WALK_STOP_END;
+			return BLOCKZ_OK;
+		}
+		enum blockz_status status = stop == WALK_STOP_INPUT ? more_input(walker, fault) :
+								      wrong_symbol(walker, stop, fault);
+		if (status != BLOCKZ_OK)
+			return status;
 	}
 }
 
 /* ---- Blocks ------------------------------------------------------------------------------------------------ */
 
-static enum blockz_status walk_body(struct walker *walker, struct walk_block *block, struct walk_reach *reach,
-				    struct blockz_fault *fault)
+static const struct walk_codes *codes_of(const struct walker *walker, const struct walk_block *block)
 {
-	enum blockz_status status;
+	return block->type == WALK_FIXED ? &walker->fixed : &walker->dynamic;
+}
+
+/* What stands before the symbols; all of a stored block. */
+static enum blockz_status begin_body(struct walker *walker, struct walk_block *block, struct blockz_fault *fault)
+{
 	switch (block->type) {
 	case WALK_STORED:
 		return walk_stored(walker, block, fault);
@@ -234,17 +264,27 @@ static enum blockz_status walk_body(struct walker *walker, struct walk_block *bl
 		if (!walker->fixed_built)
 			walk_codes_build_fixed(&walker->fixed);
 		walker->fixed_built = true;
-		return walk_symbols(walker, &walker->fixed, reach, fault);
+		return BLOCKZ_OK;
 	case WALK_DYNAMIC:
-		status = read_codes(walker, fault);
-		return status != BLOCKZ_OK ? status : walk_symbols(walker, &walker->dynamic, reach, fault);
+		return read_codes(walker, fault);
 	default:
 		return damaged(walker, fault, "reserved block type");
 	}
 }
 
-enum blockz_status walker_next(struct walker *walker, struct walk_block *block_ret, struct walk_reach *reach,
-			       struct blockz_fault *fault)
+/* The walk has come to the end of a block, or of a part of it. */
+static enum blockz_status pass_to_here(const struct walker *walker, struct walk_block *block, struct blockz_fault *fault)
+{
+	if (walk_input_overrun(&walker->in))
+		return damaged(walker, fault, "");
+	if (walker->out > OUT_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than 2^63 bytes of output");
+	block->end_bit = walk_input_position(&walker->in);
+	block->out_end = walker->out;
+	return BLOCKZ_OK;
+}
+
+enum blockz_status walker_begin(struct walker *walker, struct walk_block *block_ret, struct blockz_fault *fault)
 {
 	struct walk_input *in = &walker->in;
 	if (in->len > INPUT_MAX)
@@ -256,15 +296,39 @@ enum blockz_status walker_next(struct walker *walker, struct walk_block *block_r
 	block.final = walk_input_take(in, 1);
 	block.type = (enum walk_type)walk_input_take(in, 2);
 
-	status = walk_body(walker, &block, reach, fault);
+	status = begin_body(walker, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (walk_input_overrun(in))
-		return damaged(walker, fault, "");
-	if (walker->out > OUT_MAX)
-		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "more than 2^63 bytes of output");
-	block.end_bit = walk_input_position(in);
-	block.out_end = walker->out;
-	*block_ret = block;
-	return BLOCKZ_OK;
+	block.symbols_bit = walk_input_position(in);
+	status = pass_to_here(walker, &block, fault);
+	if (status == BLOCKZ_OK)
+		*block_ret = block;
+	return status;
+}
+
+enum blockz_status walker_text(struct walker *walker, struct walk_block *block, struct walk_text *text,
+			       struct walk_reach *reach, bool *ended_ret, struct blockz_fault *fault)
+{
+	enum blockz_status status = decode_symbols(walker, codes_of(walker, block), text, reach, ended_ret, fault);
+	return status == BLOCKZ_OK ? pass_to_here(walker, block, fault) : status;
+}
+
+unsigned walker_end_code(const struct walker *walker, const struct walk_block *block, unsigned *len_ret)
+{
+	return walk_codes_end(codes_of(walker, block), len_ret);
+}
+
+enum blockz_status walker_next(struct walker *walker, struct walk_block *block_ret, struct walk_reach *reach,
+			       struct blockz_fault *fault)
+{
+	struct walk_block block;
+	enum blockz_status status = walker_begin(walker, &block, fault);
+	if (status == BLOCKZ_OK && block.type != WALK_STORED) {
+		status = walk_symbols(walker, codes_of(walker, &block), reach, fault);
+		if (status == BLOCKZ_OK)
+			status = pass_to_here(walker, &block, fault);
+	}
+	if (status == BLOCKZ_OK)
+		*block_ret = block;
+	return status;
 }

@@ -3,7 +3,8 @@
  * The deflate walker: a reader of deflate symbols (RFC 1951) that writes no output.
  *
  * It finds block edges, stored blocks, the header bit of the last block, and how far back matches reach, several
- * times faster than a decoder, because literals are counted instead of copied.
+ * times faster than a decoder, because literals are counted instead of copied.  Who wants the text as well goes through
+ * each block in parts.
  */
 #ifndef FORMAT_DEFLATE_WALK_H
 #define FORMAT_DEFLATE_WALK_H
@@ -19,6 +20,7 @@ struct walk_block {
 	bool final;                   /* BFINAL */
 	uint64_t header_bit, end_bit; /* bit offsets in the input (bit 0: least significant of byte 0): the BFINAL bit,
 				       * and the first bit behind the block */
+	uint64_t symbols_bit;         /* other than stored blocks: the first bit behind the header */
 	uint64_t payload_off;         /* stored blocks: byte offset of the first payload byte in the input */
 	uint64_t out_start, out_end;  /* output offsets, from where the walk began */
 };
@@ -61,6 +63,26 @@ void walker_free(struct walker *walker);
  */
 enum blockz_status walker_next(struct walker *walker, struct walk_block *block_ret, struct walk_reach *reach,
 			       struct blockz_fault *fault);
+
+/* The text of a walk, behind so many bytes before it as matches can reach. */
+struct walk_text {
+	uint8_t *bytes;
+	size_t len; /* so much of it is text */
+	size_t room; /* at least WALK_TEXT_SLACK more than is to be text */
+};
+
+enum { WALK_TEXT_SLACK = 258 + 16 }; /* a match, and what a fast copy writes behind it */
+
+/*
+ * The same in parts, with text: walker_begin() reads a block's header, and passes a stored block whole, as walker_next()
+ * does.  In others walker_text() decodes symbols, until there is no room for the longest match, or the block has ended
+ * (*ended_ret; then end_bit and out_end of block are set, else they tell how far it is).  Errors: as walker_next().
+ */
+enum blockz_status walker_begin(struct walker *walker, struct walk_block *block_ret, struct blockz_fault *fault);
+enum blockz_status walker_text(struct walker *walker, struct walk_block *block, struct walk_text *text,
+			       struct walk_reach *reach, bool *ended_ret, struct blockz_fault *fault);
+/* The code that ends a block which is none of stored bytes and was begun last: *len_ret bits, the first one lowest. */
+unsigned walker_end_code(const struct walker *walker, const struct walk_block *block, unsigned *len_ret);
 
 /* True when the walk stands at the end of its input, with fewer than 8 bits left. */
 bool walker_at_end(const struct walker *walker);

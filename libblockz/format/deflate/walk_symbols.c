@@ -157,6 +157,101 @@ enum walk_stop walk_symbols_near(struct walk_input *in, uint64_t *out, const str
 	return reach != NULL ? near(in, out, codes, history_start, reach) : near(in, out, codes, history_start, NULL);
 }
 
+/* ---- With text ---------------------------------------------------------------------------------------------- */
+
+/* Writes a match of len bytes at `to`, and up to 7 bytes more behind it. */
+static inline void copy_match(uint8_t *to, uint32_t len, uint32_t distance)
+{
+	const uint8_t *from = to - distance, *end = to + len;
+	if (distance >= 8) {
+		do {
+			memcpy(to, from, 8);
+			to += 8;
+			from += 8;
+		} while (to < end);
+	} else if (distance == 1) {
+		memset(to, *from, len);
+	} else {
+		while (to < end)
+			*to++ = *from++;
+	}
+}
+
+static inline bool is_literal(uint32_t entry)
+{
+	return (entry & (WALK_DIST | WALK_SPECIAL)) == 0;
+}
+
+enum { MATCH_BITS = 20 + 28 }; /* of a length and a distance, at most */
+
+enum walk_stop walk_symbols_text(struct walk_input *in, uint64_t *out, const struct walk_codes *codes,
+				 uint64_t history_start, struct walk_text *text, struct walk_reach *reach)
+{
+	const uint8_t *window = in->window;
+	const size_t load_end = in->load_end;
+	uint8_t *const start = text->bytes + text->len;
+	const uint64_t out_start = *out;
+	const uint8_t *const end = text->bytes + (text->room - WALK_TEXT_SLACK);
+	struct cursor c = cursor_load(in, *out);
+	uint8_t *to = start;
+	enum walk_stop stop = WALK_STOP_INPUT;
+
+	while (c.next < load_end) {
+		if (to > end) {
+			stop = WALK_STOP_ROOM;
+			break;
+		}
+		walk_input_load(window, &c.next, &c.bits, &c.count);
+		uint32_t e = lookup(codes, 0, c.bits);
+		for (int i = 0; i < 2 && is_literal(e); i++) {
+			*to++ = walk_entry_literal(e);
+			drop_bits(&c, e & WALK_BITS_MASK);
+			e = lookup(codes, 0, c.bits);
+		}
+		if (c.count < MATCH_BITS)
+			continue;
+		if (e & WALK_SPECIAL) {
+			e = walk_codes_entry(codes, false, (uint32_t)c.bits);
+			if (e & WALK_SPECIAL) {
+				stop = stop_at(&c, e);
+				break;
+			}
+		}
+		if (!(e & WALK_DIST)) {
+			*to++ = walk_entry_literal(e);
+			drop_bits(&c, e & WALK_BITS_MASK);
+			continue;
+		}
+		c.out = 0;
+		pass(&c, e);
+		const uint32_t len = (uint32_t)c.out;
+
+		e = lookup(codes, WALK_DIST, c.bits);
+		if (e & WALK_SPECIAL) {
+			e = walk_codes_entry(codes, true, (uint32_t)c.bits);
+			if (e & WALK_SPECIAL) {
+				stop = WALK_STOP_SYMBOL;
+				break;
+			}
+		}
+		uint32_t distance = take_distance(&c, e);
+		const uint64_t at = out_start + (uint64_t)(to - start);
+		if (distance > at - history_start) {
+			stop = WALK_STOP_DISTANCE;
+			break;
+		}
+		note_match(reach, at, len, distance);
+		copy_match(to, len, distance);
+		to += len;
+	}
+	c.out = out_start + (uint64_t)(to - start);
+	text->len += (size_t)(to - start);
+	cursor_save(in, out, &c);
+	return stop;
+}
+
+/* ---- Fast --------------------------------------------------------------------------------------------------- */
+
 /*
  * Where no distance can be wrong, what remains of a symbol is one step, the same for literals, lengths and distances:
  * look up, drop, count.  A step waits for the one before, so a processor is idle most of the time.  To use it, a second

@@ -10,6 +10,7 @@
 enum walk_stop {
 	WALK_STOP_INPUT,    /* no load is possible in this window: call again with the next */
 	WALK_STOP_FAR,      /* from here on no distance can be too far */
+	WALK_STOP_ROOM,     /* there is no room for more text */
 	WALK_STOP_END,      /* behind the end of the block */
 	WALK_STOP_SYMBOL,   /* no symbol has this code */
 	WALK_STOP_DISTANCE, /* beyond history_start */
@@ -27,5 +28,12 @@ enum walk_stop walk_symbols_near(struct walk_input *in, uint64_t *out, const str
  * 0 at first, for the caller to keep while it calls again in the same block.
  */
 enum walk_stop walk_symbols_far(struct walk_input *in, uint64_t *out, const struct walk_codes *codes, uint32_t *table);
+
+/*
+ * Follows symbols, checks each distance, and writes what they stand for behind text, which has as much before it as
+ * distances can reach.
+ */
+enum walk_stop walk_symbols_text(struct walk_input *in, uint64_t *out, const struct walk_codes *codes,
+				 uint64_t history_start, struct walk_text *text, struct walk_reach *reach);
 
 #endif

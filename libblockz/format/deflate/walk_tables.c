@@ -24,7 +24,8 @@ static inline uint32_t litlen_entry(unsigned symbol, unsigned len)
 {
 	const uint32_t bits = len | len << WALK_CODE_SHIFT;
 	if (symbol < END_OF_BLOCK)
-		return bits | 1U << WALK_OUT_SHIFT;
+		return bits | 1U << WALK_OUT_SHIFT | (symbol & WALK_HALF_MASK) << WALK_LOW_SHIFT |
+		       symbol >> 4 << WALK_SYMBOL_SHIFT;
 	if (symbol < FIRST_LENGTH || symbol > LAST_LENGTH)
 		return 0;
 	if (symbol == LAST_LENGTH)
@@ -202,4 +203,17 @@ uint32_t walk_codes_entry(const struct walk_codes *codes, bool dist, uint32_t bi
 		return WALK_SPECIAL | len;
 	uint32_t e = dist ? dist_entry(symbol, len) : litlen_entry(symbol, len);
 	return e != 0 ? e : WALK_SPECIAL;
+}
+
+unsigned walk_codes_end(const struct walk_codes *codes, unsigned *len_ret)
+{
+	const struct walk_code_set *set = &codes->litlen;
+	int place = 0;
+	while (set->sorted[place] != END_OF_BLOCK)
+		place++;
+	unsigned len = 1;
+	while ((place - set->base[len]) << (WALK_CODE_BITS - len) >= set->limit[len])
+		len++;
+	*len_ret = len;
+	return reverse15((uint32_t)(place - set->base[len])) >> (WALK_CODE_BITS - len);
 }

@@ -12,6 +12,7 @@
  *	bit  11         WALK_DIST: a distance follows; its value is where the second table begins
  *	bits 12 to 16   length of the code; 31 in distances, so that their extra bits count as no output
  *	bits 17 to 21   the symbol, in distances
+ *	bits  7 to 10 and 17 to 20   of a literal, the low and the high half of its byte
  *	bits 22 to 30   output bytes, to which extra bits are added
  *
  * Packing several literals into an entry was tried and costs more to build than it saves: with codes of 7 to 9 bits two
@@ -36,6 +37,8 @@ enum {
 	WALK_SYMBOL_SHIFT = 17,
 	WALK_SYMBOL_MASK = 31,
 	WALK_OUT_SHIFT = 22,
+	WALK_LOW_SHIFT = 7,
+	WALK_HALF_MASK = 15,
 
 	WALK_LITLEN_SYMBOLS = 288, /* with the two that only the fixed code has, and nobody may use */
 	WALK_DIST_SYMBOLS = 32,
@@ -78,6 +81,14 @@ static inline bool walk_entry_is_dist(uint32_t entry)
 {
 	return (entry >> WALK_CODE_SHIFT & WALK_CODE_MASK) == WALK_CODE_DIST;
 }
+
+static inline uint8_t walk_entry_literal(uint32_t entry)
+{
+	return (uint8_t)((entry >> WALK_LOW_SHIFT & WALK_HALF_MASK) | (entry >> WALK_SYMBOL_SHIFT & WALK_HALF_MASK) << 4);
+}
+
+/* The code of the end of the block: *len_ret bits, the first one lowest. */
+unsigned walk_codes_end(const struct walk_codes *codes, unsigned *len_ret);
 
 /* Extra bits and least distance of distance symbols 0 to 29. */
 extern const uint8_t walk_dist_extra[WALK_DIST_SYMBOLS];

@@ -16,12 +16,56 @@ static int bit_at(const uint8_t *in, uint64_t bit)
 	return in[bit / 8] >> bit % 8 & 1;
 }
 
+/* Goes through a block in parts of text; text holds that of the blocks before it. */
+static void walk_text(const uint8_t *in, struct walk_block *b, struct walk_text *text, const uint8_t *data)
+{
+	struct walk_reach reach = { .watch_end = 0 };
+	unsigned end_len, end_code = walker_end_code(walker, b, &end_len);
+	bool ended = false;
+	while (!ended) {
+		size_t before = text->len;
+		text->room = before + WALK_TEXT_SLACK + rnd() % (rnd() % 2 ? 100000 : 100);
+		ck_assert_int_eq(walker_text(walker, b, text, &reach, &ended, NULL), BLOCKZ_OK);
+		ck_assert_uint_eq(text->len, b->out_end);
+		ck_assert(ended || text->len + WALK_TEXT_SLACK > text->room);
+		ck_assert_mem_eq(text->bytes + before, data + before, text->len - before);
+	}
+	for (unsigned i = 0; i < end_len; i++)
+		ck_assert_uint_eq(end_code >> i & 1, bit_at(in, b->end_bit - end_len + i));
+}
+
+/* The same blocks come out part by part, and their text is the data. */
+static void assert_text(const uint8_t *in, size_t len, const uint8_t *data, size_t data_len)
+{
+	struct walk_text text = { .bytes = malloc(data_len + 2 * WALK_TEXT_SLACK + 100000) };
+	walker_reset_memory(walker, in, len);
+	for (size_t i = 0; i < walked.count; i++) {
+		const struct walk_block *whole = &walked.block[i];
+		struct walk_block b;
+		ck_assert_int_eq(walker_begin(walker, &b, NULL), BLOCKZ_OK);
+		ck_assert_uint_eq(b.header_bit, whole->header_bit);
+		if (b.type == WALK_STORED) {
+			memcpy(text.bytes + text.len, in + b.payload_off, b.out_end - b.out_start);
+			text.len += b.out_end - b.out_start;
+		} else {
+			ck_assert_uint_eq(b.symbols_bit, whole->symbols_bit);
+			ck_assert_uint_eq(b.end_bit, b.symbols_bit);
+			walk_text(in, &b, &text, data);
+		}
+		ck_assert_uint_eq(b.end_bit, whole->end_bit);
+		ck_assert_uint_eq(b.out_end, whole->out_end);
+	}
+	ck_assert_uint_eq(text.len, data_len);
+	free(text.bytes);
+}
+
 /* A stream that is known to be made of data. */
 static void assert_good(const uint8_t *in, size_t len, const uint8_t *data, size_t data_len)
 {
 	ck_assert(accepted_like_zlib(in, len));
 	ck_assert_uint_eq(walked.block[walked.count - 1].out_end, data_len);
 	ck_assert(walker_at_end(walker));
+	assert_text(in, len, data, data_len);
 	for (size_t i = 0; i < walked.count; i++) {
 		const struct walk_block *b = &walked.block[i];
 		ck_assert_int_eq(b->final, bit_at(in, b->header_bit));
