@@ -197,6 +197,8 @@ static void seed_zlib(struct bytes image, int level, int strategy, size_t flush_
 	seed_file(&file);
 	append_member(&stream, &image, level, strategy, -15, NULL, flush_at);
 	seed("walk", NULL, 0, &stream);
+	seed("splice", (const uint8_t[]){ 0, 0xff, 0, 4, 9, 0, 0, 16, 200, 1 }, 10, &stream);
+	seed("splice", (const uint8_t[]){ 1, 0xf1, 100, 0, 0, 0, 1, 0, 3, 0 }, 10, &stream);
 	free(stream.data);
 	free(file.data);
 	free(image.data);

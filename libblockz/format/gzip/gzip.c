@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The row of gzip: .gz files of one deflate stream, whose pieces end with a full flush. */
-
 #include "format/deflate/decode.h"
 #include "format/deflate/encode.h"
 #include "format/deflate/fill.h"
+#include "format/deflate/splice.h"
 #include "format/deflate/walk.h"
 #include "format/format.h"
 #include "format/gzip/layout.h"
@@ -76,4 +76,5 @@ const struct format format_gzip = {
 	.renew_params = gzip_renew_params,
 	.fill = deflate_fill,
 	.renew_index = gzip_renew_index,
+	.splice = deflate_splice,
 };
