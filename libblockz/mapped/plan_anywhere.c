@@ -25,6 +25,8 @@ enum {
 	IN_PLACE_NS = 1000000000,   /* so long may an edit in place take, however short a copy would */
 	IN_PLACE_COPIES = 2,        /* and so many times what a copy takes */
 	IN_PLACE_SHARE = 4,         /* at most one part in so many of the file is written to twice, by way of the journal */
+	SPLICE_NS = 4,              /* nanoseconds an image byte of a long piece, which is decoded and not encoded */
+	SPLICE_LEN = 256 << 10,     /* about so many bytes of it are replaced */
 };
 
 /* ---- The way ---- */
@@ -34,15 +36,16 @@ static void estimate(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
 	struct blockz_plan_renewed *sum = &planner->plan->renewed;
-	uint64_t image_bytes = 0;
+	uint64_t encoding = 0;
 	for (size_t i = 0; i < self->count; i++) {
 		const struct touched_place place = touched_place(planner->map, &self->touched[i]);
+		bool is_long = self->touched[i].fate == TOUCHED_SPLICE;
 		if (self->touched[i].fate == TOUCHED_SAME)
 			continue;
-		image_bytes += place.end - place.start;
-		sum->file_bytes += place.file_len;
+		encoding += (place.end - place.start) * (is_long ? SPLICE_NS : planner->map->format->renew_ns);
+		sum->file_bytes += is_long ? min(place.file_len, SPLICE_LEN) : place.file_len;
 	}
-	uint64_t encoding = image_bytes * planner->map->format->renew_ns / pool_threads(self->how->work.threads);
+	encoding /= pool_threads(self->how->work.threads);
 	sum->in_place_ns = encoding + sum->file_bytes * COPY_NS_1024 / 1024;
 	sum->splice_ns = encoding + planner->map->file_size * COPY_NS_1024 / 1024;
 }

@@ -63,7 +63,7 @@ static enum blockz_status note_renewed(struct anywhere *self, const struct renew
 	sum->image_bytes += place.end - place.start;
 	sum->file_bytes += place.file_len;
 	if (is_unverified(&planner->map->pieces[renewed->piece], planner->map->format))
-		sum->unverified_bytes += place.end - place.start;
+		sum->unverified++;
 	return BLOCKZ_OK;
 }
 
@@ -110,6 +110,7 @@ struct splicing {
 	struct anywhere *self;
 	const struct touched *touched;
 	uint64_t growth; /* of the piece, modulo 2^64 */
+	uint64_t replaced; /* bytes of it */
 };
 
 static enum blockz_status splice_lay_over(void *ctx, uint8_t *bytes, size_t len, uint64_t off, struct blockz_fault *fault)
@@ -123,6 +124,7 @@ static enum blockz_status splice_replace(void *ctx, struct blockz_range old, con
 {
 	struct splicing *splicing = ctx;
 	splicing->growth += len - (old.end - old.start);
+	splicing->replaced += old.end - old.start;
 	return plan_add_new(splicing->self->planner->plan, old, bytes, len, PLAN_PIECE, fault);
 }
 
@@ -181,6 +183,9 @@ static enum blockz_status splice_piece(struct anywhere *self, const struct touch
 		self->missing = 0;
 		return BLOCKZ_OK;
 	}
+	if (splicing.replaced == 0)
+		return BLOCKZ_OK;
+	planner->plan->renewed.file_bytes -= place.file_len - splicing.replaced;
 	return note_renewed(self, &(struct renewed_piece){
 		.piece = touched->piece, .copy = touched->copy, .file_len = place.file_len + splicing.growth,
 	});
@@ -219,7 +224,7 @@ enum blockz_status renew_pieces(struct anywhere *self)
 	plan->write_count = planner->raw_count;
 	plan->change_count = planner->piece_count = 0;
 	plan->scratch_len = 0;
-	plan->renewed.pieces = plan->renewed.image_bytes = plan->renewed.file_bytes = plan->renewed.unverified_bytes = 0;
+	plan->renewed.pieces = plan->renewed.image_bytes = plan->renewed.file_bytes = plan->renewed.unverified = 0;
 	enum blockz_status status = encode_pieces(self);
 	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN)
 		status = splice_pieces(self);

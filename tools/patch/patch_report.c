@@ -58,11 +58,11 @@ static void say_renewed(const struct patch_report *report, FILE *out, const char
 		return;
 	size_human(size, sizeof(size), info.renewed.file_bytes);
 	if (info.is_splice)
-		cli_say(report->cli, out, path, "%" PRIu64 " piece%s of %s encoded again; a new file of %" PRIu64 " bytes, all else as it was",
-			info.renewed.pieces, plural(info.renewed.pieces), size, info.file_size);
+		cli_say(report->cli, out, path, "%s in %" PRIu64 " piece%s encoded again; a new file of %" PRIu64 " bytes, all else as it was",
+			size, info.renewed.pieces, plural(info.renewed.pieces), info.file_size);
 	else
-		cli_say(report->cli, out, path, "%" PRIu64 " piece%s of %s encoded again in place", info.renewed.pieces,
-			plural(info.renewed.pieces), size);
+		cli_say(report->cli, out, path, "%s in %" PRIu64 " piece%s encoded again in place", size, info.renewed.pieces,
+			plural(info.renewed.pieces));
 }
 
 void patch_report_done(const struct patch_report *report, FILE *out, const char *path, const char *what)
@@ -81,10 +81,10 @@ void patch_report_done(const struct patch_report *report, FILE *out, const char 
 
 void patch_report_unverified(const struct patch_report *report, const char *path)
 {
-	uint64_t bytes = blockz_plan_info(report->plan).renewed.unverified_bytes;
-	if (bytes > 0)
-		cli_warn(report->cli, path, "no check stands over %" PRIu64 " bytes that were encoded again: whether they were "
-			 "damaged before, the check of the whole file still tells", bytes);
+	uint64_t pieces = blockz_plan_info(report->plan).renewed.unverified;
+	if (pieces > 0)
+		cli_warn(report->cli, path, "no check stands over %" PRIu64 " piece%s alone of what was encoded again: damage that was "
+			 "there before is still told by that of the whole file", pieces, plural(pieces));
 }
 
 void patch_report_unchecked(const struct patch_report *report, const char *path)
@@ -169,8 +169,8 @@ static void add_renewed(json_t *object, const struct blockz_plan *plan)
 	json_object_set_new(object, "anywhere",
 			    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:f, s:f}", "way", info.is_splice ? "splice" : "in-place",
 				      "pieces", json_bytes(renewed->pieces), "image_bytes", json_bytes(renewed->image_bytes),
-				      "file_bytes", json_bytes(renewed->file_bytes), "unverified_bytes",
-				      json_bytes(renewed->unverified_bytes), "file_size", json_bytes(info.file_size),
+				      "file_bytes", json_bytes(renewed->file_bytes), "unverified_pieces",
+				      json_bytes(renewed->unverified), "file_size", json_bytes(info.file_size),
 				      "estimate_in_place", (double)renewed->in_place_ns / 1e9, "estimate_splice",
 				      (double)renewed->splice_ns / 1e9));
 }
