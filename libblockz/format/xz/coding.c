@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "format/xz/encode.h"
 
 /* Its size, flags, CRC32 and padding; of four filters, three with a start offset, and LZMA2. */
@@ -28,13 +29,13 @@ static bool is_noted(const struct pack_params *params)
 	return params->coding[0] != 0;
 }
 
-static bool make_chain(const struct pack_params *params, struct xz_block *block)
+static enum blockz_status make_chain(const struct pack_params *params, struct xz_block *block, struct blockz_fault *fault)
 {
 	if (is_noted(params))
-		return xz_block_parse(params->coding, HEADER_MAX, CHECK_NONE, BLOCKZ_UNKNOWN, block, NULL) == BLOCKZ_OK;
+		return xz_block_parse(params->coding, HEADER_MAX, CHECK_NONE, BLOCKZ_UNKNOWN, block, fault);
 	*block = (struct xz_block){ .filters = { { LZMA_FILTER_LZMA2, NULL }, { LZMA_VLI_UNKNOWN, NULL } } };
 	block->filters[0].options = malloc(sizeof(lzma_options_lzma));
-	return block->filters[0].options != NULL;
+	return block->filters[0].options != NULL ? BLOCKZ_OK : fault_nomem(fault);
 }
 
 /* NULL: the last filter is another one. */
@@ -70,7 +71,7 @@ static bool choose_noted(const struct pack_params *params, lzma_options_lzma *op
 	return true;
 }
 
-static bool choose_options(const struct pack_params *params, lzma_options_lzma *options)
+bool xz_coding_options(const struct pack_params *params, lzma_options_lzma *options)
 {
 	bool chosen = is_noted(params) ? choose_noted(params, options) : !lzma_lzma_preset(options, xz_preset(params));
 	if (!chosen)
@@ -79,13 +80,14 @@ static bool choose_options(const struct pack_params *params, lzma_options_lzma *
 	return true;
 }
 
-bool xz_coding_chain(const struct pack_params *params, struct xz_block *block)
+enum blockz_status xz_coding_chain(const struct pack_params *params, struct xz_block *block, struct blockz_fault *fault)
 {
-	if (!make_chain(params, block))
-		return false;
+	enum blockz_status status = make_chain(params, block, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	lzma_options_lzma *options = lzma2_options(block);
-	if (options != NULL && choose_options(params, options))
-		return true;
+	if (options != NULL && xz_coding_options(params, options))
+		return BLOCKZ_OK;
 	xz_block_free(block);
-	return false;
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "filters that cannot be encoded");
 }

@@ -20,9 +20,12 @@ bool xz_coding_note(uint8_t coding[CODING_LEN], const struct xz_block *block, ui
 
 /*
  * The chain of filters for an encoder, by what was noted, or else LZMA2 alone; the level chooses what decoders do not see.
- * No dictionary is larger than a piece, or than the one that was noted.  xz_block_free() it.
- * False, and nothing to free: no memory, no such preset, or a chain that cannot be.
+ * No dictionary is larger than a piece, or than the one that was noted.  xz_block_free() it, but not after an error.
+ * Errors: BLOCKZ_FAILED (no memory); BLOCKZ_UNSUPPORTED (no such preset, or a chain that cannot be).
  */
-bool xz_coding_chain(const struct pack_params *params, struct xz_block *block_ret);
+enum blockz_status xz_coding_chain(const struct pack_params *params, struct xz_block *block_ret, struct blockz_fault *fault);
+
+/* What the level makes of LZMA2's options, in a dictionary of which *options tells where one was noted.  False: no such preset. */
+bool xz_coding_options(const struct pack_params *params, lzma_options_lzma *options);
 
 #endif

@@ -38,7 +38,7 @@ void *xz_encoder_new(const struct pack_params *params)
 	if (encoder == NULL)
 		return NULL;
 	*encoder = (struct encoder){ .stream = LZMA_STREAM_INIT, .check = params->check };
-	if (!xz_coding_chain(params, &encoder->chain)) {
+	if (xz_coding_chain(params, &encoder->chain, NULL) != BLOCKZ_OK) {
 		free(encoder);
 		return NULL;
 	}
@@ -47,11 +47,11 @@ void *xz_encoder_new(const struct pack_params *params)
 
 uint64_t xz_encoder_memory(const struct pack_params *params)
 {
-	struct xz_block chain;
-	if (!xz_coding_chain(params, &chain))
+	lzma_options_lzma options = { .dict_size = 0 };
+	const lzma_filter filters[] = { { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	if (!xz_coding_options(params, &options))
 		return UINT64_MAX;
-	uint64_t usage = lzma_raw_encoder_memusage(chain.filters);
-	xz_block_free(&chain);
+	uint64_t usage = lzma_raw_encoder_memusage(filters);
 	/* A piece as it was read, and encoded twice, since as many as there are threads wait for their turn; liblzma's. */
 	return usage == UINT64_MAX ? UINT64_MAX : 3 * params->piece_size + usage;
 }

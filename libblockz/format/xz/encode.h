@@ -10,6 +10,7 @@ uint32_t xz_preset(const struct pack_params *params);
 
 void *xz_encoder_new(const struct pack_params *params);
 void xz_encoder_free(void *encoder);
+/* Of LZMA2 alone; it allocates nothing. */
 uint64_t xz_encoder_memory(const struct pack_params *params);
 /* How long the header of a Block of so many image bytes is, whose only filter is LZMA2; 0: there is none that long. */
 uint32_t xz_header_len(size_t image_len);

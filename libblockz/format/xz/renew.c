@@ -18,6 +18,23 @@ const int xz_renew_levels[] = { XZ_RENEW_USUAL, XZ_RENEW_CONTEXT, XZ_RENEW_EXTRE
 
 /* ---- What encoders need ---- */
 
+static enum blockz_status cannot_encode(uint64_t off, struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, off, "a Block with filters that cannot be encoded");
+}
+
+/* That there is an encoder by what was noted, unless memory is short. */
+static enum blockz_status try_coding(const struct pack_params *params, uint64_t off, struct blockz_fault *fault)
+{
+	struct xz_block chain;
+	enum blockz_status status = xz_coding_chain(params, &chain, fault);
+	if (status != BLOCKZ_OK)
+		return status == BLOCKZ_UNSUPPORTED ? cannot_encode(off, fault) : status;
+	bool can_be = lzma_raw_encoder_memusage(chain.filters) != UINT64_MAX;
+	xz_block_free(&chain);
+	return can_be ? BLOCKZ_OK : cannot_encode(off, fault);
+}
+
 static enum blockz_status note_coding(struct peek *peek, uint64_t off, uint64_t len, const struct xz_block *block,
 				      struct pack_params *params, struct blockz_fault *fault)
 {
@@ -25,9 +42,7 @@ static enum blockz_status note_coding(struct peek *peek, uint64_t off, uint64_t 
 	enum blockz_status status = xz_find_properties(peek, off + block->block.header_size, off + len, &properties, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (!xz_coding_note(params->coding, block, properties) || xz_encoder_memory(params) == UINT64_MAX)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, off, "a Block with filters that cannot be encoded");
-	return BLOCKZ_OK;
+	return xz_coding_note(params->coding, block, properties) ? try_coding(params, off, fault) : cannot_encode(off, fault);
 }
 
 static enum blockz_status read_coding(struct peek *peek, const struct piece *piece, struct pack_params *params,
