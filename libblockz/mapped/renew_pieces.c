@@ -48,12 +48,12 @@ static bool is_unverified(const struct piece *piece, const struct format *format
 	return piece->kind != BLOCKZ_ZERO && (piece->method == CHECK_NONE || (!piece->has_crc && format->is_one_stream));
 }
 
-static enum blockz_status note_renewed(struct anywhere *self, const struct renewed_piece *renewed)
+static enum blockz_status note_renewed(struct anywhere *self, const struct renewed_piece *renewed, struct blockz_fault *fault)
 {
 	struct planner *planner = self->planner;
 	struct renewed_piece *room = array_room(planner->pieces, planner->piece_count, sizeof(*room));
 	if (room == NULL)
-		return fault_nomem(planner->fault);
+		return fault_nomem(fault);
 	planner->pieces = room;
 	planner->pieces[planner->piece_count++] = *renewed;
 	const struct touched touched = { .piece = renewed->piece, .copy = renewed->copy };
@@ -89,7 +89,7 @@ static enum blockz_status give_piece(const struct pool_call *call)
 	if (status == BLOCKZ_OK)
 		status = plan_add_change(planner->plan, &change, call->fault);
 	if (status == BLOCKZ_OK)
-		status = note_renewed(self, &renewed);
+		status = note_renewed(self, &renewed, call->fault);
 	return status == BLOCKZ_OK ? pool_progress(planner->work, place.end, planner->plan->scratch_len, call->fault) : status;
 }
 
@@ -186,9 +186,10 @@ static enum blockz_status splice_piece(struct anywhere *self, const struct touch
 	if (splicing.replaced == 0)
 		return BLOCKZ_OK;
 	planner->plan->renewed.file_bytes -= place.file_len - splicing.replaced;
-	return note_renewed(self, &(struct renewed_piece){
+	const struct renewed_piece renewed = {
 		.piece = touched->piece, .copy = touched->copy, .file_len = place.file_len + splicing.growth,
-	});
+	};
+	return note_renewed(self, &renewed, planner->fault);
 }
 
 static enum blockz_status splice_pieces(struct anywhere *self)
