@@ -8,7 +8,9 @@
 
 static int read_bytes(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
 {
-	const struct growing_store *self = ctx;
+	struct growing_store *self = ctx;
+	if (++self->calls == self->fail_at)
+		return EIO;
 	size_t left = off < self->len ? self->len - (size_t)off : 0;
 	*got_ret = len < left ? len : left;
 	if (*got_ret > 0)
@@ -19,8 +21,8 @@ static int read_bytes(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 static int write_bytes(void *ctx, const void *buf, size_t len, uint64_t off)
 {
 	struct growing_store *self = ctx;
-	if (++self->writes == self->fail_at)
-		return ENOSPC;
+	if (++self->calls == self->fail_at)
+		return EIO;
 	if (off + len > self->len) {
 		uint8_t *bytes = realloc(self->bytes, (size_t)off + len);
 		if (bytes == NULL)
