@@ -5,6 +5,7 @@
 #:  make check        install what is missing, build, and run all tests
 #:  make check AREA=format   only what an edit of that folder of libblockz/ needs, or of several: AREA='disk journal'
 #:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
+#:  make bench-anywhere IMAGE=path  measure edits of compressed bytes, in our files and in others
 #:  make bench-delta PAIRS=dir  measure deltas of old and new images against xdelta3, bsdiff and zstd
 #:  make bench-nbd IMAGE=path   measure the nbdkit plugin against nbdkit's filters and qemu-nbd
 #:  make bench-ram IMAGE=path   measure the RAM disk against nbdkit's memory plugin
@@ -96,7 +97,7 @@ UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
 PUBLIC_HEADERS := $(wildcard libblockz/blockz*.h)
 MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 
-.PHONY: all help tools unit examples demo check bench bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
+.PHONY: all help tools unit examples demo check bench bench-anywhere bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -207,6 +208,10 @@ $(BUILD)/recompress: $(BUILD)/tests/bench/recompress.o $(SHARED) $(INTERNALS)
 bench-delta: all $(BUILD)/recompress
 	@test -n "$(PAIRS)" || { echo "make bench-delta PAIRS=dir: folders with old.* and new.*" >&2; exit 2; }
 	@tests/bench/delta "$(abspath $(BUILD))" "$(PAIRS)"
+
+bench-anywhere: all
+	@test -n "$(IMAGE)" || { echo "make bench-anywhere IMAGE=path: the image to measure on" >&2; exit 2; }
+	@tests/bench/anywhere "$(abspath $(BUILD))" "$(IMAGE)"
 
 bench-nbd: all
 	@test -n "$(IMAGE)" || { echo "make bench-nbd IMAGE=path: the image to measure on" >&2; exit 2; }
