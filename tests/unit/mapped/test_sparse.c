@@ -161,7 +161,7 @@ START_TEST(memory_is_bounded_by_threads_and_pieces)
 	static const struct blockz_sink_ops sink_ops = { .write = drop_write };
 	const struct blockz_format *format = format_of(_i);
 	struct bytes noise = image_new(IMAGE_NOISE, 4 * MIB);
-	const struct blockz_range raw = { 20 * MIB, 45 * MIB };
+	const struct blockz_range raw = { 8 * MIB, 57 * MIB }; /* liblzma is slow on noise */
 	for (int stream = 0; stream < 2; stream++) {
 		uint64_t written = 0, memory = peak_memory();
 		struct blockz_source source = { &source_ops, &noise, stream ? BLOCKZ_UNKNOWN : 16 * noise.len };
@@ -175,7 +175,7 @@ START_TEST(memory_is_bounded_by_threads_and_pieces)
 		ck_assert_int_eq(blockz_pack(&source, &sink, &options, &result, NULL), BLOCKZ_OK);
 		ck_assert_uint_eq(written, result.file_size);
 		ck_assert_uint_ge(written, 16 * noise.len);
-		ck_assert_uint_lt(peak_memory() - memory, (format->piece_size_default != 0 ? 16 : 80) * MIB);
+		ck_assert_uint_lt(peak_memory() - memory, (format->piece_size_default != 0 ? 16 : 32) * MIB);
 	}
 }
 END_TEST
