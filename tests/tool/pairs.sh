@@ -102,6 +102,9 @@ squashfs() {
 		>.log/mksquashfs 2>&1 || not_ok "mksquashfs $*" "$(tail -n 1 .log/mksquashfs)"
 }
 
+# Where the encoder does not matter: mksquashfs's own level takes long.
+quick=(-comp zstd -Xcompression-level 3)
+
 squashfs_pair() { # OPTION...
 	squashfs old old "$@"
 	squashfs new new "$@"
@@ -227,28 +230,28 @@ pair() { # NAME
 	xz-bcj) squashfs_pair -comp xz -Xbcj x86 -Xdict-size 50% ;;
 	zstd-3) squashfs_pair -comp zstd -Xcompression-level 3 ;;
 	lz4hc) squashfs_pair -comp lz4 -Xhc ;;
-	4K | 16K | 1M) squashfs_pair -comp zstd -b "$1" ;;
-	no-fragments) squashfs_pair -comp zstd -no-fragments ;;
-	all-fragments) squashfs_pair -comp zstd -always-use-fragments ;;
-	stored-inodes) squashfs_pair -comp zstd -noI -noX ;;
-	stored-data) squashfs_pair -comp zstd -noD ;;
-	stored-fragments) squashfs_pair -comp zstd -noF ;;
+	4K | 16K | 1M) squashfs_pair "${quick[@]}" -b "$1" ;;
+	no-fragments) squashfs_pair "${quick[@]}" -no-fragments ;;
+	all-fragments) squashfs_pair "${quick[@]}" -always-use-fragments ;;
+	stored-inodes) squashfs_pair "${quick[@]}" -noI -noX ;;
+	stored-data) squashfs_pair "${quick[@]}" -noD ;;
+	stored-fragments) squashfs_pair "${quick[@]}" -noF ;;
 	stored-all) squashfs_pair -comp gzip -noI -noD -noF -noX ;;
-	no-duplicates | no-sparse | no-exports | no-xattrs) squashfs_pair -comp zstd "-$1" ;;
-	no-padding) squashfs_pair -comp zstd -nopad ;;
+	no-duplicates | no-sparse | no-exports | no-xattrs) squashfs_pair "${quick[@]}" "-$1" ;;
+	no-padding) squashfs_pair "${quick[@]}" -nopad ;;
 	own-lzma) gensquashfs_pair -c lzma -X level=4,lc=2,lp=1,pb=0 ;;
 	own-xz) gensquashfs_pair -c xz -X level=3,extreme,lc=0,lp=3,pb=1 ;;
 	own-xz-bcj) gensquashfs_pair -c xz -X level=2,x86,lc=1,lp=1 ;;
 	kinds-4K) gensquashfs_pair -c zstd -b 4096 -e ;;
 	kinds-*) gensquashfs_pair -c "${1#*-}" ;;
 	added-files)
-		squashfs_pair -comp zstd
-		squashfs old old -comp zstd -e usr ;;
+		squashfs_pair "${quick[@]}"
+		squashfs old old "${quick[@]}" -e usr ;;
 	removed-files)
-		squashfs_pair -comp zstd
-		squashfs new old -comp zstd -e usr ;;
+		squashfs_pair "${quick[@]}"
+		squashfs new old "${quick[@]}" -e usr ;;
 	equal)
-		squashfs_pair -comp zstd
+		squashfs_pair "${quick[@]}"
 		cp old new ;;
 	empty)
 		mkdir -p .log/nothing
@@ -261,16 +264,16 @@ pair() { # NAME
 		pair empty
 		squashfs old new -comp xz ;;
 	other-block-size)
-		squashfs old old -comp zstd -b 64K
-		squashfs new new -comp zstd -b 128K ;;
+		squashfs old old "${quick[@]}" -b 64K
+		squashfs new new "${quick[@]}" -b 128K ;;
 	other-compressor)
 		squashfs old old -comp gzip
 		squashfs new new -comp zstd ;;
 	padded)
-		squashfs_pair -comp zstd
+		squashfs_pair "${quick[@]}"
 		truncate -s %1M old ;;
 	padded-rubbish)
-		squashfs_pair -comp zstd
+		squashfs_pair "${quick[@]}"
 		cat .log/old/usr/noise >>old ;;
 	gz) deflated_pair gzip ;;
 	xz-blocks) deflated_pair xz -1 --piece-size 1M ;;
