@@ -526,6 +526,13 @@ enum blockz_status blockz_plan_apply(const struct blockz_plan *plan, const struc
 enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const struct blockz_source *file,
 				    const struct blockz_sink *sink, struct blockz_fault *fault);
 
+/*
+ * Writes the new bytes of the index-th write to the sink: new_length of them, whatever the file is by now.
+ * Errors: BLOCKZ_USAGE (there is no such write), BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_plan_copy_new(const struct blockz_plan *plan, size_t index, const struct blockz_sink *sink,
+					struct blockz_fault *fault);
+
 enum blockz_recovery {
 	BLOCKZ_RECOVERY_NONE,     /* there was no journal */
 	BLOCKZ_RECOVERY_FINISHED, /* the edit had been complete; or that of a disk now is, as far as it was written */

@@ -193,3 +193,18 @@ EXPORT enum blockz_status blockz_plan_copy(const struct blockz_plan *plan, const
 	buffer_free(&copy.buffer);
 	return status;
 }
+
+EXPORT enum blockz_status blockz_plan_copy_new(const struct blockz_plan *plan, size_t index, const struct blockz_sink *sink,
+					       struct blockz_fault *fault)
+{
+	struct copy copy = { .plan = plan, .sink = sink, .fault = fault };
+	if (index >= plan->write_count)
+		return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN, "the plan has %zu writes", plan->write_count);
+	if (!buffer_reserve(&copy.buffer, COPY_PART))
+		return fault_nomem(fault);
+	enum blockz_status status = copy_new(&copy, &plan->writes[index]);
+	if (status == BLOCKZ_OK)
+		status = flush(&copy);
+	buffer_free(&copy.buffer);
+	return status;
+}
