@@ -16,7 +16,7 @@ static struct doomed {
 	volatile sig_atomic_t armed;
 	int dirfd;
 	const char *name;
-} doomed[2];
+} doomed[3];
 
 /* What is said at the end by each signal; made ready, since a handler cannot.  SIGPIPE is no matter for words. */
 static struct ending {

@@ -34,7 +34,7 @@ int signals_noted(void);
 /* Ends the program by the signal that was noted; returns if there was none. */
 void signals_die_if_noted(void);
 
-/* A file that is removed if the program is ended, at most two at a time; both parameters must live as long. */
+/* A file that is removed if the program is ended, at most three at a time; both parameters must live as long. */
 void signals_doom(int dirfd, const char *name);
 /* Not any more; name: the same pointer.  Fine for one that was not doomed. */
 void signals_spare(const char *name);

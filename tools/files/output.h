@@ -6,7 +6,7 @@
  *	output_open() ... write to output.fd ... output_sync() ... look at it ... output_commit()
  *	output_close() in any case
  *
- * At most two can be open at a time.
+ * At most three can be open at a time.
  */
 #ifndef FILES_OUTPUT_H
 #define FILES_OUTPUT_H
