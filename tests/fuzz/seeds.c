@@ -270,6 +270,21 @@ static void seed_bmap(void)
 	}
 }
 
+static void seed_composition(void)
+{
+	static char texts[][900] = {
+		"{\"version\": 1, \"base\": {\"size\": 10, \"sha256\": \"" SHA256 "\"}, \"result\": {\"size\": 9, \"sha256\": \"" SHA256
+		"\"}, \"side\": {\"name\": \"side\"}, \"parts\": [{\"verbatim\": [1, 2]}, {\"literal\": \"SGkh\"},\n"
+		"{\"side\": [2, 1], \"sha256\": \"" SHA256 "\"}, {\"verbatim\": [8, 2]}, {\"literal\": \"SA==\"}]}",
+		"{\"version\": 1, \"base\": {\"size\": 0, \"sha256\": \"" SHA256 "\"}, \"result\": {\"size\": 0, \"sha256\": \"" SHA256
+		"\"}, \"parts\": []}",
+	};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct bytes text = { (uint8_t *)texts[i], strlen(texts[i]), 0 };
+		seed("composition", NULL, 0, &text);
+	}
+}
+
 /* ---- Patches ---- */
 
 static const struct codec_env no_env = { .lzo = NULL };
@@ -368,6 +383,7 @@ int main(int argc, char **argv)
 	seed_journal();
 	seed_foreign();
 	seed_bmap();
+	seed_composition();
 	seed_merge(&(struct codec_params){ .codec = CODEC_STORED });
 	seed_merge(&(struct codec_params){ CODEC_ZLIB, { [ZLIB_LEVEL] = 1, [ZLIB_WINDOW] = 15 } });
 	seed_merge(&(struct codec_params){ CODEC_ZSTD, { [ZSTD_LEVEL] = 1 } });
