@@ -19,8 +19,10 @@
 #include "files/compressed.h"
 #include "files/output.h"
 #include "files/scratch_store.h"
-#include "patch/copy.h"
 #include "patch/chosen_edits.h"
+#include "patch/compose.h"
+#include "patch/composition_make.h"
+#include "patch/copy.h"
 #include "patch/edits.h"
 #include "patch/patch_options.h"
 #include "patch/patch_report.h"
@@ -36,6 +38,7 @@ struct call {
 	struct scratch_store scratch; /* of the plan */
 	struct blockz_plan *plan;
 	struct bmap_update bmap; /* closed without --bmap */
+	struct making making;    /* zeros without --composition */
 	const char *culprit; /* what the fault speaks of; NULL: FILE */
 	enum blockz_recovery recovery;
 	struct blockz_fault fault;
@@ -44,6 +47,7 @@ struct call {
 static void call_close(struct call *call)
 {
 	bmap_update_close(&call->bmap);
+	making_free(&call->making);
 	blockz_plan_free(call->plan);
 	scratch_store_close(&call->scratch);
 	edits_free(&call->edits);
@@ -115,6 +119,21 @@ static enum blockz_status commit_bmap(struct call *call, const char *image)
 	return blame(call, fail_late(call, status), call->options.bmap);
 }
 
+/* ---- --composition: it is there before the image is changed, since nobody could make it afterwards */
+
+static enum blockz_status make_composition(struct call *call)
+{
+	const struct patch_options *options = &call->options;
+	if (options->composition == NULL)
+		return BLOCKZ_OK;
+	call->making = (struct making){
+		.cli = &call->cli, .file = &call->file.source, .plan = call->plan, .path = options->composition,
+		.side_path = options->composition_side, .replace = options->force, .audience = &call->audience,
+	};
+	enum blockz_status status = making_run(&call->making, &call->fault);
+	return call->making.culprit != NULL ? blame(call, status, call->making.culprit) : status;
+}
+
 /* ---- From options to a plan */
 
 static void name_anywhere(struct blockz_fault *fault)
@@ -147,7 +166,7 @@ static enum blockz_status plan_anywhere(struct call *call, const struct blockz_w
 				    &call->fault);
 }
 
-/* The block map is locked before the image is read, and made anew before the image is changed. */
+/* The block map is locked before the image is read, and made anew before the image is changed, as is a composition. */
 static enum blockz_status make_plan(struct call *call)
 {
 	audience_add_compressed(&call->audience, &call->file);
@@ -164,7 +183,9 @@ static enum blockz_status make_plan(struct call *call)
 	struct blockz_work work = cli_work(&call->cli, "compare", BLOCKZ_UNKNOWN);
 	status = call->options.anywhere ? plan_anywhere(call, &work) : plan_raw(call, &work);
 	cli_work_end(&call->cli);
-	return status == BLOCKZ_OK ? make_bmap(call) : status;
+	if (status == BLOCKZ_OK)
+		status = make_bmap(call);
+	return status == BLOCKZ_OK ? make_composition(call) : status;
 }
 
 /* ---- What is said at the end */
@@ -177,14 +198,25 @@ static struct patch_report report_of(struct call *call)
 	};
 }
 
-static json_t *bmap_json(const struct call *call)
+/* What was made beside the image, as members of an object. */
+static json_t *more_json(const struct call *call)
 {
-	return call->options.bmap != NULL && call->plan != NULL ? bmap_update_json(&call->bmap) : NULL;
+	json_t *more = json_object();
+	if (call->options.bmap != NULL && call->plan != NULL)
+		json_object_set_new(more, "bmap", bmap_update_json(&call->bmap));
+	if (call->making.path != NULL)
+		json_object_set_new(more, "composition", making_json(&call->making));
+	return more;
 }
 
-static void say_bmap(const struct call *call, FILE *out)
+static void say_more(const struct call *call, FILE *out)
 {
 	const struct bmap_update *bmap = &call->bmap;
+	const struct composition *composition = &call->making.composition;
+	if (call->making.path != NULL)
+		cli_say(&call->cli, out, call->making.path, "a composition of %zu part%s, %" PRIu64 " of %" PRIu64 " byte%s new",
+			composition->count, plural(composition->count), composition->new_bytes, composition->result.size,
+			plural(composition->result.size));
 	if (bmap->changed)
 		cli_say(&call->cli, out, bmap->path, "%s: %" PRIu64 " block%s more, %" PRIu64 " new checksum%s",
 			call->options.dry_run ? "would be renewed" : "renewed", bmap->added_blocks,
@@ -200,10 +232,10 @@ static enum blockz_status print_plan(struct call *call)
 		.path = call->options.file, .size = call->file.source.size, .image_size = blockz_map_info(call->map).image_size,
 	};
 	if (call->cli.json)
-		return cli_print_json(&call->cli, patch_report_plan_json(&patch, &report, bmap_json(call)), &call->fault);
+		return cli_print_json(&call->cli, patch_report_plan_json(&patch, &report, more_json(call)), &call->fault);
 	patch_report_plan(&patch);
 	patch_report_done(&patch, stdout, call->options.file, "a plan, nothing done");
-	say_bmap(call, stdout);
+	say_more(call, stdout);
 	return BLOCKZ_OK;
 }
 
@@ -256,7 +288,7 @@ static enum blockz_status open_to_write(struct call *call)
 static enum blockz_status report_in_place(struct call *call)
 {
 	const struct patch_report patch = report_of(call);
-	return fail_late(call, patch_report_print(&patch, call->options.file, &call->file.source, bmap_json(call), &call->fault));
+	return fail_late(call, patch_report_print(&patch, call->options.file, &call->file.source, more_json(call), &call->fault));
 }
 
 static enum blockz_status recover(struct call *call)
@@ -290,7 +322,7 @@ static enum blockz_status say_updated(struct call *call)
 {
 	const struct patch_report patch = report_of(call);
 	patch_report_done(&patch, stdout, call->options.file, "image updated");
-	say_bmap(call, stdout);
+	say_more(call, stdout);
 	if (blockz_plan_info(call->plan).writes > 0)
 		patch_report_stale(&patch, call->options.file);
 	return BLOCKZ_OK;
@@ -325,7 +357,7 @@ static enum blockz_status report_copy(struct call *call, const struct output *ou
 	const struct patch_report patch = report_of(call);
 	enum blockz_status status = blockz_source_fd(output->fd, &copy, &call->fault);
 	if (status == BLOCKZ_OK)
-		status = patch_report_print(&patch, path, &copy, bmap_json(call), &call->fault);
+		status = patch_report_print(&patch, path, &copy, more_json(call), &call->fault);
 	return fail_late(call, status);
 }
 
@@ -432,7 +464,7 @@ static enum blockz_status copy_to_stream(struct call *call, struct output *outpu
 	if (status != BLOCKZ_OK || !call->cli.json)
 		return status;
 	const struct patch_report patch = report_of(call);
-	return cli_print_json(&call->cli, patch_report_json(&patch, &report, bmap_json(call)), &call->fault);
+	return cli_print_json(&call->cli, patch_report_json(&patch, &report, more_json(call)), &call->fault);
 }
 
 static enum blockz_status copy_to_file(struct call *call, struct output *output)
@@ -470,7 +502,7 @@ static void say_copied(struct call *call)
 	warn_of_plan(call, call->options.output);
 	patch_report_done(&patch, to_stdout ? stderr : stdout, to_stdout ? call->options.file : call->options.output,
 			  "patched copy");
-	say_bmap(call, to_stdout ? stderr : stdout);
+	say_more(call, to_stdout ? stderr : stdout);
 }
 
 static enum blockz_status patch_a_copy(struct call *call)
@@ -494,11 +526,31 @@ static enum blockz_status patch_a_copy(struct call *call)
 	return status;
 }
 
+/* ---- --compose */
+
+static enum blockz_status compose(struct call *call)
+{
+	const struct patch_options *options = &call->options;
+	struct compose compose = {
+		.cli = &call->cli, .path = options->compose, .side = options->side, .base_path = options->file, .base = &call->file,
+		.output = options->output, .force = options->force,
+	};
+	enum blockz_status status = open_file(call, BLOCKZ_STORE_READ);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (is_same_file(call))
+		return tool_fault(&call->fault, BLOCKZ_USAGE, "--output is the file itself");
+	status = compose_run(&compose, &call->fault);
+	return compose.culprit != NULL ? blame(call, status, compose.culprit) : status;
+}
+
 /* ---- The program */
 
 static enum blockz_status do_as_asked(struct call *call)
 {
 	const struct patch_options *options = &call->options;
+	if (options->compose != NULL)
+		return compose(call);
 	if (options->recover)
 		return recover(call);
 	if (options->dry_run)

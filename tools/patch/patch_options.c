@@ -2,6 +2,7 @@
 /* Which options exclude each other is checked once all are read. */
 #include "patch/patch_options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@ enum {
 	KEY_WAY,
 	KEY_OUTPUT,
 	KEY_BMAP,
+	KEY_COMPOSITION,
+	KEY_COMPOSE,
+	KEY_SIDE,
 	KEY_FORCE,
 	KEY_DRY_RUN,
 	KEY_RECOVER,
@@ -42,9 +46,13 @@ static const struct cli_option option_rows[] = {
 	  "with --anywhere: auto (default), in-place (FILE keeps its length, or is left as it is),\n"
 	  "or splice (a new file takes the place of FILE)" },
 	{ "output", KEY_OUTPUT, "NEW", "write a patched copy to NEW (-: standard output); FILE stays as it is" },
-	{ "force", KEY_FORCE, NULL, "let --output replace an existing file" },
+	{ "force", KEY_FORCE, NULL, "let --output and --composition replace existing files" },
 	{ "bmap", KEY_BMAP, "BMAP", "keep this block map of the image true: it will be that of the patched one" },
-	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing" },
+	{ "composition", KEY_COMPOSITION, "COMP",
+	  "write to COMP what the new file is made of, and long new bytes to COMP.data" },
+	{ "compose", KEY_COMPOSE, "COMP", "make NEW of FILE, whatever it is, as COMP says" },
+	{ "side", KEY_SIDE, "DATA", "with --compose: the side file of COMP, if it has one" },
+	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing (but COMP)" },
 	{ "recover", KEY_RECOVER, "[=HOW]",
 	  "finish or undo an interrupted edit, nothing else; HOW where that cannot be\n"
 	  "decided here: undo (as before the edit) or drop (keep FILE, remove the journal)" },
@@ -66,11 +74,18 @@ static const struct cli_tool tool = {
 	"[OPTION]... --partition NAME --input DATA FILE\n"
 	"[OPTION]... --set OFF=DATA... FILE\n"
 	"[OPTION]... --from EDITED [--base ORIGINAL] FILE\n"
+	"[OPTION]... --compose COMP [--side DATA] --output NEW FILE\n"
 	"[OPTION]... --recover[=HOW] FILE",
 	"Change bytes of the disk image inside the compressed FILE, all edits or none: raw ranges, or with --anywhere all.",
 	option_rows,
 	NULL,
 };
+
+static bool has_edits(const struct patch_options *options)
+{
+	return options->has_offset || options->partition != NULL || options->input != NULL || options->set_count > 0 ||
+	       options->from != NULL;
+}
 
 static void add_set(struct patch_options *options, const struct cli *cli, const char *argument)
 {
@@ -87,16 +102,42 @@ static void add_set(struct patch_options *options, const struct cli *cli, const 
 	sets[options->set_count++] = (struct patch_set){ cli_size(cli, "--set", off), equals + 1 };
 }
 
-/* --force is not meant for what the edits come from. */
-static void check_output(const struct patch_options *options, const struct cli *cli)
+/* --force is not meant for what the edits come from; option: the one that names `path`. */
+static void check_written(const struct patch_options *options, const struct cli *cli, const char *option, const char *path)
 {
-	const char *const inputs[] = { options->input, options->from, options->base, options->bmap };
+	const char *const inputs[] = { options->input, options->from, options->base, options->bmap, options->compose, options->side };
 	for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
-		if (inputs[i] != NULL && input_is_same(inputs[i], options->output))
-			cli_usage(cli, "--output would replace %s, which is read", inputs[i]);
+		if (inputs[i] != NULL && input_is_same(inputs[i], path))
+			cli_usage(cli, "%s would replace %s, which is read", option, inputs[i]);
 	for (size_t i = 0; i < options->set_count; i++)
-		if (input_is_same(options->sets[i].path, options->output))
-			cli_usage(cli, "--output would replace %s, which is read", options->sets[i].path);
+		if (input_is_same(options->sets[i].path, path))
+			cli_usage(cli, "%s would replace %s, which is read", option, options->sets[i].path);
+}
+
+/* A composition, and its side file, are no place for what else is read or written. */
+static void check_composition(const struct patch_options *options, const struct cli *cli)
+{
+	const char *const paths[] = { options->composition, options->composition_side };
+	if (is_stream(options->composition))
+		cli_usage(cli, "--composition -: it is a file, with another beside it");
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		check_written(options, cli, "--composition", paths[i]);
+		if (input_is_same(cli->operands[0], paths[i]))
+			cli_usage(cli, "--composition would replace %s, which is read", cli->operands[0]);
+		if (options->output != NULL && (strcmp(options->output, paths[i]) == 0 || input_is_same(options->output, paths[i])))
+			cli_usage(cli, "--output and --composition are one file");
+	}
+}
+
+/* Nothing is edited where a composition is followed. */
+static void check_compose(const struct patch_options *options, const struct cli *cli)
+{
+	if (has_edits(options) || options->recover || options->anywhere || options->bmap != NULL || options->composition != NULL ||
+	    options->dry_run || options->image_digest || options->no_journal || options->no_lock || cli->sector_size != 0 ||
+	    cli->map.scan || cli->map.window_max != 0)
+		cli_usage(cli, "--compose stands with --side, --output, --force, --json and --quiet alone");
+	if (options->output == NULL)
+		cli_usage(cli, "--compose needs --output");
 }
 
 static void check_options(const struct patch_options *options, const struct cli *cli)
@@ -106,9 +147,9 @@ static void check_options(const struct patch_options *options, const struct cli 
 	if (cli->operand_count != 1)
 		cli_usage(cli, "expected one FILE, found %d", cli->operand_count);
 	if (options->recover &&
-	    (places > 0 || options->input != NULL || options->set_count > 0 || options->from != NULL ||
-	     options->output != NULL || options->bmap != NULL || options->dry_run || options->no_journal))
-		cli_usage(cli, "--recover stands without edits, --output, --bmap, --dry-run and --no-journal");
+	    (has_edits(options) || options->output != NULL || options->bmap != NULL || options->composition != NULL ||
+	     options->dry_run || options->no_journal))
+		cli_usage(cli, "--recover stands without edits, --output, --bmap, --composition, --dry-run and --no-journal");
 	if (places > 1)
 		cli_usage(cli, "--offset and --partition exclude each other; --set can be repeated");
 	if ((places > 0) != (options->input != NULL))
@@ -119,14 +160,18 @@ static void check_options(const struct patch_options *options, const struct cli 
 		cli_usage(cli, "--base needs --from");
 	if (options->from != NULL && (places > 0 || options->set_count > 0))
 		cli_usage(cli, "--from stands without other edits");
-	if (!options->recover && places == 0 && options->set_count == 0 && options->from == NULL)
-		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from or --recover is missing");
+	if (!options->recover && options->compose == NULL && !has_edits(options))
+		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from, --recover or --compose is missing");
 	if (options->way != BLOCKZ_WAY_AUTO && !options->anywhere)
 		cli_usage(cli, "--way needs --anywhere");
 	if (options->anywhere && options->recover)
 		cli_usage(cli, "--recover needs no --anywhere");
-	if (options->force && options->output == NULL)
-		cli_usage(cli, "--force needs --output");
+	if (options->force && options->output == NULL && options->composition == NULL)
+		cli_usage(cli, "--force needs --output or --composition");
+	if (options->side != NULL && options->compose == NULL)
+		cli_usage(cli, "--side needs --compose");
+	if (options->compose != NULL)
+		check_compose(options, cli);
 	if ((options->no_journal || options->no_lock) && options->output != NULL)
 		cli_usage(cli, "--output needs no %s", options->no_journal ? "journal" : "lock to write");
 	if (options->image_digest && (!cli->json || to_stdout))
@@ -134,7 +179,9 @@ static void check_options(const struct patch_options *options, const struct cli 
 	if (to_stdout && !options->dry_run && isatty(STDOUT_FILENO))
 		cli_usage(cli, "--output -: compressed data is not written to a terminal");
 	if (options->output != NULL)
-		check_output(options, cli);
+		check_written(options, cli, "--output", options->output);
+	if (options->composition != NULL)
+		check_composition(options, cli);
 }
 
 static enum blockz_remedy read_remedy(const struct cli *cli, const char *how)
@@ -196,6 +243,15 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 		case KEY_BMAP:
 			options->bmap = argument;
 			break;
+		case KEY_COMPOSITION:
+			options->composition = argument;
+			break;
+		case KEY_COMPOSE:
+			options->compose = argument;
+			break;
+		case KEY_SIDE:
+			options->side = argument;
+			break;
 		case KEY_FORCE:
 			options->force = true;
 			break;
@@ -217,6 +273,8 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 			break;
 		}
 	}
+	if (options->composition != NULL && asprintf(&options->composition_side, "%s.data", options->composition) < 0)
+		cli_usage(cli, "--composition: no memory");
 	check_options(options, cli);
 	if (options->output != NULL && is_stream(options->output) && !options->dry_run)
 		cli->json_out = stderr;
@@ -226,5 +284,6 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 void patch_options_free(struct patch_options *options)
 {
 	free(options->sets);
+	free(options->composition_side);
 	*options = (struct patch_options){ 0 };
 }

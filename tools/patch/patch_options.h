@@ -13,7 +13,8 @@ struct patch_set {
 };
 
 struct patch_options {
-	const char *file, *partition, *input, *from, *base, *output, *bmap; /* NULL: not given */
+	const char *file, *partition, *input, *from, *base, *output, *bmap, *composition, *compose, *side; /* NULL: not given */
+	char *composition_side; /* beside composition */
 	uint64_t offset;
 	struct patch_set *sets;
 	size_t set_count;

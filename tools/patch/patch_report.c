@@ -139,10 +139,11 @@ void patch_report_plan(const struct patch_report *report)
 
 /* ---- JSON */
 
-static void add_bmap(json_t *object, json_t *bmap)
+static void add_more(json_t *object, json_t *more)
 {
-	if (bmap != NULL)
-		json_object_set_new(object, "bmap", bmap);
+	if (more != NULL)
+		json_object_update(object, more);
+	json_decref(more);
 }
 
 /* The new length stands only where it is another. */
@@ -175,7 +176,7 @@ static void add_renewed(json_t *object, const struct blockz_plan *plan)
 				      (double)renewed->splice_ns / 1e9));
 }
 
-json_t *patch_report_plan_json(const struct patch_report *report, const struct report *file, json_t *bmap)
+json_t *patch_report_plan_json(const struct patch_report *report, const struct report *file, json_t *more)
 {
 	json_t *object = report_json(file);
 	json_t *plan = json_array();
@@ -184,7 +185,7 @@ json_t *patch_report_plan_json(const struct patch_report *report, const struct r
 		json_array_append_new(plan, planned_json(&write));
 	json_object_set_new(object, "plan", plan);
 	add_renewed(object, report->plan);
-	add_bmap(object, bmap);
+	add_more(object, more);
 	return object;
 }
 
@@ -198,7 +199,7 @@ static void add_plan_info(json_t *object, const struct blockz_plan *plan)
 	json_object_set_new(object, "check_bytes", json_bytes(info.check_bytes));
 }
 
-json_t *patch_report_json(const struct patch_report *report, const struct report *file, json_t *bmap)
+json_t *patch_report_json(const struct patch_report *report, const struct report *file, json_t *more)
 {
 	static const char *const recovery_names[] = {
 		[BLOCKZ_RECOVERY_NONE] = "none",
@@ -210,7 +211,7 @@ json_t *patch_report_json(const struct patch_report *report, const struct report
 	json_object_set_new(object, "recovery", json_string(recovery_names[report->recovery]));
 	add_plan_info(object, report->plan);
 	add_renewed(object, report->plan);
-	add_bmap(object, bmap);
+	add_more(object, more);
 	return object;
 }
 
@@ -230,7 +231,7 @@ static enum blockz_status take_digests(const struct patch_report *report, struct
 }
 
 enum blockz_status patch_report_print(const struct patch_report *report, const char *path, const struct blockz_source *file,
-				      json_t *bmap, struct blockz_fault *fault)
+				      json_t *more, struct blockz_fault *fault)
 {
 	struct report of_file = {
 		.path = path, .size = file->size, .renewed = report->renewed,
@@ -238,8 +239,8 @@ enum blockz_status patch_report_print(const struct patch_report *report, const c
 	};
 	enum blockz_status status = take_digests(report, &of_file, file, fault);
 	if (status != BLOCKZ_OK) {
-		json_decref(bmap);
+		json_decref(more);
 		return status;
 	}
-	return cli_print_json(report->cli, patch_report_json(report, &of_file, bmap), fault);
+	return cli_print_json(report->cli, patch_report_json(report, &of_file, more), fault);
 }

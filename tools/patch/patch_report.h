@@ -38,13 +38,13 @@ void patch_report_plan(const struct patch_report *report);
 
 /*
  * The report of a plan that is not carried out, of a copy that went to a stream, and of a file that is complete, as objects to
- * print; bmap: of the block map, and its reference is taken over; NULL: none.
+ * print; more: an object whose members are added, and its reference is taken over; NULL: none.
  */
-json_t *patch_report_plan_json(const struct patch_report *report, const struct report *file, json_t *bmap);
-json_t *patch_report_json(const struct patch_report *report, const struct report *file, json_t *bmap);
+json_t *patch_report_plan_json(const struct patch_report *report, const struct report *file, json_t *more);
+json_t *patch_report_json(const struct patch_report *report, const struct report *file, json_t *more);
 
 /* Takes the digests of a file that is complete, and prints the report.  Errors: BLOCKZ_FAILED, those of blockz_map_read(). */
 enum blockz_status patch_report_print(const struct patch_report *report, const char *path, const struct blockz_source *file,
-				      json_t *bmap, struct blockz_fault *fault);
+				      json_t *more, struct blockz_fault *fault);
 
 #endif
