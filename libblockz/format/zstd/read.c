@@ -49,7 +49,7 @@ void zstd_decoder_free(void *memory)
 	free(decoder);
 }
 
-static enum blockz_status refuse_frame(size_t result, uint64_t file_off, struct blockz_fault *fault)
+enum blockz_status zstd_refuse_frame(size_t result, uint64_t file_off, struct blockz_fault *fault)
 {
 	switch (ZSTD_getErrorCode(result)) {
 	case ZSTD_error_memory_allocation:
@@ -61,8 +61,8 @@ static enum blockz_status refuse_frame(size_t result, uint64_t file_off, struct 
 	}
 }
 
-static enum blockz_status check_window(const struct frame_header *header, uint64_t window_max, uint64_t file_off,
-				       struct blockz_fault *fault)
+enum blockz_status zstd_check_window(const struct frame_header *header, uint64_t window_max, uint64_t file_off,
+				     struct blockz_fault *fault)
 {
 	if (header->window > window_max)
 		return fault_set(fault, BLOCKZ_LIMIT, file_off,
@@ -94,14 +94,14 @@ enum blockz_status zstd_decode(void *memory, const struct encoded_piece *encoded
 	struct frame_header header;
 	enum blockz_status status = frame_walk(encoded->bytes, encoded->len, encoded->file_off, &header, fault);
 	if (status == BLOCKZ_OK && encoded->strict)
-		status = check_window(&header, decoder->window_max, encoded->file_off, fault);
+		status = zstd_check_window(&header, decoder->window_max, encoded->file_off, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	size_t result = encoded->strict && header.window < out_len
 				? decode_strict(decoder->context, encoded, out, out_len)
 				: ZSTD_decompressDCtx(decoder->context, out, out_len, encoded->bytes, encoded->len);
 	if (ZSTD_isError(result))
-		return refuse_frame(result, encoded->file_off, fault);
+		return zstd_refuse_frame(result, encoded->file_off, fault);
 	if (result != out_len)
 		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off, "a frame decodes to %zu byte%s, expected %zu", result,
 				 plural(result),
@@ -142,7 +142,7 @@ static enum blockz_status step(struct long_frame *frame, ZSTD_DCtx *context, boo
 	size_t before = frame->in.pos, result = ZSTD_decompressStream(context, &out, &frame->in);
 	uint64_t at = frame->piece->file_off + frame->fed - (frame->in.size - frame->in.pos);
 	if (ZSTD_isError(result))
-		return refuse_frame(result, at, fault);
+		return zstd_refuse_frame(result, at, fault);
 	bool stuck = out.pos == 0 && frame->in.pos == before;
 	bool ended = result == 0, whole = frame->fed == frame->piece->file_len && frame->in.pos == frame->in.size;
 	frame->made += out.pos;
@@ -165,7 +165,7 @@ static enum blockz_status check_long_window(const struct long_frame *frame, uint
 	enum blockz_status status = read_file(frame->file, bytes, len, piece->file_off, fault);
 	if (status == BLOCKZ_OK)
 		status = frame_header_parse(bytes, len, piece->file_off, &header, fault);
-	return status == BLOCKZ_OK ? check_window(&header, window_max, piece->file_off, fault) : status;
+	return status == BLOCKZ_OK ? zstd_check_window(&header, window_max, piece->file_off, fault) : status;
 }
 
 enum blockz_status zstd_decode_long(void *memory, const struct blockz_source *file, const struct piece *piece,

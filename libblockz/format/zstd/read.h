@@ -4,6 +4,7 @@
 #define FORMAT_ZSTD_READ_H
 
 #include "format/format.h"
+#include "format/zstd/frame.h"
 
 void *zstd_decoder_new(uint64_t window_max);
 void zstd_decoder_free(void *decoder);
@@ -11,5 +12,11 @@ enum blockz_status zstd_decode(void *decoder, const struct encoded_piece *encode
 			       struct blockz_fault *fault);
 enum blockz_status zstd_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
 				    uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
+
+/* Says why libzstd has refused a frame, or what stands in one, at file_off: by what it has returned. */
+enum blockz_status zstd_refuse_frame(size_t result, uint64_t file_off, struct blockz_fault *fault);
+/* Refuses a frame at file_off that needs more of the bytes before than window_max.  Errors: BLOCKZ_LIMIT. */
+enum blockz_status zstd_check_window(const struct frame_header *header, uint64_t window_max, uint64_t file_off,
+				     struct blockz_fault *fault);
 
 #endif
