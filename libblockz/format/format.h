@@ -107,6 +107,7 @@ struct piece_edit {
 	const struct blockz_range *ranges; /* of the image, in the piece: what may differ.  Ascending, apart, none empty */
 	size_t count;
 	bool keep_length; /* what is replaced must stay as long as it was */
+	uint32_t *check_ret; /* NULL, or gets what is said in struct renewed_piece, of a check that is not linear */
 	/* Puts the new bytes over len old ones of the image from off on.  Errors: BLOCKZ_FAILED. */
 	enum blockz_status (*lay_over)(void *ctx, uint8_t *bytes, size_t len, uint64_t off, struct blockz_fault *fault);
 	/* As in struct renewal; called in ascending order. */

@@ -30,6 +30,7 @@ static void seed(const char *target, const void *prefix, size_t prefix_len, cons
 static void seed_file(const struct bytes *file)
 {
 	static const uint8_t by_index[] = { 100, 0, 0, 0, 50, 0, 1, 0, 255 };
+	static const uint8_t by_inside[] = { 100, 0, 0, 0, 50, 0, 2 };
 	static const uint8_t by_scan[] = { 0, 2, 0, 0, 0, 4, 77, 7, 1 };
 	struct blockz_memory memory = bytes_memory(file);
 	struct blockz_source source = blockz_source_memory(&memory);
@@ -39,6 +40,8 @@ static void seed_file(const struct bytes *file)
 	seed("verify", NULL, 0, file);
 	seed("patch", by_index, sizeof(by_index), file);
 	seed("patch", by_scan, sizeof(by_scan), file);
+	if (format_of(file->data, file->len) == ZSTD)
+		seed("splice_zstd", by_inside, sizeof(by_inside), file);
 }
 
 /* Words, then noise, then zeros. */

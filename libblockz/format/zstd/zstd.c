@@ -10,6 +10,7 @@
 #include "format/zstd/read.h"
 #include "format/zstd/renew.h"
 #include "format/zstd/scan.h"
+#include "format/zstd/splice.h"
 #include "format/zstd/write.h"
 
 enum {
@@ -71,4 +72,5 @@ const struct format format_zstd = {
 	.renew_params = zstd_renew_params,
 	.fill = zstd_fill,
 	.renew_index = zstd_renew_index,
+	.splice = zstd_splice,
 };

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Editing inside a frame: guess, and prove.
+ *
+ * A block may use the text before it, as far as the window reaches, and the tables and last offsets that earlier blocks have
+ * left.  Which blocks behind an edit do so is not looked for.  Two decoders go through the frame side by side: one decodes
+ * what is there, the other what there will be.  A run of blocks that hold edited bytes is encoded again, so that it needs
+ * nothing of earlier blocks but their text (format/zstd/block_encoder.h), and given to the second decoder; then it gets the
+ * blocks that stand behind.  As long as one decodes to the text that it has to have, it stays as it is.  One that does not is
+ * encoded again as well, and the second decoder begins anew behind a window of raw blocks.
+ *
+ *     old     [ A ][ B ][ C ][ D ][ E ]     the edit is in B; D copies from there, E from D
+ *     new     [ A ][ B'][ C ][ D'][ E ]     D does not decode to its text any more; behind D', E does
+ *
+ * So the frame is decoded once, and from the first edit to its end a second time, and every byte of its new text was
+ * compared with what a decoder makes of the new blocks.  Nothing but the window, a run and its encodings is kept.
+ *
+ * Guessing costs time when it fails often: a wrong block right behind a run makes a run of twice the length, and after
+ * many others a run is never shorter than a part of the window, which is what it costs to begin anew.
+ */
+#include "format/zstd/splice.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/equal.h"
+#include "base/fault.h"
+#include "base/plural.h"
+#include "format/zstd/block_decoder.h"
+#include "format/zstd/block_encoder.h"
+#include "format/zstd/frame.h"
+#include "format/zstd/read.h"
+#include "io/access.h"
+
+enum {
+	READ_LEN = 512 << 10,
+	RUN_MAX = 4 << 20,       /* and a block more */
+	WRONG_MANY = 32,         /* from so many wrong blocks behind an edit on */
+	WRONG_RUN_SHARE = 32,    /* a run has at least such a part of the window */
+	LONGER_BY = 128,         /* what a run may grow by without a stronger level being tried, beside what has changed */
+	FILL_MAX = 64 << 10,     /* decoders take up to 2.4 microseconds for 3 bytes: 50 ms a frame */
+	RLE_LEN = BLOCK_HEADER_LEN + 1,
+};
+
+/* A block of the old frame. */
+struct old_block {
+	uint64_t off; /* in the file */
+	size_t len;   /* there, with its header */
+	bool last;
+	uint64_t start;      /* of its text in the image */
+	const uint8_t *text; /* as it will be */
+	size_t text_len;
+	size_t changed; /* so much of the text, at most */
+};
+
+/* Blocks that are to be encoded again. */
+struct run {
+	bool open;
+	struct blockz_range old; /* in the file */
+	struct buffer text;
+	size_t len, want;
+	size_t changed; /* so much of the text */
+};
+
+struct splice {
+	const struct piece_edit *edit;
+	const struct piece *piece;
+	struct frame_header header;
+	uint64_t end, image_end; /* of the piece */
+	uint64_t reach;          /* how far back blocks can refer */
+	struct buffer file_bytes;
+	struct blockz_range held; /* of the file, in file_bytes */
+	size_t next_range;
+	bool changed; /* some of the text */
+	struct buffer edited; /* room for the text of a block */
+	struct block_decoder *old, *new;
+	bool proving; /* new has followed up to here */
+	struct text_window window;
+	struct run run;
+	size_t wrong; /* how many blocks were, since an edit */
+	struct block_encoder encoder;
+	unsigned way; /* the weakest that is worth a try */
+	struct encoding best, next;
+	size_t filled;
+	bool fits; /* so far, where lengths are to be kept */
+	bool summing, summing_old;
+	struct check_sum sum, old_sum;
+};
+
+/* ---- The old frame */
+
+/* The bytes of the file from off on, within the piece; valid until the next call. */
+static enum blockz_status fetch(struct splice *splice, uint64_t off, size_t len, const uint8_t **bytes_ret,
+				struct blockz_fault *fault)
+{
+	struct blockz_range *held = &splice->held;
+	if (len > splice->end - off)
+		return fault_set(fault, BLOCKZ_DAMAGED, splice->end, "a frame does not end where its piece does");
+	if (off < held->start || off + len > held->end) {
+		*held = (struct blockz_range){ off, off + min(READ_LEN, splice->end - off) };
+		size_t part = (size_t)(held->end - held->start);
+		enum blockz_status status = read_file(splice->edit->file, splice->file_bytes.bytes, part, off, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+	}
+	*bytes_ret = splice->file_bytes.bytes + (off - held->start);
+	return BLOCKZ_OK;
+}
+
+/* Finds the block at file offset off, which follows the text up to start, and decodes it. */
+static enum blockz_status decode_block(struct splice *splice, uint64_t off, uint64_t start, struct old_block *block_ret,
+				       const uint8_t **bytes_ret, struct blockz_fault *fault)
+{
+	enum blockz_status status = fetch(splice, off, BLOCK_HEADER_LEN, bytes_ret, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	struct block_header header = block_header_load(*bytes_ret);
+	size_t len = BLOCK_HEADER_LEN + (header.type == BLOCK_RLE ? 1 : header.size);
+	status = block_header_check(&header, &splice->header, off, fault);
+	if (status == BLOCKZ_OK)
+		status = fetch(splice, off, len, bytes_ret, fault);
+	if (status == BLOCKZ_OK)
+		status = block_decoder_next(splice->old, *bytes_ret, len, off, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	*block_ret = (struct old_block){
+		.off = off, .len = len, .last = header.last, .start = start, .text = splice->old->text,
+		.text_len = splice->old->len,
+	};
+	if (block_ret->text_len > splice->image_end - start)
+		return fault_set(fault, BLOCKZ_DAMAGED, off, "a frame decodes to more than its piece holds");
+	return BLOCKZ_OK;
+}
+
+/* ---- The edit */
+
+/* Tells what of a part of a block has changed. */
+static enum blockz_status tell_changed(struct splice *splice, struct old_block *block, uint64_t start, size_t len,
+				       struct blockz_fault *fault)
+{
+	const uint8_t *old = splice->old->text + (start - block->start), *new = splice->edited.bytes + (start - block->start);
+	size_t first = equal_ahead(old, new, len);
+	if (first == len)
+		return BLOCKZ_OK;
+	size_t behind = equal_behind(old + len, new + len, len - first);
+	len -= first + behind;
+	block->changed += len;
+	splice->changed = true;
+	return splice->edit->changed(splice->edit->ctx, start + first, old + first, new + first, len, fault);
+}
+
+/* Lays the edit over the text of a block. */
+static enum blockz_status lay_over(struct splice *splice, struct old_block *block, struct blockz_fault *fault)
+{
+	const struct piece_edit *edit = splice->edit;
+	uint64_t block_end = block->start + block->text_len;
+	enum blockz_status status = BLOCKZ_OK;
+	while (splice->next_range < edit->count && status == BLOCKZ_OK) {
+		const struct blockz_range *range = &edit->ranges[splice->next_range];
+		uint64_t start = range->start > block->start ? range->start : block->start, end = min(range->end, block_end);
+		if (start >= end)
+			break;
+		if (block->text != splice->edited.bytes)
+			memcpy(splice->edited.bytes, block->text, block->text_len);
+		block->text = splice->edited.bytes;
+		status = edit->lay_over(edit->ctx, splice->edited.bytes + (start - block->start), (size_t)(end - start), start,
+					fault);
+		if (status == BLOCKZ_OK)
+			status = tell_changed(splice, block, start, (size_t)(end - start), fault);
+		if (range->end > block_end)
+			break;
+		splice->next_range++;
+	}
+	return status;
+}
+
+/* ---- Runs */
+
+/* True if blocks without content, raw ones and such as repeat a byte, can make up for a difference; *rle_ret: how many of these. */
+static bool can_fill(const struct splice *splice, size_t amount, size_t *rle_ret)
+{
+	*rle_ret = amount % BLOCK_HEADER_LEN;
+	return *rle_ret * RLE_LEN <= amount && amount <= FILL_MAX - splice->filled;
+}
+
+static bool is_good(const struct splice *splice, const struct encoding *encoding)
+{
+	size_t old_len = (size_t)(splice->run.old.end - splice->run.old.start), rle = 0;
+	if (splice->edit->keep_length)
+		return encoding->len <= old_len && can_fill(splice, old_len - encoding->len, &rle);
+	return encoding->len <= old_len + splice->run.changed + LONGER_BY;
+}
+
+/* A block without content, for a run of no text. */
+static enum blockz_status encode_nothing(struct encoding *encoding, struct blockz_fault *fault)
+{
+	if (!buffer_reserve(&encoding->out, BLOCK_HEADER_LEN))
+		return fault_nomem(fault);
+	block_header_store(encoding->out.bytes, &(struct block_header){ false, BLOCK_RAW, 0 });
+	encoding->len = BLOCK_HEADER_LEN;
+	return BLOCKZ_OK;
+}
+
+/* Encodes the run in stronger and stronger ways, until it is good, to best, the shortest if none is. */
+static enum blockz_status encode_run(struct splice *splice, bool *good_ret, struct blockz_fault *fault)
+{
+	const struct plain_run plain = { &splice->window, splice->header.window, splice->run.text.bytes, splice->run.len };
+	struct encoding *best = &splice->best, *next = &splice->next;
+	unsigned way = block_encoder_can(&splice->encoder, &plain, splice->way) ? splice->way : 0;
+	best->len = SIZE_MAX;
+	*good_ret = false;
+	for (; way < ENCODE_WAYS && !*good_ret; way++) {
+		if (!block_encoder_can(&splice->encoder, &plain, way))
+			continue;
+		enum blockz_status status = plain.len > 0 ? block_encoder_run(&splice->encoder, &plain, way, next, fault)
+							  : encode_nothing(next, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		*good_ret = is_good(splice, next);
+		if (!*good_ret && next->len >= best->len)
+			continue;
+		struct encoding better = *next;
+		*next = *best;
+		*best = better;
+		splice->way = way;
+	}
+	return BLOCKZ_OK;
+}
+
+/* Puts blocks without content in front of the best encoding, so that it is as long as the old blocks. */
+static enum blockz_status fill_run(struct splice *splice, struct blockz_fault *fault)
+{
+	static const struct block_header repeat = { false, BLOCK_RLE, 0 };
+	struct encoding filled = splice->next;
+	size_t len = (size_t)(splice->run.old.end - splice->run.old.start), amount = len - splice->best.len, repeats = 0;
+	if (!buffer_reserve(&filled.out, len))
+		return fault_nomem(fault);
+	splice->next = splice->best;
+	splice->best = filled;
+	splice->best.len = len;
+	can_fill(splice, amount, &repeats);
+	memset(filled.out.bytes, 0, amount); /* the header of a raw block without content is zeros */
+	for (size_t i = 0; i < repeats; i++)
+		block_header_store(filled.out.bytes + i * RLE_LEN, &repeat);
+	memcpy(filled.out.bytes + amount, splice->next.out.bytes, splice->next.len);
+	splice->filled += amount;
+	return BLOCKZ_OK;
+}
+
+/* *right_ret: the block is decoded behind all before it in the new frame, and gives this text. */
+static enum blockz_status follow(struct splice *splice, const uint8_t *bytes, size_t len, const uint8_t *text,
+				 size_t text_len, bool *right_ret, struct blockz_fault *fault)
+{
+	struct blockz_fault why;
+	enum blockz_status status = block_decoder_next(splice->new, bytes, len, BLOCKZ_UNKNOWN, &why);
+	if (status == BLOCKZ_FAILED) {
+		if (fault != NULL)
+			*fault = why;
+		return status;
+	}
+	*right_ret = status == BLOCKZ_OK && splice->new->len <= text_len &&
+		     equal_ahead(splice->new->text, text, splice->new->len) == splice->new->len;
+	return BLOCKZ_OK;
+}
+
+/* Has the new blocks decoded; the last of them ends the frame if it is to be the last. */
+static enum blockz_status prove_run(struct splice *splice, bool last, struct blockz_fault *fault)
+{
+	const struct encoding *best = &splice->best;
+	const struct run *run = &splice->run;
+	size_t pos = 0, text_pos = 0;
+	bool right = true;
+	enum blockz_status status =
+		splice->proving ? BLOCKZ_OK : block_decoder_prime(splice->new, &splice->window, splice->reach, fault);
+	while (pos + BLOCK_HEADER_LEN <= best->len && right && status == BLOCKZ_OK) {
+		uint8_t *bytes = best->out.bytes + pos;
+		struct block_header header = block_header_load(bytes);
+		size_t len = BLOCK_HEADER_LEN + (header.type == BLOCK_RLE ? 1 : header.size);
+		pos += len;
+		header.last = last && pos == best->len;
+		block_header_store(bytes, &header);
+		if (pos <= best->len)
+			status = follow(splice, bytes, len, run->text.bytes + text_pos, run->len - text_pos, &right, fault);
+		text_pos += right ? splice->new->len : 0;
+	}
+	if (status == BLOCKZ_OK && (!right || pos != best->len || text_pos != run->len))
+		return fault_set(fault, BLOCKZ_FAILED, run->old.start, "what libzstd makes of a block does not decode to it");
+	splice->proving = true;
+	return status;
+}
+
+/* *ended_ret: false where lengths are to be kept, and the blocks of the run have become longer. */
+static enum blockz_status end_run(struct splice *splice, bool last, bool *ended_ret, struct blockz_fault *fault)
+{
+	struct run *run = &splice->run;
+	bool good = false;
+	enum blockz_status status = encode_run(splice, &good, fault);
+	*ended_ret = status == BLOCKZ_OK && (good || !splice->edit->keep_length);
+	if (!*ended_ret)
+		return status;
+	if (splice->edit->keep_length)
+		status = fill_run(splice, fault);
+	if (status == BLOCKZ_OK)
+		status = prove_run(splice, last, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	text_window_add(&splice->window, run->text.bytes, run->len);
+	run->open = false;
+	return splice->edit->replace(splice->edit->ctx, run->old, splice->best.out.bytes, splice->best.len, fault);
+}
+
+static void add_to_run(struct splice *splice, const struct old_block *block)
+{
+	struct run *run = &splice->run;
+	if (block->text_len > 0)
+		memcpy(run->text.bytes + run->len, block->text, block->text_len);
+	run->len += block->text_len;
+	run->changed += block->changed;
+	run->old.end = block->off + block->len;
+}
+
+static enum blockz_status begin_run(struct splice *splice, const struct old_block *block, struct blockz_fault *fault)
+{
+	struct run *run = &splice->run;
+	bool touches = run->old.end == block->off;
+	size_t want = touches && block->changed == 0 ? 2 * run->len : 1, least = splice->window.size / WRONG_RUN_SHARE;
+	splice->wrong = block->changed > 0 ? 0 : splice->wrong + 1;
+	if (splice->wrong > WRONG_MANY && want < least)
+		want = least;
+	if (!buffer_reserve(&run->text, (size_t)min(RUN_MAX + BLOCK_MAX, splice->image_end - splice->piece->start)))
+		return fault_nomem(fault);
+	run->open = true;
+	run->old = (struct blockz_range){ block->off, block->off };
+	run->len = run->changed = 0;
+	run->want = want;
+	add_to_run(splice, block);
+	return BLOCKZ_OK;
+}
+
+/* ---- The frame */
+
+/* Ends the run before a block, unless this belongs to it: *added_ret. */
+static enum blockz_status leave_run(struct splice *splice, const struct old_block *block, bool *added_ret,
+				    struct blockz_fault *fault)
+{
+	struct run *run = &splice->run;
+	bool ended = false, full = run->len >= RUN_MAX;
+	*added_ret = !full && (run->len < run->want || block->changed > 0);
+	if (!*added_ret) {
+		enum blockz_status status = end_run(splice, false, &ended, fault);
+		if (ended || status != BLOCKZ_OK)
+			return status;
+		splice->fits = !full;
+		run->want = 2 * run->len;
+		*added_ret = true;
+	}
+	if (splice->fits)
+		add_to_run(splice, block);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status take_block(struct splice *splice, const struct old_block *block, const uint8_t *bytes,
+				     struct blockz_fault *fault)
+{
+	bool added = false, right = block->changed == 0;
+	enum blockz_status status = splice->run.open ? leave_run(splice, block, &added, fault) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK || added)
+		return status;
+	if (right && splice->proving) {
+		status = follow(splice, bytes, block->len, block->text, block->text_len, &right, fault);
+		right = right && splice->new->len == block->text_len;
+		splice->proving = right;
+	}
+	if (status != BLOCKZ_OK || !right)
+		return status != BLOCKZ_OK ? status : begin_run(splice, block, fault);
+	text_window_add(&splice->window, block->text, block->text_len);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status splice_block(struct splice *splice, struct old_block *block, struct blockz_fault *fault)
+{
+	const uint8_t *bytes = NULL;
+	uint64_t off = block->off + block->len, start = block->start + block->text_len;
+	enum blockz_status status = decode_block(splice, off, start, block, &bytes, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (splice->summing_old)
+		check_sum_update(&splice->old_sum, block->text, block->text_len);
+	status = lay_over(splice, block, fault);
+	if (status == BLOCKZ_OK && splice->summing)
+		check_sum_update(&splice->sum, block->text, block->text_len);
+	if (status == BLOCKZ_OK)
+		status = take_block(splice, block, bytes, fault);
+	if (status == BLOCKZ_OK && block->last && splice->run.open && splice->fits)
+		status = end_run(splice, true, &splice->fits, fault);
+	return status;
+}
+
+/* What stands behind the last block; *off is moved behind it. */
+static enum blockz_status check_old_end(struct splice *splice, uint64_t *off, uint64_t image_pos,
+					struct blockz_fault *fault)
+{
+	const struct piece *piece = splice->piece;
+	const uint8_t *bytes = NULL;
+	uint8_t field[CHECK_LEN_MAX];
+	enum blockz_status status = BLOCKZ_OK;
+	if (splice->header.checksum) {
+		status = fetch(splice, *off, CHECKSUM_LEN, &bytes, fault);
+		if (status == BLOCKZ_OK)
+			status = block_decoder_next(splice->old, bytes, CHECKSUM_LEN, *off, fault);
+		*off += CHECKSUM_LEN;
+	}
+	if (status != BLOCKZ_OK)
+		return status;
+	if (*off != splice->end || image_pos != splice->image_end || !splice->old->ended)
+		return fault_set(fault, BLOCKZ_DAMAGED, *off, "a frame's length is not that of its piece");
+	if (!splice->summing_old)
+		return BLOCKZ_OK;
+	check_sum_finish(&splice->old_sum, field);
+	splice->summing_old = false;
+	if (load_le32(field) != piece->crc)
+		return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off, "a frame's checksum does not match, by the seek table");
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status finish(struct splice *splice, const struct old_block *last, struct blockz_fault *fault)
+{
+	const struct piece_edit *edit = splice->edit;
+	uint64_t off = last->off + last->len;
+	uint8_t field[CHECK_LEN_MAX];
+	enum blockz_status status = check_old_end(splice, &off, last->start + last->text_len, fault);
+	if (status != BLOCKZ_OK || !splice->summing)
+		return status;
+	check_sum_finish(&splice->sum, field);
+	splice->summing = false;
+	if (edit->check_ret != NULL)
+		*edit->check_ret = load_le32(field);
+	if (!splice->header.checksum || !splice->changed)
+		return BLOCKZ_OK;
+	return edit->replace(edit->ctx, (struct blockz_range){ off - CHECKSUM_LEN, off }, field, CHECKSUM_LEN, fault);
+}
+
+static enum blockz_status begin(struct splice *splice, struct blockz_fault *fault)
+{
+	const struct blockz_map *map = splice->edit->map;
+	const struct piece *piece = splice->piece;
+	const uint8_t *bytes = NULL;
+	size_t len = (size_t)min(FRAME_HEADER_LEN_MAX, piece->file_len);
+	if (!buffer_reserve(&splice->file_bytes, READ_LEN))
+		return fault_nomem(fault);
+	enum blockz_status status = fetch(splice, piece->file_off, len, &bytes, fault);
+	if (status == BLOCKZ_OK)
+		status = frame_header_parse(bytes, len, piece->file_off, &splice->header, fault);
+	if (status == BLOCKZ_OK)
+		status = zstd_check_window(&splice->header, map->window_max, piece->file_off, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	splice->reach = min(splice->header.window, splice->image_end - piece->start);
+	splice->old = block_decoder_new();
+	splice->new = block_decoder_new();
+	splice->summing = check_sum_start(&splice->sum, CHECK_XXH64_LOW32);
+	splice->summing_old = piece->has_crc && check_sum_start(&splice->old_sum, CHECK_XXH64_LOW32);
+	if (splice->old == NULL || splice->new == NULL || !splice->summing || splice->summing_old != piece->has_crc ||
+	    !block_encoder_begin(&splice->encoder) || !buffer_reserve(&splice->edited, sizeof(splice->old->text)) ||
+	    !text_window_begin(&splice->window, (size_t)splice->reach))
+		return fault_nomem(fault);
+	block_decoder_reset(splice->old);
+	return block_decoder_next(splice->old, bytes, splice->header.len, piece->file_off, fault);
+}
+
+static void end(struct splice *splice)
+{
+	block_decoder_free(splice->old);
+	block_decoder_free(splice->new);
+	block_encoder_end(&splice->encoder);
+	if (splice->summing)
+		check_sum_finish(&splice->sum, NULL);
+	if (splice->summing_old)
+		check_sum_finish(&splice->old_sum, NULL);
+	buffer_free(&splice->file_bytes);
+	buffer_free(&splice->edited);
+	buffer_free(&splice->window.ring);
+	buffer_free(&splice->run.text);
+	buffer_free(&splice->best.out);
+	buffer_free(&splice->next.out);
+}
+
+enum blockz_status zstd_splice(const struct piece_edit *edit, bool *done_ret, struct blockz_fault *fault)
+{
+	const struct piece *piece = &edit->map->pieces[edit->piece];
+	struct splice splice = {
+		.edit = edit, .piece = piece, .end = piece->file_off + piece->file_len,
+		.image_end = map_piece_end(edit->map, edit->piece), .fits = true,
+	};
+	struct old_block block = { .start = piece->start };
+	enum blockz_status status = begin(&splice, fault);
+	block.off = piece->file_off + splice.header.len;
+	while (status == BLOCKZ_OK && splice.fits && !block.last)
+		status = splice_block(&splice, &block, fault);
+	if (status == BLOCKZ_OK && splice.fits)
+		status = finish(&splice, &block, fault);
+	end(&splice);
+	if (status == BLOCKZ_OK)
+		*done_ret = splice.fits;
+	return status;
+}
