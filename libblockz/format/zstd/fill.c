@@ -15,23 +15,26 @@
 #include "format/zstd/tail.h"
 
 enum {
-	FILL_MAX = 64 << 10, /* some decoders take 2.4 microseconds a block: 50 ms a frame */
 	RLE_LEN = BLOCK_HEADER_LEN + 1,
 };
 
-/* *rle_ret: how many of the blocks repeat a byte; the others are raw. */
-static bool can_fill(size_t amount, size_t *rle_ret)
+/* How many of the blocks repeat a byte; the others are raw. */
+static size_t rle_count(size_t amount)
 {
-	*rle_ret = amount % BLOCK_HEADER_LEN;
-	return *rle_ret * RLE_LEN <= amount && amount <= FILL_MAX;
+	return amount % BLOCK_HEADER_LEN;
 }
 
-static void put_blocks(uint8_t *p, size_t amount, size_t rle)
+bool fill_is_possible(size_t amount)
+{
+	return rle_count(amount) * RLE_LEN <= amount && amount <= FILL_MAX;
+}
+
+void fill_store(uint8_t *bytes, size_t amount)
 {
 	static const struct block_header header = { false, BLOCK_RLE, 0 };
-	memset(p, 0, amount); /* a raw block of no bytes that is not the last has a header of zeros */
-	for (size_t i = 0; i < rle; i++)
-		block_header_store(p + i * RLE_LEN, &header);
+	memset(bytes, 0, amount); /* a raw block of no bytes that is not the last has a header of zeros */
+	for (size_t i = 0; i < rle_count(amount); i++)
+		block_header_store(bytes + i * RLE_LEN, &header);
 }
 
 static enum blockz_status insert_blocks(struct encoding *encoding, size_t len, bool *filled_ret,
@@ -39,8 +42,8 @@ static enum blockz_status insert_blocks(struct encoding *encoding, size_t len, b
 {
 	struct frame_header header;
 	struct buffer out = { .room = 0 };
-	size_t amount = len - encoding->len, rle = 0;
-	*filled_ret = can_fill(amount, &rle);
+	size_t amount = len - encoding->len;
+	*filled_ret = fill_is_possible(amount);
 	if (!*filled_ret || amount == 0)
 		return BLOCKZ_OK;
 	enum blockz_status status = frame_header_parse(encoding->out.bytes, encoding->len, BLOCKZ_UNKNOWN, &header, fault);
@@ -49,7 +52,7 @@ static enum blockz_status insert_blocks(struct encoding *encoding, size_t len, b
 	if (!buffer_reserve(&out, len))
 		return fault_nomem(fault);
 	memcpy(out.bytes, encoding->out.bytes, header.len);
-	put_blocks(out.bytes + header.len, amount, rle);
+	fill_store(out.bytes + header.len, amount);
 	memcpy(out.bytes + header.len + amount, encoding->out.bytes + header.len, encoding->len - header.len);
 	buffer_free(&encoding->out);
 	encoding->out = out;

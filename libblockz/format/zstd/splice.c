@@ -29,18 +29,17 @@
 #include "base/plural.h"
 #include "format/zstd/block_decoder.h"
 #include "format/zstd/block_encoder.h"
+#include "format/zstd/fill.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/read.h"
 #include "io/access.h"
 
 enum {
 	READ_LEN = 512 << 10,
-	RUN_MAX = 4 << 20,       /* and a block more */
-	WRONG_MANY = 32,         /* from so many wrong blocks behind an edit on */
-	WRONG_RUN_SHARE = 32,    /* a run has at least such a part of the window */
-	LONGER_BY = 128,         /* what a run may grow by without a stronger level being tried, beside what has changed */
-	FILL_MAX = 64 << 10,     /* decoders take up to 2.4 microseconds for 3 bytes: 50 ms a frame */
-	RLE_LEN = BLOCK_HEADER_LEN + 1,
+	RUN_MAX = 4 << 20, /* and a block more */
+	WRONG_MANY = 32, /* from so many wrong blocks behind an edit on */
+	WRONG_RUN_SHARE = 32, /* a run has at least such a part of the window */
+	LONGER_BY = 128, /* what a run may grow by without a stronger level being tried, beside what has changed */
 };
 
 /* A block of the old frame. */
@@ -177,19 +176,12 @@ static enum blockz_status lay_over(struct splice *splice, struct old_block *bloc
 
 /* ---- Runs */
 
-/* True if blocks without content, raw ones and such as repeat a byte, can make up for a difference; *rle_ret: how many of these. */
-static bool can_fill(const struct splice *splice, size_t amount, size_t *rle_ret)
-{
-	*rle_ret = amount % BLOCK_HEADER_LEN;
-	return *rle_ret * RLE_LEN <= amount && amount <= FILL_MAX - splice->filled;
-}
-
 static bool is_good(const struct splice *splice, const struct encoding *encoding)
 {
-	size_t old_len = (size_t)(splice->run.old.end - splice->run.old.start), rle = 0;
+	size_t old_len = (size_t)(splice->run.old.end - splice->run.old.start), len = encoding->len;
 	if (splice->edit->keep_length)
-		return encoding->len <= old_len && can_fill(splice, old_len - encoding->len, &rle);
-	return encoding->len <= old_len + splice->run.changed + LONGER_BY;
+		return len <= old_len && old_len - len <= FILL_MAX - splice->filled && fill_is_possible(old_len - len);
+	return len <= old_len + splice->run.changed + LONGER_BY;
 }
 
 /* A block without content, for a run of no text. */
@@ -231,18 +223,14 @@ static enum blockz_status encode_run(struct splice *splice, bool *good_ret, stru
 /* Puts blocks without content in front of the best encoding, so that it is as long as the old blocks. */
 static enum blockz_status fill_run(struct splice *splice, struct blockz_fault *fault)
 {
-	static const struct block_header repeat = { false, BLOCK_RLE, 0 };
 	struct encoding filled = splice->next;
-	size_t len = (size_t)(splice->run.old.end - splice->run.old.start), amount = len - splice->best.len, repeats = 0;
+	size_t len = (size_t)(splice->run.old.end - splice->run.old.start), amount = len - splice->best.len;
 	if (!buffer_reserve(&filled.out, len))
 		return fault_nomem(fault);
 	splice->next = splice->best;
 	splice->best = filled;
 	splice->best.len = len;
-	can_fill(splice, amount, &repeats);
-	memset(filled.out.bytes, 0, amount); /* the header of a raw block without content is zeros */
-	for (size_t i = 0; i < repeats; i++)
-		block_header_store(filled.out.bytes + i * RLE_LEN, &repeat);
+	fill_store(filled.out.bytes, amount);
 	memcpy(filled.out.bytes + amount, splice->next.out.bytes, splice->next.len);
 	splice->filled += amount;
 	return BLOCKZ_OK;
