@@ -24,7 +24,7 @@ enum {
 	SPENT_CONTEXT = 4, /* times the run, where no time is left */
 };
 
-static const uint64_t SPENT_MAX_NS = 12000000000; /* by frame; what one must do in any case is not limited */
+static const uint64_t SPENT_MAX_NS = 5000000000; /* a frame, by each way; the weakest then looks at less, but is not refused */
 
 static const struct way {
 	int level;
@@ -42,7 +42,7 @@ static const struct way {
 
 bool block_encoder_begin(struct block_encoder *encoder)
 {
-	encoder->spent_ns = 0;
+	*encoder = (struct block_encoder){ .context = NULL };
 	encoder->context = ZSTD_createCCtx();
 	return encoder->context != NULL;
 }
@@ -81,7 +81,7 @@ bool block_encoder_can(const struct block_encoder *encoder, const struct plain_r
 	const struct way *row = &ways[way];
 	if (row->window_more > 0 && run->window->len <= row->window_more)
 		return false;
-	return way == 0 || encoder->spent_ns + cost_ns(run, row) <= SPENT_MAX_NS;
+	return way == 0 || encoder->spent_ns[way] + cost_ns(run, row) <= SPENT_MAX_NS;
 }
 
 static enum blockz_status refuse(size_t result, struct blockz_fault *fault)
@@ -170,12 +170,12 @@ enum blockz_status block_encoder_run(struct block_encoder *encoder, const struct
 	unsigned log = window_log(run, row);
 	uint64_t context = min(run->window->len, (uint64_t)1 << log);
 	struct text_part parts[2];
-	if (encoder->spent_ns > SPENT_MAX_NS)
+	if (encoder->spent_ns[way] > SPENT_MAX_NS)
 		context = min(context, SPENT_CONTEXT * (uint64_t)run->len);
 	/* Else the last part that libzstd cuts, which is all that the level sees, would be shorter. */
 	if (row->long_distance && context > NEAR_WITH_LONG)
 		context -= context % NEAR_WITH_LONG;
-	encoder->spent_ns += cost_ns(run, row);
+	encoder->spent_ns[way] += cost_ns(run, row);
 	text_window_last(run->window, (size_t)context, parts);
 	if (!buffer_reserve(&encoding->out, ZSTD_compressBound(run->len) + BLOCK_MAX))
 		return fault_nomem(fault);

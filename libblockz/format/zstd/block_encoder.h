@@ -8,9 +8,12 @@
 #include "format/format.h"
 #include "format/zstd/text_window.h"
 
+/* Ways to encode, 0 the weakest. */
+enum { ENCODE_WAYS = 5 };
+
 struct block_encoder {
 	ZSTD_CCtx *context;
-	uint64_t spent_ns; /* by estimate, on a CPU of today */
+	uint64_t spent_ns[ENCODE_WAYS]; /* by estimate, on a CPU of today */
 };
 
 /* False: no memory. */
@@ -24,9 +27,6 @@ struct plain_run {
 	const uint8_t *bytes;
 	size_t len;
 };
-
-/* Ways to encode, 0 the weakest. */
-enum { ENCODE_WAYS = 5 };
 
 /* False: it would take longer than what is left of a limit on all that is encoded, or it brings nothing. */
 bool block_encoder_can(const struct block_encoder *encoder, const struct plain_run *run, unsigned way);
