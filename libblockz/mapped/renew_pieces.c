@@ -165,8 +165,10 @@ static enum blockz_status splice_piece(struct anywhere *self, const struct touch
 	struct planner *planner = self->planner;
 	const struct touched_place place = touched_place(planner->map, touched);
 	struct splicing splicing = { .self = self, .touched = touched };
+	uint32_t check = 0;
 	struct piece_edit edit = {
 		.file = planner->file, .map = planner->map, .piece = touched->piece, .keep_length = self->in_place,
+		.check_ret = &check,
 		.lay_over = splice_lay_over, .replace = splice_replace, .changed = splice_changed, .ctx = &splicing,
 	};
 	struct blockz_range *ranges = NULL;
@@ -188,6 +190,7 @@ static enum blockz_status splice_piece(struct anywhere *self, const struct touch
 	planner->plan->renewed.file_bytes -= place.file_len - splicing.replaced;
 	const struct renewed_piece renewed = {
 		.piece = touched->piece, .copy = touched->copy, .file_len = place.file_len + splicing.growth,
+		.check = check,
 	};
 	return note_renewed(self, &renewed, planner->fault);
 }
