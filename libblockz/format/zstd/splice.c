@@ -26,31 +26,24 @@
 #include "base/checked.h"
 #include "base/equal.h"
 #include "base/fault.h"
-#include "base/plural.h"
 #include "format/zstd/block_decoder.h"
 #include "format/zstd/block_encoder.h"
 #include "format/zstd/fill.h"
-#include "format/zstd/frame.h"
-#include "format/zstd/read.h"
-#include "io/access.h"
+#include "format/zstd/frame_blocks.h"
 
 enum {
-	READ_LEN = 512 << 10,
 	RUN_MAX = 4 << 20, /* and a block more */
 	WRONG_MANY = 32, /* from so many wrong blocks behind an edit on */
 	WRONG_RUN_SHARE = 32, /* a run has at least such a part of the window */
 	LONGER_BY = 128, /* what a run may grow by without a stronger level being tried, beside what has changed */
 };
 
-/* A block of the old frame. */
-struct old_block {
-	uint64_t off; /* in the file */
-	size_t len;   /* there, with its header */
-	bool last;
-	uint64_t start;      /* of its text in the image */
-	const uint8_t *text; /* as it will be */
-	size_t text_len;
-	size_t changed; /* so much of the text, at most */
+/* The text of a block of the old frame, as it will be. */
+struct block_text {
+	uint64_t start; /* in the image */
+	const uint8_t *bytes;
+	size_t len;
+	size_t changed; /* so much of it, at most */
 };
 
 /* Blocks that are to be encoded again. */
@@ -65,16 +58,14 @@ struct run {
 struct splice {
 	const struct piece_edit *edit;
 	const struct piece *piece;
-	struct frame_header header;
-	uint64_t end, image_end; /* of the piece */
-	uint64_t reach;          /* how far back blocks can refer */
-	struct buffer file_bytes;
-	struct blockz_range held; /* of the file, in file_bytes */
+	uint64_t image_end; /* of the piece */
+	struct frame_blocks old;
+	uint64_t reach; /* how far back blocks can refer */
 	size_t next_range;
 	bool changed; /* some of the text */
 	struct buffer edited; /* room for the text of a block */
-	struct block_decoder *old, *new;
-	bool proving; /* new has followed up to here */
+	struct block_decoder *new;
+	bool proving;         /* it has followed up to here */
 	struct text_window window;
 	struct run run;
 	size_t wrong; /* how many blocks were, since an edit */
@@ -87,87 +78,42 @@ struct splice {
 	struct check_sum sum, old_sum;
 };
 
-/* ---- The old frame */
-
-/* The bytes of the file from off on, within the piece; valid until the next call. */
-static enum blockz_status fetch(struct splice *splice, uint64_t off, size_t len, const uint8_t **bytes_ret,
-				struct blockz_fault *fault)
-{
-	struct blockz_range *held = &splice->held;
-	if (len > splice->end - off)
-		return fault_set(fault, BLOCKZ_DAMAGED, splice->end, "a frame does not end where its piece does");
-	if (off < held->start || off + len > held->end) {
-		*held = (struct blockz_range){ off, off + min(READ_LEN, splice->end - off) };
-		size_t part = (size_t)(held->end - held->start);
-		enum blockz_status status = read_file(splice->edit->file, splice->file_bytes.bytes, part, off, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-	}
-	*bytes_ret = splice->file_bytes.bytes + (off - held->start);
-	return BLOCKZ_OK;
-}
-
-/* Finds the block at file offset off, which follows the text up to start, and decodes it. */
-static enum blockz_status decode_block(struct splice *splice, uint64_t off, uint64_t start, struct old_block *block_ret,
-				       const uint8_t **bytes_ret, struct blockz_fault *fault)
-{
-	enum blockz_status status = fetch(splice, off, BLOCK_HEADER_LEN, bytes_ret, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	struct block_header header = block_header_load(*bytes_ret);
-	size_t len = BLOCK_HEADER_LEN + (header.type == BLOCK_RLE ? 1 : header.size);
-	status = block_header_check(&header, &splice->header, off, fault);
-	if (status == BLOCKZ_OK)
-		status = fetch(splice, off, len, bytes_ret, fault);
-	if (status == BLOCKZ_OK)
-		status = block_decoder_next(splice->old, *bytes_ret, len, off, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	*block_ret = (struct old_block){
-		.off = off, .len = len, .last = header.last, .start = start, .text = splice->old->text,
-		.text_len = splice->old->len,
-	};
-	if (block_ret->text_len > splice->image_end - start)
-		return fault_set(fault, BLOCKZ_DAMAGED, off, "a frame decodes to more than its piece holds");
-	return BLOCKZ_OK;
-}
-
 /* ---- The edit */
 
 /* Tells what of a part of a block has changed. */
-static enum blockz_status tell_changed(struct splice *splice, struct old_block *block, uint64_t start, size_t len,
+static enum blockz_status tell_changed(struct splice *splice, struct block_text *text, uint64_t start, size_t len,
 				       struct blockz_fault *fault)
 {
-	const uint8_t *old = splice->old->text + (start - block->start), *new = splice->edited.bytes + (start - block->start);
+	const uint8_t *old = splice->old.decoder->text + (start - text->start), *new = text->bytes + (start - text->start);
 	size_t first = equal_ahead(old, new, len);
 	if (first == len)
 		return BLOCKZ_OK;
 	size_t behind = equal_behind(old + len, new + len, len - first);
 	len -= first + behind;
-	block->changed += len;
+	text->changed += len;
 	splice->changed = true;
 	return splice->edit->changed(splice->edit->ctx, start + first, old + first, new + first, len, fault);
 }
 
 /* Lays the edit over the text of a block. */
-static enum blockz_status lay_over(struct splice *splice, struct old_block *block, struct blockz_fault *fault)
+static enum blockz_status lay_over(struct splice *splice, struct block_text *text, struct blockz_fault *fault)
 {
 	const struct piece_edit *edit = splice->edit;
-	uint64_t block_end = block->start + block->text_len;
+	uint64_t text_end = text->start + text->len;
+	uint8_t *bytes = splice->edited.bytes;
 	enum blockz_status status = BLOCKZ_OK;
 	while (splice->next_range < edit->count && status == BLOCKZ_OK) {
 		const struct blockz_range *range = &edit->ranges[splice->next_range];
-		uint64_t start = range->start > block->start ? range->start : block->start, end = min(range->end, block_end);
+		uint64_t start = range->start > text->start ? range->start : text->start, end = min(range->end, text_end);
 		if (start >= end)
 			break;
-		if (block->text != splice->edited.bytes)
-			memcpy(splice->edited.bytes, block->text, block->text_len);
-		block->text = splice->edited.bytes;
-		status = edit->lay_over(edit->ctx, splice->edited.bytes + (start - block->start), (size_t)(end - start), start,
-					fault);
+		if (text->bytes != bytes)
+			memcpy(bytes, text->bytes, text->len);
+		text->bytes = bytes;
+		status = edit->lay_over(edit->ctx, bytes + (start - text->start), (size_t)(end - start), start, fault);
 		if (status == BLOCKZ_OK)
-			status = tell_changed(splice, block, start, (size_t)(end - start), fault);
-		if (range->end > block_end)
+			status = tell_changed(splice, text, start, (size_t)(end - start), fault);
+		if (range->end > text_end)
 			break;
 		splice->next_range++;
 	}
@@ -197,7 +143,7 @@ static enum blockz_status encode_nothing(struct encoding *encoding, struct block
 /* Encodes the run in stronger and stronger ways, until it is good, to best, the shortest if none is. */
 static enum blockz_status encode_run(struct splice *splice, bool *good_ret, struct blockz_fault *fault)
 {
-	const struct plain_run plain = { &splice->window, splice->header.window, splice->run.text.bytes, splice->run.len };
+	const struct plain_run plain = { &splice->window, splice->old.header.window, splice->run.text.bytes, splice->run.len };
 	struct encoding *best = &splice->best, *next = &splice->next;
 	unsigned way = block_encoder_can(&splice->encoder, &plain, splice->way) ? splice->way : 0;
 	best->len = SIZE_MAX;
@@ -298,22 +244,23 @@ static enum blockz_status end_run(struct splice *splice, bool last, bool *ended_
 	return splice->edit->replace(splice->edit->ctx, run->old, splice->best.out.bytes, splice->best.len, fault);
 }
 
-static void add_to_run(struct splice *splice, const struct old_block *block)
+static void add_to_run(struct splice *splice, const struct frame_block *block, const struct block_text *text)
 {
 	struct run *run = &splice->run;
-	if (block->text_len > 0)
-		memcpy(run->text.bytes + run->len, block->text, block->text_len);
-	run->len += block->text_len;
-	run->changed += block->changed;
+	if (text->len > 0)
+		memcpy(run->text.bytes + run->len, text->bytes, text->len);
+	run->len += text->len;
+	run->changed += text->changed;
 	run->old.end = block->off + block->len;
 }
 
-static enum blockz_status begin_run(struct splice *splice, const struct old_block *block, struct blockz_fault *fault)
+static enum blockz_status begin_run(struct splice *splice, const struct frame_block *block, const struct block_text *text,
+				    struct blockz_fault *fault)
 {
 	struct run *run = &splice->run;
 	bool touches = run->old.end == block->off;
-	size_t want = touches && block->changed == 0 ? 2 * run->len : 1, least = splice->window.size / WRONG_RUN_SHARE;
-	splice->wrong = block->changed > 0 ? 0 : splice->wrong + 1;
+	size_t want = touches && text->changed == 0 ? 2 * run->len : 1, least = splice->window.size / WRONG_RUN_SHARE;
+	splice->wrong = text->changed > 0 ? 0 : splice->wrong + 1;
 	if (splice->wrong > WRONG_MANY && want < least)
 		want = least;
 	if (!buffer_reserve(&run->text, (size_t)min(RUN_MAX + BLOCK_MAX, splice->image_end - splice->piece->start)))
@@ -322,19 +269,19 @@ static enum blockz_status begin_run(struct splice *splice, const struct old_bloc
 	run->old = (struct blockz_range){ block->off, block->off };
 	run->len = run->changed = 0;
 	run->want = want;
-	add_to_run(splice, block);
+	add_to_run(splice, block, text);
 	return BLOCKZ_OK;
 }
 
 /* ---- The frame */
 
 /* Ends the run before a block, unless this belongs to it: *added_ret. */
-static enum blockz_status leave_run(struct splice *splice, const struct old_block *block, bool *added_ret,
-				    struct blockz_fault *fault)
+static enum blockz_status leave_run(struct splice *splice, const struct frame_block *block, const struct block_text *text,
+				    bool *added_ret, struct blockz_fault *fault)
 {
 	struct run *run = &splice->run;
 	bool ended = false, full = run->len >= RUN_MAX;
-	*added_ret = !full && (run->len < run->want || block->changed > 0);
+	*added_ret = !full && (run->len < run->want || text->changed > 0);
 	if (!*added_ret) {
 		enum blockz_status status = end_run(splice, false, &ended, fault);
 		if (ended || status != BLOCKZ_OK)
@@ -344,65 +291,62 @@ static enum blockz_status leave_run(struct splice *splice, const struct old_bloc
 		*added_ret = true;
 	}
 	if (splice->fits)
-		add_to_run(splice, block);
+		add_to_run(splice, block, text);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status take_block(struct splice *splice, const struct old_block *block, const uint8_t *bytes,
+static enum blockz_status take_block(struct splice *splice, const struct frame_block *block, const struct block_text *text,
 				     struct blockz_fault *fault)
 {
-	bool added = false, right = block->changed == 0;
-	enum blockz_status status = splice->run.open ? leave_run(splice, block, &added, fault) : BLOCKZ_OK;
+	bool added = false, right = text->changed == 0;
+	enum blockz_status status = splice->run.open ? leave_run(splice, block, text, &added, fault) : BLOCKZ_OK;
 	if (status != BLOCKZ_OK || added)
 		return status;
 	if (right && splice->proving) {
-		status = follow(splice, bytes, block->len, block->text, block->text_len, &right, fault);
-		right = right && splice->new->len == block->text_len;
+		status = follow(splice, block->bytes, block->len, text->bytes, text->len, &right, fault);
+		right = right && splice->new->len == text->len;
 		splice->proving = right;
 	}
 	if (status != BLOCKZ_OK || !right)
-		return status != BLOCKZ_OK ? status : begin_run(splice, block, fault);
-	text_window_add(&splice->window, block->text, block->text_len);
+		return status != BLOCKZ_OK ? status : begin_run(splice, block, text, fault);
+	text_window_add(&splice->window, text->bytes, text->len);
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status splice_block(struct splice *splice, struct old_block *block, struct blockz_fault *fault)
+static enum blockz_status splice_block(struct splice *splice, uint64_t *image_pos, bool *last_ret,
+				       struct blockz_fault *fault)
 {
-	const uint8_t *bytes = NULL;
-	uint64_t off = block->off + block->len, start = block->start + block->text_len;
-	enum blockz_status status = decode_block(splice, off, start, block, &bytes, fault);
+	struct frame_block block;
+	enum blockz_status status = frame_blocks_next(&splice->old, &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	struct block_text text = { *image_pos, splice->old.decoder->text, splice->old.decoder->len, 0 };
+	if (text.len > splice->image_end - text.start)
+		return fault_set(fault, BLOCKZ_DAMAGED, block.off, "a frame decodes to more than its piece holds");
 	if (splice->summing_old)
-		check_sum_update(&splice->old_sum, block->text, block->text_len);
-	status = lay_over(splice, block, fault);
-	if (status == BLOCKZ_OK && splice->summing)
-		check_sum_update(&splice->sum, block->text, block->text_len);
-	if (status == BLOCKZ_OK)
-		status = take_block(splice, block, bytes, fault);
-	if (status == BLOCKZ_OK && block->last && splice->run.open && splice->fits)
+		check_sum_update(&splice->old_sum, text.bytes, text.len);
+	status = lay_over(splice, &text, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	check_sum_update(&splice->sum, text.bytes, text.len);
+	status = take_block(splice, &block, &text, fault);
+	if (status == BLOCKZ_OK && block.last && splice->run.open && splice->fits)
 		status = end_run(splice, true, &splice->fits, fault);
+	*image_pos += text.len;
+	*last_ret = block.last;
 	return status;
 }
 
-/* What stands behind the last block; *off is moved behind it. */
-static enum blockz_status check_old_end(struct splice *splice, uint64_t *off, uint64_t image_pos,
-					struct blockz_fault *fault)
+/* Shows that the old frame was whole. */
+static enum blockz_status check_old(struct splice *splice, uint64_t image_pos, struct blockz_fault *fault)
 {
 	const struct piece *piece = splice->piece;
-	const uint8_t *bytes = NULL;
 	uint8_t field[CHECK_LEN_MAX];
-	enum blockz_status status = BLOCKZ_OK;
-	if (splice->header.checksum) {
-		status = fetch(splice, *off, CHECKSUM_LEN, &bytes, fault);
-		if (status == BLOCKZ_OK)
-			status = block_decoder_next(splice->old, bytes, CHECKSUM_LEN, *off, fault);
-		*off += CHECKSUM_LEN;
-	}
+	enum blockz_status status = frame_blocks_finish(&splice->old, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (*off != splice->end || image_pos != splice->image_end || !splice->old->ended)
-		return fault_set(fault, BLOCKZ_DAMAGED, *off, "a frame's length is not that of its piece");
+	if (image_pos != splice->image_end)
+		return fault_set(fault, BLOCKZ_DAMAGED, piece->file_off, "a frame decodes to less than its piece holds");
 	if (!splice->summing_old)
 		return BLOCKZ_OK;
 	check_sum_finish(&splice->old_sum, field);
@@ -412,61 +356,51 @@ static enum blockz_status check_old_end(struct splice *splice, uint64_t *off, ui
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status finish(struct splice *splice, const struct old_block *last, struct blockz_fault *fault)
+static enum blockz_status finish(struct splice *splice, uint64_t image_pos, struct blockz_fault *fault)
 {
 	const struct piece_edit *edit = splice->edit;
-	uint64_t off = last->off + last->len;
+	uint64_t end = splice->old.end;
 	uint8_t field[CHECK_LEN_MAX];
-	enum blockz_status status = check_old_end(splice, &off, last->start + last->text_len, fault);
-	if (status != BLOCKZ_OK || !splice->summing)
+	enum blockz_status status = check_old(splice, image_pos, fault);
+	if (status != BLOCKZ_OK)
 		return status;
 	check_sum_finish(&splice->sum, field);
 	splice->summing = false;
 	if (edit->check_ret != NULL)
 		*edit->check_ret = load_le32(field);
-	if (!splice->header.checksum || !splice->changed)
+	if (!splice->old.header.checksum || !splice->changed)
 		return BLOCKZ_OK;
-	return edit->replace(edit->ctx, (struct blockz_range){ off - CHECKSUM_LEN, off }, field, CHECKSUM_LEN, fault);
+	return edit->replace(edit->ctx, (struct blockz_range){ end - CHECKSUM_LEN, end }, field, CHECKSUM_LEN, fault);
 }
 
 static enum blockz_status begin(struct splice *splice, struct blockz_fault *fault)
 {
-	const struct blockz_map *map = splice->edit->map;
+	const struct piece_edit *edit = splice->edit;
 	const struct piece *piece = splice->piece;
-	const uint8_t *bytes = NULL;
-	size_t len = (size_t)min(FRAME_HEADER_LEN_MAX, piece->file_len);
-	if (!buffer_reserve(&splice->file_bytes, READ_LEN))
-		return fault_nomem(fault);
-	enum blockz_status status = fetch(splice, piece->file_off, len, &bytes, fault);
-	if (status == BLOCKZ_OK)
-		status = frame_header_parse(bytes, len, piece->file_off, &splice->header, fault);
-	if (status == BLOCKZ_OK)
-		status = zstd_check_window(&splice->header, map->window_max, piece->file_off, fault);
+	enum blockz_status status = frame_blocks_begin(&splice->old, edit->file, piece->file_off,
+						       piece->file_off + piece->file_len, edit->map->window_max, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	splice->reach = min(splice->header.window, splice->image_end - piece->start);
-	splice->old = block_decoder_new();
+	splice->reach = min(splice->old.header.window, splice->image_end - piece->start);
 	splice->new = block_decoder_new();
 	splice->summing = check_sum_start(&splice->sum, CHECK_XXH64_LOW32);
 	splice->summing_old = piece->has_crc && check_sum_start(&splice->old_sum, CHECK_XXH64_LOW32);
-	if (splice->old == NULL || splice->new == NULL || !splice->summing || splice->summing_old != piece->has_crc ||
-	    !block_encoder_begin(&splice->encoder) || !buffer_reserve(&splice->edited, sizeof(splice->old->text)) ||
+	if (splice->new == NULL || !splice->summing || splice->summing_old != piece->has_crc ||
+	    !block_encoder_begin(&splice->encoder) || !buffer_reserve(&splice->edited, sizeof(splice->new->text)) ||
 	    !text_window_begin(&splice->window, (size_t)splice->reach))
 		return fault_nomem(fault);
-	block_decoder_reset(splice->old);
-	return block_decoder_next(splice->old, bytes, splice->header.len, piece->file_off, fault);
+	return BLOCKZ_OK;
 }
 
 static void end(struct splice *splice)
 {
-	block_decoder_free(splice->old);
+	frame_blocks_end(&splice->old);
 	block_decoder_free(splice->new);
 	block_encoder_end(&splice->encoder);
 	if (splice->summing)
 		check_sum_finish(&splice->sum, NULL);
 	if (splice->summing_old)
 		check_sum_finish(&splice->old_sum, NULL);
-	buffer_free(&splice->file_bytes);
 	buffer_free(&splice->edited);
 	buffer_free(&splice->window.ring);
 	buffer_free(&splice->run.text);
@@ -478,16 +412,15 @@ enum blockz_status zstd_splice(const struct piece_edit *edit, bool *done_ret, st
 {
 	const struct piece *piece = &edit->map->pieces[edit->piece];
 	struct splice splice = {
-		.edit = edit, .piece = piece, .end = piece->file_off + piece->file_len,
-		.image_end = map_piece_end(edit->map, edit->piece), .fits = true,
+		.edit = edit, .piece = piece, .image_end = map_piece_end(edit->map, edit->piece), .fits = true,
 	};
-	struct old_block block = { .start = piece->start };
+	uint64_t image_pos = piece->start;
+	bool last = false;
 	enum blockz_status status = begin(&splice, fault);
-	block.off = piece->file_off + splice.header.len;
-	while (status == BLOCKZ_OK && splice.fits && !block.last)
-		status = splice_block(&splice, &block, fault);
+	while (status == BLOCKZ_OK && splice.fits && !last)
+		status = splice_block(&splice, &image_pos, &last, fault);
 	if (status == BLOCKZ_OK && splice.fits)
-		status = finish(&splice, &block, fault);
+		status = finish(&splice, image_pos, fault);
 	end(&splice);
 	if (status == BLOCKZ_OK)
 		*done_ret = splice.fits;
