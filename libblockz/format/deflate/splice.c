@@ -37,7 +37,7 @@
 #include "format/deflate/walk.h"
 
 enum {
-	STRETCH_MAX = 1 << 20, /* of text, and at most a match more: blocks are not cut unless they have more */
+	STRETCH_MAX = 1 << 18, /* of text, and at most a match more: blocks are not cut unless they have more */
 	TEXT_ROOM = WALK_WINDOW + 2 * STRETCH_MAX + WALK_TEXT_SLACK,
 	GAP_BITS = 8 * 100, /* what a new beginning costs: so much between dirty blocks is better encoded as well */
 	GAP_BITS_MIN = 10,  /* the shortest block: no byte has bits of what is dirty on both sides of it */
