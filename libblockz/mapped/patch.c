@@ -10,7 +10,7 @@
 #include "io/access.h"
 #include "journal/recovery.h"
 #include "journal/transaction.h"
-#include "range/plan.h"
+#include "mapped/patch.h"
 
 enum {
 	COPY_PART = 1 << 20,
@@ -24,9 +24,8 @@ static struct transaction_write write_at(void *ctx, uint64_t index)
 	return (struct transaction_write){ write->file_off, write->length };
 }
 
-/* Reads len of the new bytes of a write, from the at-th on. */
-static enum blockz_status read_new(const struct blockz_plan *plan, const struct plan_write *write, uint64_t at, void *buf,
-				   size_t len, struct blockz_fault *fault)
+enum blockz_status patch_read_new(const struct blockz_plan *plan, const struct plan_write *write, uint64_t at, void *buf,
+				  size_t len, struct blockz_fault *fault)
 {
 	if (write->edit == PLAN_CHECK) {
 		memcpy(buf, plan->fields + write->bytes_off + at, len);
@@ -44,8 +43,7 @@ static enum blockz_status read_new(const struct blockz_plan *plan, const struct 
 			 fault);
 }
 
-/* New bytes that are read once more have to be what the checks were computed for. */
-static enum blockz_status check_new(const struct plan_write *write, uint32_t crc, struct blockz_fault *fault)
+enum blockz_status patch_check_new(const struct plan_write *write, uint32_t crc, struct blockz_fault *fault)
 {
 	if (write->edit == PLAN_CHECK || crc == write->value)
 		return BLOCKZ_OK;
@@ -57,8 +55,8 @@ static enum blockz_status fetch_write(void *ctx, uint64_t index, void *buf, stru
 {
 	const struct blockz_plan *plan = ctx;
 	const struct plan_write *write = &plan->writes[index];
-	enum blockz_status status = read_new(plan, write, 0, buf, write->length, fault);
-	return status == BLOCKZ_OK ? check_new(write, crc32_update(0, buf, write->length), fault) : status;
+	enum blockz_status status = patch_read_new(plan, write, 0, buf, write->length, fault);
+	return status == BLOCKZ_OK ? patch_check_new(write, crc32_update(0, buf, write->length), fault) : status;
 }
 
 static struct transaction transaction_of(const struct blockz_plan *plan)
@@ -157,11 +155,11 @@ static enum blockz_status copy_new(struct copy *copy, const struct plan_write *w
 	for (size_t len; at < write->new_length && status == BLOCKZ_OK; at += len) {
 		status = make_room(copy, write->new_length - at, &bytes, &len);
 		if (status == BLOCKZ_OK)
-			status = read_new(copy->plan, write, at, bytes, len, copy->fault);
+			status = patch_read_new(copy->plan, write, at, bytes, len, copy->fault);
 		if (status == BLOCKZ_OK)
 			crc = crc32_update(crc, bytes, len);
 	}
-	return status == BLOCKZ_OK ? check_new(write, crc, copy->fault) : status;
+	return status == BLOCKZ_OK ? patch_check_new(write, crc, copy->fault) : status;
 }
 
 static enum blockz_status copy_all(struct copy *copy)

@@ -65,7 +65,7 @@ static enum blockz_status add_index_changes(struct planner *planner, const struc
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i < changes->count && status == BLOCKZ_OK; i++) {
 		const struct index_change *change = &changes->items[i];
-		plan_drop_fields(planner->plan, change->old);
+		plan_drop(planner->plan, change->old, PLAN_CHECK);
 		status = plan_add_new(planner->plan, change->old, change->bytes, change->len, PLAN_INDEX, planner->fault);
 	}
 	plan_sort(planner->plan);

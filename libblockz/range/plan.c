@@ -109,12 +109,12 @@ enum blockz_status plan_add_change(struct blockz_plan *plan, const struct plan_c
 	return BLOCKZ_OK;
 }
 
-void plan_drop_fields(struct blockz_plan *plan, struct blockz_range range)
+void plan_drop(struct blockz_plan *plan, struct blockz_range range, uint32_t source)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < plan->write_count; i++) {
 		const struct plan_write *write = &plan->writes[i];
-		if (write->edit != PLAN_CHECK || write->file_off < range.start || write->file_off >= range.end)
+		if (write->edit != source || write->file_off < range.start || write->file_off >= range.end)
 			plan->writes[kept++] = *write;
 	}
 	plan->write_count = kept;
@@ -136,8 +136,13 @@ static int compare_writes(const void *a, const void *b)
 
 void plan_sort(struct blockz_plan *plan)
 {
-	if (plan->write_count > 1)
-		qsort(plan->writes, plan->write_count, sizeof(*plan->writes), compare_writes);
+	plan_sort_from(plan, 0);
+}
+
+void plan_sort_from(struct blockz_plan *plan, size_t first)
+{
+	if (plan->write_count > first)
+		qsort(plan->writes + first, plan->write_count - first, sizeof(*plan->writes), compare_writes);
 }
 
 static bool is_before_in_file(const void *plan, uint64_t i, uint64_t off)

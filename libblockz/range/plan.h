@@ -70,10 +70,12 @@ enum blockz_status plan_add_new(struct blockz_plan *plan, struct blockz_range ol
 				uint32_t source, struct blockz_fault *fault);
 /* Adds a change within pieces that are encoded again, behind those before.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status plan_add_change(struct blockz_plan *plan, const struct plan_change *change, struct blockz_fault *fault);
-/* Forgets the fields of checks within a range of the file, which something else takes the place of. */
-void plan_drop_fields(struct blockz_plan *plan, struct blockz_range range);
+/* Forgets the writes from a source, one of those above, within a range of the file, which something else takes the place of. */
+void plan_drop(struct blockz_plan *plan, struct blockz_range range, uint32_t source);
 /* Sorts the writes by file offset: the plan is complete. */
 void plan_sort(struct blockz_plan *plan);
+/* Sorts those from the first-th on. */
+void plan_sort_from(struct blockz_plan *plan, size_t first);
 
 /* The length of the file that comes of it. */
 uint64_t plan_file_size(const struct blockz_plan *plan);
