@@ -477,7 +477,11 @@ struct blockz_plan_info blockz_plan_info(const struct blockz_plan *plan);
 /* How edits of compressed bytes are carried out. */
 enum blockz_way {
 	BLOCKZ_WAY_AUTO,     /* in place where an estimate finds that quick, and all of it fits; else by a splice */
-	BLOCKZ_WAY_IN_PLACE, /* pieces are encoded ever stronger until they fit into their old places; refused if one does not */
+	/*
+	 * Pieces are encoded ever stronger until they fit into their old places.  Those that do not borrow room from neighbours,
+	 * which are encoded stronger, too; what lies between is moved.  Refused if there is no room for one.
+	 */
+	BLOCKZ_WAY_IN_PLACE,
 	BLOCKZ_WAY_SPLICE,   /* a new file: pieces encoded once, all else as it stands */
 };
 

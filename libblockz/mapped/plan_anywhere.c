@@ -4,10 +4,11 @@
  *
  * It is known which pieces these are before the first is encoded, so that the way can be chosen by what each would take:
  *
- *   in place   every piece is made to fit its old place, so that the plan is writes of the same length, as for raw bytes
+ *   in place   every piece is made to fit its old place, or borrows room from its neighbours, so that the plan is writes of
+ *              the same length, as for raw bytes
  *   splice     each is encoded once, and the plan is of a new file, with an index of the new lengths
  *
- * If one piece does not fit, the first way is given up for all of them, and what was planned for it is forgotten.
+ * If there is no room for one piece, the first way is given up for all of them, and what was planned for it is forgotten.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -50,14 +51,35 @@ static void estimate(struct anywhere *self)
 	sum->splice_ns = encoding + planner->map->file_size * COPY_NS_1024 / 1024;
 }
 
+static bool is_quick_in_place(const struct planner *planner, uint64_t in_place_ns, uint64_t file_bytes)
+{
+	uint64_t file_size = planner->map->file_size, copy_ns = file_size * COPY_NS_1024 / 1024;
+	return (in_place_ns <= IN_PLACE_NS || in_place_ns <= IN_PLACE_COPIES * copy_ns) && file_bytes <= file_size / IN_PLACE_SHARE;
+}
+
 static bool choose_in_place(const struct anywhere *self)
 {
 	const struct blockz_plan_renewed *sum = &self->planner->plan->renewed;
-	uint64_t file_size = self->planner->map->file_size, copy_ns = file_size * COPY_NS_1024 / 1024;
 	if (self->how->way != BLOCKZ_WAY_AUTO)
 		return self->how->way == BLOCKZ_WAY_IN_PLACE;
-	return (sum->in_place_ns <= IN_PLACE_NS || sum->in_place_ns <= IN_PLACE_COPIES * copy_ns) &&
-	       sum->file_bytes <= file_size / IN_PLACE_SHARE;
+	return is_quick_in_place(self->planner, sum->in_place_ns, sum->file_bytes);
+}
+
+bool anywhere_affords(const struct anywhere *self, uint64_t image_bytes, uint64_t file_bytes)
+{
+	const struct planner *planner = self->planner;
+	const struct blockz_plan_renewed *sum = &planner->plan->renewed;
+	uint64_t more_ns = image_bytes * planner->map->format->renew_ns + file_bytes * COPY_NS_1024 / 1024;
+	return self->how->way == BLOCKZ_WAY_IN_PLACE ||
+	       is_quick_in_place(planner, sum->in_place_ns + more_ns, sum->file_bytes + file_bytes);
+}
+
+void anywhere_misfit(struct anywhere *self, const struct need *need)
+{
+	if (self->misfit != BLOCKZ_UNKNOWN)
+		return;
+	self->misfit = touched_place(self->planner->map, need->touched).start;
+	self->missing = need->bytes > 0 ? (uint64_t)need->bytes : 0;
 }
 
 static enum blockz_status encode_by_a_way(struct anywhere *self)
@@ -129,6 +151,26 @@ static size_t count_renewed(const struct anywhere *self)
 	return count;
 }
 
+static bool keeps_lengths(const struct blockz_plan *plan)
+{
+	for (size_t i = 0; i < plan->write_count; i++)
+		if (plan->writes[i].length != plan->writes[i].new_length)
+			return false;
+	return true;
+}
+
+/* An index may tell of other lengths in more bytes than it had. */
+static enum blockz_status require_way(const struct anywhere *self)
+{
+	struct planner *planner = self->planner;
+	if (planner->plan->is_splice || keeps_lengths(planner->plan))
+		return BLOCKZ_OK;
+	if (self->how->way == BLOCKZ_WAY_IN_PLACE)
+		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the index does not fit into its old place");
+	planner->plan->is_splice = true;
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status plan_touched(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
@@ -140,7 +182,9 @@ static enum blockz_status plan_touched(struct anywhere *self)
 	if (self->how->way == BLOCKZ_WAY_SPLICE)
 		planner->plan->is_splice = true;
 	status = planner_add_checks(planner);
-	return status == BLOCKZ_OK && planner->piece_count > 0 ? renew_index(planner) : status;
+	if (status == BLOCKZ_OK && planner->piece_count > 0)
+		status = renew_index(planner);
+	return status == BLOCKZ_OK ? require_way(self) : status;
 }
 
 /* For blockz_plan_anywhere(), whose options are behind the planner. */
@@ -161,6 +205,7 @@ static enum blockz_status plan_all(struct planner *planner)
 	if (status == BLOCKZ_OK)
 		status = plan_touched(&self);
 	free(self.touched);
+	free(self.needs);
 	free(planner->pieces);
 	return status;
 }

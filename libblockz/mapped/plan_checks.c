@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/bisect.h"
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "io/access.h"
@@ -109,17 +108,10 @@ static enum blockz_status renew_check(struct planner *planner, const struct chec
 	return plan_field(planner, check, old, planner->renewed.new);
 }
 
-static bool is_piece_before(const void *memory, uint64_t i, uint64_t off)
-{
-	const struct planner *planner = memory;
-	return renewed_start(planner->map, &planner->pieces[i]) < off;
-}
-
 /* A check of one piece that is encoded again, whose field comes with the encoding, or cannot be moved. */
 static bool is_renewed(const struct planner *planner, const struct check *check)
 {
-	size_t i = (size_t)bisect(planner->piece_count, is_piece_before, planner, check->start);
-	if (i == planner->piece_count || renewed_start(planner->map, &planner->pieces[i]) != check->start)
+	if (renewed_find(planner, check->start) == NULL)
 		return false;
 	return check_methods[check->method].poly == NULL || map_check_is_inside(planner->map, check);
 }

@@ -57,8 +57,8 @@ enum blockz_status planner_compare(struct planner *planner, uint32_t edit, uint6
 /* Plans the checks that all planned changes need; the writes are sorted then. */
 enum blockz_status planner_add_checks(struct planner *planner);
 
-/* The image offset of a piece that is encoded again. */
-uint64_t renewed_start(const struct blockz_map *map, const struct renewed_piece *piece);
+/* The piece that is encoded again and begins at an image offset; NULL: none. */
+struct renewed_piece *renewed_find(const struct planner *planner, uint64_t start);
 
 /* The first span from index on that can be patched; span_count: none. */
 size_t planner_next_patchable(const struct blockz_map *map, size_t index);

@@ -3,15 +3,96 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/bisect.h"
 #include "base/checked.h"
 #include "base/fault.h"
+#include "mapped/join_runs.h"
 #include "mapped/plan_anywhere.h"
-#include "mapped/renew_piece.h"
 #include "parallel/pool.h"
 
-uint64_t renewed_start(const struct blockz_map *map, const struct renewed_piece *piece)
+/* ---- What has come of pieces ---- */
+
+static uint64_t renewed_start(const struct blockz_map *map, const struct renewed_piece *piece)
 {
 	return touched_place(map, &(struct touched){ .piece = piece->piece, .copy = piece->copy }).start;
+}
+
+static bool is_piece_before(const void *memory, uint64_t i, uint64_t off)
+{
+	const struct planner *planner = memory;
+	return renewed_start(planner->map, &planner->pieces[i]) < off;
+}
+
+struct renewed_piece *renewed_find(const struct planner *planner, uint64_t start)
+{
+	size_t i = (size_t)bisect(planner->piece_count, is_piece_before, planner, start);
+	bool found = i < planner->piece_count && renewed_start(planner->map, &planner->pieces[i]) == start;
+	return found ? &planner->pieces[i] : NULL;
+}
+
+/* No check tells whether a piece was damaged before: neither one inside of it, nor one that the map has of it. */
+static bool is_unverified(const struct piece *piece, const struct format *format)
+{
+	return piece->kind != BLOCKZ_ZERO && (piece->method == CHECK_NONE || (!piece->has_crc && format->is_one_stream));
+}
+
+static bool is_before(const struct renewed_piece *a, const struct renewed_piece *b)
+{
+	return a->piece < b->piece || (a->piece == b->piece && a->copy < b->copy);
+}
+
+/* Puts it where it belongs, which mostly is behind all others. */
+static enum blockz_status insert_renewed(struct planner *planner, const struct renewed_piece *renewed, struct blockz_fault *fault)
+{
+	struct renewed_piece *room = array_room(planner->pieces, planner->piece_count, sizeof(*room));
+	if (room == NULL)
+		return fault_nomem(fault);
+	planner->pieces = room;
+	size_t at = planner->piece_count++;
+	for (; at > 0 && is_before(renewed, &room[at - 1]); at--)
+		room[at] = room[at - 1];
+	room[at] = *renewed;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status note_renewed(struct planner *planner, const struct renewed_piece *renewed, struct blockz_fault *fault)
+{
+	const struct touched touched = { .piece = renewed->piece, .copy = renewed->copy };
+	const struct touched_place place = touched_place(planner->map, &touched);
+	struct blockz_plan_renewed *sum = &planner->plan->renewed;
+	sum->pieces++;
+	sum->image_bytes += place.end - place.start;
+	sum->file_bytes += place.file_len;
+	if (is_unverified(&planner->map->pieces[renewed->piece], planner->map->format))
+		sum->unverified++;
+	return insert_renewed(planner, renewed, fault);
+}
+
+/* Of a neighbour that lends room nothing changes. */
+static enum blockz_status take_first(struct planner *planner, const struct renew_job *job, const struct renewed_piece *renewed,
+				     struct blockz_fault *fault)
+{
+	const struct plan_change change = {
+		touched_place(planner->map, job->touched).start + job->revision.from, job->revision.to - job->revision.from, job->delta,
+	};
+	enum blockz_status status = note_renewed(planner, renewed, fault);
+	return status == BLOCKZ_OK && change.length > 0 ? plan_add_change(planner->plan, &change, fault) : status;
+}
+
+enum blockz_status renewed_take(struct planner *planner, const struct renew_job *job, struct blockz_fault *fault)
+{
+	const struct touched_place place = touched_place(planner->map, job->touched);
+	const struct blockz_range old = { place.file_off, place.file_off + place.file_len };
+	const struct renewed_piece renewed = renew_job_result(planner, job);
+	struct renewed_piece *before = renewed_find(planner, place.start);
+	enum blockz_status status = before == NULL ? take_first(planner, job, &renewed, fault) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK)
+		return status;
+	if (before != NULL) {
+		*before = renewed;
+		plan_drop(planner->plan, old, PLAN_PIECE);
+	}
+	return plan_add_new(planner->plan, old, job->encoding.out.bytes, job->encoding.len, PLAN_PIECE, fault);
 }
 
 /* ---- Encoding ---- */
@@ -42,54 +123,30 @@ static enum blockz_status work_on_piece(const struct pool_call *call)
 	return renew_piece(self->planner, call->job, call->thread, call->fault);
 }
 
-/* No check tells whether a piece was damaged before: neither one inside of it, nor one that the map has of it. */
-static bool is_unverified(const struct piece *piece, const struct format *format)
+static enum blockz_status note_need(struct anywhere *self, const struct need *need, struct blockz_fault *fault)
 {
-	return piece->kind != BLOCKZ_ZERO && (piece->method == CHECK_NONE || (!piece->has_crc && format->is_one_stream));
-}
-
-static enum blockz_status note_renewed(struct anywhere *self, const struct renewed_piece *renewed, struct blockz_fault *fault)
-{
-	struct planner *planner = self->planner;
-	struct renewed_piece *room = array_room(planner->pieces, planner->piece_count, sizeof(*room));
+	struct need *room = array_room(self->needs, self->need_count, sizeof(*room));
 	if (room == NULL)
 		return fault_nomem(fault);
-	planner->pieces = room;
-	planner->pieces[planner->piece_count++] = *renewed;
-	const struct touched touched = { .piece = renewed->piece, .copy = renewed->copy };
-	const struct touched_place place = touched_place(planner->map, &touched);
-	struct blockz_plan_renewed *sum = &planner->plan->renewed;
-	sum->pieces++;
-	sum->image_bytes += place.end - place.start;
-	sum->file_bytes += place.file_len;
-	if (is_unverified(&planner->map->pieces[renewed->piece], planner->map->format))
-		sum->unverified++;
+	self->needs = room;
+	self->needs[self->need_count++] = *need;
+	if (borrow_is_hopeless(self, need))
+		anywhere_misfit(self, need);
 	return BLOCKZ_OK;
 }
 
 static enum blockz_status give_piece(const struct pool_call *call)
 {
 	struct anywhere *self = call->ctx;
-	struct renew_job *job = call->job;
+	const struct renew_job *job = call->job;
 	struct planner *planner = self->planner;
 	const struct touched_place place = touched_place(planner->map, job->touched);
+	const struct need need = { job->touched, (int64_t)(job->encoding.len - place.file_len) };
 	if (self->misfit != BLOCKZ_UNKNOWN)
 		return BLOCKZ_OK;
-	if (self->in_place && !job->fits) {
-		self->misfit = place.start;
-		self->missing = job->encoding.len > place.file_len ? job->encoding.len - place.file_len : 0;
-		return BLOCKZ_OK;
-	}
-	const struct plan_change change = {
-		place.start + job->revision.from, job->revision.to - job->revision.from, job->delta,
-	};
-	const struct renewed_piece renewed = renew_job_result(planner, job);
-	enum blockz_status status = plan_add_new(planner->plan, (struct blockz_range){ place.file_off, place.file_off + place.file_len },
-						 job->encoding.out.bytes, job->encoding.len, PLAN_PIECE, call->fault);
-	if (status == BLOCKZ_OK)
-		status = plan_add_change(planner->plan, &change, call->fault);
-	if (status == BLOCKZ_OK)
-		status = note_renewed(self, &renewed, call->fault);
+	enum blockz_status status = self->in_place && !job->fits ? note_need(self, &need, call->fault) : BLOCKZ_OK;
+	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN)
+		status = renewed_take(planner, job, call->fault);
 	return status == BLOCKZ_OK ? pool_progress(planner->work, place.end, planner->plan->scratch_len, call->fault) : status;
 }
 
@@ -99,7 +156,7 @@ static enum blockz_status encode_pieces(struct anywhere *self)
 		.ctx = self, .job_size = sizeof(struct renew_job), .job_release = renew_job_release, .thread_new = thread_new,
 		.thread_free = renew_thread_free, .take = take_piece, .work = work_on_piece, .give = give_piece,
 	};
-	self->next = 0;
+	self->next = self->need_count = 0;
 	self->misfit = BLOCKZ_UNKNOWN;
 	return pool_run(&jobs, self->how->work.threads, self->planner->fault);
 }
@@ -181,8 +238,7 @@ static enum blockz_status splice_piece(struct anywhere *self, const struct touch
 	if (status != BLOCKZ_OK)
 		return status;
 	if (!done) {
-		self->misfit = place.start;
-		self->missing = 0;
+		anywhere_misfit(self, &(struct need){ .touched = touched });
 		return BLOCKZ_OK;
 	}
 	if (splicing.replaced == 0)
@@ -192,7 +248,7 @@ static enum blockz_status splice_piece(struct anywhere *self, const struct touch
 		.piece = touched->piece, .copy = touched->copy, .file_len = place.file_len + splicing.growth,
 		.check = check,
 	};
-	return note_renewed(self, &renewed, planner->fault);
+	return note_renewed(planner, &renewed, planner->fault);
 }
 
 static enum blockz_status splice_pieces(struct anywhere *self)
@@ -205,14 +261,6 @@ static enum blockz_status splice_pieces(struct anywhere *self)
 }
 
 /* Those that were spliced come behind those that were encoded whole. */
-static int compare_renewed(const void *a, const void *b)
-{
-	const struct renewed_piece *ra = a, *rb = b;
-	if (ra->piece != rb->piece)
-		return ra->piece < rb->piece ? -1 : 1;
-	return (ra->copy > rb->copy) - (ra->copy < rb->copy);
-}
-
 static int compare_changes(const void *a, const void *b)
 {
 	const struct plan_change *ca = a, *cb = b;
@@ -232,10 +280,12 @@ enum blockz_status renew_pieces(struct anywhere *self)
 	enum blockz_status status = encode_pieces(self);
 	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN)
 		status = splice_pieces(self);
+	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN && self->need_count > 0)
+		status = borrow_all(self);
+	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN && self->need_count > 0)
+		status = join_runs(planner);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (planner->piece_count > 0)
-		qsort(planner->pieces, planner->piece_count, sizeof(*planner->pieces), compare_renewed);
 	if (plan->change_count > 0)
 		qsort(plan->changes, plan->change_count, sizeof(*plan->changes), compare_changes);
 	return BLOCKZ_OK;

@@ -5,6 +5,7 @@
 
 #include "growing_store.h"
 #include "images.h"
+#include "range/map.h"
 
 enum { IMAGE_LEN = 3 * MIB + 70001 };
 
@@ -255,6 +256,210 @@ START_TEST(damage_is_never_laundered)
 }
 END_TEST
 
+/* ---- Pieces that do not fit borrow from their neighbours ---- */
+
+static const struct blockz_format *gzip_or_zstd(int i)
+{
+	return format_named(i == 0 ? "gzip" : "zstd");
+}
+
+enum { TILE = 64 * KIB };
+
+/* An image of pieces, one a letter: Text, nearly Empty, Zeros, Noise behind text, Raw. */
+struct tiles {
+	const char *letters;
+	size_t piece_size;
+	struct bytes image, edited;
+	struct blockz_edit edits[8];
+	size_t edit_count;
+};
+
+static uint8_t *tile(const struct tiles *tiles, struct bytes image, size_t i)
+{
+	return image.data + i * tiles->piece_size;
+}
+
+static struct tiles tiles_new(const char *letters, size_t size)
+{
+	struct tiles tiles = { .letters = letters, .piece_size = size, .image = bytes_new(strlen(letters) * size) };
+	for (size_t i = 0; letters[i] != 0; i++) {
+		if (letters[i] == 't' || letters[i] == 'n')
+			fill_text(tile(&tiles, tiles.image, i), size);
+		if (letters[i] == 'e' || letters[i] == 'r')
+			rnd_fill(tile(&tiles, tiles.image, i), 100);
+		if (letters[i] == 'n')
+			rnd_fill(tile(&tiles, tiles.image, i) + size / 2, size / 2);
+	}
+	tiles.edited = bytes_copy(tiles.image);
+	return tiles;
+}
+
+static struct bytes tiles_pack(const struct blockz_format *format, const struct tiles *tiles, bool no_index)
+{
+	struct blockz_range ranges[8];
+	size_t count = 0;
+	for (size_t i = 0; tiles->letters[i] != 0; i++)
+		if (tiles->letters[i] == 'r')
+			ranges[count++] = (struct blockz_range){ i * tiles->piece_size, (i + 1) * tiles->piece_size };
+	const struct blockz_pack_options options = {
+		.piece_size = tiles->piece_size, .no_index = no_index, .raw = ranges, .raw_count = count,
+	};
+	return pack_image(format, tiles->image, options, NULL);
+}
+
+/* Has so many random bytes in the middle of a piece, which was encoded to fewer if it was nearly empty. */
+static void tiles_edit(struct tiles *tiles, size_t i, size_t len)
+{
+	uint64_t start = i * tiles->piece_size + tiles->piece_size / 2;
+	for (size_t k = 0; k < len; k++)
+		tiles->edited.data[start + k] ^= (uint8_t)(1 + rnd_below(255));
+	tiles->edits[tiles->edit_count++] = edit_from(tiles->edited, (struct blockz_range){ start, start + len });
+}
+
+enum { FEW = 200 }; /* bytes that text can lend */
+
+/* The edits fit, and `renewed` pieces are encoded again for that; the index, if there is one, is still one, and right. */
+static struct bytes assert_fits(const struct blockz_format *format, const struct tiles *tiles, struct bytes file, size_t renewed)
+{
+	struct outcome outcome = { 0 };
+	struct blockz_fault fault;
+	ck_assert_msg(edit_file(file, false, tiles->edits, tiles->edit_count, BLOCKZ_WAY_IN_PLACE, &outcome, &fault) == BLOCKZ_OK,
+		      "%s: %s", tiles->letters, fault.text);
+	ck_assert_uint_eq(outcome.file.len, file.len);
+	ck_assert_msg(outcome.info.renewed.pieces == renewed, "%s: %d pieces", tiles->letters, (int)outcome.info.renewed.pieces);
+	ck_assert_uint_eq(outcome.info.payload_bytes, tiles->edit_count * FEW);
+	struct blockz_source before = bytes_source(file), after = bytes_source(outcome.file);
+	struct blockz_map *old = map_of(before, false), *new = map_of(after, false);
+	ck_assert_int_eq(blockz_map_info(new).index, blockz_map_info(old).index);
+	blockz_map_free(old);
+	blockz_map_free(new);
+	assert_reads(format, outcome.file, tiles->edited);
+	return outcome.file;
+}
+
+/* There is no room: refused in place, and a new file if that is left open. */
+static void assert_does_not_fit(const struct blockz_format *format, const struct tiles *tiles, struct bytes file, bool scan)
+{
+	struct outcome outcome = { 0 };
+	struct blockz_fault fault;
+	ck_assert_int_eq(edit_file(file, scan, tiles->edits, tiles->edit_count, BLOCKZ_WAY_IN_PLACE, &outcome, &fault),
+			 BLOCKZ_UNSUPPORTED);
+	ck_assert_msg(strstr(fault.text, "does not fit into its old place") != NULL, "%s", fault.text);
+	ck_assert_int_eq(edit_file(file, scan, tiles->edits, tiles->edit_count, BLOCKZ_WAY_AUTO, &outcome, &fault), BLOCKZ_OK);
+	ck_assert(outcome.info.is_splice);
+	assert_edited(format, outcome.file, tiles->edited);
+}
+
+/* Pieces that are edited, in capitals, and how many are encoded again. */
+static const struct {
+	const char *letters;
+	size_t renewed; /* 0: they do not fit */
+} borrowings[] = {
+	{ "Et", 2 },	  /* at the file's start, from ahead */
+	{ "tE", 2 },	  /* at its end, from behind */
+	{ "tEt", 2 },
+	{ "Eet", 2 },	  /* over one that has nothing to lend */
+	{ "tzzE", 2 },	  /* over zeros */
+	{ "Zzzt", 2 },	  /* one of several zero pieces */
+	{ "tzZZz", 3 },
+	{ "EtE", 3 },	  /* two have the same neighbour */
+	{ "EtEtE", 5 },
+	{ "ET", 2 },	  /* one that is edited itself */
+	{ "tErt", 2 },	  /* not over raw bytes, but from the other side */
+	{ "Ert", 0 },
+	{ "trE", 0 },
+	{ "trErt", 0 },
+	{ "Eeee", 0 },
+	{ "EeeeeeeeeeT", 0 }, /* too far */
+};
+
+START_TEST(neighbours_lend_room)
+{
+	for (size_t i = 0; i < sizeof(borrowings) / sizeof(borrowings[0]); i++)
+		for (int no_index = 0; no_index <= _i; no_index++) { /* without one, a .gz is a single piece */
+			const struct blockz_format *format = gzip_or_zstd(_i);
+			const char *edited = borrowings[i].letters;
+			char letters[16] = "";
+			for (size_t k = 0; edited[k] != 0; k++)
+				letters[k] = (char)(edited[k] | 0x20);
+			struct tiles tiles = tiles_new(letters, TILE);
+			struct bytes file = tiles_pack(format, &tiles, no_index);
+			for (size_t k = 0; edited[k] != 0; k++)
+				if (edited[k] != letters[k])
+					tiles_edit(&tiles, k, FEW);
+			if (borrowings[i].renewed > 0)
+				assert_fits(format, &tiles, file, borrowings[i].renewed);
+			else
+				assert_does_not_fit(format, &tiles, file, false);
+		}
+}
+END_TEST
+
+/* Random edits of random pieces: in place or not, each is right. */
+START_TEST(whoever_lends_nothing_else_changes)
+{
+	const struct blockz_format *format = gzip_or_zstd(_i);
+	size_t fitted = 0;
+	for (int round = 0; round < (sanitized ? 5 : 15); round++) {
+		const struct kept *mark = kept_so_far();
+		char letters[9] = "";
+		for (size_t i = 0; i < 8; i++)
+			letters[i] = "ttteezzznr"[rnd_below(10)];
+		struct tiles tiles = tiles_new(letters, TILE);
+		struct bytes file = tiles_pack(format, &tiles, round % 4 == 3);
+		struct outcome outcome = { 0 };
+		struct blockz_fault fault;
+		for (size_t i = 0, count = 1 + (size_t)rnd_below(4); i < count; i++)
+			tiles_edit(&tiles, (size_t)rnd_below(8), 1 + (size_t)rnd_below(2 * FEW));
+		enum blockz_status status = edit_file(file, round % 4 == 2, tiles.edits, tiles.edit_count, BLOCKZ_WAY_IN_PLACE, &outcome,
+						      &fault);
+		ck_assert_msg(status == BLOCKZ_OK || status == BLOCKZ_UNSUPPORTED, "%s", fault.text);
+		fitted += status == BLOCKZ_OK;
+		if (status == BLOCKZ_OK)
+			assert_reads(format, outcome.file, tiles.edited);
+		forget_since(mark);
+	}
+	ck_assert_uint_gt(fitted, 0);
+}
+END_TEST
+
+/* Raw bytes of a piece are overwritten where they are, so it stays there. */
+START_TEST(what_is_overwritten_does_not_move)
+{
+	const struct blockz_format *format = format_named("zstd");
+	struct tiles tiles = tiles_new("ent", 512 * KIB);
+	struct bytes file = tiles_pack(format, &tiles, true);
+	tiles_edit(&tiles, 0, FEW);
+	assert_fits(format, &tiles, file, 2);
+	tiles_edit(&tiles, 1, FEW);
+	assert_does_not_fit(format, &tiles, file, false);
+}
+END_TEST
+
+/* A neighbour that is damaged lends nothing, and its damage stays to be seen. */
+START_TEST(damage_of_neighbours_is_not_laundered)
+{
+	const struct blockz_format *format = gzip_or_zstd(_i);
+	struct tiles tiles = tiles_new("et", TILE);
+	struct bytes good = tiles_pack(format, &tiles, false);
+	struct blockz_source source = bytes_source(good);
+	struct blockz_map *map = map_of(source, false);
+	uint64_t first = map->pieces[1].file_off, len = map->pieces[1].file_len;
+	blockz_map_free(map);
+	tiles_edit(&tiles, 0, FEW);
+	assert_fits(format, &tiles, good, 2);
+	for (int round = 0; round < 20; round++) {
+		const struct kept *mark = kept_so_far();
+		struct bytes file = bytes_flipped(good, 8 * first + rnd_below(8 * len));
+		struct outcome outcome = { 0 };
+		for (int way = BLOCKZ_WAY_AUTO; way <= BLOCKZ_WAY_IN_PLACE; way++)
+			if (edit_file(file, false, tiles.edits, 1, (enum blockz_way)way, &outcome, NULL) == BLOCKZ_OK)
+				ck_assert_int_ne(verify_file(outcome.file, false, NULL, NULL), BLOCKZ_OK);
+		forget_since(mark);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = case_new("anywhere");
@@ -263,5 +468,9 @@ int main(void)
 	case_add_formats(c, what_is_there_already_is_not_written);
 	case_add_formats(c, a_whole_image_may_differ_everywhere);
 	case_add_formats(c, damage_is_never_laundered);
+	tcase_add_loop_test(c, neighbours_lend_room, 0, 2);
+	tcase_add_loop_test(c, whoever_lends_nothing_else_changes, 0, 2);
+	tcase_add_test(c, what_is_overwritten_does_not_move);
+	tcase_add_loop_test(c, damage_of_neighbours_is_not_laundered, 0, 2);
 	return case_run("anywhere", c);
 }
