@@ -17,61 +17,36 @@
 #include "base/export.h"
 #include "base/fault.h"
 #include "base/plural.h"
+#include "mapped/estimate.h"
 #include "mapped/plan_anywhere.h"
 #include "parallel/pool.h"
 
-/* What the estimate rests on, beside the formats' own figures; measured. */
-enum {
-	COPY_NS_1024 = 1280,        /* nanoseconds for 1024 bytes of a copy that is made durable */
-	IN_PLACE_NS = 1000000000,   /* so long may an edit in place take, however short a copy would */
-	IN_PLACE_COPIES = 2,        /* and so many times what a copy takes */
-	IN_PLACE_SHARE = 4,         /* at most one part in so many of the file is written to twice, by way of the journal */
-	SPLICE_NS = 4,              /* nanoseconds an image byte of a long piece, which is decoded and not encoded */
-	SPLICE_LEN = 256 << 10,     /* about so many bytes of it are replaced */
-};
-
 /* ---- The way ---- */
 
-/* What both ways would take, by the pieces that are to be encoded. */
-static void estimate(struct anywhere *self)
+/* By what both ways would take, which is told of the plan, too. */
+static bool choose_in_place(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
 	struct blockz_plan_renewed *sum = &planner->plan->renewed;
-	uint64_t encoding = 0;
+	struct estimate *estimate = &self->estimate;
 	for (size_t i = 0; i < self->count; i++) {
 		const struct touched_place place = touched_place(planner->map, &self->touched[i]);
-		bool is_long = self->touched[i].fate == TOUCHED_SPLICE;
-		if (self->touched[i].fate == TOUCHED_SAME)
-			continue;
-		encoding += (place.end - place.start) * (is_long ? SPLICE_NS : planner->map->format->renew_ns);
-		sum->file_bytes += is_long ? min(place.file_len, SPLICE_LEN) : place.file_len;
+		if (self->touched[i].fate != TOUCHED_SAME)
+			estimate_add(estimate, planner->map->format, self->touched[i].fate == TOUCHED_SPLICE, place.end - place.start,
+				     place.file_len);
 	}
-	encoding /= pool_threads(self->how->work.threads);
-	sum->in_place_ns = encoding + sum->file_bytes * COPY_NS_1024 / 1024;
-	sum->splice_ns = encoding + planner->map->file_size * COPY_NS_1024 / 1024;
-}
-
-static bool is_quick_in_place(const struct planner *planner, uint64_t in_place_ns, uint64_t file_bytes)
-{
-	uint64_t file_size = planner->map->file_size, copy_ns = file_size * COPY_NS_1024 / 1024;
-	return (in_place_ns <= IN_PLACE_NS || in_place_ns <= IN_PLACE_COPIES * copy_ns) && file_bytes <= file_size / IN_PLACE_SHARE;
-}
-
-static bool choose_in_place(const struct anywhere *self)
-{
-	const struct blockz_plan_renewed *sum = &self->planner->plan->renewed;
-	if (self->how->way != BLOCKZ_WAY_AUTO)
-		return self->how->way == BLOCKZ_WAY_IN_PLACE;
-	return is_quick_in_place(self->planner, sum->in_place_ns, sum->file_bytes);
+	estimate_ways(estimate, planner->map, pool_threads(self->how->work.threads));
+	sum->in_place_ns = estimate->in_place_ns;
+	sum->splice_ns = estimate->splice_ns;
+	return self->how->way == BLOCKZ_WAY_AUTO ? estimate->in_place : self->how->way == BLOCKZ_WAY_IN_PLACE;
 }
 
 bool anywhere_affords(const struct anywhere *self, uint64_t image_bytes, uint64_t file_bytes)
 {
-	const struct planner *planner = self->planner;
-	const struct blockz_plan_renewed *sum = &planner->plan->renewed;
-	uint64_t more_ns = image_bytes * planner->map->format->renew_ns + file_bytes * COPY_NS_1024 / 1024;
-	return self->how->way == BLOCKZ_WAY_IN_PLACE ||
-	       is_quick_in_place(planner, sum->in_place_ns + more_ns, sum->file_bytes + file_bytes);
+	struct estimate more = self->estimate;
+	estimate_add(&more, self->planner->map->format, false, image_bytes, file_bytes);
+	estimate_ways(&more, self->planner->map, pool_threads(self->how->work.threads));
+	return self->how->way == BLOCKZ_WAY_IN_PLACE || more.in_place;
 }
 
 void anywhere_misfit(struct anywhere *self, const struct need *need)
@@ -85,7 +60,6 @@ void anywhere_misfit(struct anywhere *self, const struct need *need)
 static enum blockz_status encode_by_a_way(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
-	estimate(self);
 	self->in_place = choose_in_place(self);
 	enum blockz_status status = renew_pieces(self);
 	if (status != BLOCKZ_OK)

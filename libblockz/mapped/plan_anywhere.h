@@ -3,6 +3,7 @@
 #ifndef MAPPED_PLAN_ANYWHERE_H
 #define MAPPED_PLAN_ANYWHERE_H
 
+#include "mapped/estimate.h"
 #include "mapped/renew_piece.h"
 
 /* A piece that does not fit its old place. */
@@ -16,6 +17,7 @@ struct anywhere {
 	const struct blockz_anywhere *how;
 	struct touched *touched;
 	size_t count, next;
+	struct estimate estimate; /* of what has to be encoded */
 	bool in_place;
 	/* In place: pieces that do not fit, ascending. */
 	struct need *needs;

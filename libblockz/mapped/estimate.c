@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Encoding goes by what the format says that its encoder takes, and writing by what is written. */
+#include "mapped/estimate.h"
+
+#include "base/checked.h"
+
+/* What the estimate rests on, beside the formats' own figures; measured. */
+enum {
+	COPY_NS_1024 = 1280,        /* nanoseconds for 1024 bytes of a copy that is made durable */
+	IN_PLACE_NS = 1000000000,   /* so long may an edit in place take, however short a copy would */
+	IN_PLACE_COPIES = 2,        /* and so many times what a copy takes */
+	IN_PLACE_SHARE = 4,         /* at most one part in so many of the file is written to twice, by way of the journal */
+	SPLICE_NS = 4,              /* nanoseconds an image byte of a long piece, which is decoded and not encoded */
+	SPLICE_LEN = 256 << 10,     /* about so many bytes of it are replaced */
+};
+
+/* So long that longer does not matter, and that a few of them can be added. */
+#define NS_MAX (UINT64_MAX / 8)
+
+static uint64_t capped_ns(uint64_t bytes, uint64_t ns)
+{
+	uint64_t product = NS_MAX;
+	return checked_mul(bytes, ns, &product) ? min(product, NS_MAX) : NS_MAX;
+}
+
+static uint64_t copy_ns(uint64_t bytes)
+{
+	return capped_ns(bytes, COPY_NS_1024) / 1024;
+}
+
+void estimate_add(struct estimate *estimate, const struct format *format, bool is_long, uint64_t image_len, uint64_t file_len)
+{
+	uint64_t sum = estimate->encoding_ns + capped_ns(image_len, is_long ? SPLICE_NS : format->renew_ns);
+	estimate->encoding_ns = min(sum, NS_MAX);
+	estimate->file_bytes += is_long ? min(file_len, SPLICE_LEN) : file_len;
+}
+
+void estimate_ways(struct estimate *estimate, const struct blockz_map *map, unsigned threads)
+{
+	uint64_t encoding = estimate->encoding_ns / threads, copy = copy_ns(map->file_size);
+	estimate->in_place_ns = encoding + copy_ns(estimate->file_bytes);
+	estimate->splice_ns = encoding + copy;
+	estimate->in_place = (estimate->in_place_ns <= IN_PLACE_NS || estimate->in_place_ns <= IN_PLACE_COPIES * copy) &&
+			     estimate->file_bytes <= map->file_size / IN_PLACE_SHARE;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What edits of compressed bytes take, by the lengths of the pieces that they meet. */
+#ifndef MAPPED_ESTIMATE_H
+#define MAPPED_ESTIMATE_H
+
+#include "format/format.h"
+
+/* Zeros at first. */
+struct estimate {
+	uint64_t encoding_ns; /* for all pieces that were added, on one thread */
+	uint64_t file_bytes;  /* of theirs, that are replaced */
+	/* What both ways take, and whether BLOCKZ_WAY_AUTO tries the one in place. */
+	uint64_t in_place_ns, splice_ns;
+	bool in_place;
+};
+
+/* Adds a piece, by its lengths.  is_long: as little of it is encoded as an edit needs. */
+void estimate_add(struct estimate *estimate, const struct format *format, bool is_long, uint64_t image_len, uint64_t file_len);
+
+/* When all are added. */
+void estimate_ways(struct estimate *estimate, const struct blockz_map *map, unsigned threads);
+
+#endif
