@@ -32,6 +32,8 @@ static void seed_file(const struct bytes *file)
 	static const uint8_t by_index[] = { 100, 0, 0, 0, 50, 0, 1, 0, 255 };
 	static const uint8_t by_inside[] = { 100, 0, 0, 0, 50, 0, 2 };
 	static const uint8_t by_scan[] = { 0, 2, 0, 0, 0, 4, 77, 7, 1 };
+	static const uint8_t in_place[] = { 100, 0, 0, 0, 50, 0, 1, 8, 255 };
+	static const uint8_t spliced[] = { 100, 0, 0, 0, 50, 0, 1, 16, 255 };
 	struct blockz_memory memory = bytes_memory(file);
 	struct blockz_source source = blockz_source_memory(&memory);
 	uint64_t image_size;
@@ -42,6 +44,9 @@ static void seed_file(const struct bytes *file)
 	seed("patch", by_scan, sizeof(by_scan), file);
 	if (format_of(file->data, file->len) == ZSTD)
 		seed("splice_zstd", by_inside, sizeof(by_inside), file);
+	seed("anywhere", by_scan, sizeof(by_scan), file);
+	seed("anywhere", in_place, sizeof(in_place), file);
+	seed("anywhere", spliced, sizeof(spliced), file);
 }
 
 /* Words, then noise, then zeros. */
