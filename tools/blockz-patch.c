@@ -405,10 +405,11 @@ static enum blockz_status replace_file(struct call *call, struct output *output)
 	if (status != BLOCKZ_OK)
 		return status;
 	status = output_commit(output, &call->fault);
-	if (status != BLOCKZ_OK)
+	if (status != BLOCKZ_OK && call->fault.state != BLOCKZ_IMAGE_UPDATED)
 		return status;
 	call->cli.state = BLOCKZ_IMAGE_UPDATED;
-	return commit_bmap(call, call->options.file);
+	enum blockz_status renewed = commit_bmap(call, call->options.file);
+	return renewed == BLOCKZ_OK ? status : renewed;
 }
 
 static enum blockz_status take_its_place(struct call *call)
