@@ -96,7 +96,7 @@ examples_usable() {
 		rm "${example%.c}"
 		count=$((count + 1))
 	done
-	[ $count -eq 5 ]
+	[ $count -eq 6 ]
 }
 
 # gone NAME FOLDER: of all that was installed nothing is left but folders that others may use too.
