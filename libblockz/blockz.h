@@ -388,6 +388,14 @@ bool blockz_map_range_at(const struct blockz_map *map, uint64_t off, struct bloc
 /* The longest contiguous run of raw bytes from image offset off on; false where off is not raw. */
 bool blockz_map_extent_at(const struct blockz_map *map, uint64_t off, struct blockz_extent *extent_ret);
 
+/* How bytes of the image can be changed inside the file. */
+enum blockz_edit_how {
+	BLOCKZ_EDIT_RAW,   /* they are overwritten: blockz_plan_new() */
+	BLOCKZ_EDIT_PIECE, /* their piece is encoded again: blockz_plan_anywhere(), as for the next */
+	BLOCKZ_EDIT_PART,  /* what is needed of their piece is, which is a long one */
+	BLOCKZ_EDIT_NONE,  /* not at all */
+};
+
 /* ---- Read: parts of the image ------------------------------------------------------------------------------ */
 
 struct blockz_reader;

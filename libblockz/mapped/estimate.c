@@ -4,6 +4,11 @@
 
 #include "base/checked.h"
 
+enum {
+	RENEW_MAX = 256 << 20, /* bytes of a piece that are held in memory to be encoded again as a whole */
+	SPLICE_MIN = 4 << 20,  /* encoding longer ones again as a whole would take longer than finding what has to be */
+};
+
 /* What the estimate rests on, beside the formats' own figures; measured. */
 enum {
 	COPY_NS_1024 = 1280,        /* nanoseconds for 1024 bytes of a copy that is made durable */
@@ -13,6 +18,16 @@ enum {
 	SPLICE_NS = 4,              /* nanoseconds an image byte of a long piece, which is decoded and not encoded */
 	SPLICE_LEN = 256 << 10,     /* about so many bytes of it are replaced */
 };
+
+enum blockz_edit_how estimate_how(const struct format *format, enum blockz_kind kind, uint64_t image_len, uint64_t file_len)
+{
+	bool fits_memory = image_len <= RENEW_MAX && file_len <= RENEW_MAX;
+	if (format->renew_index == NULL)
+		return BLOCKZ_EDIT_NONE;
+	if (format->splice != NULL && kind != BLOCKZ_ZERO && (image_len > SPLICE_MIN || !fits_memory))
+		return BLOCKZ_EDIT_PART;
+	return fits_memory ? BLOCKZ_EDIT_PIECE : BLOCKZ_EDIT_NONE;
+}
 
 /* So long that longer does not matter, and that a few of them can be added. */
 #define NS_MAX (UINT64_MAX / 8)

@@ -5,6 +5,12 @@
 
 #include "format/format.h"
 
+/*
+ * How a compressed piece, or one copy of a zero piece, is edited: never BLOCKZ_EDIT_RAW.  Zeros are encoded as a whole: a splice
+ * is within an item of the map, and moves the check that is kept of a piece, which zeros have none of.
+ */
+enum blockz_edit_how estimate_how(const struct format *format, enum blockz_kind kind, uint64_t image_len, uint64_t file_len);
+
 /* Zeros at first. */
 struct estimate {
 	uint64_t encoding_ns; /* for all pieces that were added, on one thread */

@@ -15,13 +15,10 @@
 #include "base/fault.h"
 #include "base/zeros.h"
 #include "io/access.h"
+#include "mapped/estimate.h"
 #include "parallel/pool.h"
 
-enum {
-	RENEW_MAX = 256 << 20, /* bytes of a piece that are held in memory to be encoded again as a whole */
-	SPLICE_MIN = 4 << 20,  /* encoding longer ones again as a whole would take longer than finding what has to be */
-	ZEROS_PART = 64 << 10,
-};
+enum { ZEROS_PART = 64 << 10 };
 
 struct touched_place touched_place(const struct blockz_map *map, const struct touched *touched)
 {
@@ -99,17 +96,6 @@ static enum blockz_status collect_zeros(struct collection *self, size_t index, s
 	return BLOCKZ_OK;
 }
 
-/* True if [start, end) lies in patchable spans. */
-static bool is_patchable(const struct blockz_map *map, uint64_t start, uint64_t end)
-{
-	for (size_t i = map_find_span(map, start); i < map->span_count && start < end; i++) {
-		if (map->spans[i].start > start || !map->spans[i].patchable)
-			return false;
-		start = map->spans[i].end;
-	}
-	return start >= end;
-}
-
 static enum blockz_status collect_part(struct collection *self, size_t part)
 {
 	const struct blockz_map *map = self->planner->map;
@@ -120,7 +106,7 @@ static enum blockz_status collect_part(struct collection *self, size_t part)
 		end = min(map_piece_end(map, index), edit->end);
 		if (map->pieces[index].kind == BLOCKZ_ZERO)
 			status = collect_zeros(self, index, part, pos, end);
-		else if (map->pieces[index].kind == BLOCKZ_COMPRESSED && !is_patchable(map, pos, end))
+		else if (map->pieces[index].kind == BLOCKZ_COMPRESSED && !map_is_patchable(map, pos, end))
 			status = add_touched(self, index, 0, part);
 	}
 	return status;
@@ -276,18 +262,20 @@ static enum blockz_status long_differs(struct planner *planner, const struct tou
 static enum blockz_status decide_long(struct planner *planner, struct touched *touched)
 {
 	const struct touched_place place = touched_place(planner->map, touched);
+	const struct blockz_map *map = planner->map;
+	const enum blockz_edit_how how = estimate_how(map->format, map->pieces[touched->piece].kind, place.end - place.start,
+						      place.file_len);
 	bool differs = false;
-	if (place.end - place.start <= SPLICE_MIN ||
-	    (planner->map->format->splice == NULL && place.end - place.start <= RENEW_MAX && place.file_len <= RENEW_MAX))
+	if (how == BLOCKZ_EDIT_PIECE)
 		return BLOCKZ_OK;
 	enum blockz_status status = long_differs(planner, touched, &differs);
 	if (status != BLOCKZ_OK)
 		return status;
 	touched->fate = differs ? TOUCHED_SPLICE : TOUCHED_SAME;
-	if (differs && planner->map->format->splice == NULL)
+	if (differs && how == BLOCKZ_EDIT_NONE)
 		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, place.file_off,
 				 "the %s of %" PRIu64 " bytes of image from %" PRIu64 " on is too long to be encoded again",
-				 planner->map->format->piece_noun, place.end - place.start, place.start);
+				 map->format->piece_noun, place.end - place.start, place.start);
 	return BLOCKZ_OK;
 }
 

@@ -172,6 +172,16 @@ size_t map_find_span(const struct blockz_map *map, uint64_t off)
 	return (size_t)bisect(map->span_count, span_ends_at_or_before, map, off);
 }
 
+bool map_is_patchable(const struct blockz_map *map, uint64_t start, uint64_t end)
+{
+	for (size_t i = map_find_span(map, start); i < map->span_count && start < end; i++) {
+		if (map->spans[i].start > start || !map->spans[i].patchable)
+			return false;
+		start = map->spans[i].end;
+	}
+	return start >= end;
+}
+
 /* How many headers stand before image offset off of a span, from its first. */
 static uint64_t headers_before(const struct span *span, uint64_t off)
 {

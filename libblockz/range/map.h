@@ -108,6 +108,9 @@ bool map_check_is_inside(const struct blockz_map *map, const struct check *check
 /* The first span that ends behind image offset off; span_count if there is none. */
 size_t map_find_span(const struct blockz_map *map, uint64_t off);
 
+/* True if [start, end) of the image lies in patchable spans. */
+bool map_is_patchable(const struct blockz_map *map, uint64_t start, uint64_t end);
+
 /* The contiguous part of a span from image offset off (within it) on. */
 struct blockz_extent span_extent(const struct span *span, uint64_t off);
 

@@ -186,6 +186,23 @@ START_TEST(small_edits_fit)
 }
 END_TEST
 
+/* A piece of zeros gets a check in the index, also where others of its length are spliced. */
+START_TEST(long_zeros_are_edited)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = image_new(IMAGE_ZEROS, 17 * MIB);
+	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ .piece_size = 8 * MIB }, NULL);
+	struct bytes edited = bytes_copy(image);
+	struct outcome outcome = { 0 };
+	struct blockz_fault fault;
+	fill_text(edited.data + 9 * MIB, 500);
+	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 9 * MIB, 9 * MIB + 500 });
+	ck_assert_msg(edit_file(file, false, &edit, 1, BLOCKZ_WAY_SPLICE, &outcome, &fault) == BLOCKZ_OK, "%s", fault.text);
+	ck_assert_uint_eq(outcome.info.renewed.image_bytes, 8 * MIB);
+	assert_edited(format, outcome.file, edited);
+}
+END_TEST
+
 START_TEST(what_is_there_already_is_not_written)
 {
 	const struct blockz_format *format = format_of(_i);
@@ -465,6 +482,7 @@ int main(void)
 	TCase *c = case_new("anywhere");
 	case_add_formats(c, random_edits_equal_those_of_the_plain_image);
 	case_add_formats(c, small_edits_fit);
+	case_add_formats(c, long_zeros_are_edited);
 	case_add_formats(c, what_is_there_already_is_not_written);
 	case_add_formats(c, a_whole_image_may_differ_everywhere);
 	case_add_formats(c, damage_is_never_laundered);

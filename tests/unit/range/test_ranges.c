@@ -241,6 +241,15 @@ static void check_extent(uint64_t off)
 	ck_assert(found.start == off && found.length == end - off && found.file_off == file_off_of[off]);
 }
 
+static void check_patchable(uint64_t off)
+{
+	uint64_t end = off + 1 + rnd_below(map->image_size - off);
+	bool patchable = true;
+	for (uint64_t i = off; i < end; i++)
+		patchable = patchable && parts[part_of[i]].range.kind == BLOCKZ_RAW && parts[part_of[i]].range.patchable;
+	ck_assert(map_is_patchable(map, off, end) == patchable);
+}
+
 static size_t span_behind(uint64_t off)
 {
 	for (size_t i = 0; i < map->span_count; i++)
@@ -261,6 +270,7 @@ START_TEST(maps_know_each_byte)
 			ck_assert(map_find_span(map, off) == span_behind(off));
 			check_range(off);
 			check_extent(off);
+			check_patchable(off);
 		}
 		for (size_t i = 0; i < map->piece_count; i++) {
 			uint64_t end = map_piece_end(map, i);
