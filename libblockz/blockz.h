@@ -396,6 +396,21 @@ enum blockz_edit_how {
 	BLOCKZ_EDIT_NONE,  /* not at all */
 };
 
+/* An estimate by lengths alone, good to a factor of two or three. */
+struct blockz_edit_cost {
+	enum blockz_edit_how how;
+	bool new_file; /* BLOCKZ_WAY_AUTO makes one at once, without trying to edit in place */
+	uint64_t piece_image_bytes, piece_file_bytes; /* of the piece that is encoded again; both 0 where none is */
+	uint64_t ns; /* nanoseconds on one CPU of today, the copy included if there is a new file; BLOCKZ_UNKNOWN if it cannot be */
+};
+
+/*
+ * What an edit of 4 KiB takes that lies in one piece, anywhere in a range of the image, which must be within it: at worst,
+ * where it holds several pieces.  Whether a piece has what cannot be encoded again, as filters of an xz Block, shows only when
+ * it is edited.
+ */
+struct blockz_edit_cost blockz_map_edit_cost(const struct blockz_map *map, struct blockz_range range);
+
 /* ---- Read: parts of the image ------------------------------------------------------------------------------ */
 
 struct blockz_reader;

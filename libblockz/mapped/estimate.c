@@ -3,10 +3,14 @@
 #include "mapped/estimate.h"
 
 #include "base/checked.h"
+#include "base/export.h"
+#include "mapped/may_patch.h"
+#include "mapped/piece.h"
 
 enum {
 	RENEW_MAX = 256 << 20, /* bytes of a piece that are held in memory to be encoded again as a whole */
 	SPLICE_MIN = 4 << 20,  /* encoding longer ones again as a whole would take longer than finding what has to be */
+	EDIT_LEN = 4096,       /* of the edit that blockz_map_edit_cost() tells of */
 };
 
 /* What the estimate rests on, beside the formats' own figures; measured. */
@@ -57,4 +61,42 @@ void estimate_ways(struct estimate *estimate, const struct blockz_map *map, unsi
 	estimate->splice_ns = encoding + copy;
 	estimate->in_place = (estimate->in_place_ns <= IN_PLACE_NS || estimate->in_place_ns <= IN_PLACE_COPIES * copy) &&
 			     estimate->file_bytes <= map->file_size / IN_PLACE_SHARE;
+}
+
+/* ---- An edit of a range ---- */
+
+/* Of one piece, or of one copy of a zero piece. */
+static struct blockz_edit_cost piece_cost(const struct blockz_map *map, size_t index)
+{
+	const struct piece *piece = &map->pieces[index];
+	uint64_t image_len = piece_image_len(map, index) / piece->copies, file_len = piece->file_len / piece->copies;
+	enum blockz_edit_how how = estimate_how(map->format, piece->kind, image_len, file_len);
+	struct estimate estimate = { 0 };
+	if (how == BLOCKZ_EDIT_NONE)
+		return (struct blockz_edit_cost){ .how = how, .ns = BLOCKZ_UNKNOWN };
+	estimate_add(&estimate, map->format, how == BLOCKZ_EDIT_PART, image_len, file_len);
+	estimate_ways(&estimate, map, 1);
+	return (struct blockz_edit_cost){
+		.how = how,
+		.new_file = !estimate.in_place,
+		.piece_image_bytes = image_len, .piece_file_bytes = file_len,
+		.ns = estimate.in_place ? estimate.in_place_ns : estimate.splice_ns,
+	};
+}
+
+EXPORT struct blockz_edit_cost blockz_map_edit_cost(const struct blockz_map *map, struct blockz_range range)
+{
+	struct blockz_edit_cost most = { .how = BLOCKZ_EDIT_RAW, .ns = copy_ns(EDIT_LEN) };
+	if (may_patch_map(map, NULL) != BLOCKZ_OK)
+		return (struct blockz_edit_cost){ .how = BLOCKZ_EDIT_NONE, .ns = BLOCKZ_UNKNOWN };
+	for (uint64_t pos = range.start, end; pos < range.end; pos = end) {
+		size_t index = map_find_piece(map, pos);
+		end = min(map_piece_end(map, index), range.end);
+		if (map->pieces[index].kind == BLOCKZ_RAW || map_is_patchable(map, pos, end))
+			continue;
+		const struct blockz_edit_cost cost = piece_cost(map, index);
+		if (most.how == BLOCKZ_EDIT_RAW || cost.ns > most.ns)
+			most = cost;
+	}
+	return most;
 }
