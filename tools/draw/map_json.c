@@ -6,6 +6,7 @@
 
 #include "cli/fault.h"
 #include "cli/json.h"
+#include "draw/edit_text.h"
 
 static void print_extents(FILE *out, const struct blockz_map *map, const struct map_row *row)
 {
@@ -33,6 +34,19 @@ static bool print_head(FILE *out, const struct map_view *view)
 	return done;
 }
 
+static void print_edit(FILE *out, const struct blockz_map *map, struct blockz_range range)
+{
+	const struct blockz_edit_cost cost = blockz_map_edit_cost(map, range);
+	fprintf(out, ", \"edit\": {\"how\": \"%s\"", edit_how_name(cost.how));
+	if (cost.how != BLOCKZ_EDIT_NONE)
+		fprintf(out, ", \"new_file\": %s, \"milliseconds\": %" PRIu64, cost.new_file ? "true" : "false",
+			(cost.ns + 500000) / 1000000);
+	if (cost.piece_image_bytes > 0)
+		fprintf(out, ", \"image_bytes\": %" PRIu64 ", \"file_bytes\": %" PRIu64, cost.piece_image_bytes,
+			cost.piece_file_bytes);
+	fputc('}', out);
+}
+
 /* False: no memory. */
 static bool print_row(FILE *out, const struct map_view *view, const struct map_row *row, const char *comma)
 {
@@ -47,6 +61,7 @@ static bool print_row(FILE *out, const struct map_view *view, const struct map_r
 	json_decref(partition);
 	if (!done)
 		return false;
+	print_edit(out, view->map, (struct blockz_range){ row->range.start, row->range.end });
 	if (view->extents && row->range.kind == BLOCKZ_RAW)
 		print_extents(out, view->map, row);
 	fputc('}', out);

@@ -8,6 +8,7 @@
 #include "cli/fault.h"
 #include "cli/size.h"
 #include "draw/bar.h"
+#include "draw/edit_text.h"
 
 enum { ROWS_MAX = 60, CLASSES = 63 };
 
@@ -76,17 +77,19 @@ static const char *partition_name(const struct partition *partition)
 	return partition->label[0] != '\0' ? partition->label : partition->fs_label;
 }
 
-static void print_line(const struct line *line)
+static void print_line(const struct blockz_map *map, const struct line *line)
 {
-	char size[32], file_off[32] = "-", file_size[32] = "-";
+	char size[32], file_off[32] = "-", file_size[32] = "-", edit[64];
 	const struct blockz_map_range *range = &line->range;
+	const struct blockz_edit_cost cost = blockz_map_edit_cost(map, (struct blockz_range){ range->start, range->end });
+	edit_text(edit, sizeof(edit), &cost);
 	size_human(size, sizeof(size), range->end - range->start);
 	if (range->file_off != BLOCKZ_UNKNOWN)
 		snprintf(file_off, sizeof(file_off), "%" PRIu64, range->file_off);
 	if (range->file_off != BLOCKZ_UNKNOWN && range->file_end != BLOCKZ_UNKNOWN)
 		size_human(file_size, sizeof(file_size), range->file_end - range->file_off);
-	printf("%-11s %14" PRIu64 " %14" PRIu64 " %9s %14s %9s", kind_text(line), range->start, range->end, size,
-	       file_off, file_size);
+	printf("%-11s %14" PRIu64 " %14" PRIu64 " %9s %14s %9s %12s", kind_text(line), range->start, range->end, size,
+	       file_off, file_size, edit);
 	if (line->partition != NULL) {
 		printf("  %u ", line->partition->number);
 		put_escaped(stdout, partition_name(line->partition));
@@ -131,7 +134,7 @@ static void print_all(const struct map_view *view)
 	while (map_rows_next(&rows, &row)) {
 		struct line line = { .range = row.range, .partition = row.partition };
 		add_to_line(&line, &row);
-		print_line(&line);
+		print_line(view->map, &line);
 		if (row.range.kind == BLOCKZ_RAW)
 			print_extents(view->map, &row);
 	}
@@ -150,14 +153,14 @@ static void print_folded(const struct map_view *view)
 			folded = true;
 		} else {
 			if (line.rows > 0)
-				print_line(&line);
+				print_line(view->map, &line);
 			line = (struct line){ .range = row.range, .partition = row.partition };
 		}
 		add_to_line(&line, &row);
 		class_before = class;
 	}
 	if (line.rows > 0)
-		print_line(&line);
+		print_line(view->map, &line);
 	if (folded)
 		puts("Small ranges side by side are folded into mixed ones; --json lists them all.");
 }
@@ -205,7 +208,7 @@ void map_table_print(const struct map_view *view)
 		bar_print(stdout, view->map, view->partitions, columns, bar_colours());
 		putchar('\n');
 	}
-	printf("%-11s %14s %14s %9s %14s %9s  %s\n", "KIND", "START", "END", "SIZE", "FILE OFFSET", "IN FILE",
+	printf("%-11s %14s %14s %9s %14s %9s %12s  %s\n", "KIND", "START", "END", "SIZE", "FILE OFFSET", "IN FILE", "EDIT",
 	       "PARTITION");
 	if (view->extents)
 		print_all(view);

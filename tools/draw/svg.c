@@ -9,6 +9,7 @@
 
 #include "cli/fault.h"
 #include "cli/size.h"
+#include "draw/edit_text.h"
 
 /* All lengths are in pixels of an unscaled picture. */
 enum {
@@ -88,6 +89,7 @@ struct drawing {
 	uint64_t image_bytes[BLOCKZ_ZERO + 1];
 	uint64_t file_bytes[BLOCKZ_ZERO + 1];
 	uint64_t fixed_bytes; /* raw, but not patchable */
+	struct blockz_edit_cost costs[BLOCKZ_ZERO + 1]; /* the highest */
 	double bar_top;       /* of the image */
 };
 
@@ -126,11 +128,21 @@ static void add_range(struct drawing *drawing, const struct blockz_map_range *ra
 	last->zero += range->kind == BLOCKZ_ZERO ? len : 0;
 }
 
+static void add_cost(struct drawing *drawing, const struct blockz_map_range *range)
+{
+	const struct blockz_edit_cost cost =
+		blockz_map_edit_cost(drawing->picture->map, (struct blockz_range){ range->start, range->end });
+	if (cost.ns > drawing->costs[range->kind].ns)
+		drawing->costs[range->kind] = cost;
+}
+
 static void add_ranges(struct drawing *drawing)
 {
 	struct blockz_map_range range;
-	for (uint64_t off = 0; blockz_map_range_at(drawing->picture->map, off, &range); off = range.end)
+	for (uint64_t off = 0; blockz_map_range_at(drawing->picture->map, off, &range); off = range.end) {
 		add_range(drawing, &range);
+		add_cost(drawing, &range);
+	}
 }
 
 static double scaled(uint64_t off, uint64_t size)
@@ -289,6 +301,34 @@ static void put_tag(struct drawing *drawing, const struct tag *tag)
 	fprintf(out, "</g>\n");
 }
 
+/* What stands behind a range: how it can be edited. */
+static void put_edit(FILE *out, const struct blockz_edit_cost *cost)
+{
+	char time[32], size[32];
+	time_human(time, sizeof(time), cost->ns);
+	size_human(size, sizeof(size), cost->piece_image_bytes);
+	if (cost->how == BLOCKZ_EDIT_RAW)
+		fputs(": can be edited in place", out);
+	else if (cost->how == BLOCKZ_EDIT_NONE)
+		fputs(": cannot be edited", out);
+	else
+		fprintf(out, ": can be edited, 4 KiB in about %s: %s of %s encoded again%s", time,
+			cost->how == BLOCKZ_EDIT_PART ? "part of a piece" : "a piece", size, cost->new_file ? ", a new file" : "");
+}
+
+/* Shown where the pointer is; only bands that it can find have one, which bounds the picture. */
+static void put_tip(struct drawing *drawing, const struct band *band)
+{
+	char size[32];
+	if (is_narrow(drawing, band->image, band->file))
+		return;
+	size_human(size, sizeof(size), band->image.end - band->image.start);
+	fprintf(drawing->out, "<title>%s, %s from %" PRIu64, shade_names[band_shade(band)].name, size, band->image.start);
+	const struct blockz_edit_cost cost = blockz_map_edit_cost(drawing->picture->map, band->image);
+	put_edit(drawing->out, &cost);
+	fputs("</title>", drawing->out);
+}
+
 static void put_bar(struct drawing *drawing, double top, bool of_image, const char *caption, uint64_t size)
 {
 	FILE *out = drawing->out;
@@ -305,8 +345,10 @@ static void put_bar(struct drawing *drawing, double top, bool of_image, const ch
 			if (band_shade(band) != (enum shade)shade)
 				continue;
 			place_range(of_image ? band->image : band->file, size, &x, &end);
-			fprintf(out, "<rect class=\"%s\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\"/>\n",
+			fprintf(out, "<rect class=\"%s\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\">",
 				shade_names[shade].class, x, top, end - x, BAR_HEIGHT);
+			put_tip(drawing, band);
+			fputs("</rect>\n", out);
 		}
 	}
 	fprintf(out, "<rect class=\"line\" x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%d\"/>\n", LEFT, top, BAR_WIDTH,
@@ -378,12 +420,11 @@ static void put_legend_row(struct drawing *drawing, double y, enum shade shade, 
 		"%" PRIu64 " range%s",
 		shade_names[shade].class, LEFT, y - 11.5, LEFT + 26, y, shade_names[shade].name, image, file,
 		drawing->ranges[kind], drawing->ranges[kind] == 1 ? "" : "s");
-	if (kind == BLOCKZ_RAW) {
+	if (kind == BLOCKZ_RAW && drawing->fixed_bytes > 0) {
 		size_human(image, sizeof(image), drawing->fixed_bytes);
-		if (drawing->fixed_bytes == 0)
-			fputs(": can be edited in place", drawing->out);
-		else
-			fprintf(drawing->out, ": can be edited in place, but for %s that later data refers to", image);
+		fprintf(drawing->out, ": can be edited in place, but for %s that later data refers to", image);
+	} else {
+		put_edit(drawing->out, &drawing->costs[kind]);
 	}
 	fputs("</text>\n", drawing->out);
 }
