@@ -108,9 +108,10 @@ struct piece_edit {
 	size_t count;
 	bool keep_length; /* what is replaced must stay as long as it was */
 	uint32_t *check_ret; /* NULL, or gets what is said in struct renewed_piece, of a check that is not linear */
+	uint64_t *tag_ret; /* gets what is said in struct renewed_piece, if that is not 0 */
 	/* Puts the new bytes over len old ones of the image from off on.  Errors: BLOCKZ_FAILED. */
 	enum blockz_status (*lay_over)(void *ctx, uint8_t *bytes, size_t len, uint64_t off, struct blockz_fault *fault);
-	/* As in struct renewal; called in ascending order. */
+	/* As in struct renewal; in any order. */
 	enum blockz_status (*replace)(void *ctx, struct blockz_range old, const uint8_t *bytes, size_t len,
 				      struct blockz_fault *fault);
 	/* Tells of len bytes of the image from off on that differ, for checks that are linear; in ascending order. */
@@ -224,9 +225,10 @@ struct format {
 	 */
 	enum blockz_status (*renew_index)(const struct renewal *renewal, struct blockz_fault *fault);
 	/*
-	 * NULL, or: encodes again as little of a piece as an edit needs, and keeps all else of it as it stands.  Replaces checks
-	 * inside of the piece that are not linear; linear ones are the caller's, by what was told to have changed.  *done_ret
-	 * false: keep_length was asked for, and it does not fit; what was replaced until then means nothing.
+	 * NULL, or: encodes again as little of a piece as an edit needs, and keeps all else of it as it stands.  Replaces the checks
+	 * inside of the piece; linear ones outside of it are the caller's, by what was told to have changed.  *done_ret false: with
+	 * keep_length, it does not fit; or the piece is one that can only be encoded again as a whole.  What was replaced until
+	 * then means nothing.
 	 * Errors: BLOCKZ_DAMAGED (the old bytes do not decode, or their checks do not match), BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT,
 	 * BLOCKZ_FAILED, and those of the callbacks.
 	 */

@@ -23,9 +23,14 @@ enum {
 	SPLICE_LEN = 256 << 10,     /* about so many bytes of it are replaced */
 };
 
+bool estimate_is_short(uint64_t image_len, uint64_t file_len)
+{
+	return image_len <= RENEW_MAX && file_len <= RENEW_MAX;
+}
+
 enum blockz_edit_how estimate_how(const struct format *format, enum blockz_kind kind, uint64_t image_len, uint64_t file_len)
 {
-	bool fits_memory = image_len <= RENEW_MAX && file_len <= RENEW_MAX;
+	bool fits_memory = estimate_is_short(image_len, file_len);
 	if (format->renew_index == NULL)
 		return BLOCKZ_EDIT_NONE;
 	if (format->splice != NULL && kind != BLOCKZ_ZERO && (image_len > SPLICE_MIN || !fits_memory))

@@ -5,6 +5,9 @@
 
 #include "format/format.h"
 
+/* True if a piece is short enough to be encoded again as a whole. */
+bool estimate_is_short(uint64_t image_len, uint64_t file_len);
+
 /*
  * How a compressed piece, or one copy of a zero piece, is edited: never BLOCKZ_EDIT_RAW.  Zeros are encoded as a whole: a splice
  * is within an item of the map, and moves the check that is kept of a piece, which zeros have none of.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pieces are decoded, changed and encoded on all threads, and written to the scratch in order; long ones are spliced. */
+/* Long pieces are spliced; others are decoded, changed and encoded on all threads, and written to the scratch in order. */
 #include <stdlib.h>
 
 #include "base/array.h"
@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/fault.h"
 #include "mapped/join_runs.h"
+#include "mapped/estimate.h"
 #include "mapped/plan_anywhere.h"
 #include "parallel/pool.h"
 
@@ -156,8 +157,7 @@ static enum blockz_status encode_pieces(struct anywhere *self)
 		.ctx = self, .job_size = sizeof(struct renew_job), .job_release = renew_job_release, .thread_new = thread_new,
 		.thread_free = renew_thread_free, .take = take_piece, .work = work_on_piece, .give = give_piece,
 	};
-	self->next = self->need_count = 0;
-	self->misfit = BLOCKZ_UNKNOWN;
+	self->next = 0;
 	return pool_run(&jobs, self->how->work.threads, self->planner->fault);
 }
 
@@ -168,6 +168,8 @@ struct splicing {
 	const struct touched *touched;
 	uint64_t growth; /* of the piece, modulo 2^64 */
 	uint64_t replaced; /* bytes of it */
+	uint64_t tag; /* this and the next as in struct renewed_piece */
+	uint32_t check;
 };
 
 static enum blockz_status splice_lay_over(void *ctx, uint8_t *bytes, size_t len, uint64_t off, struct blockz_fault *fault)
@@ -217,16 +219,49 @@ static enum blockz_status ranges_in(const struct planner *planner, const struct 
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status splice_piece(struct anywhere *self, const struct touched *touched)
+/*
+ * One that cannot be spliced is encoded again as a whole.  In its place that takes many times what a splice does, and is left to
+ * who asks for it.
+ */
+static enum blockz_status renew_whole(struct anywhere *self, struct touched *touched)
+{
+	const struct touched_place place = touched_place(self->planner->map, touched);
+	bool may_take_long = !self->in_place || self->how->way == BLOCKZ_WAY_IN_PLACE;
+	if (may_take_long && estimate_is_short(place.end - place.start, place.file_len)) {
+		touched->fate = TOUCHED_RENEW;
+		return BLOCKZ_OK;
+	}
+	if (!self->in_place)
+		return touched_refuse_long(self->planner, touched);
+	anywhere_misfit(self, &(struct need){ .touched = touched });
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status note_spliced(struct anywhere *self, const struct splicing *splicing)
+{
+	const struct touched *touched = splicing->touched;
+	const struct touched_place place = touched_place(self->planner->map, touched);
+	if (splicing->replaced == 0)
+		return BLOCKZ_OK;
+	self->planner->plan->renewed.file_bytes -= place.file_len - splicing->replaced;
+	const struct renewed_piece renewed = {
+		.piece = touched->piece, .copy = touched->copy, .file_len = place.file_len + splicing->growth, .tag = splicing->tag,
+		.check = splicing->check,
+	};
+	return note_renewed(self->planner, &renewed, self->planner->fault);
+}
+
+static enum blockz_status splice_piece(struct anywhere *self, struct touched *touched)
 {
 	struct planner *planner = self->planner;
-	const struct touched_place place = touched_place(planner->map, touched);
+	struct blockz_plan *plan = planner->plan;
+	const size_t writes = plan->write_count, changes = plan->change_count;
+	const uint64_t scratch_len = plan->scratch_len;
 	struct splicing splicing = { .self = self, .touched = touched };
-	uint32_t check = 0;
 	struct piece_edit edit = {
 		.file = planner->file, .map = planner->map, .piece = touched->piece, .keep_length = self->in_place,
-		.check_ret = &check,
-		.lay_over = splice_lay_over, .replace = splice_replace, .changed = splice_changed, .ctx = &splicing,
+		.check_ret = &splicing.check, .tag_ret = &splicing.tag, .lay_over = splice_lay_over, .replace = splice_replace,
+		.changed = splice_changed, .ctx = &splicing,
 	};
 	struct blockz_range *ranges = NULL;
 	bool done = false;
@@ -235,20 +270,12 @@ static enum blockz_status splice_piece(struct anywhere *self, const struct touch
 	if (status == BLOCKZ_OK)
 		status = planner->map->format->splice(&edit, &done, planner->fault);
 	free(ranges);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (!done) {
-		anywhere_misfit(self, &(struct need){ .touched = touched });
-		return BLOCKZ_OK;
-	}
-	if (splicing.replaced == 0)
-		return BLOCKZ_OK;
-	planner->plan->renewed.file_bytes -= place.file_len - splicing.replaced;
-	const struct renewed_piece renewed = {
-		.piece = touched->piece, .copy = touched->copy, .file_len = place.file_len + splicing.growth,
-		.check = check,
-	};
-	return note_renewed(planner, &renewed, planner->fault);
+	if (status != BLOCKZ_OK || done)
+		return status == BLOCKZ_OK ? note_spliced(self, &splicing) : status;
+	plan->write_count = writes;
+	plan->change_count = changes;
+	plan->scratch_len = scratch_len;
+	return renew_whole(self, touched);
 }
 
 static enum blockz_status splice_pieces(struct anywhere *self)
@@ -260,7 +287,7 @@ static enum blockz_status splice_pieces(struct anywhere *self)
 	return status;
 }
 
-/* Those that were spliced come behind those that were encoded whole. */
+/* Those of pieces that were encoded whole come behind those that were spliced. */
 static int compare_changes(const void *a, const void *b)
 {
 	const struct plan_change *ca = a, *cb = b;
@@ -277,9 +304,11 @@ enum blockz_status renew_pieces(struct anywhere *self)
 	plan->change_count = planner->piece_count = 0;
 	plan->scratch_len = 0;
 	plan->renewed.pieces = plan->renewed.image_bytes = plan->renewed.file_bytes = plan->renewed.unverified = 0;
-	enum blockz_status status = encode_pieces(self);
+	self->need_count = 0;
+	self->misfit = BLOCKZ_UNKNOWN;
+	enum blockz_status status = splice_pieces(self);
 	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN)
-		status = splice_pieces(self);
+		status = encode_pieces(self);
 	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN && self->need_count > 0)
 		status = borrow_all(self);
 	if (status == BLOCKZ_OK && self->misfit == BLOCKZ_UNKNOWN && self->need_count > 0)

@@ -28,6 +28,14 @@ struct touched_place touched_place(const struct blockz_map *map, const struct to
 	return (struct touched_place){ start, start + image_len, piece->file_off + touched->copy * file_len, file_len };
 }
 
+enum blockz_status touched_refuse_long(const struct planner *planner, const struct touched *touched)
+{
+	const struct touched_place place = touched_place(planner->map, touched);
+	return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, place.file_off,
+			 "the %s of %" PRIu64 " bytes of image from %" PRIu64 " on is too long to be encoded again",
+			 planner->map->format->piece_noun, place.end - place.start, place.start);
+}
+
 /* ---- Collecting ---- */
 
 struct collection {
@@ -273,9 +281,7 @@ static enum blockz_status decide_long(struct planner *planner, struct touched *t
 		return status;
 	touched->fate = differs ? TOUCHED_SPLICE : TOUCHED_SAME;
 	if (differs && how == BLOCKZ_EDIT_NONE)
-		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, place.file_off,
-				 "the %s of %" PRIu64 " bytes of image from %" PRIu64 " on is too long to be encoded again",
-				 map->format->piece_noun, place.end - place.start, place.start);
+		return touched_refuse_long(planner, touched);
 	return BLOCKZ_OK;
 }
 

@@ -26,6 +26,9 @@ struct touched_place {
 };
 struct touched_place touched_place(const struct blockz_map *map, const struct touched *touched);
 
+/* Refuses one that is too long to be encoded again: BLOCKZ_UNSUPPORTED. */
+enum blockz_status touched_refuse_long(const struct planner *planner, const struct touched *touched);
+
 /*
  * Finds them, ascending, each with what has to become of it.  *touched_ret is the caller's to free.
  * Errors: those of decoding; BLOCKZ_UNSUPPORTED (one is too long), BLOCKZ_LIMIT (too many), BLOCKZ_FAILED.
