@@ -6,8 +6,8 @@
 #include "base/bisect.h"
 #include "base/checked.h"
 #include "base/fault.h"
-#include "mapped/join_runs.h"
 #include "mapped/estimate.h"
+#include "mapped/join_runs.h"
 #include "mapped/plan_anywhere.h"
 #include "parallel/pool.h"
 

@@ -30,6 +30,7 @@ static void seed(const char *target, const void *prefix, size_t prefix_len, cons
 static void seed_file(const struct bytes *file)
 {
 	static const uint8_t by_index[] = { 100, 0, 0, 0, 50, 0, 1, 0, 255 };
+	static const uint8_t by_tokens[] = { 0, 0xf3, 0, 4, 9, 0, 0, 16, 200, 1 };
 	static const uint8_t by_inside[] = { 100, 0, 0, 0, 50, 0, 2 };
 	static const uint8_t by_scan[] = { 0, 2, 0, 0, 0, 4, 77, 7, 1 };
 	static const uint8_t in_place[] = { 100, 0, 0, 0, 50, 0, 1, 8, 255 };
@@ -44,6 +45,8 @@ static void seed_file(const struct bytes *file)
 	seed("patch", by_scan, sizeof(by_scan), file);
 	if (format_of(file->data, file->len) == ZSTD)
 		seed("splice_zstd", by_inside, sizeof(by_inside), file);
+	if (format_of(file->data, file->len) == XZ)
+		seed("splice_xz", by_tokens, sizeof(by_tokens), file);
 	seed("anywhere", by_scan, sizeof(by_scan), file);
 	seed("anywhere", in_place, sizeof(in_place), file);
 	seed("anywhere", spliced, sizeof(spliced), file);

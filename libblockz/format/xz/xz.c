@@ -10,6 +10,7 @@
 #include "format/xz/read.h"
 #include "format/xz/renew.h"
 #include "format/xz/scan.h"
+#include "format/xz/splice.h"
 #include "format/xz/write.h"
 
 enum {
@@ -73,4 +74,5 @@ const struct format format_xz = {
 	.renew_params = xz_renew_params,
 	.fill = xz_fill,
 	.renew_index = xz_renew_index,
+	.splice = xz_splice,
 };

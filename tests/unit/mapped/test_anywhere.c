@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foreign_xz.h"
 #include "growing_store.h"
 #include "images.h"
 #include "range/map.h"
@@ -200,6 +201,34 @@ START_TEST(long_zeros_are_edited)
 	ck_assert_msg(edit_file(file, false, &edit, 1, BLOCKZ_WAY_SPLICE, &outcome, &fault) == BLOCKZ_OK, "%s", fault.text);
 	ck_assert_uint_eq(outcome.info.renewed.image_bytes, 8 * MIB);
 	assert_edited(format, outcome.file, edited);
+}
+END_TEST
+
+/*
+ * An xz Block longer than what is encoded again as a whole, behind a filter, which no splice can deal with: it is nevertheless,
+ * to a new file, or in its place where that is asked for.
+ */
+START_TEST(long_pieces_that_cannot_be_spliced)
+{
+	static const enum blockz_way ways[] = { BLOCKZ_WAY_AUTO, BLOCKZ_WAY_IN_PLACE };
+	lzma_options_delta delta = { .type = LZMA_DELTA_TYPE_BYTE, .dist = 1 };
+	lzma_options_lzma options;
+	struct bytes image = image_new(IMAGE_TEXT, 4 * MIB + 4096), edited = bytes_copy(image);
+	struct outcome outcome = { 0 };
+	struct blockz_fault fault;
+	ck_assert(!lzma_lzma_preset(&options, 0));
+	memset(image.data + MIB, 0, 3 * MIB); /* for it to be short work */
+	memset(edited.data + MIB, 0, 3 * MIB);
+	const lzma_filter filters[] = { { LZMA_FILTER_DELTA, &delta }, { LZMA_FILTER_LZMA2, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+	struct xz_stream *stream = xz_begin(LZMA_CHECK_CRC64);
+	xz_put(stream, image, filters);
+	struct bytes file = xz_end(stream);
+	edited.data[70000] ^= 1;
+	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 70000, 70001 });
+	ck_assert_msg(edit_file(file, false, &edit, 1, ways[_i], &outcome, &fault) == BLOCKZ_OK, "%s", fault.text);
+	ck_assert_uint_eq(outcome.info.is_splice, ways[_i] == BLOCKZ_WAY_AUTO);
+	ck_assert_uint_eq(outcome.info.renewed.pieces, 1);
+	assert_edited(format_named("xz"), outcome.file, edited);
 }
 END_TEST
 
@@ -483,6 +512,7 @@ int main(void)
 	case_add_formats(c, random_edits_equal_those_of_the_plain_image);
 	case_add_formats(c, small_edits_fit);
 	case_add_formats(c, long_zeros_are_edited);
+	tcase_add_loop_test(c, long_pieces_that_cannot_be_spliced, 0, 2);
 	case_add_formats(c, what_is_there_already_is_not_written);
 	case_add_formats(c, a_whole_image_may_differ_everywhere);
 	case_add_formats(c, damage_is_never_laundered);
