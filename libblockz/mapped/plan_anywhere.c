@@ -11,6 +11,7 @@
  * If there is no room for one piece, the first way is given up for all of them, and what was planned for it is forgotten.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/checked.h"
@@ -57,6 +58,18 @@ void anywhere_misfit(struct anywhere *self, const struct need *need)
 	self->missing = need->bytes > 0 ? (uint64_t)need->bytes : 0;
 }
 
+/* What a splice inside of a piece lacks is not known. */
+static enum blockz_status refuse_misfit(const struct anywhere *self)
+{
+	const struct planner *planner = self->planner;
+	char by[64] = "";
+	if (self->missing > 0)
+		snprintf(by, sizeof(by), ": %" PRIu64 " byte%s too long", self->missing, plural(self->missing));
+	return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
+			 "the %s at image offset %" PRIu64 " does not fit into its old place%s", planner->map->format->piece_noun,
+			 self->misfit, by);
+}
+
 static enum blockz_status encode_by_a_way(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
@@ -65,9 +78,7 @@ static enum blockz_status encode_by_a_way(struct anywhere *self)
 	if (status != BLOCKZ_OK)
 		return status;
 	if (self->misfit != BLOCKZ_UNKNOWN && self->how->way == BLOCKZ_WAY_IN_PLACE)
-		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-				 "the %s at image offset %" PRIu64 " does not fit into its old place: %" PRIu64 " byte%s too long",
-				 planner->map->format->piece_noun, self->misfit, self->missing, plural(self->missing));
+		return refuse_misfit(self);
 	if (self->misfit != BLOCKZ_UNKNOWN) {
 		self->in_place = false;
 		status = renew_pieces(self);
