@@ -80,8 +80,12 @@ struct scratch {
 	uint8_t write[TRANSACTION_WRITE_MAX];
 };
 
-enum blockz_status transaction_put_over(const struct transaction *transaction, struct blockz_range range, uint64_t *next,
-					uint8_t *bytes, void *buf, struct blockz_fault *fault)
+/*
+ * Puts what is written into a range over its bytes, which hold what stands there.  *next is the first write that ends
+ * behind the range's start, and then the one that ends behind its end.  buf: room for one write.  Errors: of fetch.
+ */
+static enum blockz_status put_over(const struct transaction *transaction, struct blockz_range range, uint64_t *next,
+				   uint8_t *bytes, void *buf, struct blockz_fault *fault)
 {
 	for (uint64_t i = *next; i < transaction->count; i++) {
 		struct transaction_write write = transaction->at(transaction->ctx, i);
@@ -106,7 +110,7 @@ static enum blockz_status make_new(const struct regions *regions, struct scratch
 	const struct blockz_range region = { regions->start, regions->end };
 	uint64_t next = regions->index;
 	memcpy(scratch->new, scratch->old, (size_t)(region.end - region.start));
-	return transaction_put_over(regions->transaction, region, &next, scratch->new, scratch->write, fault);
+	return put_over(regions->transaction, region, &next, scratch->new, scratch->write, fault);
 }
 
 static enum blockz_status journal_region(const struct regions *regions, const struct blockz_store *store,

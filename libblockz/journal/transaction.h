@@ -28,13 +28,6 @@ struct transaction {
 };
 
 /*
- * Puts what is written into a range over its bytes, which hold what stands there.  *next is the first write that ends
- * behind the range's start, and then the one that ends behind its end.  buf: room for one write.  Errors: of fetch.
- */
-enum blockz_status transaction_put_over(const struct transaction *transaction, struct blockz_range range, uint64_t *next,
-					uint8_t *bytes, void *buf, struct blockz_fault *fault);
-
-/*
  * Steps 5 to 12 and R of ARCHITECTURE, "The transaction, step by step": writes the old and the new content of every
  * 512-byte sector that changes to the journal, publishes it, writes the new bytes in ascending order, syncs, removes the
  * journal.  Without a journal in the store: fetch everything, write and sync.  Nothing is written where count is 0.
