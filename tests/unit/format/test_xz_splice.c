@@ -14,6 +14,7 @@
 #include "format/formats.h"
 #include "format/xz/chunks.h"
 #include "judge.h"
+#include "piece_ranges.h"
 
 enum { EDITS_MAX = 64, REPLACED_MAX = 4096, CHUNKS_MAX = 4096, FIRST_BLOCK = 12 };
 
@@ -82,22 +83,6 @@ static enum blockz_status changed(void *ctx, uint64_t off, const uint8_t *old, c
 	memcpy(self->told.data + off, new, len);
 	self->image_pos = off + len;
 	return fail_here(self, fault);
-}
-
-/* Those parts of the ranges that lie in a piece; returns how many. */
-static size_t ranges_in(const struct blockz_map *map, size_t piece, const struct blockz_range *ranges, size_t count,
-			struct blockz_range *within)
-{
-	uint64_t start = map->pieces[piece].start, end = map_piece_end(map, piece);
-	size_t n = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct blockz_range part = ranges[i];
-		part.start = part.start > start ? part.start : start;
-		part.end = part.end < end ? part.end : end;
-		if (part.start < part.end)
-			within[n++] = part;
-	}
-	return n;
 }
 
 static enum blockz_status splice_piece(struct splicing *self, const struct blockz_map *map, size_t index,
