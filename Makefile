@@ -3,7 +3,7 @@
 #:  make              build the library and the tools
 #:  make demo         install what is missing, build, and show the whole story on a small image
 #:  make check        install what is missing, build, and run all tests
-#:  make check AREA=format   only what an edit of that folder of libblockz/ needs, or of several: AREA='disk journal'
+#:  make check AREA=disk     only what an edit of that folder of libblockz/ needs, or of several: AREA='format format/xz'
 #:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
 #:  make bench-anywhere IMAGE=path  measure edits of compressed bytes, in our files and in others
 #:  make bench-delta PAIRS=dir  measure deltas of old and new images against xdelta3, bsdiff and zstd
@@ -89,7 +89,7 @@ RAM_OBJ    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/nbdkit-ram/*.c tools/
 NBD_PLUGINS := $(if $(filter 1,$(NBDKIT)),$(BUILD)/$(PLUGIN) $(BUILD)/$(RAM_PLUGIN))
 NBD_BIN    := $(if $(filter 1,$(NBDKIT)),$(NBD_PLUGINS) $(BUILD)/blockz-guestfish)
 LZO_BIN    := $(if $(filter 1,$(LZO)),$(BUILD)/blockz-lzo)
-UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
+UNIT_SRC   := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 UNIT_BIN   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 TOOL_TEST_BIN := $(BUILD)/kill-at
 UNIT_SUPPORT_SRC := $(filter-out %/short_memory.c,$(wildcard tests/unit/support/*.c))
