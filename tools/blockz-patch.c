@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* blockz-patch: change raw ranges of a disk image inside its compressed file. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 #include "files/compressed.h"
 #include "files/output.h"
 #include "files/scratch_store.h"
+#include "patch/carry_out.h"
 #include "patch/chosen_edits.h"
 #include "patch/compose.h"
 #include "patch/composition_make.h"
@@ -304,19 +303,6 @@ static enum blockz_status recover(struct call *call)
 	return call->cli.json ? report_in_place(call) : BLOCKZ_OK;
 }
 
-/* The new block map gets its name where the image is as it says, though that the journal is gone may not be durable. */
-static enum blockz_status apply_plan(struct call *call)
-{
-	signals_hold();
-	enum blockz_status status = blockz_plan_apply(call->plan, &call->file.store, &call->fault);
-	if (status != BLOCKZ_OK && call->fault.state != BLOCKZ_IMAGE_UPDATED)
-		return status;
-	if (blockz_plan_info(call->plan).writes > 0)
-		call->cli.state = BLOCKZ_IMAGE_UPDATED;
-	enum blockz_status renewed = commit_bmap(call, call->options.file);
-	return renewed == BLOCKZ_OK ? status : renewed;
-}
-
 /* What is said once the image is updated. */
 static enum blockz_status say_updated(struct call *call)
 {
@@ -335,21 +321,6 @@ static void warn_of_plan(struct call *call, const char *path)
 	patch_report_unverified(&patch, path);
 }
 
-/* The writes of a plan that keeps the file's length. */
-static enum blockz_status write_in_place(struct call *call)
-{
-	enum blockz_status status = hold_bmap(call);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = apply_plan(call);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (signals_noted() != 0)
-		return fail_late(call, tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way"));
-	warn_of_plan(call, call->options.file);
-	return call->cli.json ? report_in_place(call) : say_updated(call);
-}
-
 /* Of a file that is complete, by the descriptor of what was written. */
 static enum blockz_status report_copy(struct call *call, const struct output *output, const char *path)
 {
@@ -361,66 +332,46 @@ static enum blockz_status report_copy(struct call *call, const struct output *ou
 	return fail_late(call, status);
 }
 
-/* ---- A new file in the place of the old one */
+/* ---- A plan, in place or by a new file */
 
-/* Its readers, and nobody else: what was written to it before is read by them all the same. */
-static enum blockz_status open_beside(struct call *call, struct output *output, struct audience *audience)
+/* The new block map gets its name where the image is as it says, though that nothing can undo it may not be durable. */
+static enum blockz_status change_file(struct call *call, struct carry_out *work)
 {
-	const struct newfile_options options = { .replace = true, .held = &call->file.store, .audience = audience };
-	audience_add_compressed(audience, &call->file);
-	return output_open_file(output, call->options.file, &options, &call->fault);
-}
-
-/* Nobody shall own an image, or lose it, because somebody who may write to it has changed a byte. */
-static enum blockz_status check_owner(struct call *call, const struct output *output)
-{
-	struct stat old, new;
-	if (fstatat(call->file.dirfd, call->file.name, &old, AT_SYMLINK_NOFOLLOW) < 0 || fstat(output->fd, &new) < 0)
-		return tool_fault_errno(&call->fault, errno, "stat");
-	if (old.st_uid == new.st_uid && old.st_gid == new.st_gid)
-		return BLOCKZ_OK;
-	return tool_fault(&call->fault, BLOCKZ_FAILED,
-			  "a new file in its place would belong to somebody else; --output writes one beside it");
-}
-
-static enum blockz_status replace_file(struct call *call, struct output *output)
-{
-	struct audience audience = { 0 };
-	enum blockz_status status = open_beside(call, output, &audience);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = output_reserve(output, blockz_plan_info(call->plan).file_size, &call->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = copy_patched(call->plan, &call->file, output, NULL, &call->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = output_sync(output, &call->fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = check_owner(call, output);
+	enum blockz_status status = carry_out_prepare(work, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = hold_bmap(call);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = output_commit(output, &call->fault);
+	status = carry_out_commit(work, &call->fault);
 	if (status != BLOCKZ_OK && call->fault.state != BLOCKZ_IMAGE_UPDATED)
 		return status;
-	call->cli.state = BLOCKZ_IMAGE_UPDATED;
+	if (blockz_plan_info(call->plan).writes > 0)
+		call->cli.state = BLOCKZ_IMAGE_UPDATED;
 	enum blockz_status renewed = commit_bmap(call, call->options.file);
 	return renewed == BLOCKZ_OK ? status : renewed;
 }
 
-static enum blockz_status take_its_place(struct call *call)
+static enum blockz_status report_change(struct call *call, const struct carry_out *work)
 {
-	struct output output = OUTPUT_INIT;
-	enum blockz_status status = replace_file(call, &output);
-	if (status == BLOCKZ_OK) {
-		warn_of_plan(call, call->options.file);
-		status = call->cli.json ? report_copy(call, &output, call->options.file) : say_updated(call);
-	}
-	output_close(&output);
+	warn_of_plan(call, call->options.file);
+	if (!call->cli.json)
+		return say_updated(call);
+	return blockz_plan_info(call->plan).is_splice ? report_copy(call, &work->output, call->options.file)
+						      : report_in_place(call);
+}
+
+/* A signal that came while bytes of FILE were overwritten has the last word. */
+static enum blockz_status carry_out(struct call *call)
+{
+	struct carry_out work = { CARRY_OUT_INIT, .path = call->options.file, .file = &call->file, .plan = call->plan };
+	enum blockz_status status = change_file(call, &work);
+	bool in_place = !blockz_plan_info(call->plan).is_splice;
+	if (status == BLOCKZ_OK && in_place && signals_noted() != 0)
+		status = fail_late(call, tool_fault(&call->fault, BLOCKZ_FAILED, "interrupted, when the edit was under way"));
+	if (status == BLOCKZ_OK)
+		status = report_change(call, &work);
+	carry_out_close(&work);
 	return status;
 }
 
@@ -432,9 +383,7 @@ static enum blockz_status patch_file(struct call *call)
 	if (call->recovery != BLOCKZ_RECOVERY_NONE)
 		cli_warn(&call->cli, call->options.file, "%s", recovery_text(call->recovery));
 	status = make_plan(call);
-	if (status != BLOCKZ_OK)
-		return status;
-	return blockz_plan_info(call->plan).is_splice ? take_its_place(call) : write_in_place(call);
+	return status == BLOCKZ_OK ? carry_out(call) : status;
 }
 
 /* ---- --output */
