@@ -27,3 +27,14 @@ old() {
 ours() {
 	"$@"
 }
+
+# as_before NAME SUFFIX OPTION...: what is written of disk.img is what that release wrote, byte for byte: people encode again by
+# level alone.  The older program runs on one thread and this on three.
+as_before() {
+	local name=$1 suffix=$2
+	shift 2
+	old partial-deflate -q -T1 "$@" disk.img old"$suffix" 2>.log/err || not_ok "$name" "0.1.0: $(tail -n 1 .log/err)"
+	ours partial-deflate -q -T3 "$@" disk.img ours"$suffix" 2>.log/err || not_ok "$name" "$(tail -n 1 .log/err)"
+	same "$name" <(sha256sum <old"$suffix") <(sha256sum <ours"$suffix")
+	rm -f old"$suffix" ours"$suffix"
+}
