@@ -273,7 +273,7 @@ static enum blockz_status open_file(struct file_store *self, const char *name, e
 	bool named = journal_file_set_name(&self->journal, name);
 	if (!named && has_journal(mode))
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
-				 "name too long: with " JOURNAL_TEMPORARY_SUFFIX " its journal's would have more than %d bytes",
+				 "name too long: with " JOURNAL_SUFFIX JOURNAL_TMP_SUFFIX " its journal's would have more than %d bytes",
 				 NAME_MAX);
 	status = take_locks(self, mode, fault);
 	if (status != BLOCKZ_OK)
@@ -323,7 +323,7 @@ EXPORT enum blockz_status blockz_store_open(int dirfd, const char *name, enum bl
 		return fault_nomem(fault);
 	self->dirfd = dirfd;
 	self->fd = -1;
-	self->journal = journal_file_of(dirfd);
+	self->journal = journal_file_of(dirfd, &journal_file_kind);
 	struct blockz_store store = { .ops = &journalled, .ctx = self };
 	enum blockz_status status = open_file(self, name, mode, &store, fault);
 	if (status != BLOCKZ_OK) {

@@ -15,9 +15,11 @@
 #include "io/file.h"
 #include "journal/file_calls.h"
 
-struct journal_file journal_file_of(int dirfd)
+const struct journal_file_kind journal_file_kind = { .suffix = JOURNAL_SUFFIX, .found_flags = O_RDONLY };
+
+struct journal_file journal_file_of(int dirfd, const struct journal_file_kind *kind)
 {
-	return (struct journal_file){ .dirfd = dirfd, .fd = -1, .spare_fd = -1, .synced_fd = -1 };
+	return (struct journal_file){ .kind = kind, .dirfd = dirfd, .fd = -1, .spare_fd = -1, .synced_fd = -1 };
 }
 
 void journal_file_free(struct journal_file *self)
@@ -36,10 +38,11 @@ void journal_file_set_owner(struct journal_file *self, const struct stat *file)
 
 bool journal_file_set_name(struct journal_file *self, const char *name)
 {
-	if (strlen(name) + strlen("." JOURNAL_TEMPORARY_SUFFIX) > NAME_MAX)
+	const char *suffix = self->kind->suffix;
+	if (strlen(name) + strlen(suffix) + strlen("." JOURNAL_TMP_SUFFIX) > NAME_MAX)
 		return false;
-	snprintf(self->temporary, sizeof(self->temporary), ".%s%s", name, JOURNAL_TEMPORARY_SUFFIX);
-	snprintf(self->name, sizeof(self->name), ".%s%s", name, JOURNAL_SUFFIX);
+	snprintf(self->temporary, sizeof(self->temporary), ".%s%s%s", name, suffix, JOURNAL_TMP_SUFFIX);
+	snprintf(self->name, sizeof(self->name), ".%s%s", name, suffix);
 	return true;
 }
 
@@ -106,13 +109,20 @@ static enum blockz_status refuse_directory(const struct journal_file *self, int 
 			 "--no-journal and a backup", strerror(error));
 }
 
+static enum blockz_status refuse_temporary(const struct journal_file *self, int error, struct blockz_fault *fault)
+{
+	char what[80];
+	snprintf(what, sizeof(what), "removing .FILE%s" JOURNAL_TMP_SUFFIX ", left of an edit", self->kind->suffix);
+	return fault_errno(fault, error, BLOCKZ_UNKNOWN, what);
+}
+
 enum blockz_status journal_file_prepare(struct journal_file *self, int file_fd, bool *durable_ret,
 					struct blockz_fault *fault)
 {
 	if (faccessat(self->dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		return refuse_directory(self, errno, fault);
 	if (unlinkat(self->dirfd, self->temporary, 0) < 0 && errno != ENOENT)
-		return fault_errno(fault, errno, BLOCKZ_UNKNOWN, "removing .FILE" JOURNAL_TEMPORARY_SUFFIX ", left of an edit");
+		return refuse_temporary(self, errno, fault);
 	int error = journal_file_sync_absence(self, file_fd);
 	if (error != 0 && (self->synced_fd < 0 || !is_unknown_sync(error)))
 		return fault_errno(fault, error, BLOCKZ_UNKNOWN, "sync of the directory");
@@ -123,19 +133,23 @@ enum blockz_status journal_file_prepare(struct journal_file *self, int file_fd, 
 
 /* ---- Making one ---- */
 
+/* Not posix_fallocate(): where the file system cannot reserve room, that would write it twice. */
+static int reserve(int fd, uint64_t len)
+{
+	int result;
+	do
+		result = fallocate(fd, 0, 0, (off_t)len);
+	while (result < 0 && errno == EINTR);
+	return result < 0 && is_unknown_call(errno) ? ftruncate(fd, (off_t)len) : result;
+}
+
 int journal_file_create(struct journal_file *self, uint64_t len)
 {
 	self->published = false;
 	int error = open_journal(self, self->temporary, O_RDWR | O_CREAT | O_EXCL);
 	if (error != 0)
 		return error;
-	/* Not posix_fallocate(): where the file system cannot reserve room, that would write it twice. */
-	int result;
-	do
-		result = fallocate(self->fd, 0, 0, (off_t)len);
-	while (result < 0 && errno == EINTR);
-	if (result < 0 && is_unknown_call(errno))
-		result = ftruncate(self->fd, (off_t)len);
+	int result = self->kind->is_sparse ? ftruncate(self->fd, (off_t)len) : reserve(self->fd, len);
 	return result < 0 ? errno : 0;
 }
 
@@ -224,7 +238,7 @@ int journal_file_find(struct journal_file *self, uint64_t *len_ret)
 	int error = judge_journal(self, &st);
 	if (error != 0)
 		return error;
-	error = open_journal(self, self->name, O_RDONLY | O_NONBLOCK);
+	error = open_journal(self, self->name, self->kind->found_flags | O_NONBLOCK);
 	if (error != 0)
 		return error == EPERM || error == EINVAL ? EACCES : error; /* these two are ours to say */
 	/* It may have been another one a moment ago. */

@@ -3,6 +3,8 @@
  * The journal of a file as another file beside it, .NAME.blockz-journal: created under a temporary name, published by a
  * rename, found again, removed.  Its bytes are nothing to this: journal/journal.h has those.  A journal tells its reader
  * what to write into the file, so one that somebody else could have written is not opened.
+ *
+ * An overlay lies beside its file in the same way (journal/overlay_file.h), and is a journal to this.
  */
 #ifndef JOURNAL_JOURNAL_FILE_H
 #define JOURNAL_JOURNAL_FILE_H
@@ -13,9 +15,20 @@
 #include "blockz.h"
 
 #define JOURNAL_SUFFIX ".blockz-journal"
-#define JOURNAL_TEMPORARY_SUFFIX JOURNAL_SUFFIX ".tmp"
+/* Behind the name that it has in the end. */
+#define JOURNAL_TMP_SUFFIX ".tmp"
+
+/* What lies beside a file. */
+struct journal_file_kind {
+	const char *suffix; /* of its name */
+	bool is_sparse;     /* no room is taken for it when it is created */
+	int found_flags;    /* how one that is found is opened: O_RDONLY or O_RDWR */
+};
+
+extern const struct journal_file_kind journal_file_kind; /* of a journal */
 
 struct journal_file {
+	const struct journal_file_kind *kind;
 	int dirfd;     /* of the directory, the caller's */
 	int fd;        /* of the journal; -1: none is open */
 	int spare_fd;  /* kept for it, so that a write does not fail when descriptors are short; -1: in use */
@@ -30,7 +43,7 @@ struct journal_file {
 };
 
 /* The journal of a file in a directory; nothing is opened yet, and journal_file_free() closes what will be. */
-struct journal_file journal_file_of(int dirfd);
+struct journal_file journal_file_of(int dirfd, const struct journal_file_kind *kind);
 void journal_file_free(struct journal_file *self);
 
 /* Sets the names that the journal of the file `name` has.  False: they would be too long, so it cannot have one. */
