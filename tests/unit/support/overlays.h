@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A file in memory and the overlay beside it, each in a store in which everything can go wrong. */
+#ifndef OVERLAYS_H
+#define OVERLAYS_H
+
+#include "journal/overlay.h"
+#include "memory.h"
+#include "stores.h"
+
+enum { PAGE = BLOCKZ_OVERLAY_PAGE };
+
+struct overlaid {
+	struct memory_store file, place; /* of place the journal alone is of interest: it is the overlay */
+	struct blockz_store file_table, place_table;
+	struct blockz_overlay *overlay;
+	struct blockz_fault fault; /* of the last call */
+};
+
+/* The file has these bytes, which need not be a stream. */
+void overlaid_init(struct overlaid *self, struct bytes file);
+void overlaid_free(struct overlaid *self);
+
+/* Opens the overlay again, whatever it was, of the file as it is now. */
+enum blockz_status overlaid_open(struct overlaid *self, enum blockz_overlay_mode mode);
+void overlaid_close(struct overlaid *self);
+
+/* Opens it, which has to succeed, and returns what it is. */
+struct blockz_overlay_info overlaid_look(struct overlaid *self);
+
+/* Opens it to be written to, for an image of so many bytes, which has to succeed. */
+void overlaid_begin(struct overlaid *self, uint64_t image_size);
+
+/* Adds or overwrites a page, all of whose bytes are this. */
+enum blockz_status overlaid_put(struct overlaid *self, uint64_t page, uint8_t byte);
+
+/* True if the page is held, and all of its bytes are this. */
+bool overlaid_has(struct overlaid *self, uint64_t page, uint8_t byte);
+
+#endif
