@@ -4,18 +4,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "base/checked.h"
 #include "base/export.h"
 #include "base/fault.h"
 #include "base/plural.h"
 #include "blockz_disk.h"
 #include "disk/ahead.h"
 #include "disk/dirty.h"
-#include "disk/piece_cache.h"
-#include "io/access.h"
+#include "disk/image.h"
 #include "mapped/may_patch.h"
 
 enum {
@@ -31,8 +28,7 @@ struct blockz_disk {
 	const struct blockz_store *store;
 	struct blockz_disk_options options;
 	struct blockz_source file;
-	struct blockz_map *map;
-	struct piece_cache *cache;
+	struct disk_image image;
 	struct dirty *dirty; /* NULL: not writable */
 	pthread_t thread;
 	bool started;
@@ -43,82 +39,6 @@ struct blockz_disk {
 	bool stop;
 	struct ahead ahead;
 };
-
-/* ---- Segments: what is read in one way ---- */
-
-struct segment {
-	enum blockz_kind kind;
-	uint64_t end;
-	size_t piece;
-	const struct span *span; /* BLOCKZ_RAW: it contains the segment */
-};
-
-/* The segment from image offset pos on, up to `end` at the latest. */
-static struct segment segment_at(const struct blockz_map *map, uint64_t pos, uint64_t end)
-{
-	size_t span_index = map_find_span(map, pos);
-	const struct span *span = span_index < map->span_count ? &map->spans[span_index] : NULL;
-	struct segment segment = { .piece = map_find_piece(map, pos) };
-	if (span != NULL && span->start <= pos) {
-		segment.kind = BLOCKZ_RAW;
-		segment.span = span;
-		segment.end = min(end, span->end);
-		return segment;
-	}
-	segment.kind = map->pieces[segment.piece].kind == BLOCKZ_ZERO ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED;
-	segment.end = min(end, map_piece_end(map, segment.piece));
-	if (span != NULL)
-		segment.end = min(segment.end, span->start);
-	return segment;
-}
-
-/* Payload is read from the file itself, where it may have been written to. */
-static enum blockz_status read_raw(const struct blockz_disk *disk, const struct span *span, uint8_t *out,
-				   uint64_t start, uint64_t end, struct blockz_fault *fault)
-{
-	enum blockz_status status = BLOCKZ_OK;
-	while (start < end && status == BLOCKZ_OK) {
-		struct blockz_extent extent = span_extent(span, start);
-		size_t len = (size_t)min(extent.length, end - start);
-		status = read_file(&disk->file, out, len, extent.file_off, fault);
-		out += len;
-		start += len;
-	}
-	return status;
-}
-
-static enum blockz_status prove_zeros(const struct blockz_disk *disk, size_t index, uint64_t start, uint64_t end,
-				struct blockz_fault *fault)
-{
-	const struct piece *piece = &disk->map->pieces[index];
-	uint64_t copy_len = piece_image_len(disk->map, index) / piece->copies;
-	uint64_t first = (start - piece->start) / copy_len, last = (end - 1 - piece->start) / copy_len;
-	return piece_cache_prove(disk->cache, index, first, last - first + 1, fault);
-}
-
-static enum blockz_status read_segment(const struct blockz_disk *disk, const struct segment *segment, uint8_t *out,
-				       uint64_t start, struct blockz_fault *fault)
-{
-	size_t len = (size_t)(segment->end - start);
-	struct cached *cached = NULL;
-	enum blockz_status status;
-	switch (segment->kind) {
-	case BLOCKZ_RAW:
-		return read_raw(disk, segment->span, out, start, segment->end, fault);
-	case BLOCKZ_ZERO:
-		status = prove_zeros(disk, segment->piece, start, segment->end, fault);
-		if (status == BLOCKZ_OK)
-			memset(out, 0, len);
-		return status;
-	default:
-		status = piece_cache_get(disk->cache, segment->piece, &cached, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-		memcpy(out, cached->bytes + (start - disk->map->pieces[segment->piece].start), len);
-		piece_cache_put(disk->cache, cached);
-		return status;
-	}
-}
 
 /* ---- Reading ahead ---- */
 
@@ -139,19 +59,19 @@ static void wake_thread(struct blockz_disk *disk)
 static void ask_ahead(struct blockz_disk *disk, size_t piece)
 {
 	uint64_t len = 0;
-	for (size_t i = piece + 1; i <= piece + AHEAD && i < disk->map->piece_count; i++) {
-		len += piece_image_len(disk->map, i);
-		struct segment segment = segment_at(disk->map, disk->map->pieces[i].start, UINT64_MAX);
+	for (size_t i = piece + 1; i <= piece + AHEAD && i < disk->image.map->piece_count; i++) {
+		len += piece_image_len(disk->image.map, i);
+		struct segment segment = disk_image_segment(&disk->image, disk->image.map->pieces[i].start, UINT64_MAX);
 		if (segment.kind != BLOCKZ_COMPRESSED || len > disk->options.cache / 2)
 			break;
-		if (!piece_cache_has(disk->cache, i) && ahead_push(&disk->ahead, i))
+		if (!piece_cache_has(disk->image.cache, i) && ahead_push(&disk->ahead, i))
 			wake_thread(disk);
 	}
 }
 
 static void note_read(struct blockz_disk *disk, uint64_t off, uint64_t end)
 {
-	struct segment last = segment_at(disk->map, end - 1, end);
+	struct segment last = disk_image_segment(&disk->image, end - 1, end);
 	if (last.kind != BLOCKZ_COMPRESSED)
 		return;
 	pthread_mutex_lock(&disk->lock);
@@ -197,7 +117,7 @@ static void *attend(void *ctx)
 		}
 		if (ahead_pop(&disk->ahead, &piece)) {
 			pthread_mutex_unlock(&disk->lock);
-			piece_cache_prefetch(disk->cache, piece);
+			piece_cache_prefetch(disk->image.cache, piece);
 			pthread_mutex_lock(&disk->lock);
 		} else if (disk->watching && seconds() - since >= IDLE_SECONDS) {
 			disk->watching = false; /* a write from here on has it set again */
@@ -224,39 +144,17 @@ static void watch_writes(struct blockz_disk *disk)
 
 /* ---- Opening and closing ---- */
 
-/* Refuses a file with a piece that has to be decoded as a whole, and does not fit into the cache. */
-static enum blockz_status check_pieces(const struct blockz_disk *disk, struct blockz_fault *fault)
-{
-	const struct blockz_map *map = disk->map;
-	for (size_t i = 0; i < map->piece_count; i++) {
-		const struct piece *piece = &map->pieces[i];
-		uint64_t len = piece_image_len(map, i) / piece->copies;
-		if (piece->kind == BLOCKZ_RAW || (len <= disk->options.cache && !piece_is_long(map, i)))
-			continue;
-		if (piece->kind == BLOCKZ_ZERO && piece->file_len / piece->copies <= PIECE_MEMORY_MAX)
-			continue; /* proved, not kept */
-		return fault_set(fault, BLOCKZ_LIMIT, piece->file_off,
-				 "the piece at image offset %" PRIu64 " has %" PRIu64 " bytes, and at most %" PRIu64
-				 " can be decoded at once", piece->start, len,
-				 min(disk->options.cache, PIECE_MEMORY_MAX));
-	}
-	return BLOCKZ_OK;
-}
-
 static enum blockz_status start_disk(struct blockz_disk *disk, struct blockz_fault *fault)
 {
-	enum blockz_status status = blockz_map_read(&disk->file, NULL, &disk->map, fault);
+	struct blockz_map *map = NULL;
+	enum blockz_status status = blockz_map_read(&disk->file, NULL, &map, fault);
+	if (status == BLOCKZ_OK)
+		status = disk_image_init(&disk->image, &disk->file, map, disk->options.cache, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = check_pieces(disk, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	disk->cache = piece_cache_new(&disk->file, disk->map, disk->options.cache);
-	if (disk->cache == NULL)
-		return fault_nomem(fault);
-	if (disk->store->ops->journal_create == NULL || may_patch_map(disk->map, NULL) != BLOCKZ_OK)
+	if (disk->store->ops->journal_create == NULL || may_patch_map(disk->image.map, NULL) != BLOCKZ_OK)
 		return BLOCKZ_OK;
-	return dirty_new(disk->store, &disk->file, disk->map, &disk->dirty, fault);
+	return dirty_new(disk->store, &disk->file, disk->image.map, &disk->dirty, fault);
 }
 
 static void stop_thread(struct blockz_disk *disk)
@@ -274,8 +172,7 @@ static void stop_thread(struct blockz_disk *disk)
 static void disk_free(struct blockz_disk *disk)
 {
 	dirty_free(disk->dirty);
-	piece_cache_free(disk->cache);
-	blockz_map_free(disk->map);
+	disk_image_free(&disk->image);
 	pthread_cond_destroy(&disk->wanted);
 	pthread_mutex_destroy(&disk->lock);
 	free(disk);
@@ -318,7 +215,7 @@ EXPORT enum blockz_status blockz_disk_close(struct blockz_disk *disk, struct blo
 
 EXPORT const struct blockz_map *blockz_disk_map(const struct blockz_disk *disk)
 {
-	return disk->map;
+	return disk->image.map;
 }
 
 EXPORT bool blockz_disk_is_writable(const struct blockz_disk *disk)
@@ -331,7 +228,7 @@ EXPORT bool blockz_disk_is_writable(const struct blockz_disk *disk)
 static enum blockz_status check_range(const struct blockz_disk *disk, uint64_t off, uint64_t len,
 				      struct blockz_fault *fault)
 {
-	uint64_t size = disk->map->image_size;
+	uint64_t size = disk->image.map->image_size;
 	if (off <= size && len <= size - off)
 		return BLOCKZ_OK;
 	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
@@ -341,24 +238,17 @@ static enum blockz_status check_range(const struct blockz_disk *disk, uint64_t o
 EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
 					   struct blockz_fault *fault)
 {
-	uint8_t *out = buf;
 	enum blockz_status status = check_range(disk, off, len, fault);
 	if (status != BLOCKZ_OK || len == 0)
 		return status;
-	uint64_t end = off + len;
-	note_read(disk, off, end);
-	for (struct segment segment; off < end && status == BLOCKZ_OK; off = segment.end) {
-		segment = segment_at(disk->map, off, end);
-		status = read_segment(disk, &segment, out, off, fault);
-		out += segment.end - off;
-	}
-	return status;
+	note_read(disk, off, off + len);
+	return disk_image_read(&disk->image, buf, len, off, fault);
 }
 
 /* Says why the disk is not writable. */
 static enum blockz_status refuse_writing(const struct blockz_disk *disk, struct blockz_fault *fault)
 {
-	enum blockz_status status = may_patch_map(disk->map, fault);
+	enum blockz_status status = may_patch_map(disk->image.map, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the file was not opened for writing with a journal");
@@ -389,21 +279,10 @@ EXPORT enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t 
 					     uint64_t *len_ret, struct blockz_fault *fault)
 {
 	enum blockz_status status = check_range(disk, off, len, fault);
-	uint64_t pos = off, end = off + len;
-	bool zeros = false;
-	while (pos < end && status == BLOCKZ_OK) {
-		struct segment segment = segment_at(disk->map, pos, end);
-		bool zero = segment.kind == BLOCKZ_ZERO;
-		if (pos > off && zero != zeros)
-			break;
-		if (zero)
-			status = prove_zeros(disk, segment.piece, pos, segment.end, fault);
-		zeros = zero;
-		pos = segment.end;
-	}
-	if (status != BLOCKZ_OK)
-		return status;
-	*zeros_ret = zeros;
-	*len_ret = pos - off;
+	uint64_t end = off;
+	if (status == BLOCKZ_OK)
+		status = disk_image_extent(&disk->image, off, off + len, zeros_ret, &end, fault);
+	if (status == BLOCKZ_OK)
+		*len_ret = end - off;
 	return status;
 }

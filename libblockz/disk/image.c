@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* An image is read segment by segment. */
+#include "disk/image.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fault.h"
+#include "io/access.h"
+
+struct segment disk_image_segment(const struct disk_image *image, uint64_t pos, uint64_t end)
+{
+	const struct blockz_map *map = image->map;
+	size_t span_index = map_find_span(map, pos);
+	const struct span *span = span_index < map->span_count ? &map->spans[span_index] : NULL;
+	struct segment segment = { .piece = map_find_piece(map, pos) };
+	if (span != NULL && span->start <= pos) {
+		segment.kind = BLOCKZ_RAW;
+		segment.span = span;
+		segment.end = min(end, span->end);
+		return segment;
+	}
+	segment.kind = map->pieces[segment.piece].kind == BLOCKZ_ZERO ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED;
+	segment.end = min(end, map_piece_end(map, segment.piece));
+	if (span != NULL)
+		segment.end = min(segment.end, span->start);
+	return segment;
+}
+
+/* Payload is read from the file itself, where it may have been written to. */
+static enum blockz_status read_raw(const struct disk_image *image, const struct span *span, uint8_t *out,
+				   uint64_t start, uint64_t end, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	while (start < end && status == BLOCKZ_OK) {
+		struct blockz_extent extent = span_extent(span, start);
+		size_t len = (size_t)min(extent.length, end - start);
+		status = read_file(image->file, out, len, extent.file_off, fault);
+		out += len;
+		start += len;
+	}
+	return status;
+}
+
+static enum blockz_status prove_zeros(const struct disk_image *image, size_t index, uint64_t start, uint64_t end,
+				      struct blockz_fault *fault)
+{
+	const struct piece *piece = &image->map->pieces[index];
+	uint64_t copy_len = piece_image_len(image->map, index) / piece->copies;
+	uint64_t first = (start - piece->start) / copy_len, last = (end - 1 - piece->start) / copy_len;
+	return piece_cache_prove(image->cache, index, first, last - first + 1, fault);
+}
+
+static enum blockz_status read_segment(const struct disk_image *image, const struct segment *segment, uint8_t *out,
+				       uint64_t start, struct blockz_fault *fault)
+{
+	size_t len = (size_t)(segment->end - start);
+	struct cached *cached = NULL;
+	enum blockz_status status;
+	switch (segment->kind) {
+	case BLOCKZ_RAW:
+		return read_raw(image, segment->span, out, start, segment->end, fault);
+	case BLOCKZ_ZERO:
+		status = prove_zeros(image, segment->piece, start, segment->end, fault);
+		if (status == BLOCKZ_OK)
+			memset(out, 0, len);
+		return status;
+	default:
+		status = piece_cache_get(image->cache, segment->piece, &cached, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		memcpy(out, cached->bytes + (start - image->map->pieces[segment->piece].start), len);
+		piece_cache_put(image->cache, cached);
+		return status;
+	}
+}
+
+enum blockz_status disk_image_read(const struct disk_image *image, uint8_t *out, size_t len, uint64_t off,
+				   struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	uint64_t end = off + len;
+	for (struct segment segment; off < end && status == BLOCKZ_OK; off = segment.end) {
+		segment = disk_image_segment(image, off, end);
+		status = read_segment(image, &segment, out, off, fault);
+		out += segment.end - off;
+	}
+	return status;
+}
+
+enum blockz_status disk_image_extent(const struct disk_image *image, uint64_t off, uint64_t end, bool *zeros_ret,
+				     uint64_t *end_ret, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	uint64_t pos = off;
+	bool zeros = false;
+	while (pos < end && status == BLOCKZ_OK) {
+		struct segment segment = disk_image_segment(image, pos, end);
+		bool zero = segment.kind == BLOCKZ_ZERO;
+		if (pos > off && zero != zeros)
+			break;
+		if (zero)
+			status = prove_zeros(image, segment.piece, pos, segment.end, fault);
+		zeros = zero;
+		pos = segment.end;
+	}
+	if (status != BLOCKZ_OK)
+		return status;
+	*zeros_ret = zeros;
+	*end_ret = pos;
+	return status;
+}
+
+/* ---- The whole ---- */
+
+/* Refuses a file with a piece that has to be decoded as a whole, and does not fit into the cache. */
+static enum blockz_status check_pieces(const struct disk_image *image, struct blockz_fault *fault)
+{
+	const struct blockz_map *map = image->map;
+	for (size_t i = 0; i < map->piece_count; i++) {
+		const struct piece *piece = &map->pieces[i];
+		uint64_t len = piece_image_len(map, i) / piece->copies;
+		if (piece->kind == BLOCKZ_RAW || (len <= image->cache_limit && !piece_is_long(map, i)))
+			continue;
+		if (piece->kind == BLOCKZ_ZERO && piece->file_len / piece->copies <= PIECE_MEMORY_MAX)
+			continue; /* proved, not kept */
+		return fault_set(fault, BLOCKZ_LIMIT, piece->file_off,
+				 "the piece at image offset %" PRIu64 " has %" PRIu64 " bytes, and at most %" PRIu64
+				 " can be decoded at once", piece->start, len,
+				 min(image->cache_limit, PIECE_MEMORY_MAX));
+	}
+	return BLOCKZ_OK;
+}
+
+enum blockz_status disk_image_init(struct disk_image *image, const struct blockz_source *file, struct blockz_map *map,
+				   uint64_t cache_limit, struct blockz_fault *fault)
+{
+	*image = (struct disk_image){ .file = file, .map = map, .cache_limit = cache_limit };
+	enum blockz_status status = check_pieces(image, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	image->cache = piece_cache_new(file, map, cache_limit);
+	return image->cache != NULL ? BLOCKZ_OK : fault_nomem(fault);
+}
+
+void disk_image_free(struct disk_image *image)
+{
+	piece_cache_free(image->cache);
+	blockz_map_free(image->map);
+	*image = (struct disk_image){ 0 };
+}
