@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A compressed file in use as a disk: reads through the cache, writes through dirty.c, and one thread behind both. */
+/*
+ * A compressed file in use as a disk: reads through the cache, writes through dirty.c, and one thread behind both.  With an
+ * overlay, overlaid.c is before the cache, and in the place of dirty.c.
+ */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +16,9 @@
 #include "disk/ahead.h"
 #include "disk/dirty.h"
 #include "disk/image.h"
+#include "disk/overlaid.h"
+#include "journal/journal.h"
+#include "journal/overlay.h"
 #include "mapped/may_patch.h"
 
 enum {
@@ -29,7 +35,8 @@ struct blockz_disk {
 	struct blockz_disk_options options;
 	struct blockz_source file;
 	struct disk_image image;
-	struct dirty *dirty; /* NULL: not writable */
+	struct dirty *dirty; /* NULL: its raw ranges are not written to */
+	struct overlaid *overlaid; /* NULL: there is no overlay */
 	pthread_t thread;
 	bool started;
 	_Atomic bool watching; /* the thread waits for writes to stop coming */
@@ -144,6 +151,30 @@ static void watch_writes(struct blockz_disk *disk)
 
 /* ---- Opening and closing ---- */
 
+static enum blockz_status refuse_store(struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the file was not opened for writing with a journal");
+}
+
+/* What an overlay holds has to be something that can be brought into the file. */
+static enum blockz_status require_editable(const struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	const struct format *format = disk->image.map->format;
+	if (disk->store->ops->journal_create == NULL)
+		return refuse_store(fault);
+	if (format->renew_index == NULL)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "%s files cannot be encoded again", format->public.name);
+	enum blockz_status status = may_patch_map(disk->image.map, fault);
+	return status == BLOCKZ_OK ? journal_refuse(disk->store, fault) : status;
+}
+
+static enum blockz_status start_overlaid(struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	struct blockz_overlay *overlay = disk->options.overlay;
+	enum blockz_status status = overlay_is_writable(overlay) ? require_editable(disk, fault) : BLOCKZ_OK;
+	return status == BLOCKZ_OK ? overlaid_new(overlay, &disk->image, &disk->overlaid, fault) : status;
+}
+
 static enum blockz_status start_disk(struct blockz_disk *disk, struct blockz_fault *fault)
 {
 	struct blockz_map *map = NULL;
@@ -152,6 +183,8 @@ static enum blockz_status start_disk(struct blockz_disk *disk, struct blockz_fau
 		status = disk_image_init(&disk->image, &disk->file, map, disk->options.cache, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	if (disk->options.overlay != NULL)
+		return start_overlaid(disk, fault);
 	if (disk->store->ops->journal_create == NULL || may_patch_map(disk->image.map, NULL) != BLOCKZ_OK)
 		return BLOCKZ_OK;
 	return dirty_new(disk->store, &disk->file, disk->image.map, &disk->dirty, fault);
@@ -172,6 +205,7 @@ static void stop_thread(struct blockz_disk *disk)
 static void disk_free(struct blockz_disk *disk)
 {
 	dirty_free(disk->dirty);
+	overlaid_free(disk->overlaid);
 	disk_image_free(&disk->image);
 	pthread_cond_destroy(&disk->wanted);
 	pthread_mutex_destroy(&disk->lock);
@@ -201,6 +235,12 @@ EXPORT enum blockz_status blockz_disk_open(const struct blockz_store *store, con
 	return status;
 }
 
+static enum blockz_status flush_overlay(const struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	struct blockz_overlay *overlay = disk->options.overlay;
+	return overlay_is_writable(overlay) ? overlay_flush(overlay, fault) : BLOCKZ_OK;
+}
+
 EXPORT enum blockz_status blockz_disk_close(struct blockz_disk *disk, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
@@ -209,6 +249,8 @@ EXPORT enum blockz_status blockz_disk_close(struct blockz_disk *disk, struct blo
 	stop_thread(disk);
 	if (disk->dirty != NULL && (dirty_writes(disk->dirty) > 0 || !dirty_is_good(disk->dirty)))
 		status = dirty_flush(disk->dirty, true, fault);
+	if (disk->overlaid != NULL)
+		status = flush_overlay(disk, fault);
 	disk_free(disk);
 	return status;
 }
@@ -220,6 +262,9 @@ EXPORT const struct blockz_map *blockz_disk_map(const struct blockz_disk *disk)
 
 EXPORT bool blockz_disk_is_writable(const struct blockz_disk *disk)
 {
+	const struct blockz_overlay *overlay = disk->options.overlay;
+	if (overlay != NULL)
+		return overlay_is_writable(overlay) && overlay_is_good(overlay);
 	return disk->dirty != NULL && dirty_is_good(disk->dirty);
 }
 
@@ -242,16 +287,17 @@ EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, 
 	if (status != BLOCKZ_OK || len == 0)
 		return status;
 	note_read(disk, off, off + len);
-	return disk_image_read(&disk->image, buf, len, off, fault);
+	return disk->overlaid != NULL ? overlaid_read(disk->overlaid, buf, len, off, fault)
+				      : disk_image_read(&disk->image, buf, len, off, fault);
 }
 
 /* Says why the disk is not writable. */
 static enum blockz_status refuse_writing(const struct blockz_disk *disk, struct blockz_fault *fault)
 {
+	if (disk->overlaid != NULL)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the overlay was opened to be read");
 	enum blockz_status status = may_patch_map(disk->image.map, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "the file was not opened for writing with a journal");
+	return status == BLOCKZ_OK ? refuse_store(fault) : status;
 }
 
 EXPORT enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void *buf, size_t len, uint64_t off,
@@ -260,6 +306,8 @@ EXPORT enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void
 	enum blockz_status status = check_range(disk, off, len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	if (disk->overlaid != NULL && overlay_is_writable(disk->options.overlay))
+		return overlaid_write(disk->overlaid, buf, len, off, fault);
 	if (disk->dirty == NULL)
 		return refuse_writing(disk, fault);
 	status = dirty_write(disk->dirty, buf, len, off, fault);
@@ -270,9 +318,18 @@ EXPORT enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void
 
 EXPORT enum blockz_status blockz_disk_flush(struct blockz_disk *disk, struct blockz_fault *fault)
 {
+	if (disk->overlaid != NULL)
+		return flush_overlay(disk, fault);
 	if (disk->dirty == NULL)
 		return BLOCKZ_OK;
 	return dirty_flush(disk->dirty, disk->options.commit == BLOCKZ_COMMIT_FLUSH, fault);
+}
+
+static enum blockz_status extent_of(const struct blockz_disk *disk, uint64_t off, uint64_t end, bool *zeros_ret,
+				    uint64_t *end_ret, struct blockz_fault *fault)
+{
+	return disk->overlaid != NULL ? overlaid_extent(disk->overlaid, off, end, zeros_ret, end_ret, fault)
+				      : disk_image_extent(&disk->image, off, end, zeros_ret, end_ret, fault);
 }
 
 EXPORT enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t off, uint64_t len, bool *zeros_ret,
@@ -281,7 +338,7 @@ EXPORT enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t 
 	enum blockz_status status = check_range(disk, off, len, fault);
 	uint64_t end = off;
 	if (status == BLOCKZ_OK)
-		status = disk_image_extent(&disk->image, off, off + len, zeros_ret, &end, fault);
+		status = extent_of(disk, off, off + len, zeros_ret, &end, fault);
 	if (status == BLOCKZ_OK)
 		*len_ret = end - off;
 	return status;

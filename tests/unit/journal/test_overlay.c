@@ -11,29 +11,29 @@
 
 enum { FILE_LEN = 200000, PAGES = 40, IMAGE_LEN = PAGES * PAGE - 100 };
 
-static struct overlaid overlaid;
+static struct beside beside;
 
 static void setup(void)
 {
 	struct bytes file = bytes_new(FILE_LEN);
 	rnd_fill(file.data, file.len);
-	overlaid_init(&overlaid, file);
+	beside_init(&beside, file);
 }
 
 static void teardown(void)
 {
-	overlaid_free(&overlaid);
+	beside_free(&beside);
 }
 
 /* One that holds pages 3, 4 and the last, flushed and closed. */
 static void leave_some(void)
 {
-	overlaid_begin(&overlaid, IMAGE_LEN);
-	ck_assert_int_eq(overlaid_put(&overlaid, 3, 'a'), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_put(&overlaid, 4, 'b'), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_put(&overlaid, PAGES - 1, 'z'), BLOCKZ_OK);
-	ck_assert_int_eq(overlay_flush(overlaid.overlay, NULL), BLOCKZ_OK);
-	overlaid_close(&overlaid);
+	beside_begin(&beside, IMAGE_LEN);
+	ck_assert_int_eq(beside_put(&beside, 3, 'a'), BLOCKZ_OK);
+	ck_assert_int_eq(beside_put(&beside, 4, 'b'), BLOCKZ_OK);
+	ck_assert_int_eq(beside_put(&beside, PAGES - 1, 'z'), BLOCKZ_OK);
+	ck_assert_int_eq(overlay_flush(beside.overlay, NULL), BLOCKZ_OK);
+	beside_close(&beside);
 }
 
 static struct overlay_identity identity_with(uint64_t file_size, uint64_t ends)
@@ -44,33 +44,33 @@ static struct overlay_identity identity_with(uint64_t file_size, uint64_t ends)
 /* Changes a byte of the file, which it is known by. */
 static void change_file(void)
 {
-	overlaid.file.file.seen[7] ^= 1;
+	beside.file.file.seen[7] ^= 1;
 }
 
 /* ---- What it holds ---- */
 
 START_TEST(nothing_is_there_before_the_first_write)
 {
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_NONE);
-	ck_assert_int_eq(overlay_begin(overlaid.overlay, IMAGE_LEN, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlay_flush(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert(!memory_store_has_journal(&overlaid.place));
-	ck_assert_uint_eq(blockz_overlay_info(overlaid.overlay).image_size, 0);
-	ck_assert_int_eq(blockz_overlay_refuse(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(blockz_overlay_drop(overlaid.overlay, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_NONE);
+	ck_assert_int_eq(overlay_begin(beside.overlay, IMAGE_LEN, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(overlay_flush(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert(!memory_store_has_journal(&beside.place));
+	ck_assert_uint_eq(blockz_overlay_info(beside.overlay).image_size, 0);
+	ck_assert_int_eq(blockz_overlay_refuse(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_overlay_drop(beside.overlay, NULL), BLOCKZ_OK);
 }
 END_TEST
 
 START_TEST(what_was_flushed_is_found_again)
 {
 	leave_some();
-	struct blockz_overlay_info info = overlaid_look(&overlaid);
+	struct blockz_overlay_info info = beside_look(&beside);
 	ck_assert_int_eq(info.state, BLOCKZ_OVERLAY_OF_FILE);
 	ck_assert_uint_eq(info.image_size, IMAGE_LEN);
 	ck_assert_uint_eq(info.pages, 3);
 	ck_assert_uint_eq(info.bytes, 3 * PAGE - 100);
-	ck_assert(overlaid_has(&overlaid, 3, 'a') && overlaid_has(&overlaid, 4, 'b') && !overlay_holds(overlaid.overlay, 5));
-	ck_assert(!overlay_holds(overlaid.overlay, UINT64_MAX));
+	ck_assert(beside_has(&beside, 3, 'a') && beside_has(&beside, 4, 'b') && !overlay_holds(beside.overlay, 5));
+	ck_assert(!overlay_holds(beside.overlay, UINT64_MAX));
 }
 END_TEST
 
@@ -78,19 +78,19 @@ START_TEST(runs_end_where_pages_or_the_image_end)
 {
 	struct blockz_range range;
 	leave_some();
-	overlaid_look(&overlaid);
-	ck_assert(blockz_overlay_range_at(overlaid.overlay, 0, &range));
+	beside_look(&beside);
+	ck_assert(blockz_overlay_range_at(beside.overlay, 0, &range));
 	ck_assert(range.start == 3 * PAGE && range.end == 5 * PAGE);
-	ck_assert(blockz_overlay_range_at(overlaid.overlay, 3 * PAGE + 5, &range));
+	ck_assert(blockz_overlay_range_at(beside.overlay, 3 * PAGE + 5, &range));
 	ck_assert(range.start == 3 * PAGE + 5 && range.end == 5 * PAGE);
-	ck_assert(blockz_overlay_range_at(overlaid.overlay, range.end, &range));
+	ck_assert(blockz_overlay_range_at(beside.overlay, range.end, &range));
 	ck_assert(range.start == (PAGES - 1) * PAGE && range.end == IMAGE_LEN);
-	ck_assert(!blockz_overlay_range_at(overlaid.overlay, range.end, &range));
-	ck_assert(!blockz_overlay_range_at(overlaid.overlay, UINT64_MAX, &range));
+	ck_assert(!blockz_overlay_range_at(beside.overlay, range.end, &range));
+	ck_assert(!blockz_overlay_range_at(beside.overlay, UINT64_MAX, &range));
 	bool held;
-	ck_assert_uint_eq(overlay_run_end(overlaid.overlay, 10, 20 * PAGE, &held), 3 * PAGE);
+	ck_assert_uint_eq(overlay_run_end(beside.overlay, 10, 20 * PAGE, &held), 3 * PAGE);
 	ck_assert(!held);
-	ck_assert_uint_eq(overlay_run_end(overlaid.overlay, 3 * PAGE, 4 * PAGE + 1, &held), 4 * PAGE + 1);
+	ck_assert_uint_eq(overlay_run_end(beside.overlay, 3 * PAGE, 4 * PAGE + 1, &held), 4 * PAGE + 1);
 	ck_assert(held);
 }
 END_TEST
@@ -100,8 +100,8 @@ START_TEST(a_source_has_held_bytes_alone)
 	uint8_t bytes[3 * PAGE];
 	size_t got = 0;
 	leave_some();
-	overlaid_look(&overlaid);
-	const struct blockz_source source = blockz_overlay_source(overlaid.overlay);
+	beside_look(&beside);
+	const struct blockz_source source = blockz_overlay_source(beside.overlay);
 	ck_assert_uint_eq(source.size, IMAGE_LEN);
 	ck_assert_int_eq(source.ops->read(source.ctx, bytes, 2 * PAGE, 3 * PAGE, &got), 0);
 	ck_assert(got == 2 * PAGE && bytes[0] == 'a' && bytes[PAGE - 1] == 'a' && bytes[PAGE] == 'b');
@@ -149,23 +149,23 @@ END_TEST
 START_TEST(it_is_known_whose_it_is)
 {
 	leave_some();
-	overlaid_look(&overlaid);
+	beside_look(&beside);
 	struct overlay_identity next = identity_with(FILE_LEN, 1234);
-	ck_assert_int_eq(overlay_set_next(overlaid.overlay, &next, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_OF_FILE);
+	ck_assert_int_eq(overlay_set_next(beside.overlay, &next, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_FILE);
 	change_file();
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_OF_OTHER_FILE);
-	ck_assert_int_eq(blockz_overlay_refuse(overlaid.overlay, &overlaid.fault), BLOCKZ_NEEDS_RECOVERY);
-	ck_assert_int_eq(overlaid.fault.remedy, BLOCKZ_REMEDY_UNDO);
-	ck_assert_int_eq(overlay_begin(overlaid.overlay, IMAGE_LEN, NULL), BLOCKZ_NEEDS_RECOVERY);
-	ck_assert_int_eq(overlay_set_next(overlaid.overlay, &next, NULL), BLOCKZ_NEEDS_RECOVERY);
-	ck_assert(overlaid_has(&overlaid, 3, 'a'));
-	ck_assert_int_eq(blockz_overlay_adopt(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_OF_FILE);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_OTHER_FILE);
+	ck_assert_int_eq(blockz_overlay_refuse(beside.overlay, &beside.fault), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert_int_eq(beside.fault.remedy, BLOCKZ_REMEDY_UNDO);
+	ck_assert_int_eq(overlay_begin(beside.overlay, IMAGE_LEN, NULL), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert_int_eq(overlay_set_next(beside.overlay, &next, NULL), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert(beside_has(&beside, 3, 'a'));
+	ck_assert_int_eq(blockz_overlay_adopt(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_FILE);
 	change_file();
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_OF_OTHER_FILE);
-	ck_assert_int_eq(blockz_overlay_drop(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_NONE);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_OTHER_FILE);
+	ck_assert_int_eq(blockz_overlay_drop(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_NONE);
 }
 END_TEST
 
@@ -173,9 +173,9 @@ END_TEST
 static struct overlay_identity adopt_file(void)
 {
 	struct overlay_header header;
-	overlaid_look(&overlaid);
-	ck_assert_int_eq(blockz_overlay_adopt(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert_ptr_null(overlay_header_load(overlaid.place.journal.seen, &header));
+	beside_look(&beside);
+	ck_assert_int_eq(blockz_overlay_adopt(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert_ptr_null(overlay_header_load(beside.place.journal.seen, &header));
 	return header.base;
 }
 
@@ -186,39 +186,39 @@ START_TEST(what_was_committed_is_known)
 	struct overlay_identity next = adopt_file();
 	change_file();
 	adopt_file();
-	ck_assert_int_eq(overlay_set_next(overlaid.overlay, &next, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_OF_FILE);
+	ck_assert_int_eq(overlay_set_next(beside.overlay, &next, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_FILE);
 	change_file();
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_COMMITTED);
-	ck_assert_int_eq(blockz_overlay_refuse(overlaid.overlay, &overlaid.fault), BLOCKZ_NEEDS_RECOVERY);
-	ck_assert_int_eq(overlaid.fault.remedy, BLOCKZ_REMEDY_RECOVER);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_COMMITTED);
+	ck_assert_int_eq(blockz_overlay_refuse(beside.overlay, &beside.fault), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert_int_eq(beside.fault.remedy, BLOCKZ_REMEDY_RECOVER);
 }
 END_TEST
 
 START_TEST(it_is_of_an_image_of_one_size)
 {
 	leave_some();
-	overlaid_look(&overlaid);
-	ck_assert_int_eq(overlay_begin(overlaid.overlay, IMAGE_LEN + 1, &overlaid.fault), BLOCKZ_NEEDS_RECOVERY);
-	ck_assert_int_eq(overlaid.fault.remedy, BLOCKZ_REMEDY_DROP);
-	ck_assert_int_eq(overlay_begin(overlaid.overlay, IMAGE_LEN, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(blockz_overlay_drop(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlay_begin(overlaid.overlay, OVERLAY_IMAGE_MAX + 1, NULL), BLOCKZ_LIMIT);
+	beside_look(&beside);
+	ck_assert_int_eq(overlay_begin(beside.overlay, IMAGE_LEN + 1, &beside.fault), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert_int_eq(beside.fault.remedy, BLOCKZ_REMEDY_DROP);
+	ck_assert_int_eq(overlay_begin(beside.overlay, IMAGE_LEN, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_overlay_drop(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(overlay_begin(beside.overlay, OVERLAY_IMAGE_MAX + 1, NULL), BLOCKZ_LIMIT);
 }
 END_TEST
 
 START_TEST(after_a_drop_there_can_be_another)
 {
 	leave_some();
-	overlaid_look(&overlaid);
-	ck_assert_int_eq(overlay_begin(overlaid.overlay, IMAGE_LEN, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(blockz_overlay_drop(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert(!overlay_holds(overlaid.overlay, 3) && !memory_store_has_journal(&overlaid.place));
+	beside_look(&beside);
+	ck_assert_int_eq(overlay_begin(beside.overlay, IMAGE_LEN, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_overlay_drop(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert(!overlay_holds(beside.overlay, 3) && !memory_store_has_journal(&beside.place));
 	change_file();
-	ck_assert_int_eq(overlaid_put(&overlaid, 9, 'c'), BLOCKZ_OK);
-	ck_assert_int_eq(overlay_flush(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_OF_FILE);
-	ck_assert(overlaid_has(&overlaid, 9, 'c') && !overlay_holds(overlaid.overlay, 3));
+	ck_assert_int_eq(beside_put(&beside, 9, 'c'), BLOCKZ_OK);
+	ck_assert_int_eq(overlay_flush(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_FILE);
+	ck_assert(beside_has(&beside, 9, 'c') && !overlay_holds(beside.overlay, 3));
 }
 END_TEST
 
@@ -226,14 +226,14 @@ START_TEST(one_that_is_read_is_not_changed)
 {
 	leave_some();
 	change_file();
-	ck_assert_int_eq(overlaid_open(&overlaid, BLOCKZ_OVERLAY_READ), BLOCKZ_OK);
-	ck_assert_int_eq(blockz_overlay_adopt(overlaid.overlay, NULL), BLOCKZ_USAGE);
-	ck_assert_int_eq(blockz_overlay_drop(overlaid.overlay, NULL), BLOCKZ_USAGE);
+	ck_assert_int_eq(beside_open(&beside, BLOCKZ_OVERLAY_READ), BLOCKZ_OK);
+	ck_assert_int_eq(blockz_overlay_adopt(beside.overlay, NULL), BLOCKZ_USAGE);
+	ck_assert_int_eq(blockz_overlay_drop(beside.overlay, NULL), BLOCKZ_USAGE);
 	change_file();
-	ck_assert_int_eq(overlaid_open(&overlaid, BLOCKZ_OVERLAY_READ), BLOCKZ_OK);
+	ck_assert_int_eq(beside_open(&beside, BLOCKZ_OVERLAY_READ), BLOCKZ_OK);
 	struct overlay_identity next = identity_with(FILE_LEN, 1);
-	ck_assert_int_eq(overlay_set_next(overlaid.overlay, &next, NULL), BLOCKZ_USAGE);
-	ck_assert_uint_eq(memory_store_count(&overlaid.place, STORE_JOURNAL_UNLINK), 0);
+	ck_assert_int_eq(overlay_set_next(beside.overlay, &next, NULL), BLOCKZ_USAGE);
+	ck_assert_uint_eq(memory_store_count(&beside.place, STORE_JOURNAL_UNLINK), 0);
 }
 END_TEST
 
@@ -242,12 +242,12 @@ END_TEST
 /* True if it is not believed, and says why, and can be dropped. */
 static void assert_untrusted(const char *why)
 {
-	struct blockz_overlay_info info = overlaid_look(&overlaid);
+	struct blockz_overlay_info info = beside_look(&beside);
 	ck_assert_msg(info.state == BLOCKZ_OVERLAY_UNTRUSTED && info.pages == 0 && info.note != NULL, "%s", why);
-	ck_assert(!overlay_holds(overlaid.overlay, 3));
-	ck_assert_int_eq(overlay_begin(overlaid.overlay, IMAGE_LEN, &overlaid.fault), BLOCKZ_NEEDS_RECOVERY);
-	ck_assert_int_eq(overlaid.fault.remedy, BLOCKZ_REMEDY_DROP);
-	ck_assert_int_eq(blockz_overlay_adopt(overlaid.overlay, NULL), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert(!overlay_holds(beside.overlay, 3));
+	ck_assert_int_eq(overlay_begin(beside.overlay, IMAGE_LEN, &beside.fault), BLOCKZ_NEEDS_RECOVERY);
+	ck_assert_int_eq(beside.fault.remedy, BLOCKZ_REMEDY_DROP);
+	ck_assert_int_eq(blockz_overlay_adopt(beside.overlay, NULL), BLOCKZ_NEEDS_RECOVERY);
 }
 
 static void reseal(uint8_t *slot)
@@ -278,13 +278,13 @@ START_TEST(lies_are_not_believed)
 {
 	const struct lie *lie = &lies[_i];
 	leave_some();
-	uint8_t *p = overlaid.place.journal.seen, value[8];
+	uint8_t *p = beside.place.journal.seen, value[8];
 	store_le64(value, lie->value);
 	memcpy(p + lie->off, value, lie->len);
 	reseal(p);
 	assert_untrusted(lie->what);
-	ck_assert_int_eq(blockz_overlay_drop(overlaid.overlay, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_NONE);
+	ck_assert_int_eq(blockz_overlay_drop(beside.overlay, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_NONE);
 }
 END_TEST
 
@@ -292,23 +292,23 @@ START_TEST(a_torn_slot_leaves_the_other)
 {
 	leave_some();
 	for (uint64_t change = 1; change < 4; change++) {
-		overlaid_look(&overlaid);
+		beside_look(&beside);
 		struct overlay_identity next = identity_with(FILE_LEN, change);
-		ck_assert_int_eq(overlay_set_next(overlaid.overlay, &next, NULL), BLOCKZ_OK);
-		uint8_t *slot = overlaid.place.journal.seen + change % 2 * OVERLAY_SLOT_ROOM, kept[OVERLAY_SLOT_LEN];
+		ck_assert_int_eq(overlay_set_next(beside.overlay, &next, NULL), BLOCKZ_OK);
+		uint8_t *slot = beside.place.journal.seen + change % 2 * OVERLAY_SLOT_ROOM, kept[OVERLAY_SLOT_LEN];
 		memcpy(kept, slot, sizeof(kept));
 		struct overlay_header header;
 		for (size_t at = 0; at < OVERLAY_SLOT_LEN; at++) {
 			slot[at] ^= 1;
-			ck_assert_ptr_null(overlay_header_load(overlaid.place.journal.seen, &header));
+			ck_assert_ptr_null(overlay_header_load(beside.place.journal.seen, &header));
 			ck_assert_uint_eq(header.generation, change - 1);
 			slot[at] ^= 1;
 		}
-		ck_assert_ptr_null(overlay_header_load(overlaid.place.journal.seen, &header));
+		ck_assert_ptr_null(overlay_header_load(beside.place.journal.seen, &header));
 		ck_assert_uint_eq(header.next.ends, change);
 	}
-	overlaid.place.journal.seen[0] ^= 1;
-	overlaid.place.journal.seen[OVERLAY_SLOT_ROOM + 70] ^= 1;
+	beside.place.journal.seen[0] ^= 1;
+	beside.place.journal.seen[OVERLAY_SLOT_ROOM + 70] ^= 1;
 	assert_untrusted("both slots");
 }
 END_TEST
@@ -316,7 +316,7 @@ END_TEST
 START_TEST(slots_of_two_images_are_not_believed)
 {
 	leave_some();
-	uint8_t *p = overlaid.place.journal.seen;
+	uint8_t *p = beside.place.journal.seen;
 	memcpy(p + OVERLAY_SLOT_ROOM, p, OVERLAY_SLOT_LEN);
 	assert_untrusted("a slot in the other's place");
 	store_le64(p + OVERLAY_SLOT_ROOM + 16, 1);
@@ -329,20 +329,20 @@ END_TEST
 START_TEST(one_of_another_length_is_not_believed)
 {
 	leave_some();
-	struct bytes whole = { overlaid.place.journal.seen, overlaid.place.journal.size };
+	struct bytes whole = { beside.place.journal.seen, beside.place.journal.size };
 	whole = bytes_copy(whole);
 	static const size_t lens[] = { 0, 1, OVERLAY_SLOT_LEN, OVERLAY_HEADER_LEN, OVERLAY_HEADER_LEN + 1, 40000 };
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
-		memory_store_put_journal(&overlaid.place, whole.data, lens[i]);
+		memory_store_put_journal(&beside.place, whole.data, lens[i]);
 		assert_untrusted("short");
 	}
-	memory_store_put_journal(&overlaid.place, whole.data, whole.len - 1);
+	memory_store_put_journal(&beside.place, whole.data, whole.len - 1);
 	assert_untrusted("a byte short");
 	struct bytes longer = bytes_join(whole, bytes_new(1));
-	memory_store_put_journal(&overlaid.place, longer.data, longer.len);
+	memory_store_put_journal(&beside.place, longer.data, longer.len);
 	assert_untrusted("a byte long");
-	memory_store_put_journal(&overlaid.place, whole.data, whole.len);
-	ck_assert_int_eq(overlaid_look(&overlaid).state, BLOCKZ_OVERLAY_OF_FILE);
+	memory_store_put_journal(&beside.place, whole.data, whole.len);
+	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_FILE);
 }
 END_TEST
 
@@ -350,7 +350,7 @@ START_TEST(one_of_somebody_else_is_not_believed)
 {
 	static const int errors[] = { EPERM, EINVAL, EACCES };
 	leave_some();
-	overlaid.place.untrusted = errors[_i];
+	beside.place.untrusted = errors[_i];
 	assert_untrusted("of somebody else");
 }
 END_TEST
@@ -358,10 +358,10 @@ END_TEST
 START_TEST(one_that_is_locked_is_refused)
 {
 	leave_some();
-	overlaid.place.untrusted = EWOULDBLOCK;
-	ck_assert_int_eq(overlaid_open(&overlaid, BLOCKZ_OVERLAY_READ), BLOCKZ_LOCKED);
-	overlaid.place.untrusted = EMFILE;
-	ck_assert_int_eq(overlaid_open(&overlaid, BLOCKZ_OVERLAY_READ), BLOCKZ_FAILED);
+	beside.place.untrusted = EWOULDBLOCK;
+	ck_assert_int_eq(beside_open(&beside, BLOCKZ_OVERLAY_READ), BLOCKZ_LOCKED);
+	beside.place.untrusted = EMFILE;
+	ck_assert_int_eq(beside_open(&beside, BLOCKZ_OVERLAY_READ), BLOCKZ_FAILED);
 }
 END_TEST
 

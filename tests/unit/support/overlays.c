@@ -4,49 +4,49 @@
 
 #include <string.h>
 
-void overlaid_init(struct overlaid *self, struct bytes file)
+void beside_init(struct beside *self, struct bytes file)
 {
-	*self = (struct overlaid){ 0 };
+	*self = (struct beside){ 0 };
 	memory_store_init(&self->file, file.data, file.len);
 	memory_store_init(&self->place, file.data, 1);
 }
 
-void overlaid_free(struct overlaid *self)
+void beside_free(struct beside *self)
 {
-	overlaid_close(self);
+	beside_close(self);
 	memory_store_free(&self->file);
 	memory_store_free(&self->place);
 }
 
-enum blockz_status overlaid_open(struct overlaid *self, enum blockz_overlay_mode mode)
+enum blockz_status beside_open(struct beside *self, enum blockz_overlay_mode mode)
 {
-	overlaid_close(self);
+	beside_close(self);
 	self->file_table = memory_store(&self->file);
 	self->place_table = memory_store(&self->place);
 	return overlay_new(&self->place_table, &self->file_table, mode, &self->overlay, &self->fault);
 }
 
-void overlaid_close(struct overlaid *self)
+void beside_close(struct beside *self)
 {
 	blockz_overlay_close(self->overlay);
 	self->overlay = NULL;
 }
 
-struct blockz_overlay_info overlaid_look(struct overlaid *self)
+struct blockz_overlay_info beside_look(struct beside *self)
 {
-	enum blockz_status status = overlaid_open(self, BLOCKZ_OVERLAY_WRITE);
+	enum blockz_status status = beside_open(self, BLOCKZ_OVERLAY_WRITE);
 	ck_assert_msg(status == BLOCKZ_OK, "open: %s", self->fault.text);
 	return blockz_overlay_info(self->overlay);
 }
 
-void overlaid_begin(struct overlaid *self, uint64_t image_size)
+void beside_begin(struct beside *self, uint64_t image_size)
 {
-	overlaid_look(self);
+	beside_look(self);
 	enum blockz_status status = overlay_begin(self->overlay, image_size, &self->fault);
 	ck_assert_msg(status == BLOCKZ_OK, "begin: %s", self->fault.text);
 }
 
-enum blockz_status overlaid_put(struct overlaid *self, uint64_t page, uint8_t byte)
+enum blockz_status beside_put(struct beside *self, uint64_t page, uint8_t byte)
 {
 	uint8_t bytes[PAGE];
 	memset(bytes, byte, sizeof(bytes));
@@ -55,7 +55,7 @@ enum blockz_status overlaid_put(struct overlaid *self, uint64_t page, uint8_t by
 		       : overlay_add(self->overlay, bytes, sizeof(bytes), page * PAGE, &self->fault);
 }
 
-bool overlaid_has(struct overlaid *self, uint64_t page, uint8_t byte)
+bool beside_has(struct beside *self, uint64_t page, uint8_t byte)
 {
 	uint8_t bytes[PAGE];
 	if (!overlay_holds(self->overlay, page))

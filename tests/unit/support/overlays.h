@@ -9,7 +9,7 @@
 
 enum { PAGE = BLOCKZ_OVERLAY_PAGE };
 
-struct overlaid {
+struct beside {
 	struct memory_store file, place; /* of place the journal alone is of interest: it is the overlay */
 	struct blockz_store file_table, place_table;
 	struct blockz_overlay *overlay;
@@ -17,23 +17,23 @@ struct overlaid {
 };
 
 /* The file has these bytes, which need not be a stream. */
-void overlaid_init(struct overlaid *self, struct bytes file);
-void overlaid_free(struct overlaid *self);
+void beside_init(struct beside *self, struct bytes file);
+void beside_free(struct beside *self);
 
 /* Opens the overlay again, whatever it was, of the file as it is now. */
-enum blockz_status overlaid_open(struct overlaid *self, enum blockz_overlay_mode mode);
-void overlaid_close(struct overlaid *self);
+enum blockz_status beside_open(struct beside *self, enum blockz_overlay_mode mode);
+void beside_close(struct beside *self);
 
 /* Opens it, which has to succeed, and returns what it is. */
-struct blockz_overlay_info overlaid_look(struct overlaid *self);
+struct blockz_overlay_info beside_look(struct beside *self);
 
 /* Opens it to be written to, for an image of so many bytes, which has to succeed. */
-void overlaid_begin(struct overlaid *self, uint64_t image_size);
+void beside_begin(struct beside *self, uint64_t image_size);
 
 /* Adds or overwrites a page, all of whose bytes are this. */
-enum blockz_status overlaid_put(struct overlaid *self, uint64_t page, uint8_t byte);
+enum blockz_status beside_put(struct beside *self, uint64_t page, uint8_t byte);
 
 /* True if the page is held, and all of its bytes are this. */
-bool overlaid_has(struct overlaid *self, uint64_t page, uint8_t byte);
+bool beside_has(struct beside *self, uint64_t page, uint8_t byte);
 
 #endif

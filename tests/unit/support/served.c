@@ -91,6 +91,76 @@ void served_close(struct served *self)
 	ck_assert(!served_has_journal(self));
 }
 
+/* ---- With an overlay ---- */
+
+#define OVERLAY "." SCRATCH_NAME ".blockz-overlay"
+
+static void open_overlay(struct served *self)
+{
+	enum blockz_status status = blockz_overlay_open(self->scratch.dir, SCRATCH_NAME, &self->scratch.store, BLOCKZ_OVERLAY_WRITE,
+							&self->overlay, &self->fault);
+	ck_assert_msg(status == BLOCKZ_OK, "overlay: %s", self->fault.text);
+}
+
+static void close_all(struct served *self)
+{
+	blockz_overlay_close(self->overlay);
+	blockz_store_close(&self->scratch.store);
+	growing_store_free(&self->memory);
+	self->overlay = NULL;
+}
+
+enum blockz_status served_open_anywhere(struct served *self, enum blockz_commit commit)
+{
+	ck_assert_int_eq(scratch_open(&self->scratch, BLOCKZ_STORE_WRITE), BLOCKZ_OK);
+	open_overlay(self);
+	self->memory = (struct growing_store){ 0 };
+	self->temporary = growing_store(&self->memory);
+	const struct blockz_disk_options options = {
+		.cache = SERVED_CACHE, .commit = commit, .overlay = self->overlay, .scratch = &self->temporary,
+	};
+	enum blockz_status status = blockz_disk_open(&self->scratch.store, &options, &self->disk, &self->fault);
+	if (status != BLOCKZ_OK)
+		close_all(self);
+	return status;
+}
+
+void served_start_anywhere(struct served *self, enum blockz_commit commit)
+{
+	enum blockz_status status = served_open_anywhere(self, commit);
+	ck_assert_msg(status == BLOCKZ_OK, "open: %s", self->fault.text);
+	ck_assert(blockz_disk_is_writable(self->disk));
+}
+
+void served_leave(struct served *self)
+{
+	enum blockz_status status = blockz_disk_close(self->disk, &self->fault);
+	ck_assert_msg(status == BLOCKZ_OK, "close: %s", self->fault.text);
+	close_all(self);
+	ck_assert(!served_has_journal(self));
+}
+
+bool served_has_overlay(const struct served *self)
+{
+	return scratch_exists(&self->scratch, OVERLAY);
+}
+
+void served_bring_in(struct served *self, enum blockz_way way)
+{
+	ck_assert_int_eq(scratch_open(&self->scratch, BLOCKZ_STORE_WRITE), BLOCKZ_OK);
+	open_overlay(self);
+	if (way == BLOCKZ_WAY_IN_PLACE) {
+		enum blockz_status status = commit_in_place(self->overlay, &self->scratch.store, &self->fault);
+		ck_assert_msg(status == BLOCKZ_OK, "commit: %s", self->fault.text);
+	} else {
+		const struct blockz_source file = blockz_store_source(&self->scratch.store);
+		served_write_file(self, commit_to_copy(self->overlay, &file));
+		ck_assert_int_eq(blockz_overlay_drop(self->overlay, &self->fault), BLOCKZ_OK);
+	}
+	close_all(self);
+	ck_assert(!served_has_overlay(self) && !served_has_journal(self));
+}
+
 void assert_file_is_right(const struct served *self)
 {
 	struct bytes file = served_file(self);

@@ -3,7 +3,7 @@
 #ifndef SERVED_H
 #define SERVED_H
 
-#include "blockz_disk.h"
+#include "commits.h"
 #include "images.h"
 #include "scratch.h"
 
@@ -21,6 +21,9 @@ struct served {
 	struct scratch scratch;
 	struct bytes image;
 	struct blockz_disk *disk;
+	struct blockz_overlay *overlay; /* NULL: none is open */
+	struct growing_store memory;    /* for what a flush commits */
+	struct blockz_store temporary;
 	struct blockz_fault fault; /* of the last call */
 };
 
@@ -42,6 +45,15 @@ enum blockz_status served_open(struct served *self, enum blockz_store_mode mode,
 /* Opened to be written to; and closed with the file committed. */
 void served_start(struct served *self, enum blockz_commit commit);
 void served_close(struct served *self);
+
+/* With an overlay, so that it can be written to anywhere; and closed, with the overlay left. */
+enum blockz_status served_open_anywhere(struct served *self, enum blockz_commit commit);
+void served_start_anywhere(struct served *self, enum blockz_commit commit);
+void served_leave(struct served *self);
+bool served_has_overlay(const struct served *self);
+
+/* Brings an overlay that was left into the file, in place or by a new one. */
+void served_bring_in(struct served *self, enum blockz_way way);
 
 /* The file, by others, and the disk have the image. */
 void assert_file_is_right(const struct served *self);
