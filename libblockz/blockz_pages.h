@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-/* The format in whose frames pages are kept compressed, and which blockz_pages_save() writes. */
+/* The format in whose frames pages are kept compressed. */
 #define BLOCKZ_PAGES_FORMAT "zstd"
 
 struct blockz_pages;
@@ -103,6 +103,7 @@ struct blockz_pages_info {
 struct blockz_pages_info blockz_pages_info(struct blockz_pages *pages);
 
 struct blockz_pages_save_options {
+	const char *format; /* name as in struct blockz_format; NULL: BLOCKZ_PAGES_FORMAT */
 	const struct blockz_range *raw; /* to be stored raw, in any order, within the image; end BLOCKZ_UNKNOWN: up to its end */
 	size_t raw_count;
 	struct blockz_work work;
@@ -115,12 +116,35 @@ struct blockz_pages_save_options {
  * 32 MiB; if that is not enough, as for 32 GiB of data in pages of 32 KiB, the others hold several pages, a power of two, and
  * all pages are encoded anew.  Writes wait until it is done, so that the file is the image of one moment; reads do not.  The
  * sink and the progress must not write to the store.  Memory beside the store's: for each thread an encoder and 4 MiB.
+ * In any other format the file is as blockz_pack() makes it by default: nothing is copied, and an index may need a sink that
+ * can be rewritten.
  * Errors: those of blockz_pack() and blockz_pages_read(); BLOCKZ_LIMIT (more frames than a map may have, however long they
  * are), and nothing was written.
  */
 enum blockz_status blockz_pages_save(struct blockz_pages *pages, const struct blockz_sink *sink,
 				     const struct blockz_pages_save_options *options,
 				     struct blockz_pack_result *result_ret, struct blockz_fault *fault);
+
+/* The compressed file of which a store's base is the image; or with which a store was filled that has no base. */
+struct blockz_pages_origin {
+	const struct blockz_source *file;
+	const struct blockz_map *map; /* of the file; its image is as long as the store's */
+	const struct blockz_store *scratch; /* as in struct blockz_anywhere */
+	struct blockz_work work;
+};
+
+/*
+ * Writes that file with the image that the store holds now, by a splice: pieces that no write has touched are copied as they
+ * stand, checks included, so that they are as good or as damaged as they were; others are encoded again.  Writes wait until
+ * it is done, as in blockz_pages_save().  Of a store that has a base only pages are looked at that are not in it any more, so
+ * that it takes as long as these, and a copy; without one all of the image is compared.
+ * *info_ret: the plan's.  Where it fails before it copies, nothing was written to the sink.
+ * Errors: BLOCKZ_USAGE (the sizes differ), those of blockz_plan_anywhere() with BLOCKZ_WAY_SPLICE, all before it copies;
+ * BLOCKZ_FAILED.
+ */
+enum blockz_status blockz_pages_splice(struct blockz_pages *pages, const struct blockz_pages_origin *origin,
+				       const struct blockz_sink *sink, struct blockz_plan_info *info_ret,
+				       struct blockz_fault *fault);
 
 #ifdef __cplusplus
 }

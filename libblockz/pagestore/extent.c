@@ -38,11 +38,17 @@ static uint64_t differs(const struct blockz_pages *pages, uint64_t page, uint64_
 	return page;
 }
 
+enum page_sort pages_sort(const struct blockz_pages *pages, uint64_t page, uint64_t end, uint64_t *end_ret)
+{
+	enum page_sort sort = shard_sort(shard_of(pages, page), local_page(pages, page));
+	*end_ret = differs(pages, page + 1, end, sort);
+	return sort;
+}
+
 enum blockz_status pages_extent(const struct blockz_pages *pages, uint64_t page, uint64_t end, bool *zeros_ret,
 				uint64_t *end_ret, struct blockz_fault *fault)
 {
-	enum page_sort sort = shard_sort(shard_of(pages, page), local_page(pages, page));
-	end = differs(pages, page + 1, end, sort);
+	enum page_sort sort = pages_sort(pages, page, end, &end);
 	if (sort == SORT_BASE)
 		return base_image_extent(pages->base, pages->page_size, page, end, zeros_ret, end_ret, fault);
 	*zeros_ret = sort == SORT_ZERO;

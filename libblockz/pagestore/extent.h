@@ -4,6 +4,10 @@
 #define PAGESTORE_EXTENT_H
 
 #include "blockz_pages.h"
+#include "pagestore/page_table.h"
+
+/* The sort of a page, and where the pages of [page, end), not empty, end that are of this sort from the first on. */
+enum page_sort pages_sort(const struct blockz_pages *pages, uint64_t page, uint64_t end, uint64_t *end_ret);
 
 /*
  * What can be told of pages [page, end), not empty, without looking into any: *zeros_ret, whether some from the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Saving a store as a .zst: the packer, fed with pages of a store that stands still. */
+/* Saving a store: the packer, fed with pages of a store that stands still; of a .zst in the frames that they are kept as. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,42 +20,13 @@ static enum blockz_status next_piece(void *ctx, struct pack_piece *piece, uint8_
 	return save_pieces_next(ctx, piece, fault);
 }
 
-/* Reads a part of a page. */
-static enum blockz_status read_part(const struct save_pieces *pieces, uint64_t start, uint64_t end, uint8_t *bytes,
-				    struct blockz_fault *fault)
-{
-	uint8_t *page = malloc(pieces->page_size);
-	if (page == NULL)
-		return fault_nomem(fault);
-	enum blockz_status status = snapshot_read(pieces->pages, start / pieces->page_size, page, fault);
-	if (status == BLOCKZ_OK)
-		memcpy(bytes, page + start % pieces->page_size, (size_t)(end - start));
-	free(page);
-	return status;
-}
-
-/* Reads bytes of the image, page by page. */
-static enum blockz_status read_pages(const struct save_pieces *pieces, uint64_t start, uint64_t end, uint8_t *bytes,
-				     struct blockz_fault *fault)
-{
-	enum blockz_status status = BLOCKZ_OK;
-	for (uint64_t pos = start, page_end; pos < end && status == BLOCKZ_OK; pos = page_end) {
-		uint64_t page = pos / pieces->page_size;
-		page_end = min(end, (page + 1) * pieces->page_size);
-		bool whole = pos % pieces->page_size == 0 && page_end == min(pieces->size, pos + pieces->page_size);
-		status = whole ? snapshot_read(pieces->pages, page, bytes + (pos - start), fault)
-			       : read_part(pieces, pos, page_end, bytes + (pos - start), fault);
-	}
-	return status;
-}
-
 /* A piece's bytes, or the frame that it is kept as. */
 static enum blockz_status fetch_piece(void *ctx, const struct pack_piece *piece, uint8_t *bytes, struct encoding *encoding,
 				      struct blockz_fault *fault)
 {
 	const struct save_pieces *pieces = ctx;
 	if (piece->kind == BLOCKZ_RAW || !save_pieces_is_frame(pieces, piece))
-		return read_pages(pieces, piece->start, piece->end, bytes, fault);
+		return snapshot_read(pieces->pages, piece->start, piece->end, bytes, fault);
 	enum blockz_status status =
 		snapshot_frame(pieces->pages, piece->start / pieces->page_size, &encoding->out, &encoding->len, fault);
 	if (status != BLOCKZ_OK)
@@ -87,6 +58,20 @@ static enum blockz_status pack_pieces(struct save_pieces *pieces, const struct b
 	return pack_run(&task, result_ret, fault);
 }
 
+/* As frames, if pages are some, or as any image is packed. */
+static enum blockz_status pack_format(struct save_pieces *pieces, const struct blockz_sink *sink,
+				      const struct blockz_pages_save_options *options, struct blockz_pack_result *result_ret,
+				      struct blockz_fault *fault)
+{
+	if (options->format == NULL || strcmp(options->format, BLOCKZ_PAGES_FORMAT) == 0)
+		return pack_pieces(pieces, sink, &options->work, result_ret, fault);
+	const struct blockz_source image = snapshot_source(pieces->pages);
+	const struct blockz_pack_options pack = {
+		.format = options->format, .raw = pieces->raw, .raw_count = pieces->raw_count, .work = options->work,
+	};
+	return blockz_pack(&image, sink, &pack, result_ret, fault);
+}
+
 EXPORT enum blockz_status blockz_pages_save(struct blockz_pages *pages, const struct blockz_sink *sink,
 					    const struct blockz_pages_save_options *options,
 					    struct blockz_pack_result *result_ret, struct blockz_fault *fault)
@@ -100,7 +85,7 @@ EXPORT enum blockz_status blockz_pages_save(struct blockz_pages *pages, const st
 	struct save_pieces pieces = { .pages = pages, .size = info.size, .page_size = info.page_size, .raw = raw,
 				      .raw_count = raw_count };
 	snapshot_begin(pages);
-	status = pack_pieces(&pieces, sink, &options->work, result_ret, fault);
+	status = pack_format(&pieces, sink, options, result_ret, fault);
 	snapshot_end(pages);
 	free(raw);
 	return status;

@@ -33,7 +33,17 @@ enum blockz_status snapshot_run(const struct blockz_pages *pages, uint64_t page,
 enum blockz_status snapshot_frame(const struct blockz_pages *pages, uint64_t page, struct buffer *out, size_t *len_ret,
 				  struct blockz_fault *fault);
 
-/* Reads any page, as many bytes of it as lie in the image, with all that waits.  Errors: as blockz_pages_read(). */
-enum blockz_status snapshot_read(const struct blockz_pages *pages, uint64_t page, void *buf, struct blockz_fault *fault);
+/* Reads bytes of the image, with all that waits.  Errors: as blockz_pages_read(). */
+enum blockz_status snapshot_read(const struct blockz_pages *pages, uint64_t start, uint64_t end, uint8_t *bytes,
+				 struct blockz_fault *fault);
+
+/* The image as a source, which knows its holes. */
+struct blockz_source snapshot_source(const struct blockz_pages *pages);
+
+/*
+ * The next bytes of the image, at or behind off, that are not in the base any more, as whole pages; empty, at the image's end:
+ * there are none.
+ */
+struct blockz_range snapshot_changed(const struct blockz_pages *pages, uint64_t off);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "blockz_pages.h"
+#include "growing_store.h"
 #include "images.h"
 #include "short_memory.h"
 
@@ -22,7 +23,9 @@ static const struct step {
 };
 
 static struct bytes old_image, new_image, room;
-static struct blockz_source base;
+static struct blockz_map *map;
+static struct growing_store scratch; /* with room for all */
+static struct blockz_source base, file;
 static struct blockz_pages *pages;
 static struct fixed_sink sink;
 static enum blockz_pages_layout layout;
@@ -48,8 +51,18 @@ static void set_up(void)
 			memcpy(new_image.data + steps[i].off, other.data + steps[i].off, steps[i].len);
 	}
 	base = bytes_source((struct bytes){ old_image.data, 12 * PAGE });
+	const struct blockz_pack_options options = { .piece_size = 64 * KIB };
+	file = bytes_source(pack_image(format_named("zstd"), old_image, options, NULL));
+	map = map_of(file, false);
+	scratch = (struct growing_store){ .bytes = bytes_new(2 * LEN).data, .len = 2 * LEN };
 	room = bytes_new(LEN);
 	sink.room = bytes_new(2 * LEN);
+}
+
+static void no_map(void)
+{
+	blockz_map_free(map);
+	map = NULL;
 }
 
 static void no_store(void)
@@ -140,6 +153,16 @@ static enum blockz_status run_save(struct blockz_fault *fault)
 	return blockz_pages_save(pages, &out, &options, &result, fault);
 }
 
+/* Over a file whose image is the old one. */
+static enum blockz_status run_splice(struct blockz_fault *fault)
+{
+	struct blockz_store store = growing_store(&scratch);
+	const struct blockz_pages_origin origin = { .file = &file, .map = map, .scratch = &store, .work.threads = 1 };
+	struct blockz_sink out = fixed_sink(&sink);
+	struct blockz_plan_info info;
+	return blockz_pages_splice(pages, &origin, &out, &info, fault);
+}
+
 static bool sink_has_the_image(void)
 {
 	return judge_says("zstd", (struct bytes){ sink.room.data, sink.len }, new_image);
@@ -157,6 +180,10 @@ static const struct operation save = {
 	.may_succeed = true,
 };
 
+static const struct operation splice = {
+	.name = "splice", .prepare = new_store, .run = run_splice, .is_right = sink_has_the_image, .is_clean = store_is_new,
+};
+
 /* Others have all the memory that they need once a store has been written to. */
 static const struct {
 	const struct operation *operation;
@@ -166,7 +193,7 @@ static const struct {
 	{ &new, "compressed", BLOCKZ_PAGES_COMPRESSED }, { &new, "sparse", BLOCKZ_PAGES_SPARSE },
 	{ &new, "direct", BLOCKZ_PAGES_DIRECT },         { &write_all, "compressed", BLOCKZ_PAGES_COMPRESSED },
 	{ &save, "compressed", BLOCKZ_PAGES_COMPRESSED }, { &save, "sparse", BLOCKZ_PAGES_SPARSE },
-	{ &save, "direct", BLOCKZ_PAGES_DIRECT },
+	{ &save, "direct", BLOCKZ_PAGES_DIRECT },         { &splice, "compressed", BLOCKZ_PAGES_COMPRESSED },
 };
 
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
@@ -176,6 +203,7 @@ START_TEST(each_allocation_fails)
 	layout = cases[_i / 2].layout;
 	set_up();
 	fail_allocations(cases[_i / 2].operation, cases[_i / 2].with, _i % 2 != 0);
+	no_map();
 }
 END_TEST
 

@@ -165,7 +165,7 @@ START_TEST(a_snapshot_stands_still)
 			sched_yield();
 		snapshot_begin(pages);
 		for (uint64_t page = 0; page < SIZE / PAGE; page++)
-			ck_assert_int_eq(snapshot_read(pages, page, image + page * PAGE, NULL), BLOCKZ_OK);
+			ck_assert_int_eq(snapshot_read(pages, page * PAGE, (page + 1) * PAGE, image + page * PAGE, NULL), BLOCKZ_OK);
 		for (uint64_t page = 0; page < SIZE / PAGE; page++)
 			check_snapshot(page, image);
 		snapshot_end(pages);

@@ -320,6 +320,34 @@ START_TEST(ranges_beyond_the_image)
 }
 END_TEST
 
+/* By any format that can be written, also from a base that knows its holes, and as a stream. */
+START_TEST(in_other_formats)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = image_new(IMAGE_DISK, 3 * MIB + 77);
+	memset(image.data + MIB, 0, MIB);
+	const struct blockz_range raw = { 300001, 900000 };
+	struct blockz_pages *pages = filled(image, (struct blockz_pages_options){ .cache = MIB });
+	for (int i = 0; i < 2; i++) {
+		const struct blockz_pages_save_options options = { .format = format->name, .raw = &raw, .raw_count = 1 };
+		struct growing_sink sink = { .calls = 0 };
+		struct blockz_sink out = i == 0 ? growing_sink_rewritable(&sink) : growing_sink(&sink);
+		struct blockz_pack_result result;
+		ck_assert_int_eq(blockz_pages_save(pages, &out, &options, &result, NULL), BLOCKZ_OK);
+		ck_assert_uint_eq(result.raw_bytes, raw.end - raw.start);
+		ck_assert(i != 0 || result.index_piece_size > 0 || !has_own_index(format));
+		assert_reads(format, sink.bytes, image);
+		check_raw(sink.bytes, image, &raw, 1);
+	}
+	const struct blockz_pages_save_options unknown = { .format = "lz77" };
+	struct growing_sink sink = { .calls = 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_pack_result result;
+	ck_assert_int_eq(blockz_pages_save(pages, &out, &unknown, &result, NULL), BLOCKZ_USAGE);
+	blockz_pages_free(pages);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = case_new("pagestore_save");
@@ -329,5 +357,6 @@ int main(void)
 	tcase_add_test(c, raw_ranges_are_patched);
 	tcase_add_test(c, incompressible_pages_are_patched);
 	tcase_add_test(c, ranges_beyond_the_image);
+	case_add_formats(c, in_other_formats);
 	return case_run("pagestore_save", c);
 }
