@@ -73,15 +73,12 @@ static enum blockz_status verify(const struct base *base, const struct blockz_ma
 /* It is copied if its pieces are too large. */
 static enum blockz_status open_whole(struct base *base, struct blockz_fault *fault)
 {
-	struct blockz_map *map = NULL;
-	enum blockz_status status = blockz_map_read(&base->file.source, NULL, &map, fault);
+	enum blockz_status status = blockz_map_read(&base->file.source, NULL, &base->whole, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	base->source.size = blockz_map_info(map).image_size;
-	warn_appended(base, map);
-	status = verify(base, map, fault);
-	blockz_map_free(map);
-	return status;
+	base->source.size = blockz_map_info(base->whole).image_size;
+	warn_appended(base, base->whole);
+	return verify(base, base->whole, fault);
 }
 
 static enum blockz_status open_compressed(struct base *base, uint64_t cache, struct blockz_fault *fault)
@@ -139,6 +136,11 @@ enum blockz_status base_open(struct base *base, const char *path, const char *la
 	return status;
 }
 
+const struct blockz_map *base_map(const struct base *base)
+{
+	return base->disk != NULL ? blockz_disk_map(base->disk) : base->whole;
+}
+
 const struct blockz_store *base_store(const struct base *base)
 {
 	return base->file.file.store.ops != NULL ? &base->file.file.store : NULL;
@@ -153,6 +155,7 @@ void base_add_to(const struct base *base, struct audience *audience)
 void base_close(struct base *base)
 {
 	blockz_disk_close(base->disk, NULL);
+	blockz_map_free(base->whole);
 	input_close(&base->plain);
 	input_close(&base->file);
 	*base = (struct base){ 0 };
@@ -187,14 +190,9 @@ enum blockz_status base_copy(struct base *base, struct blockz_pages *pages, stru
 	static const struct blockz_sink_ops ops = { .write = append_bytes, .zeros = append_zeros };
 	struct copy copy = { .pages = pages };
 	struct blockz_sink sink = { &ops, &copy };
-	struct blockz_map *map = NULL;
 	struct blockz_work work = { 0 };
-	enum blockz_status status = blockz_map_read(&base->file.source, NULL, &map, fault);
-	if (status == BLOCKZ_OK) {
-		struct blockz_range all = { 0, base->source.size };
-		status = blockz_extract(&base->file.source, map, all, &sink, &work, fault);
-	}
-	blockz_map_free(map);
+	const struct blockz_range all = { 0, base->source.size };
+	enum blockz_status status = blockz_extract(&base->file.source, base->whole, all, &sink, &work, fault);
 	if (copy.status != BLOCKZ_OK) {
 		status = copy.status;
 		*fault = copy.fault;

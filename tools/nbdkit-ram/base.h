@@ -18,6 +18,7 @@ struct base {
 	const char *label;
 	struct input file, plain; /* locked; of an image that is not compressed, again */
 	struct blockz_disk *disk; /* NULL: not compressed, or in pieces too large to be read one by one */
+	struct blockz_map *whole; /* of the latter */
 };
 
 /*
@@ -31,6 +32,9 @@ enum blockz_status base_open(struct base *base, const char *path, const char *la
 
 /* Copies an image that cannot be read piece by piece to a store of at least its size.  The file stays locked. */
 enum blockz_status base_copy(struct base *base, struct blockz_pages *pages, struct blockz_fault *fault);
+
+/* The map of a compressed image, or NULL. */
+const struct blockz_map *base_map(const struct base *base);
 
 /* The store that the lock is on, or NULL. */
 const struct blockz_store *base_store(const struct base *base);

@@ -111,7 +111,7 @@ static bool is_as_loaded(const struct stat *saved)
 	const struct settings *settings = &server.settings;
 	struct stat loaded;
 	return stat(settings->load.path, &loaded) == 0 && loaded.st_dev == saved->st_dev && loaded.st_ino == saved->st_ino &&
-	       server.base.format != NULL && strcmp(server.base.format->name, BLOCKZ_PAGES_FORMAT) == 0 &&
+	       server.base.format == settings->format &&
 	       settings->pages.size == server.base.source.size && settings->raw.count == 0 &&
 	       !rawchoice_looks(&settings->choice);
 }
@@ -154,7 +154,7 @@ static int get_ready(void)
 	int error = watch_catch();
 	if (error != 0)
 		nbdkit_error("signals: %s", strerror(error));
-	server.saver = (struct saver){ &server.settings, server.pages, base_store(&server.base), .failed = false };
+	server.saver = (struct saver){ &server.settings, server.pages, &server.base, .failed = false };
 	base_add_to(&server.base, &server.saver.audience);
 	if (is_due_from_the_start())
 		saver_note(&server.saver);
@@ -297,7 +297,7 @@ static struct nbdkit_plugin plugin = {
 	.name = "blockz-ram",
 	.longname = "a disk in memory, compressed, loaded from a file and saved to one",
 	.version = BLOCKZ_VERSION,
-	.description = "Serves a disk in memory whose pages are compressed; it can start from an image and be saved as .zst.",
+	.description = "Serves a disk in memory whose pages are compressed; it can start from an image and be saved as one.",
 	.load = load_plugin,
 	.unload = unload,
 	.dump_plugin = dump_plugin,

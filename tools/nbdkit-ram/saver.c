@@ -9,7 +9,10 @@
 #include "blockz_pages.h"
 #include "cli/fault.h"
 #include "cli/size.h"
+#include "files/kernel_sink.h"
 #include "files/newfile.h"
+#include "files/scratch_store.h"
+#include "over.h"
 #include "pages_errno.h"
 #include "say.h"
 #include "servers/nbd.h"
@@ -82,25 +85,87 @@ static bool on_progress(void *ctx, uint64_t image_done, uint64_t file_done)
 
 static enum blockz_status open_file(const struct saver *saver, struct newfile *file, struct blockz_fault *fault)
 {
-	const struct newfile_options options = { .replace = true, .held = saver->held, .audience = &saver->audience };
+	const struct newfile_options options = { .replace = true, .held = base_store(saver->base), .audience = &saver->audience };
 	return newfile_open(file, saver->settings->save.path, &options, fault);
 }
 
-static enum blockz_status write_file(struct saver *saver, const struct rawlist *raw, struct blockz_pack_result *result,
+/* What was saved, and what it took. */
+struct saved {
+	uint64_t file_size, raw_bytes;
+	bool is_over;    /* the file that was loaded */
+	uint64_t pieces; /* that were encoded again then */
+};
+
+static struct blockz_work work_of(const struct saver *saver)
+{
+	return (struct blockz_work){ .progress = on_progress, .progress_ctx = (void *)(uintptr_t)saver };
+}
+
+static enum blockz_status pack_all(const struct saver *saver, int fd, const struct rawlist *raw, struct saved *saved,
+				   struct blockz_fault *fault)
+{
+	struct blockz_fd_sink memory;
+	struct blockz_sink sink = blockz_sink_fd(&memory, fd);
+	struct blockz_pages_save_options options = {
+		.format = saver->settings->format->name, .raw = raw->items, .raw_count = raw->count, .work = work_of(saver),
+	};
+	struct blockz_pack_result result;
+	enum blockz_status status = blockz_pages_save(saver->pages, &sink, &options, &result, fault);
+	if (status == BLOCKZ_OK)
+		*saved = (struct saved){ .file_size = result.file_size, .raw_bytes = result.raw_bytes };
+	return status;
+}
+
+static enum blockz_status write_over(const struct saver *saver, const struct newfile *file, struct saved *saved,
+				     struct blockz_fault *fault)
+{
+	struct scratch_store scratch;
+	struct kernel_sink sink;
+	struct blockz_plan_info info;
+	enum blockz_status status = scratch_store_open(&scratch, file->dirfd, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	const struct blockz_pages_origin origin = {
+		.file = &saver->base->file.source, .map = base_map(saver->base), .scratch = &scratch.store, .work = work_of(saver),
+	};
+	kernel_sink_open(&sink, &saver->base->file.file, file->fd);
+	status = blockz_pages_splice(saver->pages, &origin, &sink.sink, &info, fault);
+	kernel_sink_close(&sink);
+	scratch_store_close(&scratch);
+	if (status == BLOCKZ_OK)
+		*saved = (struct saved){ .file_size = info.file_size, .is_over = true, .pieces = info.renewed.pieces };
+	return status;
+}
+
+/* True where over the file that was loaded the disk cannot be saved, but can be for itself. */
+static bool is_for_itself(enum blockz_status status)
+{
+	return status == BLOCKZ_DAMAGED || status == BLOCKZ_UNSUPPORTED || status == BLOCKZ_LIMIT;
+}
+
+static enum blockz_status write_image(const struct saver *saver, const struct newfile *file, const struct rawlist *raw,
+				      struct saved *saved, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_UNSUPPORTED;
+	if (over_is_possible(saver->base, saver->settings, raw) && over_is_faster(saver->base, saver->settings, saver->pages)) {
+		status = write_over(saver, file, saved, fault);
+		if (is_for_itself(status)) {
+			char *line = fault_line(fault);
+			say("%s: all of it is compressed anew: %s", label_of(saver), line != NULL ? line : "?");
+			free(line);
+		}
+	}
+	return is_for_itself(status) ? pack_all(saver, file->fd, raw, saved, fault) : status;
+}
+
+static enum blockz_status write_file(const struct saver *saver, const struct rawlist *raw, struct saved *saved,
 				     struct blockz_fault *fault)
 {
 	struct newfile file;
-	struct blockz_fd_sink memory;
 	enum blockz_status status = open_file(saver, &file, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	struct blockz_sink sink = blockz_sink_fd(&memory, file.fd);
-	struct blockz_pages_save_options options = {
-		.raw = raw->items,
-		.raw_count = raw->count,
-		.work = { .progress = on_progress, .progress_ctx = saver },
-	};
-	status = blockz_pages_save(saver->pages, &sink, &options, result, fault);
+	status = write_image(saver, &file, raw, saved, fault);
 	if (status == BLOCKZ_OK)
 		status = newfile_commit(&file, fault);
 	newfile_close(&file);
@@ -119,12 +184,16 @@ enum blockz_status saver_try(const struct saver *saver, struct blockz_fault *fau
 	return status;
 }
 
-static void say_saved(const struct saver *saver, const struct blockz_pack_result *result)
+static void say_saved(const struct saver *saver, const struct saved *saved)
 {
 	char len[32], raw[32];
-	size_human(len, sizeof(len), result->file_size);
-	size_human(raw, sizeof(raw), result->raw_bytes);
-	say("%s: saved, %s, %s of the image raw", label_of(saver), len, raw);
+	size_human(len, sizeof(len), saved->file_size);
+	size_human(raw, sizeof(raw), saved->raw_bytes);
+	if (saved->is_over)
+		say("%s: saved, %s: %" PRIu64 " piece%s of %s encoded again, all else copied", label_of(saver), len, saved->pieces,
+		    plural(saved->pieces), saver->settings->load.label);
+	else
+		say("%s: saved, %s, %s of the image raw", label_of(saver), len, raw);
 }
 
 static void say_failed(const struct saver *saver, const struct blockz_fault *fault)
@@ -143,7 +212,7 @@ static void say_failed(const struct saver *saver, const struct blockz_fault *fau
 void saver_save(struct saver *saver)
 {
 	struct rawlist raw = { 0 };
-	struct blockz_pack_result result;
+	struct saved saved;
 	struct blockz_fault fault;
 	atomic_store(&saver->changed, false);
 	enum blockz_status status = list_raw(saver, &raw, &fault);
@@ -156,12 +225,12 @@ void saver_save(struct saver *saver)
 		nbdkit_error("%s: it is saved without that being raw", label_of(saver));
 	}
 	if (status == BLOCKZ_OK)
-		status = write_file(saver, &raw, &result, &fault);
+		status = write_file(saver, &raw, &saved, &fault);
 	rawlist_free(&raw);
 	saver->failed = status != BLOCKZ_OK || found != BLOCKZ_OK;
 	if (status == BLOCKZ_OK) {
 		saver->saved = true;
-		say_saved(saver, &result);
+		say_saved(saver, &saved);
 		return;
 	}
 	atomic_store(&saver->changed, true);

@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#include "blockz.h"
+#include "base.h"
 #include "files/audience.h"
 #include "settings.h"
 
@@ -13,8 +13,8 @@
 struct saver {
 	const struct settings *settings;
 	struct blockz_pages *pages;
-	const struct blockz_store *held; /* of the file that was loaded; NULL: none is locked */
-	struct audience audience;        /* of the file that was loaded */
+	const struct base *base;  /* the file that was loaded; zeros: none was */
+	struct audience audience; /* of that file */
 	/* Private. */
 	atomic_bool changed; /* the file lacks something */
 	atomic_bool stop;

@@ -26,13 +26,14 @@ static int set_load(void *ctx, const char *value)
 	return parameter_file(&settings->load, value);
 }
 
-/* Any name, but one that speaks of another format. */
+/* Any name, but one that speaks of a format that is not written. */
 static int set_save(void *ctx, const char *value)
 {
 	struct settings *settings = ctx;
 	const struct blockz_format *format = format_by_suffix(value);
-	if (format != NULL && strcmp(format->name, BLOCKZ_PAGES_FORMAT) != 0) {
-		nbdkit_error("save=%s: what is saved is a .zst", value);
+	settings->format = format != NULL ? format : blockz_format_by_name(BLOCKZ_PAGES_FORMAT);
+	if (settings->format->is_read_only) {
+		nbdkit_error("save=%s: %s files are not written", value, settings->format->suffix);
 		return -1;
 	}
 	return parameter_file(&settings->save, value);
@@ -207,7 +208,7 @@ void settings_help(char text[SETTINGS_HELP_LEN])
 	snprintf(text, SETTINGS_HELP_LEN,
 		 "[size=]SIZE            Size of the disk (default: that of the image in load=).\n"
 		 "load=FILE              Start from this image: raw, .gz, .xz or .zst.\n"
-		 "save=FILE              Write the image as .zst at the end, and at SIGUSR1.\n"
+		 "save=FILE              Write the image at the end, and at SIGUSR1: as .gz or .xz, or else .zst.\n"
 		 "raw=START-END          Have it raw there, so that it can be patched; repeatable.\n"
 		 "raw-partition=NAME     The same for a partition; repeatable.\n"
 		 "raw-table=true|false   The same for the partition tables (default: false).\n"

@@ -11,6 +11,7 @@
 /* Starts as SETTINGS_INIT. */
 struct settings {
 	struct named_file load, save;
+	const struct blockz_format *format; /* of the file to save */
 	struct blockz_pages_options pages; /* but for its base; size BLOCKZ_UNKNOWN: not given */
 	bool lock;
 	struct rawlist raw;
