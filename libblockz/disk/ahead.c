@@ -16,22 +16,22 @@ bool ahead_is_sequential(struct ahead *ahead, uint64_t off, uint64_t end)
 	return false;
 }
 
-bool ahead_push(struct ahead *ahead, size_t piece)
+bool ahead_push(struct ahead *ahead, uint64_t off)
 {
 	for (size_t i = 0; i < ahead->count; i++)
-		if (ahead->queue[i] == piece)
+		if (ahead->queue[i] == off)
 			return false;
 	if (ahead->count == AHEAD_QUEUE)
 		return false;
-	ahead->queue[ahead->count++] = piece;
+	ahead->queue[ahead->count++] = off;
 	return true;
 }
 
-bool ahead_pop(struct ahead *ahead, size_t *piece_ret)
+bool ahead_pop(struct ahead *ahead, uint64_t *off_ret)
 {
 	if (ahead->count == 0)
 		return false;
-	*piece_ret = ahead->queue[0];
+	*off_ret = ahead->queue[0];
 	memmove(ahead->queue, ahead->queue + 1, --ahead->count * sizeof(ahead->queue[0]));
 	return true;
 }

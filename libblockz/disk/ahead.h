@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tells which pieces are worth decoding before they are asked for.  One thread at a time may ask. */
+/* Tells which pieces, by where they are in the image, are worth decoding before they are asked for.  One thread at a time may ask. */
 #ifndef DISK_AHEAD_H
 #define DISK_AHEAD_H
 
@@ -16,16 +16,17 @@ enum {
 struct ahead {
 	uint64_t ends[AHEAD_STREAMS]; /* where the last reads ended */
 	unsigned next;
-	size_t queue[AHEAD_QUEUE], count;
+	uint64_t queue[AHEAD_QUEUE]; /* image offsets */
+	size_t count;
 };
 
 /* True if a read of [off, end) goes on where one of the last ended. */
 bool ahead_is_sequential(struct ahead *ahead, uint64_t off, uint64_t end);
 
-/* Queues a piece; false if it is there already, or the queue is full. */
-bool ahead_push(struct ahead *ahead, size_t piece);
+/* Queues the piece at an image offset; false if it is there already, or the queue is full. */
+bool ahead_push(struct ahead *ahead, uint64_t off);
 
 /* Takes the one that was queued first; false if there is none. */
-bool ahead_pop(struct ahead *ahead, size_t *piece_ret);
+bool ahead_pop(struct ahead *ahead, uint64_t *off_ret);
 
 #endif

@@ -14,12 +14,14 @@
 #include "base/plural.h"
 #include "blockz_disk.h"
 #include "disk/ahead.h"
+#include "disk/bring_in.h"
 #include "disk/dirty.h"
 #include "disk/image.h"
 #include "disk/overlaid.h"
 #include "journal/journal.h"
 #include "journal/overlay.h"
 #include "mapped/may_patch.h"
+#include "parallel/gate.h"
 
 enum {
 	/*
@@ -34,9 +36,15 @@ struct blockz_disk {
 	const struct blockz_store *store;
 	struct blockz_disk_options options;
 	struct blockz_source file;
+	uint64_t image_size;
+	struct gate reading;       /* whoever uses the image is inside, and who makes it another one closes it */
 	struct disk_image image;
+	_Atomic bool broken;       /* the file is in the middle of an edit: it cannot be read any more */
+	struct blockz_fault why;   /* once broken is set */
 	struct dirty *dirty; /* NULL: its raw ranges are not written to */
 	struct overlaid *overlaid; /* NULL: there is no overlay */
+	pthread_mutex_t committing; /* of the overlay */
+	bool commits;               /* a flush tries to */
 	pthread_t thread;
 	bool started;
 	_Atomic bool watching; /* the thread waits for writes to stop coming */
@@ -71,7 +79,7 @@ static void ask_ahead(struct blockz_disk *disk, size_t piece)
 		struct segment segment = disk_image_segment(&disk->image, disk->image.map->pieces[i].start, UINT64_MAX);
 		if (segment.kind != BLOCKZ_COMPRESSED || len > disk->options.cache / 2)
 			break;
-		if (!piece_cache_has(disk->image.cache, i) && ahead_push(&disk->ahead, i))
+		if (!piece_cache_has(disk->image.cache, i) && ahead_push(&disk->ahead, disk->image.map->pieces[i].start))
 			wake_thread(disk);
 	}
 }
@@ -85,6 +93,15 @@ static void note_read(struct blockz_disk *disk, uint64_t off, uint64_t end)
 	if (ahead_is_sequential(&disk->ahead, off, end))
 		ask_ahead(disk, last.piece);
 	pthread_mutex_unlock(&disk->lock);
+}
+
+static void prefetch(struct blockz_disk *disk, uint64_t off)
+{
+	gate_enter(&disk->reading);
+	struct segment segment = disk_image_segment(&disk->image, off, UINT64_MAX);
+	if (segment.kind == BLOCKZ_COMPRESSED && !disk->broken)
+		piece_cache_prefetch(disk->image.cache, segment.piece);
+	gate_leave(&disk->reading);
 }
 
 /* ---- The thread: reads ahead, and commits when no write has come for some time ---- */
@@ -116,15 +133,15 @@ static void *attend(void *ctx)
 	time_t since = seconds();
 	pthread_mutex_lock(&disk->lock);
 	while (!disk->stop) {
-		size_t piece;
+		uint64_t off;
 		uint64_t writes = disk->dirty != NULL ? dirty_writes(disk->dirty) : 0;
 		if (writes != seen) {
 			seen = writes;
 			since = seconds();
 		}
-		if (ahead_pop(&disk->ahead, &piece)) {
+		if (ahead_pop(&disk->ahead, &off)) {
 			pthread_mutex_unlock(&disk->lock);
-			piece_cache_prefetch(disk->image.cache, piece);
+			prefetch(disk, off);
 			pthread_mutex_lock(&disk->lock);
 		} else if (disk->watching && seconds() - since >= IDLE_SECONDS) {
 			disk->watching = false; /* a write from here on has it set again */
@@ -172,6 +189,7 @@ static enum blockz_status start_overlaid(struct blockz_disk *disk, struct blockz
 {
 	struct blockz_overlay *overlay = disk->options.overlay;
 	enum blockz_status status = overlay_is_writable(overlay) ? require_editable(disk, fault) : BLOCKZ_OK;
+	disk->commits = overlay_is_writable(overlay) && disk->options.commit == BLOCKZ_COMMIT_FLUSH && disk->options.scratch != NULL;
 	return status == BLOCKZ_OK ? overlaid_new(overlay, &disk->image, &disk->overlaid, fault) : status;
 }
 
@@ -183,6 +201,7 @@ static enum blockz_status start_disk(struct blockz_disk *disk, struct blockz_fau
 		status = disk_image_init(&disk->image, &disk->file, map, disk->options.cache, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	disk->image_size = map->image_size;
 	if (disk->options.overlay != NULL)
 		return start_overlaid(disk, fault);
 	if (disk->store->ops->journal_create == NULL || may_patch_map(disk->image.map, NULL) != BLOCKZ_OK)
@@ -207,6 +226,8 @@ static void disk_free(struct blockz_disk *disk)
 	dirty_free(disk->dirty);
 	overlaid_free(disk->overlaid);
 	disk_image_free(&disk->image);
+	gate_destroy(&disk->reading);
+	pthread_mutex_destroy(&disk->committing);
 	pthread_cond_destroy(&disk->wanted);
 	pthread_mutex_destroy(&disk->lock);
 	free(disk);
@@ -222,6 +243,8 @@ EXPORT enum blockz_status blockz_disk_open(const struct blockz_store *store, con
 	disk->store = store;
 	disk->options = *options;
 	disk->file = blockz_store_source(store);
+	gate_init(&disk->reading);
+	pthread_mutex_init(&disk->committing, NULL);
 	pthread_mutex_init(&disk->lock, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -273,11 +296,22 @@ EXPORT bool blockz_disk_is_writable(const struct blockz_disk *disk)
 static enum blockz_status check_range(const struct blockz_disk *disk, uint64_t off, uint64_t len,
 				      struct blockz_fault *fault)
 {
-	uint64_t size = disk->image.map->image_size;
+	uint64_t size = disk->image_size;
 	if (off <= size && len <= size - off)
 		return BLOCKZ_OK;
 	return fault_set(fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
 			 "a request for %" PRIu64 " byte%s at %" PRIu64 ", the image has %" PRIu64, len, plural(len), off, size);
+}
+
+/* Enters the gate, or fails. */
+static enum blockz_status begin_reading(struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	gate_enter(&disk->reading);
+	if (!disk->broken)
+		return BLOCKZ_OK;
+	gate_leave(&disk->reading);
+	fault_set(fault, BLOCKZ_FAILED, disk->why.offset, "cannot be read since an error: %s", disk->why.text);
+	return fault_state(fault, BLOCKZ_FAILED, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 }
 
 EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
@@ -286,9 +320,14 @@ EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, 
 	enum blockz_status status = check_range(disk, off, len, fault);
 	if (status != BLOCKZ_OK || len == 0)
 		return status;
+	status = begin_reading(disk, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	note_read(disk, off, off + len);
-	return disk->overlaid != NULL ? overlaid_read(disk->overlaid, buf, len, off, fault)
-				      : disk_image_read(&disk->image, buf, len, off, fault);
+	status = disk->overlaid != NULL ? overlaid_read(disk->overlaid, buf, len, off, fault)
+					: disk_image_read(&disk->image, buf, len, off, fault);
+	gate_leave(&disk->reading);
+	return status;
 }
 
 /* Says why the disk is not writable. */
@@ -316,10 +355,83 @@ EXPORT enum blockz_status blockz_disk_write(struct blockz_disk *disk, const void
 	return status;
 }
 
+/* ---- Committing an overlay at a flush ---- */
+
+/* The file is as the plan makes it, and so is what is read of it from here on. */
+static void renew_image(struct blockz_disk *disk, struct bring_in *bring_in)
+{
+	struct disk_image old = disk->image;
+	disk->image = bring_in->image;
+	bring_in->image = old;
+}
+
+/*
+ * Carries the plan out while nobody reads, and drops the overlay, which nobody may be about to read by then.  *why tells what is
+ * left of the file if that fails.
+ */
+static enum blockz_status carry_out(struct blockz_disk *disk, struct bring_in *bring_in, struct blockz_fault *why)
+{
+	gate_close(&disk->reading);
+	enum blockz_status status = blockz_plan_apply(bring_in->plan, disk->store, why);
+	if (status == BLOCKZ_OK || why->state == BLOCKZ_IMAGE_UPDATED) {
+		renew_image(disk, bring_in);
+	} else if (why->state == BLOCKZ_IMAGE_NEEDS_RECOVERY) {
+		disk->why = *why;
+		disk->broken = true;
+	}
+	if (status == BLOCKZ_OK)
+		status = blockz_overlay_drop(disk->options.overlay, why);
+	gate_open(&disk->reading);
+	return status;
+}
+
+/* What fails and leaves the file as it was is left to the end: what was written is durable in the overlay. */
+static enum blockz_status settle_failure(struct blockz_disk *disk, enum blockz_status status, const struct blockz_fault *why,
+					 struct blockz_fault *fault)
+{
+	struct blockz_overlay *overlay = disk->options.overlay;
+	disk->commits = false;
+	if (why->state == BLOCKZ_IMAGE_UPDATED || why->state == BLOCKZ_IMAGE_NEEDS_RECOVERY)
+		overlay_give_up(overlay, why);
+	if (overlay_is_good(overlay))
+		return BLOCKZ_OK;
+	if (fault != NULL)
+		*fault = *why;
+	return status;
+}
+
+static enum blockz_status bring_in(struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	struct bring_in bring_in;
+	struct blockz_fault why = { .status = BLOCKZ_OK };
+	overlaid_close_gate(disk->overlaid);
+	enum blockz_status status = bring_in_plan(&bring_in, disk->options.overlay, &disk->image, disk->options.scratch, &why);
+	if (status == BLOCKZ_OK)
+		status = carry_out(disk, &bring_in, &why);
+	if (status != BLOCKZ_OK)
+		status = settle_failure(disk, status, &why, fault);
+	overlaid_open_gate(disk->overlaid);
+	bring_in_free(&bring_in);
+	return status;
+}
+
+static enum blockz_status flush_anywhere(struct blockz_disk *disk, struct blockz_fault *fault)
+{
+	struct blockz_overlay *overlay = disk->options.overlay;
+	enum blockz_status status = flush_overlay(disk, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	pthread_mutex_lock(&disk->committing);
+	if (disk->commits && bring_in_is_quick(overlay, disk->image.map))
+		status = bring_in(disk, fault);
+	pthread_mutex_unlock(&disk->committing);
+	return status;
+}
+
 EXPORT enum blockz_status blockz_disk_flush(struct blockz_disk *disk, struct blockz_fault *fault)
 {
 	if (disk->overlaid != NULL)
-		return flush_overlay(disk, fault);
+		return flush_anywhere(disk, fault);
 	if (disk->dirty == NULL)
 		return BLOCKZ_OK;
 	return dirty_flush(disk->dirty, disk->options.commit == BLOCKZ_COMMIT_FLUSH, fault);
@@ -338,7 +450,11 @@ EXPORT enum blockz_status blockz_disk_extent(struct blockz_disk *disk, uint64_t 
 	enum blockz_status status = check_range(disk, off, len, fault);
 	uint64_t end = off;
 	if (status == BLOCKZ_OK)
-		status = extent_of(disk, off, off + len, zeros_ret, &end, fault);
+		status = begin_reading(disk, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = extent_of(disk, off, off + len, zeros_ret, &end, fault);
+	gate_leave(&disk->reading);
 	if (status == BLOCKZ_OK)
 		*len_ret = end - off;
 	return status;

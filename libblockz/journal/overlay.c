@@ -69,6 +69,15 @@ static enum blockz_status fail(struct blockz_overlay *overlay, int error, const 
 	return status;
 }
 
+void overlay_give_up(struct blockz_overlay *overlay, const struct blockz_fault *why)
+{
+	pthread_mutex_lock(&overlay->sync_lock);
+	if (good(overlay))
+		overlay->failure = *why;
+	overlay->failed = true;
+	pthread_mutex_unlock(&overlay->sync_lock);
+}
+
 /* ---- Places ---- */
 
 static uint64_t data_off(const struct blockz_overlay *overlay)
@@ -606,21 +615,29 @@ static void forget(struct blockz_overlay *overlay, struct overlay_pages *none)
 	overlay->note = NULL;
 }
 
-EXPORT enum blockz_status blockz_overlay_drop(struct blockz_overlay *overlay, struct blockz_fault *fault)
+static enum blockz_status drop_locked(struct blockz_overlay *overlay, struct blockz_fault *fault)
 {
 	struct overlay_pages none = { 0 };
+	if (overlay->is_there && !overlay_pages_init(&none, overlay->header.image_size))
+		return state_left(overlay, fault_nomem(fault), fault);
+	int error = overlay->place->ops->journal_remove(overlay->place->ctx);
+	if (error == 0) {
+		forget(overlay, &none);
+		return BLOCKZ_OK;
+	}
+	overlay_pages_free(&none);
+	return fail_locked(overlay, error, "removing the overlay", fault);
+}
+
+EXPORT enum blockz_status blockz_overlay_drop(struct blockz_overlay *overlay, struct blockz_fault *fault)
+{
 	if (overlay->state == BLOCKZ_OVERLAY_NONE)
 		return BLOCKZ_OK;
 	enum blockz_status status = require_writable(overlay, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	if (overlay->is_there && !overlay_pages_init(&none, overlay->header.image_size))
-		return state_left(overlay, fault_nomem(fault), fault);
-	int error = overlay->place->ops->journal_remove(overlay->place->ctx);
-	if (error != 0) {
-		overlay_pages_free(&none);
-		return fail(overlay, error, "removing the overlay", fault);
-	}
-	forget(overlay, &none);
-	return BLOCKZ_OK;
+	pthread_mutex_lock(&overlay->sync_lock);
+	status = drop_locked(overlay, fault);
+	pthread_mutex_unlock(&overlay->sync_lock);
+	return status;
 }

@@ -81,6 +81,9 @@ enum blockz_status overlay_add(struct blockz_overlay *overlay, const void *buf, 
 /* Makes all that was written durable.  Errors: BLOCKZ_FAILED, and from then on it is not good. */
 enum blockz_status overlay_flush(struct blockz_overlay *overlay, struct blockz_fault *fault);
 
+/* After an error of something else nothing is to be written any more, either. */
+void overlay_give_up(struct blockz_overlay *overlay, const struct blockz_fault *why);
+
 /* ---- While nobody writes ---- */
 
 /* As blockz_overlay_announce(), of a plan that makes a file of which that much is known. */

@@ -117,6 +117,30 @@ START_TEST(threads_write_anywhere_as_in_an_array)
 }
 END_TEST
 
+/* Variants whose zeros are told of. */
+static const size_t with_zeros[] = { 0, 2, 3, 4, 6 };
+
+/* A flush commits while other threads read and write. */
+START_TEST(threads_go_on_while_a_flush_commits)
+{
+	struct served served;
+	served_prepare_variant(&served, &served_variants[with_zeros[_i]]);
+	for (int round = 0; round < 2; round++) {
+		served_start_anywhere(&served, BLOCKZ_COMMIT_FLUSH);
+		run_threads(&served, 4);
+		assert_served(&served);
+		served_leave(&served);
+		served_start_anywhere(&served, BLOCKZ_COMMIT_CLOSE);
+		assert_served(&served);
+		served_leave(&served);
+	}
+	if (served_has_overlay(&served))
+		served_bring_in(&served, BLOCKZ_WAY_SPLICE);
+	assert_file_is_right(&served);
+	served_free(&served);
+}
+END_TEST
+
 /* ---- Single writes ---- */
 
 static void write_range(struct served *served, uint64_t start, uint64_t end, uint8_t byte)
@@ -163,6 +187,53 @@ START_TEST(pages_are_brought_in_by_both_ways)
 }
 END_TEST
 
+/* Bytes that compress as those that they take the place of, so that there is room for them. */
+START_TEST(a_flush_commits_in_place_if_asked)
+{
+	struct served served;
+	served_prepare_variant(&served, &served_variants[_i]);
+	size_t len = served_file(&served).len;
+	served_start_anywhere(&served, BLOCKZ_COMMIT_FLUSH);
+	for (uint8_t i = 0; i < 3; i++) {
+		write_range(&served, 3 * MIB + 250 * KIB, 3 * MIB + 250 * KIB + 4, (uint8_t)(i + 1));
+		write_range(&served, 80 * KIB, 81 * KIB, (uint8_t)(i + 5));
+		ck_assert(served_has_overlay(&served));
+		ck_assert_int_eq(blockz_disk_flush(served.disk, &served.fault), BLOCKZ_OK);
+		ck_assert(!served_has_overlay(&served) && !served_has_journal(&served));
+		ck_assert_uint_eq(served_file(&served).len, len);
+		assert_file_is_right(&served);
+		assert_served(&served);
+	}
+	served_leave(&served);
+	ck_assert(!served_has_overlay(&served));
+	served_free(&served);
+}
+END_TEST
+
+/* Noise where there was text does not fit.  (Without an index, raw bytes beside it may be in its piece, and make room.) */
+START_TEST(what_does_not_fit_stays)
+{
+	struct served served;
+	struct bytes image = image_new(IMAGE_TEXT, SERVED_LEN);
+	served_pack(&served, &served_variants[with_zeros[_i]], image);
+	struct bytes before = served_file(&served);
+	served_start_anywhere(&served, BLOCKZ_COMMIT_FLUSH);
+	rnd_fill(image.data + 3 * MIB + 200 * KIB, MIB);
+	ck_assert_int_eq(blockz_disk_write(served.disk, image.data + 3 * MIB + 200 * KIB, MIB, 3 * MIB + 200 * KIB, NULL),
+			 BLOCKZ_OK);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(blockz_disk_flush(served.disk, &served.fault), BLOCKZ_OK);
+		ck_assert(served_has_overlay(&served) && !served_has_journal(&served));
+		assert_bytes(served_file(&served), before);
+		assert_served(&served);
+	}
+	served_leave(&served);
+	served_bring_in(&served, BLOCKZ_WAY_SPLICE);
+	assert_file_is_right(&served);
+	served_free(&served);
+}
+END_TEST
+
 START_TEST(an_overlay_is_made_by_the_first_write)
 {
 	struct served served;
@@ -190,9 +261,6 @@ static void assert_extent(struct served *served, uint64_t off, uint64_t end, boo
 	ck_assert_msg(found == zeros && off + len == found_end, "at %llu: %d up to %llu", (unsigned long long)off, found,
 		      (unsigned long long)(off + len));
 }
-
-/* Variants whose zeros are told of. */
-static const size_t with_zeros[] = { 0, 2, 3, 4, 6 };
 
 START_TEST(held_pages_are_data)
 {
@@ -260,6 +328,9 @@ int main(void)
 	TCase *c = case_new("disk_overlay");
 	tcase_add_loop_test(c, threads_write_anywhere_as_in_an_array, 0, SERVED_VARIANTS);
 	tcase_add_loop_test(c, pages_are_brought_in_by_both_ways, 0, SERVED_VARIANTS);
+	tcase_add_loop_test(c, threads_go_on_while_a_flush_commits, 0, sizeof(with_zeros) / sizeof(with_zeros[0]));
+	tcase_add_loop_test(c, a_flush_commits_in_place_if_asked, 0, SERVED_VARIANTS);
+	tcase_add_loop_test(c, what_does_not_fit_stays, 0, sizeof(with_zeros) / sizeof(with_zeros[0]));
 	tcase_add_test(c, an_overlay_is_made_by_the_first_write);
 	tcase_add_loop_test(c, held_pages_are_data, 0, sizeof(with_zeros) / sizeof(with_zeros[0]));
 	tcase_add_test(c, an_overlay_of_another_file_is_refused);
