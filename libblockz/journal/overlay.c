@@ -69,6 +69,13 @@ static enum blockz_status fail(struct blockz_overlay *overlay, int error, const 
 	return status;
 }
 
+/* Another try is allowed. */
+static enum blockz_status write_failed(const struct blockz_overlay *overlay, int error, struct blockz_fault *fault)
+{
+	fault_errno(fault, error, BLOCKZ_UNKNOWN, "writing to the overlay");
+	return state_left(overlay, BLOCKZ_FAILED, fault);
+}
+
 void overlay_give_up(struct blockz_overlay *overlay, const struct blockz_fault *why)
 {
 	pthread_mutex_lock(&overlay->sync_lock);
@@ -397,10 +404,7 @@ enum blockz_status overlay_write(struct blockz_overlay *overlay, const void *buf
 	if (!good(overlay))
 		return refuse_failed(overlay, fault);
 	int error = place_write(overlay, buf, len, data_off(overlay) + off);
-	if (error == 0)
-		return BLOCKZ_OK;
-	fault_errno(fault, error, BLOCKZ_UNKNOWN, "writing to the overlay");
-	return state_left(overlay, BLOCKZ_FAILED, fault);
+	return error == 0 ? BLOCKZ_OK : write_failed(overlay, error, fault);
 }
 
 /* ---- Making it ---- */
@@ -410,6 +414,14 @@ static int write_slot(struct blockz_overlay *overlay, const struct overlay_heade
 	uint8_t slot[OVERLAY_SLOT_LEN];
 	overlay_slot_store(slot, header);
 	return place_write(overlay, slot, sizeof(slot), overlay_slot_off(header));
+}
+
+/* Takes room for both. */
+static int write_first_slot(struct blockz_overlay *overlay)
+{
+	static const uint8_t zeros[OVERLAY_HEADER_LEN];
+	int error = place_write(overlay, zeros, sizeof(zeros), 0);
+	return error == 0 ? write_slot(overlay, &overlay->header) : error;
 }
 
 /* Nothing is left of one that could not be made; where a sync has failed, no other is made. */
@@ -434,7 +446,7 @@ static enum blockz_status make(struct blockz_overlay *overlay, struct blockz_fau
 		return status;
 	int error = place->ops->journal_create(place->ctx, overlay_len(overlay));
 	if (error == 0)
-		error = write_slot(overlay, header);
+		error = write_first_slot(overlay);
 	if (error != 0)
 		return unmake(overlay, true, error, fault);
 	error = place->ops->journal_publish(place->ctx);
@@ -445,12 +457,32 @@ static enum blockz_status make(struct blockz_overlay *overlay, struct blockz_fau
 	return BLOCKZ_OK;
 }
 
+/*
+ * Takes room for the bits of pages, so that it is not a flush that finds the disk full.  What is written once more are zeros, or
+ * was nothing at all.
+ */
+static enum blockz_status reserve_bits(struct blockz_overlay *overlay, uint64_t first, uint64_t last, struct blockz_fault *fault)
+{
+	static const uint8_t zeros[OVERLAY_BLOCK_LEN];
+	for (uint64_t block = first / OVERLAY_BLOCK_PAGES; block <= last / OVERLAY_BLOCK_PAGES; block++) {
+		if (overlay->pages.has_room[block])
+			continue;
+		int error = place_write(overlay, zeros, sizeof(zeros), OVERLAY_HEADER_LEN + block * OVERLAY_BLOCK_LEN);
+		if (error != 0)
+			return write_failed(overlay, error, fault);
+		overlay->pages.has_room[block] = true;
+	}
+	return BLOCKZ_OK;
+}
+
 enum blockz_status overlay_add(struct blockz_overlay *overlay, const void *buf, size_t len, uint64_t off,
 			       struct blockz_fault *fault)
 {
 	if (!good(overlay))
 		return refuse_failed(overlay, fault);
 	enum blockz_status status = overlay->is_there ? BLOCKZ_OK : make(overlay, fault);
+	if (status == BLOCKZ_OK)
+		status = reserve_bits(overlay, off / PAGE, (off + len - 1) / PAGE, fault);
 	if (status == BLOCKZ_OK)
 		status = overlay_write(overlay, buf, len, off, fault);
 	for (uint64_t page = off / PAGE; page * PAGE < off + len && status == BLOCKZ_OK; page++)
@@ -508,8 +540,7 @@ static enum blockz_status flush_by(struct blockz_overlay *overlay, struct taken 
 		error = write_blocks(overlay, taken);
 		if (error != 0) {
 			give_back(overlay, taken);
-			fault_errno(fault, error, BLOCKZ_UNKNOWN, "writing to the overlay");
-			return state_left(overlay, BLOCKZ_FAILED, fault);
+			return write_failed(overlay, error, fault);
 		}
 		error = place_sync(overlay);
 		if (error != 0)
@@ -552,10 +583,8 @@ static enum blockz_status change_header(struct blockz_overlay *overlay, struct o
 {
 	header.generation = overlay->header.generation + 1;
 	int error = write_slot(overlay, &header);
-	if (error != 0) {
-		fault_errno(fault, error, BLOCKZ_UNKNOWN, "writing to the overlay");
-		return state_left(overlay, BLOCKZ_FAILED, fault);
-	}
+	if (error != 0)
+		return write_failed(overlay, error, fault);
 	error = place_sync(overlay);
 	if (error != 0)
 		return fail(overlay, error, "sync of the overlay", fault);

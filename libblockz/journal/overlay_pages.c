@@ -15,7 +15,8 @@ bool overlay_pages_init(struct overlay_pages *pages, uint64_t image_size)
 	pages->block_count = (pages->count + OVERLAY_BLOCK_PAGES - 1) / OVERLAY_BLOCK_PAGES;
 	pages->words = calloc((size_t)pages->block_count, OVERLAY_BLOCK_LEN);
 	pages->changed = calloc((size_t)pages->block_count, sizeof(*pages->changed));
-	if (pages->words != NULL && pages->changed != NULL)
+	pages->has_room = calloc((size_t)pages->block_count, sizeof(*pages->has_room));
+	if (pages->words != NULL && pages->changed != NULL && pages->has_room != NULL)
 		return true;
 	overlay_pages_free(pages);
 	return false;
@@ -25,6 +26,7 @@ void overlay_pages_free(struct overlay_pages *pages)
 {
 	free(pages->words);
 	free(pages->changed);
+	free(pages->has_room);
 	*pages = (struct overlay_pages){ 0 };
 }
 
@@ -88,6 +90,7 @@ bool overlay_pages_load(struct overlay_pages *pages, uint64_t block, const uint8
 			return false;
 		if (word == 0)
 			continue; /* its memory is not touched */
+		pages->has_room[block] = true;
 		uint64_t before = atomic_fetch_or(&pages->words[index], word);
 		pages->held += (uint64_t)__builtin_popcountll(word & ~before);
 	}

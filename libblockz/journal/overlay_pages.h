@@ -28,6 +28,7 @@ struct overlay_pages {
 	uint64_t block_count;
 	_Atomic uint64_t *words;  /* of 64 pages each; all of a block's */
 	_Atomic bool *changed;    /* of each block: bits were added since it was written */
+	bool *has_room;           /* of each block: it was written once, so that writing it again takes no more room */
 	_Atomic uint64_t held;
 };
 
