@@ -68,11 +68,12 @@ enum blockz_state {
 	BLOCKZ_IMAGE_TORN,           /* written in part, and there was no journal by which to undo it */
 };
 
-/* What blockz_recover() is to do about the journal of an interrupted edit. */
+/* What is to be done about the journal of an interrupted edit, or the overlay that a disk has left. */
 enum blockz_remedy {
 	BLOCKZ_REMEDY_RECOVER, /* finish or undo the edit, where the file shows that the journal is its own */
 	BLOCKZ_REMEDY_UNDO,    /* write the old content back, although the file may be another one */
-	BLOCKZ_REMEDY_DROP,    /* keep the file as it is, and remove the journal, whatever it is */
+	BLOCKZ_REMEDY_DROP,    /* keep the file as it is, and remove the journal or the overlay, whatever it is */
+	BLOCKZ_REMEDY_COMMIT,  /* of an overlay: adopt and commit it, although the file may be another one; else as RECOVER */
 };
 
 /* What a fault speaks of, named as the parameters and options of the calls are. */
@@ -93,8 +94,8 @@ struct blockz_fault {
 	enum blockz_subject subject;
 	enum blockz_state state;
 	/*
-	 * With BLOCKZ_IMAGE_NEEDS_RECOVERY, what will help: BLOCKZ_REMEDY_UNDO means that or BLOCKZ_REMEDY_DROP, and only
-	 * somebody who knows what happened to the file can choose.
+	 * With BLOCKZ_IMAGE_NEEDS_RECOVERY, what will help: BLOCKZ_REMEDY_UNDO and BLOCKZ_REMEDY_COMMIT mean that or
+	 * BLOCKZ_REMEDY_DROP, and only somebody who knows what happened to the file can choose.
 	 */
 	enum blockz_remedy remedy;
 	int error;       /* the errno value behind BLOCKZ_FAILED; 0: none */

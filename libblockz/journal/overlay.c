@@ -299,7 +299,7 @@ EXPORT enum blockz_status blockz_overlay_refuse(const struct blockz_overlay *ove
 		fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN, "its overlay was committed, and is still beside it");
 		break;
 	case BLOCKZ_OVERLAY_OF_OTHER_FILE:
-		remedy = BLOCKZ_REMEDY_UNDO;
+		remedy = BLOCKZ_REMEDY_COMMIT;
 		fault_set(fault, BLOCKZ_NEEDS_RECOVERY, BLOCKZ_UNKNOWN,
 			  "the overlay beside it is another file's, or the file was changed since; nothing was touched");
 		break;

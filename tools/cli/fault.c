@@ -139,20 +139,32 @@ char *fault_line(const struct blockz_fault *fault)
 	return escape(line);
 }
 
+/* As asprintf(); name: of the file, for a shell. */
+static int print_recovery(char **text_ret, enum blockz_remedy remedy, const char *name)
+{
+	switch (remedy) {
+	case BLOCKZ_REMEDY_UNDO:
+		return asprintf(text_ret,
+				"image needs recovery: if another file was copied here, blockz-patch --recover=drop %s keeps it; if "
+				"not, blockz-patch --recover=undo %s brings back what was there before the edit", name, name);
+	case BLOCKZ_REMEDY_COMMIT:
+		return asprintf(text_ret,
+				"image needs recovery: if another file was copied here, blockz-patch --recover=drop %s keeps it and "
+				"removes the overlay; if not, blockz-patch --recover=commit %s brings into it what the overlay has",
+				name, name);
+	case BLOCKZ_REMEDY_DROP:
+		return asprintf(text_ret,
+				"image needs recovery, or what lies beside it is not its own: blockz-patch --recover=drop %s keeps "
+				"the image as it is and removes that", name);
+	default:
+		return asprintf(text_ret, "image needs recovery: run blockz-patch --recover %s", name);
+	}
+}
+
 static char *recovery_sentence(enum blockz_remedy remedy, const char *file)
 {
 	char *text = NULL, *name = shell_word(file != NULL ? file : "FILE");
-	int len = -1;
-	if (name != NULL && remedy == BLOCKZ_REMEDY_RECOVER)
-		len = asprintf(&text, "image needs recovery: run blockz-patch --recover %s", name);
-	else if (name != NULL && remedy == BLOCKZ_REMEDY_UNDO)
-		len = asprintf(&text,
-			       "image needs recovery: if another file was copied here, blockz-patch --recover=drop %s keeps it; if "
-			       "not, blockz-patch --recover=undo %s brings back what was there before the edit", name, name);
-	else if (name != NULL)
-		len = asprintf(&text,
-			       "image needs recovery, or the journal is not its own: blockz-patch --recover=drop %s keeps the "
-			       "image as it is and removes the journal", name);
+	int len = name != NULL ? print_recovery(&text, remedy, name) : -1;
 	free(name);
 	return len < 0 ? NULL : text;
 }

@@ -156,7 +156,7 @@ START_TEST(it_is_known_whose_it_is)
 	change_file();
 	ck_assert_int_eq(beside_look(&beside).state, BLOCKZ_OVERLAY_OF_OTHER_FILE);
 	ck_assert_int_eq(blockz_overlay_refuse(beside.overlay, &beside.fault), BLOCKZ_NEEDS_RECOVERY);
-	ck_assert_int_eq(beside.fault.remedy, BLOCKZ_REMEDY_UNDO);
+	ck_assert_int_eq(beside.fault.remedy, BLOCKZ_REMEDY_COMMIT);
 	ck_assert_int_eq(overlay_begin(beside.overlay, IMAGE_LEN, NULL), BLOCKZ_NEEDS_RECOVERY);
 	ck_assert_int_eq(overlay_set_next(beside.overlay, &next, NULL), BLOCKZ_NEEDS_RECOVERY);
 	ck_assert(beside_has(&beside, 3, 'a'));
