@@ -10,14 +10,16 @@
 #include "cli/size.h"
 #include "disks/partition.h"
 #include "files/compressed.h"
+#include "files/laid_over.h"
 
-enum { KEY_OFFSET = CLI_FIRST_KEY, KEY_LENGTH, KEY_PARTITION };
+enum { KEY_OFFSET = CLI_FIRST_KEY, KEY_LENGTH, KEY_PARTITION, KEY_OVERLAY };
 
 static const struct cli_option option_rows[] = {
 	{ "offset", KEY_OFFSET, "OFF", "start at this image offset (default: 0)" },
 	{ "length", KEY_LENGTH, "N", "write so many bytes (default: up to the end)" },
 	{ "partition", KEY_PARTITION, "NAME", "write this partition: its number, name, label or UUID" },
 	CLI_SECTOR_SIZE,
+	{ "overlay", KEY_OVERLAY, NULL, "read what was written to a served disk and is not in FILE yet" },
 	CLI_SCAN,
 	CLI_WINDOW_MAX,
 	CLI_THREADS,
@@ -40,6 +42,7 @@ struct call {
 	struct cli cli;
 	const char *path, *partition;
 	uint64_t offset, length; /* BLOCKZ_UNKNOWN: not given */
+	bool overlay;
 	struct compressed file;
 	struct blockz_map *map;
 	struct blockz_fault fault;
@@ -60,6 +63,9 @@ static void read_options(struct call *call, int argc, char **argv)
 		case KEY_PARTITION:
 			call->partition = call->cli.argument;
 			break;
+		case KEY_OVERLAY:
+			call->overlay = true;
+			break;
 		}
 	}
 	if (call->cli.operand_count != 1)
@@ -75,7 +81,7 @@ static enum blockz_status partition_range(struct call *call, struct blockz_range
 {
 	struct partitions partitions = { 0 };
 	enum blockz_status status =
-		partitions_of_file(&call->file.source, call->map, call->cli.sector_size, &partitions, &call->fault);
+		partitions_of_file(&call->file.source, call->map, call->file.overlay, call->cli.sector_size, &partitions, &call->fault);
 	if (status == BLOCKZ_OK)
 		status = partition_find(&partitions, call->partition, range_ret, &call->fault);
 	partitions_free(&partitions);
@@ -96,13 +102,35 @@ static enum blockz_status choose_range(struct call *call, struct blockz_range *r
 	return BLOCKZ_OK;
 }
 
+static enum blockz_status extract(struct call *call, struct blockz_range range, const struct blockz_sink *sink)
+{
+	const struct blockz_work work = { .threads = call->cli.threads };
+	return blockz_extract(&call->file.source, call->map, range, sink, &work, &call->fault);
+}
+
+static enum blockz_status extract_overlaid(struct call *call, struct blockz_range range, const struct blockz_sink *sink)
+{
+	struct laid_over_sink memory = { .overlay = call->file.overlay, .position = range.start, .sink = sink };
+	struct blockz_sink overlaid;
+	enum blockz_status status = laid_over_sink_start(&memory, &overlaid, &call->fault);
+	if (status == BLOCKZ_OK)
+		status = extract(call, range, &overlaid);
+	laid_over_sink_free(&memory);
+	return status;
+}
+
+static enum blockz_status open_file(struct call *call)
+{
+	return call->overlay ? compressed_open_overlaid(&call->file, call->path, &call->fault)
+			     : compressed_open(&call->file, call->path, BLOCKZ_STORE_READ, &call->fault);
+}
+
 static enum blockz_status write_range(struct call *call)
 {
 	struct blockz_range range = { 0 };
 	struct blockz_fd_sink memory;
 	struct blockz_sink sink = blockz_sink_fd(&memory, STDOUT_FILENO);
-	const struct blockz_work work = { .threads = call->cli.threads };
-	enum blockz_status status = compressed_open(&call->file, call->path, BLOCKZ_STORE_READ, &call->fault);
+	enum blockz_status status = open_file(call);
 	if (status != BLOCKZ_OK)
 		return status;
 	cli_note(&call->cli, call->path, &call->file.store);
@@ -110,7 +138,9 @@ static enum blockz_status write_range(struct call *call)
 	if (status != BLOCKZ_OK)
 		return status;
 	status = choose_range(call, &range);
-	return status == BLOCKZ_OK ? blockz_extract(&call->file.source, call->map, range, &sink, &work, &call->fault) : status;
+	if (status != BLOCKZ_OK)
+		return status;
+	return call->file.overlay != NULL ? extract_overlaid(call, range, &sink) : extract(call, range, &sink);
 }
 
 int main(int argc, char **argv)

@@ -166,7 +166,7 @@ static void read_options(struct call *call, int argc, char **argv)
 static void read_partitions(struct call *call)
 {
 	struct blockz_fault why;
-	if (partitions_of_file(&call->file.source, call->map, call->cli.sector_size, &call->partitions, &why) != BLOCKZ_OK)
+	if (partitions_of_file(&call->file.source, call->map, NULL, call->cli.sector_size, &call->partitions, &why) != BLOCKZ_OK)
 		cli_warn(&call->cli, call->path, "partitions cannot be read: %s", why.text);
 }
 

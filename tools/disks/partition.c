@@ -14,6 +14,7 @@
 #include "disks/gpt.h"
 #include "disks/partition_table.h"
 #include "disks/view.h"
+#include "files/laid_over.h"
 
 enum { UNIT = 512 }; /* libblkid counts in these, whatever the sectors of the disk */
 
@@ -232,6 +233,7 @@ void partitions_free(struct partitions *partitions)
 /* A source that reads through a reader, and keeps the reader's own fault. */
 struct image {
 	struct blockz_reader *reader;
+	const struct blockz_overlay *overlay; /* NULL: there is none */
 	uint64_t size;
 	enum blockz_status status;
 	struct blockz_fault fault;
@@ -245,15 +247,15 @@ static int image_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 		len = (size_t)left;
 	image->status = blockz_reader_read(image->reader, buf, len, off, &image->fault);
 	*got_ret = len;
-	return image->status == BLOCKZ_OK ? 0 : EIO;
+	return image->status == BLOCKZ_OK ? laid_over_bytes(image->overlay, buf, len, off) : EIO;
 }
 
 enum blockz_status partitions_of_file(const struct blockz_source *file, const struct blockz_map *map,
-				      unsigned sector_size, struct partitions *partitions_ret,
-				      struct blockz_fault *fault)
+				      const struct blockz_overlay *overlay, unsigned sector_size,
+				      struct partitions *partitions_ret, struct blockz_fault *fault)
 {
 	static const struct blockz_source_ops ops = { .read = image_read };
-	struct image image = { .size = blockz_map_info(map).image_size };
+	struct image image = { .overlay = overlay, .size = blockz_map_info(map).image_size };
 	struct blockz_source source = { &ops, &image, image.size };
 	enum blockz_status status = blockz_reader_new(file, map, &image.reader, fault);
 	if (status != BLOCKZ_OK)

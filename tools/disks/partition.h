@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-#include "blockz.h"
+#include "blockz_disk.h"
 
 enum { PARTITIONS_MAX = 256 };
 
@@ -47,9 +47,13 @@ struct partitions {
 enum blockz_status partitions_read(const struct blockz_source *image, uint64_t disk_off, unsigned sector_size,
 				   struct partitions *partitions_ret, struct blockz_fault *fault);
 
-/* The same of the image in a compressed file.  Errors: those of a blockz_reader too. */
+/*
+ * The same of the image in a compressed file, as a disk with this overlay shows it (NULL: none).  Errors: those of a
+ * blockz_reader too.
+ */
 enum blockz_status partitions_of_file(const struct blockz_source *file, const struct blockz_map *map,
-				     unsigned sector_size, struct partitions *partitions_ret, struct blockz_fault *fault);
+				      const struct blockz_overlay *overlay, unsigned sector_size,
+				      struct partitions *partitions_ret, struct blockz_fault *fault);
 
 /* Fine for zeros, and twice. */
 void partitions_free(struct partitions *partitions);

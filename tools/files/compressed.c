@@ -12,6 +12,7 @@
 
 #include "cli/fault.h"
 #include "cli/stream.h"
+#include "files/overlays.h"
 
 /* ---- Paths */
 
@@ -151,8 +152,8 @@ enum blockz_status path_split(const char *path, int *dirfd_ret, char **name_ret,
 
 /* ---- Files */
 
-enum blockz_status compressed_open(struct compressed *self, const char *path, enum blockz_store_mode mode,
-				   struct blockz_fault *fault)
+static enum blockz_status open_file(struct compressed *self, const char *path, enum blockz_store_mode mode,
+				    struct blockz_fault *fault)
 {
 	*self = (struct compressed){ .dirfd = -1 };
 	if (mode == BLOCKZ_STORE_READ && is_stream(path)) {
@@ -171,8 +172,38 @@ enum blockz_status compressed_open(struct compressed *self, const char *path, en
 	return status;
 }
 
+static void note_overlay(struct compressed *self)
+{
+	char overlay[sizeof(self->note) / 2];
+	if (self->store.ops == NULL || !overlays_note(self->dirfd, self->name, &self->store, overlay, sizeof(overlay)))
+		return;
+	bool noted = self->store.note != NULL;
+	snprintf(self->note, sizeof(self->note), "%s%s%s", noted ? self->store.note : "", noted ? "; " : "", overlay);
+	self->store.note = self->note;
+}
+
+enum blockz_status compressed_open(struct compressed *self, const char *path, enum blockz_store_mode mode,
+				   struct blockz_fault *fault)
+{
+	enum blockz_status status = open_file(self, path, mode, fault);
+	if (status == BLOCKZ_OK && mode == BLOCKZ_STORE_READ)
+		note_overlay(self);
+	return status;
+}
+
+enum blockz_status compressed_open_overlaid(struct compressed *self, const char *path, struct blockz_fault *fault)
+{
+	enum blockz_status status = open_file(self, path, BLOCKZ_STORE_READ, fault);
+	if (status == BLOCKZ_OK && self->store.ops != NULL)
+		status = overlays_open(self->dirfd, self->name, &self->store, &self->overlay, fault);
+	if (status != BLOCKZ_OK)
+		compressed_close(self);
+	return status;
+}
+
 void compressed_close(struct compressed *self)
 {
+	blockz_overlay_close(self->overlay);
 	blockz_store_close(&self->store);
 	if (self->name != NULL)
 		close(self->dirfd);

@@ -5,7 +5,7 @@
 
 #include <sys/stat.h>
 
-#include "blockz.h"
+#include "blockz_disk.h"
 
 /* Must not be moved while it is open: source points into it. */
 struct compressed {
@@ -13,6 +13,8 @@ struct compressed {
 	struct blockz_source source; /* of the file's bytes */
 	int dirfd;
 	char *name;                  /* in dirfd; no symbolic link, no slash */
+	struct blockz_overlay *overlay; /* NULL: there is none, or the file is read without it */
+	char note[1024];             /* private: of the store, and of the overlay */
 };
 
 /*
@@ -30,10 +32,17 @@ bool path_is_trap(int dirfd, const struct stat *st);
 
 /*
  * Opens the compressed file at path as blockz_store_open() does.  For reading, "-" is standard input, and must be a
- * regular file; then nothing is locked, and store.ops is NULL.  Errors: those of blockz_store_open().
+ * regular file; then nothing is locked, and store.ops is NULL.  Who reads a file that has an overlay is told so in
+ * store.note: what was written to a served disk and lies there is not read.  Errors: those of blockz_store_open().
  */
 enum blockz_status compressed_open(struct compressed *self, const char *path, enum blockz_store_mode mode,
 				   struct blockz_fault *fault);
+
+/*
+ * The same for reading, with the overlay beside it, where that is the file's own: overlay is NULL where there is none.
+ * Errors: those of blockz_overlay_open() too; BLOCKZ_NEEDS_RECOVERY: it is another file's, or not to be trusted.
+ */
+enum blockz_status compressed_open_overlaid(struct compressed *self, const char *path, struct blockz_fault *fault);
 
 /* Fine for zeros, and twice. */
 void compressed_close(struct compressed *self);

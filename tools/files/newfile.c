@@ -13,12 +13,13 @@
 
 #include "cli/fault.h"
 #include "files/compressed.h"
+#include "files/overlays.h"
 
 /* ---- Opening */
 
 /*
- * Takes the lock of the file to be replaced, where locks are known.  A journal beside it would be taken for one of the new
- * file.  Of a file that may not be written, the lock of a reader: it keeps writers out as well.
+ * Takes the lock of the file to be replaced, where locks are known.  A journal or an overlay beside it would be taken for
+ * one of the new file.  Of a file that may not be written, the lock of a reader: it keeps writers out as well.
  */
 static enum blockz_status lock_existing(struct newfile *newfile, struct blockz_fault *fault)
 {
@@ -27,6 +28,8 @@ static enum blockz_status lock_existing(struct newfile *newfile, struct blockz_f
 	bool writable = faccessat(newfile->dirfd, newfile->name, W_OK, AT_EACCESS) == 0;
 	enum blockz_store_mode mode = writable ? BLOCKZ_STORE_WRITE_UNLOCKED : BLOCKZ_STORE_READ;
 	enum blockz_status status = blockz_store_open(newfile->dirfd, newfile->name, mode, store, fault);
+	if (status == BLOCKZ_OK)
+		status = overlays_refuse(newfile->dirfd, newfile->name, store, fault);
 	if (status != BLOCKZ_OK || !writable || store->ops->journal_find(store->ctx, &len) == ENOENT)
 		return status;
 	status = tool_fault(fault, BLOCKZ_NEEDS_RECOVERY, "an edit of it was interrupted: there is a journal");
@@ -48,7 +51,13 @@ static bool is_held(const struct newfile *newfile, const struct blockz_store *he
 	       (has_birth ? st.stx_btime.tv_nsec : 0) == held->identity.birth_nsec;
 }
 
-static enum blockz_status check_existing(struct newfile *newfile, const struct blockz_store *held,
+static enum blockz_status check_held(const struct newfile *newfile, const struct newfile_options *options,
+				     struct blockz_fault *fault)
+{
+	return options->has_overlay ? BLOCKZ_OK : overlays_refuse(newfile->dirfd, newfile->name, options->held, fault);
+}
+
+static enum blockz_status check_existing(struct newfile *newfile, const struct newfile_options *options,
 					 struct blockz_fault *fault)
 {
 	struct stat st;
@@ -58,7 +67,8 @@ static enum blockz_status check_existing(struct newfile *newfile, const struct b
 		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "exists and is no regular file");
 	if (!newfile->replace)
 		return tool_fault(fault, BLOCKZ_FAILED, "exists already; --force replaces it");
-	enum blockz_status status = is_held(newfile, held) ? BLOCKZ_OK : lock_existing(newfile, fault);
+	bool held = is_held(newfile, options->held);
+	enum blockz_status status = held ? check_held(newfile, options, fault) : lock_existing(newfile, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	newfile->replaced = openat(newfile->dirfd, newfile->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -112,7 +122,7 @@ enum blockz_status newfile_open(struct newfile *newfile, const char *path, const
 	if (status == BLOCKZ_OK)
 		status = create_temporary(newfile, fault);
 	if (status == BLOCKZ_OK)
-		status = check_existing(newfile, options->held, fault);
+		status = check_existing(newfile, options, fault);
 	if (status != BLOCKZ_OK)
 		newfile_close(newfile);
 	return status;

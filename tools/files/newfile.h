@@ -33,6 +33,8 @@ struct newfile_options {
 	bool replace;
 	/* A store that the caller has open, perhaps of this very file, which then cannot be another program's; NULL: none. */
 	const struct blockz_store *held;
+	/* The new file has what is in the overlay of the held one, which is refused otherwise. */
+	bool has_overlay;
 	/* Of all that it is made from: known by newfile_sync(), must live as long. */
 	const struct audience *audience;
 };
@@ -43,7 +45,8 @@ struct newfile_options {
  * that can be and nobody gains access by it that is not of the audience.  A file system that keeps no permissions
  * gives its own.  Where no source has any, as of a pipe, the umask alone decides.
  * Errors: BLOCKZ_FAILED (also: path exists, without replace), BLOCKZ_UNSUPPORTED (not a file that can be replaced, name
- * too long for a temporary one beside it), BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY (path has a journal).
+ * too long for a temporary one beside it), BLOCKZ_LOCKED, BLOCKZ_NEEDS_RECOVERY (path has a journal, or
+ * an overlay).
  */
 enum blockz_status newfile_open(struct newfile *newfile, const char *path, const struct newfile_options *options,
 				struct blockz_fault *fault);

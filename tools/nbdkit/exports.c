@@ -15,7 +15,7 @@ void exports_read(struct exports *exports, const struct blockz_source *file, con
 		  unsigned sector_size)
 {
 	*exports = (struct exports){ .map = map };
-	if (partitions_of_file(file, map, sector_size, &exports->partitions, &exports->table_fault) == BLOCKZ_OK)
+	if (partitions_of_file(file, map, NULL, sector_size, &exports->partitions, &exports->table_fault) == BLOCKZ_OK)
 		exports->table_fault.status = BLOCKZ_OK;
 }
 

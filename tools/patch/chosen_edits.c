@@ -9,7 +9,7 @@ static enum blockz_status add_partition(struct edits *edits, const struct patch_
 {
 	struct partitions partitions = { 0 };
 	struct blockz_range range;
-	enum blockz_status status = partitions_of_file(file->source, file->map, file->sector_size, &partitions, fault);
+	enum blockz_status status = partitions_of_file(file->source, file->map, NULL, file->sector_size, &partitions, fault);
 	if (status == BLOCKZ_OK)
 		status = partition_find(&partitions, options->partition, &range, fault);
 	if (status == BLOCKZ_OK)
