@@ -16,6 +16,7 @@
 #include "files/audience.h"
 #include "files/compressed.h"
 #include "files/output.h"
+#include "files/overlays.h"
 #include "files/scratch_store.h"
 #include "patch/carry_out.h"
 #include "patch/chosen_edits.h"
@@ -23,6 +24,7 @@
 #include "patch/composition_make.h"
 #include "patch/copy.h"
 #include "patch/edits.h"
+#include "patch/overlay_recover.h"
 #include "patch/patch_options.h"
 #include "patch/patch_report.h"
 
@@ -40,11 +42,13 @@ struct call {
 	struct making making;    /* zeros without --composition */
 	const char *culprit; /* what the fault speaks of; NULL: FILE */
 	enum blockz_recovery recovery;
+	struct overlay_recover overlay; /* zeros without --recover */
 	struct blockz_fault fault;
 };
 
 static void call_close(struct call *call)
 {
+	overlay_recover_close(&call->overlay);
 	bmap_update_close(&call->bmap);
 	making_free(&call->making);
 	blockz_plan_free(call->plan);
@@ -189,11 +193,17 @@ static enum blockz_status make_plan(struct call *call)
 
 /* ---- What is said at the end */
 
+/* The plan of what was done, by the edits that were asked for or by an overlay; NULL: there was none. */
+static const struct blockz_plan *plan_of(const struct call *call)
+{
+	return call->plan != NULL ? call->plan : call->overlay.commit.plan;
+}
+
 static struct patch_report report_of(struct call *call)
 {
 	return (struct patch_report){
-		.cli = &call->cli, .plan = call->plan, .recovery = call->recovery, .renewed = call->options.bmap,
-		.is_copy = call->options.output != NULL, .image_digest = call->options.image_digest,
+		.cli = &call->cli, .plan = plan_of(call), .recovery = call->recovery, .overlay = call->overlay.done,
+		.renewed = call->options.bmap, .is_copy = call->options.output != NULL, .image_digest = call->options.image_digest,
 	};
 }
 
@@ -290,26 +300,13 @@ static enum blockz_status report_in_place(struct call *call)
 	return fail_late(call, patch_report_print(&patch, call->options.file, &call->file.source, more_json(call), &call->fault));
 }
 
-static enum blockz_status recover(struct call *call)
-{
-	enum blockz_status status = open_to_write(call);
-	if (status != BLOCKZ_OK)
-		return status;
-	call->cli.state = recovery_states[call->recovery];
-	cli_say(&call->cli, stdout, call->options.file, "%s", recovery_text(call->recovery));
-	const struct patch_report patch = report_of(call);
-	if (call->recovery == BLOCKZ_RECOVERY_FINISHED)
-		patch_report_stale(&patch, call->options.file);
-	return call->cli.json ? report_in_place(call) : BLOCKZ_OK;
-}
-
 /* What is said once the image is updated. */
 static enum blockz_status say_updated(struct call *call)
 {
 	const struct patch_report patch = report_of(call);
 	patch_report_done(&patch, stdout, call->options.file, "image updated");
 	say_more(call, stdout);
-	if (blockz_plan_info(call->plan).writes > 0)
+	if (blockz_plan_info(plan_of(call)).writes > 0)
 		patch_report_stale(&patch, call->options.file);
 	return BLOCKZ_OK;
 }
@@ -357,8 +354,8 @@ static enum blockz_status report_change(struct call *call, const struct carry_ou
 	warn_of_plan(call, call->options.file);
 	if (!call->cli.json)
 		return say_updated(call);
-	return blockz_plan_info(call->plan).is_splice ? report_copy(call, &work->output, call->options.file)
-						      : report_in_place(call);
+	return blockz_plan_info(plan_of(call)).is_splice ? report_copy(call, &work->output, call->options.file)
+							  : report_in_place(call);
 }
 
 /* A signal that came while bytes of FILE were overwritten has the last word. */
@@ -378,12 +375,64 @@ static enum blockz_status carry_out(struct call *call)
 static enum blockz_status patch_file(struct call *call)
 {
 	enum blockz_status status = open_to_write(call);
+	if (status == BLOCKZ_OK)
+		status = overlays_refuse(call->file.dirfd, call->file.name, &call->file.store, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (call->recovery != BLOCKZ_RECOVERY_NONE)
 		cli_warn(&call->cli, call->options.file, "%s", recovery_text(call->recovery));
 	status = make_plan(call);
 	return status == BLOCKZ_OK ? carry_out(call) : status;
+}
+
+/* ---- --recover */
+
+/* Where there was a journal, --recover=drop was said of that. */
+static enum blockz_remedy remedy_of_overlay(const struct call *call)
+{
+	enum blockz_remedy remedy = call->options.remedy;
+	return remedy == BLOCKZ_REMEDY_DROP && call->recovery != BLOCKZ_RECOVERY_NONE ? BLOCKZ_REMEDY_RECOVER : remedy;
+}
+
+static enum blockz_status recover_overlay(struct call *call)
+{
+	struct overlay_commit *commit = &call->overlay.commit;
+	commit->path = call->options.file;
+	commit->file = &call->file;
+	commit->map_options = call->cli.map;
+	commit->work_options = cli_work(&call->cli, "commit", BLOCKZ_UNKNOWN);
+	enum blockz_status status = overlay_recover_run(&call->overlay, remedy_of_overlay(call), &call->fault);
+	cli_work_end(&call->cli);
+	if (status == BLOCKZ_OK && commit->plan != NULL && blockz_plan_info(commit->plan).writes > 0)
+		call->cli.state = BLOCKZ_IMAGE_UPDATED;
+	return status;
+}
+
+static void report_journal(struct call *call)
+{
+	const struct patch_report patch = report_of(call);
+	cli_say(&call->cli, stdout, call->options.file, "%s", recovery_text(call->recovery));
+	if (call->recovery == BLOCKZ_RECOVERY_FINISHED)
+		patch_report_stale(&patch, call->options.file);
+}
+
+static enum blockz_status recover(struct call *call)
+{
+	enum blockz_status status = open_to_write(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	call->cli.state = recovery_states[call->recovery];
+	status = recover_overlay(call);
+	if (status != BLOCKZ_OK)
+		return status;
+	bool overlay = call->overlay.done != OVERLAY_RECOVERY_NONE;
+	if (call->recovery != BLOCKZ_RECOVERY_NONE || !overlay)
+		report_journal(call);
+	if (overlay)
+		cli_say(&call->cli, stdout, call->options.file, "%s", overlay_recovery_text(call->overlay.done));
+	if (call->overlay.done == OVERLAY_RECOVERY_COMMITTED)
+		return report_change(call, &call->overlay.commit.work);
+	return call->cli.json ? report_in_place(call) : BLOCKZ_OK;
 }
 
 /* ---- --output */

@@ -15,7 +15,9 @@
 /* Its readers, and nobody else: what was written to it before is read by them all the same. */
 static enum blockz_status open_beside(struct carry_out *self, struct blockz_fault *fault)
 {
-	const struct newfile_options options = { .replace = true, .held = &self->file->store, .audience = &self->audience };
+	const struct newfile_options options = {
+		.replace = true, .held = &self->file->store, .has_overlay = self->has_overlay, .audience = &self->audience,
+	};
 	audience_add_compressed(&self->audience, self->file);
 	return output_open_file(&self->output, self->path, &options, fault);
 }

@@ -13,11 +13,12 @@
 #include "files/compressed.h"
 #include "files/output.h"
 
-/* Starts as CARRY_OUT_INIT with these three set; they must live as long. */
+/* Starts as CARRY_OUT_INIT with these four set; they must live as long. */
 struct carry_out {
 	const char *path;
 	const struct compressed *file;  /* at path, open for writing; the plan is of it as it is */
 	const struct blockz_plan *plan;
+	bool has_overlay; /* the plan brings in the overlay of the file */
 	/* Private, but for the descriptor of a new file. */
 	struct output output;
 	struct audience audience;

@@ -54,8 +54,9 @@ static const struct cli_option option_rows[] = {
 	{ "side", KEY_SIDE, "DATA", "with --compose: the side file of COMP, if it has one" },
 	{ "dry-run", KEY_DRY_RUN, NULL, "print what would be written, write nothing (but COMP)" },
 	{ "recover", KEY_RECOVER, "[=HOW]",
-	  "finish or undo an interrupted edit, nothing else; HOW where that cannot be\n"
-	  "decided here: undo (as before the edit) or drop (keep FILE, remove the journal)" },
+	  "finish or undo an interrupted edit, and bring into FILE what was written to a served\n"
+	  "disk, nothing else; HOW where that cannot be decided here: undo (as before the edit),\n"
+	  "commit (what was written is of FILE) or drop (keep FILE, remove what is beside it)" },
 	{ "no-journal", KEY_NO_JOURNAL, NULL, "write without a journal: a crash in the middle destroys FILE" },
 	{ "no-lock", KEY_NO_LOCK, NULL, "write where the file system knows no locks: nothing keeps other programs out" },
 	CLI_SCAN,
@@ -186,11 +187,15 @@ static void check_options(const struct patch_options *options, const struct cli 
 
 static enum blockz_remedy read_remedy(const struct cli *cli, const char *how)
 {
+	static const char *const names[] = {
+		[BLOCKZ_REMEDY_UNDO] = "undo", [BLOCKZ_REMEDY_DROP] = "drop", [BLOCKZ_REMEDY_COMMIT] = "commit",
+	};
 	if (how == NULL)
 		return BLOCKZ_REMEDY_RECOVER;
-	if (strcmp(how, "undo") != 0 && strcmp(how, "drop") != 0)
-		cli_usage(cli, "--recover=%s: expected undo or drop", how);
-	return strcmp(how, "undo") == 0 ? BLOCKZ_REMEDY_UNDO : BLOCKZ_REMEDY_DROP;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i] != NULL && strcmp(how, names[i]) == 0)
+			return (enum blockz_remedy)i;
+	cli_usage(cli, "--recover=%s: expected undo, commit or drop", how);
 }
 
 static enum blockz_way read_way(const struct cli *cli, const char *how)

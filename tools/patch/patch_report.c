@@ -207,8 +207,15 @@ json_t *patch_report_json(const struct patch_report *report, const struct report
 		[BLOCKZ_RECOVERY_UNDONE] = "undone",
 		[BLOCKZ_RECOVERY_DROPPED] = "dropped",
 	};
+	static const char *const overlay_names[] = {
+		[OVERLAY_RECOVERY_COMMITTED] = "committed",
+		[OVERLAY_RECOVERY_REMOVED] = "removed",
+		[OVERLAY_RECOVERY_DROPPED] = "dropped",
+	};
 	json_t *object = report_json(file);
 	json_object_set_new(object, "recovery", json_string(recovery_names[report->recovery]));
+	if (report->overlay != OVERLAY_RECOVERY_NONE)
+		json_object_set_new(object, "overlay", json_string(overlay_names[report->overlay]));
 	add_plan_info(object, report->plan);
 	add_renewed(object, report->plan);
 	add_more(object, more);

@@ -8,12 +8,14 @@
 #include "blockz.h"
 #include "cli/cli.h"
 #include "files/report.h"
+#include "patch/overlay_recover.h"
 
 /* What it is about. */
 struct patch_report {
 	struct cli *cli;
 	const struct blockz_plan *plan; /* NULL: there was none, but a recovery */
 	enum blockz_recovery recovery;
+	enum overlay_recovery overlay;
 	const char *renewed; /* the block map that was kept true; NULL: none */
 	bool is_copy, image_digest;
 };
