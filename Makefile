@@ -155,14 +155,12 @@ $(BUILD)/blockz-lzo: $(BUILD)/tools/lzo/blockz-lzo.o
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(shell $(PKGCONFIG) --libs lzo2)
 
 # nbdkit brings its own functions, and calls one of ours: the archives' names stay inside.  Behind the objects, since an
-# archive gives what those before it lack.
+# archive gives what those before it lack.  They have a word on the exit status, when nbdkit has closed them.
 $(BUILD)/$(PLUGIN): $(PLUGIN_OBJ)
 $(BUILD)/$(RAM_PLUGIN): $(RAM_OBJ)
-# It has a word on the exit status, when nbdkit has closed it.
-$(BUILD)/$(RAM_PLUGIN): ALL_LDFLAGS += -Wl,-z,nodelete
 $(NBD_PLUGINS): $(SHARED) $(BUILD)/libblockz.a
-	$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) $(LIB_LIBS) \
-		$(TOOL_LIBS)
+	$(CC) $(ALL_CFLAGS) -shared -Wl,--exclude-libs,ALL -Wl,-z,nodelete -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LDFLAGS) \
+		$(LIB_LIBS) $(TOOL_LIBS)
 
 $(BUILD)/blockz-guestfish: tools/blockz-guestfish libblockz/blockz.h
 	sed 's|@VERSION@|$(VERSION)|' $< > $@

@@ -135,7 +135,7 @@ static int try_to_save(void)
 	server.group = getegid();
 	if (server.settings.save.path == NULL || saver_try(&server.saver, &fault) == BLOCKZ_OK)
 		return 0;
-	nbd_report(server.settings.save.label, &fault);
+	nbd_report_file(&server.settings.save, &fault);
 	return -1;
 }
 
@@ -207,19 +207,12 @@ static int after_fork(void)
 
 /* ---- End */
 
-/* nbdkit ends with status 0 whatever a plugin has to say, so this changes it on the way out. */
-static void exit_failed(void)
-{
-	fflush(NULL);
-	_exit(EXIT_FAILURE);
-}
-
 static void cleanup(void)
 {
 	hangup_stop();
-	/* The plugin stays in memory to the end of the process: it is linked with -z nodelete. */
-	if (finish() != EXIT_SUCCESS && atexit(exit_failed) != 0)
-		nbdkit_error("no memory for the exit status");
+	int status = finish();
+	if (status != EXIT_SUCCESS)
+		nbd_exit_with(status);
 }
 
 static void unload(void)

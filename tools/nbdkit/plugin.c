@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* nbdkit-blockz-plugin: serve the image inside a compressed file as a disk whose raw ranges can be written. */
+/* nbdkit-blockz-plugin: serve the image inside a compressed file as a disk that can be written, its raw ranges or all of it. */
 #define NBDKIT_API_VERSION 2
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,9 @@
 #include "cli/fault.h"
 #include "exports.h"
 #include "files/compressed.h"
+#include "files/overlays.h"
+#include "files/scratch_store.h"
+#include "patch/overlay_commit.h"
 #include "servers/hangup.h"
 #include "servers/nbd.h"
 #include "settings.h"
@@ -21,6 +24,8 @@
 static struct {
 	struct settings settings;
 	struct compressed file;
+	struct blockz_overlay *overlay; /* NULL: writes go to the file */
+	struct scratch_store scratch;   /* of what a flush commits of the overlay */
 	struct blockz_disk *disk; /* NULL before get_ready() */
 	struct exports exports;
 } server = { .settings = SETTINGS_INIT };
@@ -33,12 +38,7 @@ struct export {
 
 static void report_fault(const struct blockz_fault *fault)
 {
-	nbd_report(server.settings.file.label, fault);
-	if (fault->state != BLOCKZ_IMAGE_NEEDS_RECOVERY)
-		return;
-	char *sentence = state_sentence(fault, server.settings.file.path);
-	nbdkit_error("%s", sentence != NULL ? sentence : "?");
-	free(sentence);
+	nbd_report_file(&server.settings.file, fault);
 }
 
 /* Reports why a request failed, and sets what the client gets to see.  Returns -1. */
@@ -74,22 +74,67 @@ static void dump_plugin(void)
 
 /* ---- Start and end */
 
-static enum blockz_status open_file(struct blockz_fault *fault)
+static enum blockz_status open_to_read(struct blockz_fault *fault)
+{
+	const char *path = server.settings.file.path;
+	return server.settings.anywhere ? compressed_open_overlaid(&server.file, path, fault)
+					: compressed_open(&server.file, path, BLOCKZ_STORE_READ, fault);
+}
+
+/* An interrupted edit is seen to first. */
+static enum blockz_status open_to_write(struct blockz_fault *fault)
 {
 	enum blockz_recovery recovery = BLOCKZ_RECOVERY_NONE;
-	enum blockz_store_mode mode = server.settings.readonly ? BLOCKZ_STORE_READ
-				      : server.settings.no_lock ? BLOCKZ_STORE_WRITE_UNLOCKED
-								: BLOCKZ_STORE_WRITE;
+	enum blockz_store_mode mode = server.settings.no_lock ? BLOCKZ_STORE_WRITE_UNLOCKED : BLOCKZ_STORE_WRITE;
 	enum blockz_status status = compressed_open(&server.file, server.settings.file.path, mode, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	if (server.file.store.note != NULL)
-		nbdkit_error("%s: warning: %s", server.settings.file.label, server.file.store.note);
-	if (!server.settings.readonly)
+	if (status == BLOCKZ_OK)
 		status = blockz_recover(&server.file.store, BLOCKZ_REMEDY_RECOVER, &recovery, fault);
 	if (status == BLOCKZ_OK && recovery != BLOCKZ_RECOVERY_NONE)
 		nbdkit_debug("%s: an interrupted edit was %s", server.settings.file.label,
 			     recovery == BLOCKZ_RECOVERY_FINISHED ? "finished" : "undone");
+	return status;
+}
+
+static enum blockz_status open_file(struct blockz_fault *fault)
+{
+	enum blockz_status status = server.settings.readonly ? open_to_read(fault) : open_to_write(fault);
+	if (status == BLOCKZ_OK && server.file.store.note != NULL)
+		nbdkit_error("%s: warning: %s", server.settings.file.label, server.file.store.note);
+	return status;
+}
+
+/* One that a crash has left is taken up again, unless all of it is in the file. */
+static enum blockz_status open_overlay(struct blockz_fault *fault)
+{
+	const struct compressed *file = &server.file;
+	enum blockz_status status = blockz_overlay_open(file->dirfd, file->name, &file->store, BLOCKZ_OVERLAY_WRITE, &server.overlay,
+							fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	switch (blockz_overlay_info(server.overlay).state) {
+	case BLOCKZ_OVERLAY_NONE:
+		return BLOCKZ_OK;
+	case BLOCKZ_OVERLAY_OF_FILE:
+		nbdkit_debug("%s: its overlay is taken up again", server.settings.file.label);
+		return BLOCKZ_OK;
+	case BLOCKZ_OVERLAY_COMMITTED:
+		return blockz_overlay_drop(server.overlay, fault);
+	default:
+		return blockz_overlay_refuse(server.overlay, fault);
+	}
+}
+
+/* Who writes to the file has to have all of it, or none. */
+static enum blockz_status settle_overlay(struct blockz_fault *fault)
+{
+	const struct compressed *file = &server.file;
+	if (server.settings.readonly)
+		return BLOCKZ_OK;
+	if (!server.settings.anywhere)
+		return overlays_refuse(file->dirfd, file->name, &file->store, fault);
+	enum blockz_status status = open_overlay(fault);
+	if (status == BLOCKZ_OK && server.settings.options.commit == BLOCKZ_COMMIT_FLUSH)
+		status = scratch_store_open(&server.scratch, file->dirfd, fault);
 	return status;
 }
 
@@ -117,6 +162,8 @@ static int open_disk(void)
 {
 	struct blockz_fault fault;
 	enum blockz_status status = open_file(&fault);
+	if (status == BLOCKZ_OK)
+		status = settle_overlay(&fault);
 	if (status != BLOCKZ_OK) {
 		report_fault(&fault);
 		bool unwritable = status == BLOCKZ_UNSUPPORTED || fault.error == EROFS || fault.error == EACCES;
@@ -124,7 +171,10 @@ static int open_disk(void)
 			nbdkit_error("readonly=true serves a file without writing to it or beside it");
 		return -1;
 	}
-	status = blockz_disk_open(&server.file.store, &server.settings.options, &server.disk, &fault);
+	struct blockz_disk_options options = server.settings.options;
+	options.overlay = server.overlay != NULL ? server.overlay : server.file.overlay;
+	options.scratch = server.scratch.store.ops != NULL ? &server.scratch.store : NULL;
+	status = blockz_disk_open(&server.file.store, &options, &server.disk, &fault);
 	if (status != BLOCKZ_OK)
 		report_fault(&fault);
 	if (status == BLOCKZ_LIMIT)
@@ -132,19 +182,38 @@ static int open_disk(void)
 	return status == BLOCKZ_OK ? 0 : -1;
 }
 
-/* Before the fork, so that who starts the server sees what is wrong. */
-static int get_ready(void)
+static int read_exports(void)
 {
 	struct blockz_range range;
 	struct blockz_fault fault;
+	const struct blockz_overlay *overlay = server.overlay != NULL ? server.overlay : server.file.overlay;
+	enum blockz_status status = exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), overlay,
+						 server.settings.sector_size, &fault);
+	server.exports.list_all = server.settings.anywhere;
+	if (status == BLOCKZ_OK && server.settings.range != NULL)
+		status = exports_find(&server.exports, server.settings.range, &range, &fault);
+	if (status != BLOCKZ_OK)
+		report_fault(&fault);
+	return status == BLOCKZ_OK ? 0 : -1;
+}
+
+/* Before the fork, so that who starts the server sees what is wrong. */
+static int get_ready(void)
+{
 	if (open_disk() < 0)
 		return -1;
 	warn_appended();
-	exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), server.settings.sector_size);
-	if (server.settings.range == NULL || exports_find(&server.exports, server.settings.range, &range, &fault) == BLOCKZ_OK)
-		return 0;
-	report_fault(&fault);
-	return -1;
+	return read_exports();
+}
+
+static enum blockz_status commit_overlay(struct blockz_fault *fault)
+{
+	struct overlay_commit commit = {
+		.path = server.settings.file.path, .file = &server.file, .overlay = server.overlay,
+	};
+	enum blockz_status status = overlay_commit_run(&commit, fault);
+	overlay_commit_close(&commit);
+	return status;
 }
 
 /* Is called behind the last request.  Returns the exit status. */
@@ -152,10 +221,13 @@ static int finish(void)
 {
 	struct blockz_fault fault;
 	enum blockz_status status = blockz_disk_close(server.disk, &fault);
-	if (status != BLOCKZ_OK)
-		report_fault(&fault);
 	server.disk = NULL;
-	return (int)status;
+	if (status == BLOCKZ_OK && server.overlay != NULL && blockz_overlay_info(server.overlay).pages > 0)
+		status = commit_overlay(&fault);
+	if (status == BLOCKZ_OK)
+		return EXIT_SUCCESS;
+	report_fault(&fault);
+	return fault.state == BLOCKZ_IMAGE_NEEDS_RECOVERY ? BLOCKZ_NEEDS_RECOVERY : (int)status;
 }
 
 static int after_fork(void)
@@ -169,12 +241,16 @@ static int after_fork(void)
 static void cleanup(void)
 {
 	hangup_stop();
-	finish();
+	int status = finish();
+	if (status != EXIT_SUCCESS)
+		nbd_exit_with(status);
 }
 
 static void unload(void)
 {
 	blockz_disk_close(server.disk, NULL); /* still open if the server did not come to serve */
+	blockz_overlay_close(server.overlay);
+	scratch_store_close(&server.scratch);
 	exports_free(&server.exports);
 	compressed_close(&server.file);
 	settings_free(&server.settings);
@@ -225,7 +301,7 @@ static void *open_export(int readonly)
 		return NULL;
 	}
 	bool writable = !readonly && blockz_disk_is_writable(server.disk) &&
-			exports_first(server.exports.map, range, true) < range.end;
+			(server.settings.anywhere || exports_has_raw(&server.exports, range));
 	*export = (struct export){ range, writable };
 	return export;
 }
@@ -303,7 +379,7 @@ static struct nbdkit_plugin plugin = {
 	.name = "blockz",
 	.longname = "disk images in compressed files, written in place",
 	.version = BLOCKZ_VERSION,
-	.description = "Serves the image in a .gz, .xz or .zst; its raw ranges can be written inside the compressed file.",
+	.description = "Serves the image in a .gz, .xz or .zst; its raw ranges, or all of it, can be written in the compressed file.",
 	.unload = unload,
 	.dump_plugin = dump_plugin,
 	.config = config,

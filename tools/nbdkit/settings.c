@@ -17,6 +17,12 @@ static int set_cache(void *ctx, const char *value)
 	return parameter_size(&settings->options.cache, value);
 }
 
+static int set_anywhere(void *ctx, const char *value)
+{
+	struct settings *settings = ctx;
+	return parameter_bool(&settings->anywhere, value);
+}
+
 static int set_readonly(void *ctx, const char *value)
 {
 	struct settings *settings = ctx;
@@ -57,6 +63,7 @@ int settings_take(struct settings *settings, const char *key, const char *value)
 		{ "file", set_file, false },
 		{ "range", set_range, true },
 		{ "sector-size", set_sector_size, true },
+		{ "anywhere", set_anywhere, true },
 		{ "readonly", set_readonly, true },
 		{ "no-lock", set_no_lock, true },
 		{ "cache", set_cache, true },

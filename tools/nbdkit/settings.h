@@ -13,7 +13,7 @@ struct settings {
 	struct named_file file;
 	const char *range; /* NULL: not given */
 	unsigned sector_size; /* 0: not given */
-	bool readonly, no_lock;
+	bool readonly, no_lock, anywhere;
 	struct blockz_disk_options options;
 	uint64_t given; /* private: a bit for each parameter */
 };
@@ -32,6 +32,7 @@ void settings_free(struct settings *settings);
 	"[file=]FILE            (required) The compressed image: .gz, .xz or .zst.\n" \
 	"range=N|NAME           Serve this raw range or partition as the whole disk.\n" \
 	"sector-size=512|4096   Of the disk, to find partitions (default: as found).\n" \
+	"anywhere=true|false    Write to all of the image, not to raw ranges alone (default: false).\n" \
 	"readonly=true|false    Do not write to the file (default: false).\n" \
 	"no-lock=true|false     Write where the file system knows no locks (default: false).\n" \
 	"cache=SIZE             Decoded pieces to keep (default: " SETTINGS_TEXT(SETTINGS_CACHE_MIB) "M).\n" \

@@ -3,7 +3,9 @@
 #define NBDKIT_API_VERSION 2
 #include "servers/nbd.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/fault.h"
 
@@ -14,11 +16,36 @@ void nbd_report(const char *label, const struct blockz_fault *fault)
 	free(line);
 }
 
+void nbd_report_file(const struct named_file *file, const struct blockz_fault *fault)
+{
+	nbd_report(file->label, fault);
+	if (fault->state != BLOCKZ_IMAGE_NEEDS_RECOVERY)
+		return;
+	char *sentence = state_sentence(fault, file->path);
+	nbdkit_error("%s", sentence != NULL ? sentence : "?");
+	free(sentence);
+}
+
 int nbd_fail(const char *label, const struct blockz_fault *fault, int error)
 {
 	nbd_report(label, fault);
 	nbdkit_set_error(error);
 	return -1;
+}
+
+static int exit_status;
+
+static void exit_now(void)
+{
+	fflush(NULL);
+	_exit(exit_status);
+}
+
+void nbd_exit_with(int status)
+{
+	exit_status = status;
+	if (atexit(exit_now) != 0)
+		nbdkit_error("no memory for the exit status");
 }
 
 int nbd_yes(void *handle)

@@ -12,12 +12,22 @@
 #include <nbdkit-plugin.h>
 
 #include "blockz.h"
+#include "servers/parameters.h"
 
 /* Reports a fault of the file called label as nbdkit does errors. */
 void nbd_report(const char *label, const struct blockz_fault *fault);
 
+/* The same of a file, and by which command one that needs recovery is recovered. */
+void nbd_report_file(const struct named_file *file, const struct blockz_fault *fault);
+
 /* Reports why a request failed, and sets the error that the client gets to see.  Returns -1. */
 int nbd_fail(const char *label, const struct blockz_fault *fault, int error);
+
+/*
+ * Has the process end with this status, once it ends: nbdkit does with 0, whatever a plugin has to say.  The plugin stays in
+ * memory up to then, as it is linked with -z nodelete.  To be called at most once.
+ */
+void nbd_exit_with(int status);
 
 /* Answers that do not depend on the connection. */
 int nbd_yes(void *handle);
