@@ -41,8 +41,9 @@ enum {
 	TEXT_ROOM = WALK_WINDOW + 2 * STRETCH_MAX + WALK_TEXT_SLACK,
 	GAP_BITS = 8 * 100, /* what a new beginning costs: so much between dirty blocks is better encoded as well */
 	GAP_BITS_MIN = 10,  /* the shortest block: no byte has bits of what is dirty on both sides of it */
-	KEPT_MAX = 16 << 20, /* bytes of a run whose length is to be kept */
+	KEPT_MAX = 16 << 20, /* bytes of a run whose length is to be kept, old and new ones: filler takes memory, too */
 	LENGTHENED_MAX = 2 << 20, /* so much more text may be encoded again for that */
+	ENDS_MAX = 1000, /* and so many ends be tried in vain, each of which takes copies of the encoders: blocks may have no text */
 };
 
 struct splice {
@@ -56,6 +57,7 @@ struct splice {
 	struct walk_reach reach;
 	struct runs runs;
 	uint64_t lengthened; /* text of clean stretches that was encoded last */
+	unsigned ends;       /* of the open run, which had no room */
 	bool fits;
 };
 
@@ -101,6 +103,22 @@ static enum blockz_status overwrite(struct splice *self, const struct stretch *s
 	return runs_overwrite(&self->runs, stretch->block->payload_off + first, new + first, last - first, fault);
 }
 
+/* Ends the run before or behind a stretch, where there is room. */
+static enum blockz_status try_end(struct splice *self, const struct stretch *stretch, bool behind, struct blockz_fault *fault)
+{
+	enum blockz_status status = runs_end(&self->runs, stretch, behind, fault);
+	self->ends = self->runs.state == RUNS_OPEN ? self->ends + 1 : 0;
+	return status;
+}
+
+/* A run whose length is to be kept may take in what follows a stretch. */
+static bool may_go_on(const struct splice *self, const struct stretch *stretch)
+{
+	const struct run *run = &self->runs.run;
+	return !stretch->is_last && self->lengthened <= LENGTHENED_MAX && self->ends <= ENDS_MAX && run_len(run) <= KEPT_MAX &&
+	       stretch->end_bit / 8 - run->start_byte <= KEPT_MAX;
+}
+
 /* Encodes a stretch, and ends the run behind it if nothing that follows is dirty. */
 static enum blockz_status renew(struct splice *self, const struct stretch *stretch, bool dirty, struct blockz_fault *fault)
 {
@@ -108,9 +126,9 @@ static enum blockz_status renew(struct splice *self, const struct stretch *stret
 	self->lengthened = dirty ? 0 : self->lengthened + stretch->len;
 	enum blockz_status status = runs_add(runs, stretch, self->new + place_of(self, stretch), fault);
 	if (status == BLOCKZ_OK && (stretch->is_last || is_settled(self, stretch->out + stretch->len)))
-		status = runs_end(runs, stretch, true, fault);
+		status = try_end(self, stretch, true, fault);
 	if (status == BLOCKZ_OK && self->edit->keep_length && runs->state == RUNS_OPEN)
-		self->fits = !stretch->is_last && self->lengthened <= LENGTHENED_MAX && run_len(&runs->run) <= KEPT_MAX;
+		self->fits = may_go_on(self, stretch);
 	return status;
 }
 
@@ -122,7 +140,7 @@ static enum blockz_status decide(struct splice *self, const struct stretch *stre
 	bool tried = is_settled(self, stretch->out); /* behind the stretch before */
 	enum blockz_status status = BLOCKZ_OK;
 	if (*state == RUNS_OPEN && !tried && (!dirty || stored) && is_worth_an_end(self, stretch))
-		status = runs_end(&self->runs, stretch, false, fault);
+		status = try_end(self, stretch, false, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (*state == RUNS_OPEN && is_mark(stretch))

@@ -517,6 +517,51 @@ START_TEST(stored_blocks_stay)
 }
 END_TEST
 
+/* ---- Filler: blocks of no text, which somebody else has put there ---- */
+
+/* zlib's file with so many bytes of filler behind so much of the text: parts of five bytes. */
+static struct bytes with_filler(struct bytes image, size_t at, const uint8_t part[5], size_t len)
+{
+	struct zlib_file *file = zlib_begin(6, Z_DEFAULT_STRATEGY, image.len);
+	zlib_put(file, image.data, at, Z_SYNC_FLUSH);
+	size_t head = file->z.total_out;
+	zlib_put(file, image.data + at, image.len - at, Z_NO_FLUSH);
+	struct bytes packed = zlib_end(file), filler = bytes_new(len / 5 * 5);
+	for (size_t i = 0; i < filler.len; i++)
+		filler.data[i] = part[i % 5];
+	return bytes_join(bytes_join((struct bytes){ packed.data, head }, filler),
+			  (struct bytes){ packed.data + head, packed.len - head });
+}
+
+/* A run that has to be as long as the filler that it takes in would take that much memory. */
+START_TEST(so_much_filler_is_taken_in)
+{
+	static const uint8_t stored[5] = { 0, 0, 0, 0xff, 0xff };
+	struct bytes image = image_new(IMAGE_TEXT, 200000), edited = bytes_copy(image);
+	const struct blockz_range range = { 99000, 99100 };
+	rnd_fill(edited.data + range.start, range.end - range.start);
+	struct bytes file = with_filler(image, 100000, stored, MIB), longer = with_filler(image, 100000, stored, 17 * MIB);
+	ck_assert(splice_ranges(file, image, edited, &range, 1, true).done);
+	ck_assert(!splice_ranges(longer, image, edited, &range, 1, true).done);
+	ck_assert(splice_ranges(longer, image, edited, &range, 1, false).done);
+}
+END_TEST
+
+/* Behind each block of it a run could end, if it were short enough. */
+START_TEST(so_many_ends_are_tried)
+{
+	static const uint8_t four_fixed[5] = { 0x02, 0x08, 0x20, 0x80, 0 };
+	struct bytes image = image_new(IMAGE_TEXT, 200000);
+	struct bytes file = with_filler(image, 190000, four_fixed, 300000);
+	for (int i = 0; i < 2; i++) {
+		struct bytes edited = bytes_copy(image);
+		const struct blockz_range range = { 50000, i == 0 ? 50500 : 150000 };
+		rnd_fill(edited.data + range.start, range.end - range.start);
+		ck_assert_int_eq(splice_ranges(file, image, edited, &range, 1, true).done, i == 0);
+	}
+}
+END_TEST
+
 /* ---- What goes wrong ---- */
 
 START_TEST(errors_of_callbacks_are_passed_on)
@@ -623,6 +668,8 @@ int main(void)
 	tcase_add_test(tcase, small_edits_grow_the_file_little);
 	tcase_add_test(tcase, lengths_are_kept_where_there_is_room);
 	tcase_add_test(tcase, stored_blocks_stay);
+	tcase_add_test(tcase, so_much_filler_is_taken_in);
+	tcase_add_test(tcase, so_many_ends_are_tried);
 	tcase_add_test(tcase, errors_of_callbacks_are_passed_on);
 	tcase_add_test(tcase, reads_that_fail_are_reported);
 	tcase_add_test(tcase, streams_that_end_early_or_late_are_damaged);
