@@ -7,11 +7,15 @@
 #include "mapped/may_patch.h"
 #include "mapped/piece.h"
 
-enum {
-	RENEW_MAX = 256 << 20, /* bytes of a piece that are held in memory to be encoded again as a whole */
-	SPLICE_MIN = 4 << 20,  /* encoding longer ones again as a whole would take longer than finding what has to be */
-	EDIT_LEN = 4096,       /* of the edit that blockz_map_edit_cost() tells of */
-};
+/* Lengths of pieces in bytes; a build for fuzzing, whose files are short, has shorter ones. */
+#ifndef RENEW_MAX
+#define RENEW_MAX (256 << 20) /* so much is held in memory to be encoded again as a whole */
+#endif
+#ifndef SPLICE_MIN
+#define SPLICE_MIN (4 << 20) /* encoding longer ones again as a whole would take longer than finding what has to be */
+#endif
+
+enum { EDIT_LEN = 4096 }; /* of the edit that blockz_map_edit_cost() tells of */
 
 /* What the estimate rests on, beside the formats' own figures; measured. */
 enum {
