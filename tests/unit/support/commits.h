@@ -14,7 +14,7 @@ struct overlay_plan {
 	struct blockz_store scratch;
 };
 
-/* With an edit for each run that is held; *plan is for overlay_plan_free(), whatever is returned: that of blockz_plan_anywhere(). */
+/* With an edit for each run that is held; *plan is for overlay_plan_free() whatever is returned, as by blockz_plan_anywhere(). */
 enum blockz_status overlay_plan_make(struct overlay_plan *plan, const struct blockz_overlay *overlay,
 				     const struct blockz_source *file, enum blockz_way way, struct blockz_fault *fault);
 void overlay_plan_free(struct overlay_plan *plan);

@@ -29,6 +29,22 @@ static void *grown(void *items, size_t count, size_t *room, size_t item_size)
 	return items;
 }
 
+static bool changes_nothing(enum store_op op)
+{
+	return op == STORE_READ || op == STORE_JOURNAL_READ || op == STORE_JOURNAL_FIND;
+}
+
+/* The fate that a power that is shared has in store; DONE if it has none. */
+static enum fate step_of_power(struct memory_power *power, enum store_op op)
+{
+	if (power == NULL || power->dead)
+		return power == NULL ? DONE : DEAD;
+	if (changes_nothing(op) || ++power->steps != power->cut_at)
+		return DONE;
+	power->dead = true;
+	return CUT_OFF;
+}
+
 static enum fate step(struct memory_store *self, enum store_op op, uint64_t off, uint64_t len)
 {
 	self->steps = grown(self->steps, self->step_count, &self->step_room, sizeof(*self->steps));
@@ -36,6 +52,9 @@ static enum fate step(struct memory_store *self, enum store_op op, uint64_t off,
 	size_t n = self->step_count;
 	if (self->dead)
 		return DEAD;
+	enum fate shared = step_of_power(self->power, op);
+	if (shared != DONE)
+		return shared;
 	if (n == self->cut_at) {
 		self->dead = true;
 		return CUT_OFF;
@@ -221,6 +240,7 @@ static int sync_directory(struct memory_store *self)
 {
 	enum fate fate = step(self, STORE_DIRECTORY_SYNC, 0, 0);
 	if (fate == DONE) {
+		file_free(&self->replaced);
 		self->names[0] = name_of(self);
 		self->name_count = 1;
 	}
@@ -306,6 +326,38 @@ static int journal_remove(void *ctx)
 	return error == 0 ? sync_directory(self) : error;
 }
 
+/* ---- Another file in its place ---- */
+
+int memory_store_rename_over(struct memory_store *self, const uint8_t *bytes, size_t len)
+{
+	enum fate fate = step(self, STORE_RENAME, 0, len);
+	if (fate == DONE || fate == CUT_OFF) {
+		file_free(&self->replaced);
+		self->replaced = self->file;
+		self->file = (struct memory_file){ 0 };
+		file_set(&self->file, bytes, len);
+	}
+	return answer(self, fate);
+}
+
+int memory_store_sync_directory(struct memory_store *self)
+{
+	return sync_directory(self);
+}
+
+/* The name may mean the one or the other file when the power is back. */
+static void cut_rename(struct memory_store *self, enum store_cut cut)
+{
+	struct memory_file old = self->replaced;
+	self->replaced = (struct memory_file){ 0 };
+	if (old.room > 0 && cut != STORE_CUT_KEEP && (cut == STORE_CUT_LOSE || rnd_below(2) == 0)) {
+		file_free(&self->file);
+		self->file = old;
+	} else {
+		file_free(&old);
+	}
+}
+
 /* ---- The whole ---- */
 
 void memory_store_rewind(struct memory_store *self)
@@ -319,6 +371,7 @@ void memory_store_rewind(struct memory_store *self)
 
 void memory_store_reset(struct memory_store *self, const uint8_t *bytes, size_t len)
 {
+	file_free(&self->replaced);
 	file_set(&self->file, bytes, len);
 	file_set(&self->journal, NULL, 0);
 	self->names[0] = JOURNAL_NONE;
@@ -336,6 +389,7 @@ void memory_store_init(struct memory_store *self, const uint8_t *bytes, size_t l
 void memory_store_free(struct memory_store *self)
 {
 	file_free(&self->file);
+	file_free(&self->replaced);
 	file_free(&self->journal);
 	free(self->steps);
 	self->steps = NULL;
@@ -358,6 +412,7 @@ void memory_store_cut(struct memory_store *self, enum store_cut cut)
 									: (size_t)rnd_below(self->name_count);
 	self->names[0] = self->names[kept];
 	self->name_count = 1;
+	cut_rename(self, cut);
 	file_cut(&self->file, cut);
 	file_cut(&self->journal, cut);
 	memory_store_rewind(self);

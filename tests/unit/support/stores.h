@@ -6,6 +6,8 @@
  * from 1 and recorded.  One or two of them, or all from one on, can fail; one can be the last before the power goes;
  * and a barrier can be left out, to show that somebody needs it.
  *
+ * Stores that share a power lose it at the same operation, of those that change anything, whichever of them takes it.
+ *
  * What is durable is kept apart from what a reader sees, sector by sector.  A sync that failed has given up on what was
  * written before: a later one that succeeds does not make it durable, as with the page cache of Linux.
  */
@@ -30,6 +32,7 @@ enum store_op {
 	STORE_DIRECTORY_SYNC,
 	STORE_JOURNAL_FIND,
 	STORE_JOURNAL_READ,
+	STORE_RENAME, /* of another file over it */
 };
 
 struct store_step {
@@ -54,8 +57,14 @@ struct memory_file {
 /* Names of the journal: it has one at most. */
 enum journal_name { JOURNAL_NONE, JOURNAL_TEMPORARY, JOURNAL_PUBLISHED };
 
+struct memory_power {
+	size_t steps, cut_at; /* 0: never */
+	bool dead;
+};
+
 struct memory_store {
 	struct memory_file file, journal;
+	struct memory_file replaced; /* what had the file's name until a rename that is not durable; room 0: none */
 	enum journal_name names[64]; /* the durable name first, then what it became since */
 	size_t name_count;
 	struct store_step *steps;
@@ -68,6 +77,7 @@ struct memory_store {
 	int error;        /* what failing operations answer; 0: reads come back with half their bytes, others say EIO */
 	size_t cut_at;    /* the operation during which the power goes; what follows does nothing and fails */
 	unsigned ignored; /* set of 1 << op: does nothing, successfully */
+	struct memory_power *power; /* NULL: its own */
 	int untrusted;    /* what looking for the journal answers, as it is not to be believed; 0: it is */
 };
 
@@ -79,6 +89,10 @@ void memory_store_reset(struct memory_store *self, const uint8_t *bytes, size_t 
 
 /* The table of operations; self must outlive it. */
 struct blockz_store memory_store(struct memory_store *self);
+
+/* Another file, all durable, takes the file's name, which is durable after a sync of the directory.  Returns as the operations. */
+int memory_store_rename_over(struct memory_store *self, const uint8_t *bytes, size_t len);
+int memory_store_sync_directory(struct memory_store *self);
 
 /* Forgets the record and what was to go wrong; content stays. */
 void memory_store_rewind(struct memory_store *self);
