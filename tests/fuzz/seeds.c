@@ -250,6 +250,19 @@ static void seed_journal(void)
 	free(rest.data);
 }
 
+static void seed_overlay(void)
+{
+	struct bytes rest = make_image(700, 800, 0);
+	/* The image's length, what to mend (enum mend in overlay.c), and the page that is written. */
+	static const uint8_t prefixes[][5] = {
+		{ 0, 10, 175, 1, 0 }, { 0, 10, 255, 1, 0 }, { 0, 255, 183, 9, 0 }, { 1, 2, 167, 0, 0 },
+		{ 0, 0, 175, 0, 0 },  { 0, 10, 47, 3, 0 },  { 0, 10, 15, 0, 0 },
+	};
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		seed("overlay", prefixes[i], sizeof(prefixes[i]), &rest);
+	free(rest.data);
+}
+
 static void seed_foreign(void)
 {
 	/* Stored, a match into it, stored again in parts, far matches, a new member. */
@@ -392,6 +405,7 @@ int main(int argc, char **argv)
 	seed_libzstd(make_image(500, 6000, 300));
 	seed_pack();
 	seed_journal();
+	seed_overlay();
 	seed_foreign();
 	seed_bmap();
 	seed_composition();
