@@ -89,12 +89,13 @@ void overlay_give_up(struct blockz_overlay *overlay, const struct blockz_fault *
 
 static uint64_t data_off(const struct blockz_overlay *overlay)
 {
-	return OVERLAY_HEADER_LEN + overlay->pages.block_count * OVERLAY_BLOCK_LEN;
+	return OVERLAY_HEADER_LEN + overlay_pages_blocks(overlay->header.image_size) * OVERLAY_BLOCK_LEN;
 }
 
 static uint64_t overlay_len(const struct blockz_overlay *overlay)
 {
-	return data_off(overlay) + overlay->pages.count * PAGE;
+	uint64_t past = (PAGE - overlay->header.image_size % PAGE) % PAGE;
+	return data_off(overlay) + overlay->header.image_size + past;
 }
 
 static int place_read(const struct blockz_overlay *overlay, void *buf, size_t len, uint64_t off)
@@ -146,10 +147,10 @@ static enum blockz_status read_failed(int error, struct blockz_fault *fault)
 static enum blockz_status load_pages(struct blockz_overlay *overlay, uint64_t len, struct blockz_fault *fault)
 {
 	uint8_t block[OVERLAY_BLOCK_LEN];
-	if (!overlay_pages_init(&overlay->pages, overlay->header.image_size))
-		return fault_nomem(fault);
 	if (len != overlay_len(overlay))
 		return distrust(overlay, "not as long as it has to be");
+	if (!overlay_pages_init(&overlay->pages, overlay->header.image_size))
+		return fault_nomem(fault);
 	for (uint64_t i = 0; i < overlay->pages.block_count; i++) {
 		int error = place_read(overlay, block, sizeof(block), OVERLAY_HEADER_LEN + i * OVERLAY_BLOCK_LEN);
 		if (error != 0)

@@ -9,10 +9,19 @@
 
 enum { WORD_PAGES = 64, WORD_LEN = 8, BLOCK_WORDS = OVERLAY_BLOCK_LEN / WORD_LEN };
 
+static uint64_t count_pages(uint64_t image_size)
+{
+	return (image_size + BLOCKZ_OVERLAY_PAGE - 1) / BLOCKZ_OVERLAY_PAGE;
+}
+
+uint64_t overlay_pages_blocks(uint64_t image_size)
+{
+	return (count_pages(image_size) + OVERLAY_BLOCK_PAGES - 1) / OVERLAY_BLOCK_PAGES;
+}
+
 bool overlay_pages_init(struct overlay_pages *pages, uint64_t image_size)
 {
-	*pages = (struct overlay_pages){ .count = (image_size + BLOCKZ_OVERLAY_PAGE - 1) / BLOCKZ_OVERLAY_PAGE };
-	pages->block_count = (pages->count + OVERLAY_BLOCK_PAGES - 1) / OVERLAY_BLOCK_PAGES;
+	*pages = (struct overlay_pages){ .count = count_pages(image_size), .block_count = overlay_pages_blocks(image_size) };
 	pages->words = calloc((size_t)pages->block_count, OVERLAY_BLOCK_LEN);
 	pages->changed = calloc((size_t)pages->block_count, sizeof(*pages->changed));
 	pages->has_room = calloc((size_t)pages->block_count, sizeof(*pages->has_room));

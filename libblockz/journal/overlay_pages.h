@@ -32,6 +32,9 @@ struct overlay_pages {
 	_Atomic uint64_t held;
 };
 
+/* How many blocks of bits the pages of an image have. */
+uint64_t overlay_pages_blocks(uint64_t image_size);
+
 /* Those of an image of at most OVERLAY_IMAGE_MAX bytes, none held.  False: no memory.  Zeros are those of no image. */
 bool overlay_pages_init(struct overlay_pages *pages, uint64_t image_size);
 void overlay_pages_free(struct overlay_pages *pages);
