@@ -4,6 +4,7 @@
 #:  make demo         install what is missing, build, and show the whole story on a small image
 #:  make check        install what is missing, build, and run all tests
 #:  make check AREA=disk     only what an edit of that folder of libblockz/ needs, or of several: AREA='format format/xz'
+#:  make matrix       edit files on each kind of file system, in files of each writer, with guestfish: takes minutes
 #:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
 #:  make bench-anywhere IMAGE=path  measure edits of compressed bytes, in our files and in others
 #:  make bench-delta PAIRS=dir  measure deltas of old and new images against xdelta3, bsdiff and zstd
@@ -97,7 +98,7 @@ UNIT_SUPPORT_OBJ := $(UNIT_SUPPORT_SRC:%.c=$(BUILD)/%.o)
 PUBLIC_HEADERS := $(wildcard libblockz/blockz*.h)
 MAN_PAGES  := $(wildcard tools/man/*.[1-9])
 
-.PHONY: all help tools unit examples demo check bench bench-anywhere bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
+.PHONY: all help tools unit examples demo check matrix bench bench-anywhere bench-delta bench-nbd bench-ram fuzz install uninstall clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -193,6 +194,10 @@ AREA ?=
 check: prepare
 	@$(MAKE) --no-print-directory -s all $(if $(AREA),$(filter $(AREA:%=$(BUILD)/unit/%/test_%),$(UNIT_BIN)) $(TOOL_TEST_BIN),unit) examples
 	@tests/run "$(abspath $(BUILD))" $(AREA:%=area:%)
+
+matrix: all
+	@tests/prepare guestfish linux-image-amd64 qemu-system-x86
+	@tests/run "$(abspath $(BUILD))" matrix
 
 bench: all
 	@test -n "$(IMAGE)" || { echo "make bench IMAGE=path: the image to measure on" >&2; exit 2; }
