@@ -70,9 +70,6 @@ struct encoded_piece {
 	bool strict; /* refuse what not every decoder takes, which may take longer to find */
 };
 
-/* Gets image bytes in order; returns false to have no more. */
-typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);
-
 /* A piece that was encoded again, for what else in the file speaks of it. */
 struct renewed_piece {
 	size_t piece;      /* its item in the map */
@@ -177,11 +174,31 @@ struct format {
 	enum blockz_status (*decode)(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);
 	/*
-	 * Decodes a piece too large for memory, in parts, with bounded memory.  Some formats take an image_len of
-	 * BLOCKZ_UNKNOWN, to find it out.
+	 * Cursors decode pieces too large for memory, in parts, with bounded memory, each for one thread at a time.  NULL: no
+	 * memory.  The file must live as long; window_max as above.
 	 */
-	enum blockz_status (*decode_long)(void *decoder, const struct blockz_source *file, const struct piece *piece,
-					  uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
+	void *(*cursor_new)(const struct blockz_source *file, uint64_t window_max);
+	void (*cursor_free)(void *cursor);
+	/*
+	 * Goes to the beginning of a piece, of one copy.  Some formats take an image_len of BLOCKZ_UNKNOWN, to find it out.
+	 * Errors: BLOCKZ_DAMAGED, BLOCKZ_UNSUPPORTED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+	 */
+	enum blockz_status (*cursor_start)(void *cursor, const struct piece *piece, uint64_t image_len,
+					   struct blockz_fault *fault);
+	/*
+	 * Decodes some more of the piece: *len_ret bytes, which stay until the cursor is used again.  0: the piece has ended where
+	 * it should, and its own checks match.  Errors as above; then it has to go elsewhere first.
+	 */
+	enum blockz_status (*cursor_next)(void *cursor, const uint8_t **bytes_ret, size_t *len_ret,
+					  struct blockz_fault *fault);
+	/*
+	 * NULL in a format in which that would take too much: writes down how to go on from where the cursor stands, before
+	 * the end of the piece, in some 32 KiB at most; out is grown as needed.  False: no memory.
+	 */
+	bool (*cursor_mark)(void *cursor, struct buffer *out, size_t *len_ret);
+	/* Goes to where any cursor over the file was, in the same piece of the same image_len, when it made these bytes. */
+	enum blockz_status (*cursor_resume)(void *cursor, const struct piece *piece, uint64_t image_len, const uint8_t *mark,
+					    size_t len, struct blockz_fault *fault);
 
 	/*
 	 * Patch.  layout: bytes, all file_len of a raw piece, are as the format's writer lays raw pieces out, in everything

@@ -19,8 +19,10 @@ bool piece_reader_init(struct piece_reader *reader, const struct blockz_source *
 
 void piece_reader_free(struct piece_reader *reader)
 {
-	if (reader->map != NULL)
+	if (reader->map != NULL) {
 		reader->map->format->decoder_free(reader->decoder);
+		reader->map->format->cursor_free(reader->cursor);
+	}
 	buffer_free(&reader->in);
 	buffer_free(&reader->zeros);
 }
@@ -101,6 +103,24 @@ enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8
 	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
 }
 
+enum blockz_status piece_decode_long(struct piece_reader *reader, const struct piece *piece, uint64_t image_len,
+				     decode_emit emit, void *ctx, struct blockz_fault *fault)
+{
+	const struct format *format = reader->map->format;
+	const uint8_t *bytes;
+	size_t len = 0;
+	if (reader->cursor == NULL)
+		reader->cursor = format->cursor_new(reader->file, reader->map->window_max);
+	if (reader->cursor == NULL)
+		return fault_nomem(fault);
+	enum blockz_status status = format->cursor_start(reader->cursor, piece, image_len, fault);
+	do {
+		if (status == BLOCKZ_OK)
+			status = format->cursor_next(reader->cursor, &bytes, &len, fault);
+	} while (status == BLOCKZ_OK && len > 0 && emit(ctx, bytes, len));
+	return status;
+}
+
 static bool emit_zeros(void *ctx, const uint8_t *bytes, size_t len)
 {
 	bool *zeros = ctx;
@@ -145,8 +165,7 @@ static enum blockz_status learn_zeros(struct piece_reader *reader, const struct 
 	else if (image_len <= PIECE_MEMORY_MAX)
 		status = decode_zeros(reader, encoded, (size_t)image_len, &zeros, fault);
 	else
-		status = reader->map->format->decode_long(reader->decoder, reader->file, &piece, image_len, emit_zeros,
-							  &zeros, fault);
+		status = piece_decode_long(reader, &piece, image_len, emit_zeros, &zeros, fault);
 	if (status == BLOCKZ_OK && !zeros)
 		status = fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off, "a piece that the index calls zero is not");
 	if (status != BLOCKZ_OK)

@@ -21,6 +21,7 @@ struct piece_reader {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
 	void *decoder;
+	void *cursor; /* NULL until a long piece is read */
 	bool strict; /* as in struct encoded_piece; false at first */
 	bool written; /* raw pieces were written to since the map was read; false at first */
 	struct buffer in;
@@ -50,6 +51,13 @@ bool piece_is_long(const struct blockz_map *map, size_t index);
  */
 enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint64_t *crc_ret,
 				struct blockz_fault *fault);
+
+/* Gets image bytes in order; returns false to have no more. */
+typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);
+
+/* Decodes a piece of one copy in parts, with bounded memory, to its end or until emit wants no more. */
+enum blockz_status piece_decode_long(struct piece_reader *reader, const struct piece *piece, uint64_t image_len,
+				     decode_emit emit, void *ctx, struct blockz_fault *fault);
 
 /* Compares the check of a piece's image bytes, its field, with that in the map, if it has one. */
 enum blockz_status piece_compare_crc(const struct piece *piece, const uint8_t *field, struct blockz_fault *fault);

@@ -94,9 +94,7 @@ static enum blockz_status read_long(struct piece_reader *reader, const struct se
 		.pos = piece->start, .start = segment->start, .end = segment->end, .sink = sink, .fault = fault,
 	};
 	enum blockz_status status =
-		reader->map->format->decode_long(reader->decoder, reader->file, piece,
-						 piece_image_len(reader->map, segment->piece), emit_window, &window,
-						 fault);
+		piece_decode_long(reader, piece, piece_image_len(reader->map, segment->piece), emit_window, &window, fault);
 	return status != BLOCKZ_OK ? status : window.status;
 }
 

@@ -154,8 +154,7 @@ static enum blockz_status verify_long(const struct verify *verify, struct verify
 	if (!check_sum_start(&check.sum, piece->has_crc ? piece->method : CHECK_NONE))
 		return fault_nomem(fault);
 	enum blockz_status status =
-		verify->map->format->decode_long(reader->decoder, verify->file, piece,
-						 piece_image_len(verify->map, job->piece), emit_check, &check, fault);
+		piece_decode_long(reader, piece, piece_image_len(verify->map, job->piece), emit_check, &check, fault);
 	check_sum_finish(&check.sum, field);
 	job->known = true;
 	if (status != BLOCKZ_OK)

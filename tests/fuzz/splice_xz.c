@@ -67,11 +67,20 @@ static enum blockz_status changed(void *ctx, uint64_t off, const uint8_t *old, c
 	return BLOCKZ_OK;
 }
 
-static bool collect(void *ctx, const uint8_t *bytes, size_t len)
+/* Decodes the first Block to its end, or until the text is too long. */
+static enum blockz_status decode_first(const struct blockz_source *source, const struct blockz_map *map, struct bytes *text)
 {
-	struct bytes *text = ctx;
-	bytes_append(text, bytes, len);
-	return text->len <= TEXT_MAX;
+	void *cursor = format_xz.cursor_new(source, map->window_max);
+	const uint8_t *bytes;
+	size_t len = 1;
+	enum blockz_status status = format_xz.cursor_start(cursor, &map->pieces[0], map_piece_end(map, 0), NULL);
+	while (status == BLOCKZ_OK && len > 0 && text->len <= TEXT_MAX) {
+		status = format_xz.cursor_next(cursor, &bytes, &len, NULL);
+		if (status == BLOCKZ_OK)
+			bytes_append(text, bytes, len);
+	}
+	format_xz.cursor_free(cursor);
+	return status;
 }
 
 /* Makes up to two ranges of the text, apart and in order, and edits it. */
@@ -122,7 +131,6 @@ static void splice_first(struct splicing *self, const uint8_t *head, const struc
 			 const struct blockz_map *map)
 {
 	uint64_t image_len = map_piece_end(map, 0);
-	void *decoder = format_xz.decoder_new(map->window_max);
 	struct blockz_range ranges[2];
 	struct blockz_fault fault = { 0 };
 	struct piece_edit edit = {
@@ -130,9 +138,7 @@ static void splice_first(struct splicing *self, const uint8_t *head, const struc
 		.changed = changed, .ctx = self,
 	};
 	bool done = false;
-	enum blockz_status expected =
-		format_xz.decode_long(decoder, source, &map->pieces[0], image_len, collect, &self->old, NULL);
-	format_xz.decoder_free(decoder);
+	enum blockz_status expected = decode_first(source, map, &self->old);
 	if (self->old.len > TEXT_MAX)
 		return;
 	bytes_append(&self->edited, self->old.data, self->old.len);

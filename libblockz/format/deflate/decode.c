@@ -22,17 +22,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <zlib.h>
 
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "base/plural.h"
 #include "format/deflate/layout.h"
 #include "format/deflate/walk.h"
-#include "io/access.h"
 
 enum {
-	LONG_BUFFER = 256 * 1024,
 	PROBE_LEN = 16,
 	PROBED_END_LEN = STORED_HEADER_LEN + PROBE_LEN,
 };
@@ -126,75 +123,5 @@ enum blockz_status deflate_decode(void *context, const struct encoded_piece *enc
 	enum blockz_status status = walk_piece(decoder->walker, encoded, out_len, fault);
 	if (status == BLOCKZ_OK && !good)
 		return fault_set(fault, BLOCKZ_DAMAGED, encoded->file_off, "a piece does not decode alone");
-	return status;
-}
-
-/* Feeds and drains one inflate call; *stop when the piece has given all its bytes, or emit wants no more. */
-struct long_piece {
-	const struct blockz_source *file;
-	const struct piece *piece;
-	uint64_t fed, made, image_len;
-	decode_emit emit;
-	void *ctx;
-	uint8_t in[LONG_BUFFER], out[LONG_BUFFER];
-};
-
-static enum blockz_status inflate_step(struct long_piece *self, z_stream *stream, bool *stop_ret,
-				       struct blockz_fault *fault)
-{
-	if (stream->avail_in == 0 && self->fed < self->piece->file_len) {
-		uint64_t left = self->piece->file_len - self->fed;
-		size_t part = left < LONG_BUFFER ? (size_t)left : LONG_BUFFER;
-		enum blockz_status status = read_file(self->file, self->in, part, self->piece->file_off + self->fed, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-		stream->next_in = self->in;
-		stream->avail_in = (uInt)part;
-		self->fed += part;
-	}
-	stream->next_out = self->out;
-	stream->avail_out = LONG_BUFFER;
-	int result = inflate(stream, Z_NO_FLUSH);
-	uint64_t at = self->piece->file_off + self->fed - stream->avail_in;
-	size_t made = LONG_BUFFER - stream->avail_out;
-	if (result == Z_MEM_ERROR)
-		return fault_nomem(fault);
-	if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-		return fault_set(fault, BLOCKZ_DAMAGED, at, "invalid deflate data: %s",
-				 stream->msg != NULL ? stream->msg : "no detail");
-	if (made > self->image_len - self->made)
-		return fault_set(fault, BLOCKZ_DAMAGED, at, "a piece decodes to more than %" PRIu64 " bytes",
-				 self->image_len);
-	self->made += made;
-	bool more = made == 0 || self->emit(self->ctx, self->out, made);
-	bool over = result == Z_STREAM_END || (made == 0 && stream->avail_in == 0 && self->fed == self->piece->file_len);
-	if (more && over && (self->made < self->image_len || (result == Z_STREAM_END && !self->piece->ends_stream)))
-		return fault_set(fault, BLOCKZ_DAMAGED, at, "a piece ends after %" PRIu64 " of %" PRIu64 " bytes",
-				 self->made, self->image_len);
-	*stop_ret = !more || over;
-	return BLOCKZ_OK;
-}
-
-enum blockz_status deflate_decode_long(void *context, const struct blockz_source *file, const struct piece *piece,
-				       uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
-{
-	(void)context;
-	struct long_piece *self = malloc(sizeof(*self));
-	z_stream stream = { 0 };
-	if (self == NULL || inflateInit2(&stream, -15) != Z_OK) {
-		free(self);
-		return fault_nomem(fault);
-	}
-	self->file = file;
-	self->piece = piece;
-	self->fed = self->made = 0;
-	self->image_len = image_len;
-	self->emit = emit;
-	self->ctx = ctx;
-	enum blockz_status status = BLOCKZ_OK;
-	for (bool stop = false; !stop && status == BLOCKZ_OK;)
-		status = inflate_step(self, &stream, &stop, fault);
-	inflateEnd(&stream);
-	free(self);
 	return status;
 }

@@ -9,7 +9,5 @@ void *deflate_decoder_new(uint64_t window_max);
 void deflate_decoder_free(void *decoder);
 enum blockz_status deflate_decode(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				  struct blockz_fault *fault);
-enum blockz_status deflate_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
-				       uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
 
 #endif

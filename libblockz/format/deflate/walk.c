@@ -313,6 +313,22 @@ enum blockz_status walker_text(struct walker *walker, struct walk_block *block, 
 	return status == BLOCKZ_OK ? pass_to_here(walker, block, fault) : status;
 }
 
+enum blockz_status walker_resume(struct walker *walker, const struct walk_place *place, struct walk_block *block_ret,
+				 struct blockz_fault *fault)
+{
+	bool inside = place->header_bit != BLOCKZ_UNKNOWN;
+	walker->out = place->out;
+	enum blockz_status status = walk_input_seek(&walker->in, inside ? place->header_bit : place->bit, fault);
+	if (status != BLOCKZ_OK || !inside)
+		return status;
+	status = walker_begin(walker, block_ret, fault);
+	if (status == BLOCKZ_OK && block_ret->type == WALK_STORED)
+		return fault_set(fault, BLOCKZ_FAILED, walker->in.start + place->header_bit / 8, "the file has changed");
+	if (status == BLOCKZ_OK)
+		status = walk_input_seek(&walker->in, place->bit, fault);
+	return status == BLOCKZ_OK ? pass_to_here(walker, block_ret, fault) : status;
+}
+
 unsigned walker_end_code(const struct walker *walker, const struct walk_block *block, unsigned *len_ret)
 {
 	return walk_codes_end(codes_of(walker, block), len_ret);

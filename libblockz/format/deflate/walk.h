@@ -81,6 +81,20 @@ enum { WALK_TEXT_SLACK = 258 + 16 }; /* a match, and what a fast copy writes beh
 enum blockz_status walker_begin(struct walker *walker, struct walk_block *block_ret, struct blockz_fault *fault);
 enum blockz_status walker_text(struct walker *walker, struct walk_block *block, struct walk_text *text,
 			       struct walk_reach *reach, bool *ended_ret, struct blockz_fault *fault);
+/* Where a walk of a source with text stands, for another walk to go on there. */
+struct walk_place {
+	uint64_t bit;        /* of the input: the first one that was not taken */
+	uint64_t out;        /* the output offset there */
+	uint64_t header_bit; /* of the block whose symbols the walk is among; BLOCKZ_UNKNOWN: it is between blocks */
+};
+
+/*
+ * Goes on where a walk of the same source and range, with walker_begin() and walker_text(), was.  Among symbols, fills *block_ret
+ * for walker_text(), but for out_start; between blocks, walker_begin() is next.  The text has the WALK_WINDOW bytes before
+ * place->out, or all of them.  Errors: as walker_next().
+ */
+enum blockz_status walker_resume(struct walker *walker, const struct walk_place *place, struct walk_block *block_ret,
+				 struct blockz_fault *fault);
 /* The code that ends a block which is none of stored bytes and was begun last: *len_ret bits, the first one lowest. */
 unsigned walker_end_code(const struct walker *walker, const struct walk_block *block, unsigned *len_ret);
 

@@ -97,6 +97,15 @@ enum blockz_status walk_input_more(struct walk_input *in, struct blockz_fault *f
 	return BLOCKZ_OK;
 }
 
+/* Of a source: what is wanted next, from that byte of the input on, is not read yet. */
+static void empty_window(struct walk_input *in, uint64_t off)
+{
+	in->window_off = off;
+	in->next = 0;
+	in->read_len = FIRST_READ;
+	set_window(in, in->buffer, 0, false);
+}
+
 void walk_input_skip(struct walk_input *in, uint64_t n)
 {
 	unsigned loaded = in->count / 8;
@@ -113,8 +122,22 @@ void walk_input_skip(struct walk_input *in, uint64_t n)
 		return;
 	}
 	/* Only a source has input outside its window. */
-	in->window_off += in->next + n;
-	in->next = 0;
-	in->read_len = FIRST_READ;
-	set_window(in, in->buffer, 0, false);
+	empty_window(in, in->window_off + in->next + n);
+}
+
+enum blockz_status walk_input_seek(struct walk_input *in, uint64_t bit, struct blockz_fault *fault)
+{
+	uint64_t byte = bit / 8;
+	in->bits = 0;
+	in->count = 0;
+	if (byte >= in->window_off && byte - in->window_off <= in->window_len)
+		in->next = (size_t)(byte - in->window_off);
+	else
+		empty_window(in, byte);
+	if (bit % 8 == 0)
+		return BLOCKZ_OK;
+	enum blockz_status status = walk_input_fill(in, fault);
+	if (status == BLOCKZ_OK)
+		walk_input_take(in, bit % 8);
+	return status;
 }

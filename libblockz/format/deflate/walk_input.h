@@ -49,6 +49,9 @@ enum blockz_status walk_input_more(struct walk_input *in, struct blockz_fault *f
 /* Skips n bytes; the position must be at a byte's edge and stay within the input. */
 void walk_input_skip(struct walk_input *in, uint64_t n);
 
+/* Moves to a bit of the input, which must be a source. */
+enum blockz_status walk_input_seek(struct walk_input *in, uint64_t bit, struct blockz_fault *fault);
+
 /* Bits taken so far; beyond 8 * len when the padding was taken for input. */
 static inline uint64_t walk_input_position(const struct walk_input *in)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The row of gzip: .gz files of one deflate stream, whose pieces end with a full flush. */
+#include "format/deflate/cursor.h"
 #include "format/deflate/decode.h"
 #include "format/deflate/encode.h"
 #include "format/deflate/fill.h"
@@ -67,7 +68,12 @@ const struct format format_gzip = {
 	.decoder_new = deflate_decoder_new,
 	.decoder_free = deflate_decoder_free,
 	.decode = deflate_decode,
-	.decode_long = deflate_decode_long,
+	.cursor_new = deflate_cursor_new,
+	.cursor_free = deflate_cursor_free,
+	.cursor_start = deflate_cursor_start,
+	.cursor_next = deflate_cursor_next,
+	.cursor_mark = deflate_cursor_mark,
+	.cursor_resume = deflate_cursor_resume,
 	.layout = gzip_layout,
 	.before = gzip_before,
 	.reach = WALK_WINDOW,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "format/format.h"
+#include "format/xz/cursor.h"
 #include "format/xz/encode.h"
 #include "format/xz/fill.h"
 #include "format/xz/layout.h"
@@ -67,7 +68,10 @@ const struct format format_xz = {
 	.decoder_new = xz_decoder_new,
 	.decoder_free = xz_decoder_free,
 	.decode = xz_decode,
-	.decode_long = xz_decode_long,
+	.cursor_new = xz_cursor_new,
+	.cursor_free = xz_cursor_free,
+	.cursor_start = xz_cursor_start,
+	.cursor_next = xz_cursor_next,
 	.layout = xz_layout,
 	.renew_levels = xz_renew_levels,
 	.renew_ns = XZ_RENEW_NS,

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "format/zstd/read.h"
+#include "format/zstd/cursor.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/frame_size.h"
 #include "format/zstd/seek_table.h"
@@ -27,7 +28,7 @@ struct reader {
 	bool pending;
 	uint32_t pending_checksum;
 	struct zero_sums zero_sums;
-	void *decoder; /* NULL until one is needed */
+	void *cursor; /* NULL until one is needed */
 	struct peek peek;
 };
 
@@ -129,7 +130,7 @@ static enum blockz_status read_data_frame(struct reader *reader, const struct se
 	return entry->image_len > 0
 		       ? add_frame(reader, &header, entry, bytes, len, fault)
 		       : zstd_check_empty(reader->table.file, reader->off, entry->file_len, &header, reader->map->window_max,
-					  &reader->decoder, fault);
+					  &reader->cursor, fault);
 }
 
 static enum blockz_status read_frame(struct reader *reader, struct blockz_fault *fault)
@@ -179,7 +180,7 @@ enum blockz_status seek_table_read(const struct blockz_source *file, struct bloc
 		map->index = BLOCKZ_INDEX_TRAILER;
 		map->image_size = reader->image_pos;
 	}
-	zstd_decoder_free(reader->decoder);
+	zstd_cursor_free(reader->cursor);
 	free(reader);
 	return status;
 }

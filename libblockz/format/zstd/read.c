@@ -15,26 +15,31 @@
 #include "base/fault.h"
 #include "base/plural.h"
 #include "format/zstd/frame.h"
-#include "io/access.h"
-
-enum { LONG_BUFFER = 256 * 1024 };
 
 struct decoder {
 	ZSTD_DCtx *context;
 	uint64_t window_max;
 };
 
+ZSTD_DCtx *zstd_context_new(void)
+{
+	ZSTD_DCtx *context = ZSTD_createDCtx();
+	ZSTD_bounds bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
+	if (context != NULL && ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, bounds.upperBound))) {
+		ZSTD_freeDCtx(context);
+		return NULL;
+	}
+	return context;
+}
+
 void *zstd_decoder_new(uint64_t window_max)
 {
 	struct decoder *decoder = malloc(sizeof(*decoder));
 	if (decoder == NULL)
 		return NULL;
-	*decoder = (struct decoder){ ZSTD_createDCtx(), window_max };
-	/* The limit is compared by ourselves, to the byte. */
-	ZSTD_bounds bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
-	if (decoder->context == NULL ||
-	    ZSTD_isError(ZSTD_DCtx_setParameter(decoder->context, ZSTD_d_windowLogMax, bounds.upperBound))) {
-		zstd_decoder_free(decoder);
+	*decoder = (struct decoder){ zstd_context_new(), window_max };
+	if (decoder->context == NULL) {
+		free(decoder);
 		return NULL;
 	}
 	return decoder;
@@ -107,85 +112,4 @@ enum blockz_status zstd_decode(void *memory, const struct encoded_piece *encoded
 				 plural(result),
 				 out_len);
 	return BLOCKZ_OK;
-}
-
-struct long_frame {
-	const struct blockz_source *file;
-	const struct piece *piece;
-	uint64_t fed, made, image_len;
-	decode_emit emit;
-	void *ctx;
-	ZSTD_inBuffer in;
-	uint8_t in_bytes[LONG_BUFFER], out_bytes[LONG_BUFFER];
-};
-
-static enum blockz_status feed(struct long_frame *frame, struct blockz_fault *fault)
-{
-	uint64_t left = frame->piece->file_len - frame->fed;
-	size_t part = left < LONG_BUFFER ? (size_t)left : LONG_BUFFER;
-	if (frame->in.pos < frame->in.size || part == 0)
-		return BLOCKZ_OK;
-	enum blockz_status status =
-		read_file(frame->file, frame->in_bytes, part, frame->piece->file_off + frame->fed, fault);
-	frame->in = (ZSTD_inBuffer){ frame->in_bytes, part, 0 };
-	frame->fed += part;
-	return status;
-}
-
-/* *stop_ret: the frame has ended, or emit wants no more. */
-static enum blockz_status step(struct long_frame *frame, ZSTD_DCtx *context, bool *stop_ret, struct blockz_fault *fault)
-{
-	enum blockz_status status = feed(frame, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	ZSTD_outBuffer out = { frame->out_bytes, LONG_BUFFER, 0 };
-	size_t before = frame->in.pos, result = ZSTD_decompressStream(context, &out, &frame->in);
-	uint64_t at = frame->piece->file_off + frame->fed - (frame->in.size - frame->in.pos);
-	if (ZSTD_isError(result))
-		return zstd_refuse_frame(result, at, fault);
-	bool stuck = out.pos == 0 && frame->in.pos == before;
-	bool ended = result == 0, whole = frame->fed == frame->piece->file_len && frame->in.pos == frame->in.size;
-	frame->made += out.pos;
-	bool short_of = frame->image_len != BLOCKZ_UNKNOWN && frame->made < frame->image_len;
-	if (frame->made > frame->image_len || (ended && (!whole || short_of)) || (stuck && !ended))
-		return fault_set(fault, BLOCKZ_DAMAGED, at, "a frame's length is not that of its piece");
-	bool more = out.pos == 0 || frame->emit(frame->ctx, frame->out_bytes, out.pos);
-	*stop_ret = ended || !more;
-	return BLOCKZ_OK;
-}
-
-/* In parts frames need their window; others are decoded to memory that is there, which strict decoders do not rely on. */
-static enum blockz_status check_long_window(const struct long_frame *frame, uint64_t window_max,
-					    struct blockz_fault *fault)
-{
-	uint8_t bytes[FRAME_HEADER_LEN_MAX];
-	struct frame_header header;
-	const struct piece *piece = frame->piece;
-	size_t len = piece->file_len < sizeof(bytes) ? (size_t)piece->file_len : sizeof(bytes);
-	enum blockz_status status = read_file(frame->file, bytes, len, piece->file_off, fault);
-	if (status == BLOCKZ_OK)
-		status = frame_header_parse(bytes, len, piece->file_off, &header, fault);
-	return status == BLOCKZ_OK ? zstd_check_window(&header, window_max, piece->file_off, fault) : status;
-}
-
-enum blockz_status zstd_decode_long(void *memory, const struct blockz_source *file, const struct piece *piece,
-				    uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault)
-{
-	const struct decoder *decoder = memory;
-	struct long_frame *frame = malloc(sizeof(*frame));
-	if (frame == NULL)
-		return fault_nomem(fault);
-	frame->file = file;
-	frame->piece = piece;
-	frame->image_len = image_len;
-	frame->emit = emit;
-	frame->ctx = ctx;
-	frame->fed = frame->made = 0;
-	frame->in = (ZSTD_inBuffer){ frame->in_bytes, 0, 0 };
-	enum blockz_status status = check_long_window(frame, decoder->window_max, fault);
-	ZSTD_DCtx_reset(decoder->context, ZSTD_reset_session_only);
-	for (bool stop = false; !stop && status == BLOCKZ_OK;)
-		status = step(frame, decoder->context, &stop, fault);
-	free(frame);
-	return status;
 }

@@ -3,6 +3,8 @@
 #ifndef FORMAT_ZSTD_READ_H
 #define FORMAT_ZSTD_READ_H
 
+#include <zstd.h>
+
 #include "format/format.h"
 #include "format/zstd/frame.h"
 
@@ -10,8 +12,9 @@ void *zstd_decoder_new(uint64_t window_max);
 void zstd_decoder_free(void *decoder);
 enum blockz_status zstd_decode(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 			       struct blockz_fault *fault);
-enum blockz_status zstd_decode_long(void *decoder, const struct blockz_source *file, const struct piece *piece,
-				    uint64_t image_len, decode_emit emit, void *ctx, struct blockz_fault *fault);
+
+/* For frames of any window: the limit is compared by ourselves, to the byte.  NULL: no memory. */
+ZSTD_DCtx *zstd_context_new(void);
 
 /* Says why libzstd has refused a frame, or what stands in one, at file_off: by what it has returned. */
 enum blockz_status zstd_refuse_frame(size_t result, uint64_t file_off, struct blockz_fault *fault);

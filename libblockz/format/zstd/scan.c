@@ -18,6 +18,7 @@
 #include "base/fault.h"
 #include "base/plural.h"
 #include "format/zstd/read.h"
+#include "format/zstd/cursor.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/frame_size.h"
 #include "format/zstd/index.h"
@@ -35,7 +36,7 @@ struct scan {
 	struct peek peek;
 	uint64_t image_pos;
 	struct zero_sums zero_sums;
-	void *decoder;       /* NULL until one is needed */
+	void *cursor;        /* NULL until one is needed */
 	bool ends_skippable; /* the frame passed last is one that decoders pass over */
 	/* The frame being walked. */
 	uint64_t frame_off, pos;
@@ -130,7 +131,7 @@ static enum blockz_status content_size(struct scan *scan, uint64_t *size_ret, st
 	/* Compressed blocks do not tell how much they decode to; where the frame does not either, it has to be decoded. */
 	if (said == BLOCKZ_UNKNOWN && scan->compressed)
 		return zstd_frame_size(scan->file, scan->frame_off, scan->pos - scan->frame_off, scan->map->window_max,
-				   &scan->decoder, size_ret, fault);
+				   &scan->cursor, size_ret, fault);
 	if (said != BLOCKZ_UNKNOWN && (scan->compressed ? scan->tail_len > said : scan->tail_len != said))
 		return fault_set(fault, BLOCKZ_DAMAGED, scan->frame_off,
 				 "a frame's blocks hold other than the %" PRIu64 " byte%s that its header says", said,
@@ -234,7 +235,7 @@ static enum blockz_status scan_frame(struct scan *scan, const uint8_t *bytes, si
 		return fault_set(fault, BLOCKZ_LIMIT, scan->frame_off, "image larger than 2^63 - 1 bytes");
 	status = size > 0 ? add_frame(scan, size, fault)
 			  : zstd_check_empty(scan->file, scan->frame_off, scan->pos - scan->frame_off, &scan->header,
-					     scan->map->window_max, &scan->decoder, fault);
+					     scan->map->window_max, &scan->cursor, fault);
 	scan->image_pos += size;
 	return status;
 }
@@ -275,7 +276,7 @@ static enum blockz_status map_by_scan(const struct blockz_source *file, struct b
 		status = scan_next(scan, fault);
 	map->image_size = scan->image_pos;
 	*ends_skippable_ret = scan->ends_skippable;
-	zstd_decoder_free(scan->decoder);
+	zstd_cursor_free(scan->cursor);
 	free(scan->raws);
 	free(scan);
 	return status;

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "format/format.h"
+#include "format/zstd/cursor.h"
 #include "format/zstd/encode.h"
 #include "format/zstd/fill.h"
 #include "format/zstd/layout.h"
@@ -65,7 +66,10 @@ const struct format format_zstd = {
 	.decoder_new = zstd_decoder_new,
 	.decoder_free = zstd_decoder_free,
 	.decode = zstd_decode,
-	.decode_long = zstd_decode_long,
+	.cursor_new = zstd_cursor_new,
+	.cursor_free = zstd_cursor_free,
+	.cursor_start = zstd_cursor_start,
+	.cursor_next = zstd_cursor_next,
 	.layout = zstd_layout,
 	.renew_levels = renew_levels,
 	.renew_ns = 8, /* at level 4 */
