@@ -416,7 +416,11 @@ struct blockz_edit_cost blockz_map_edit_cost(const struct blockz_map *map, struc
 
 struct blockz_reader;
 
-/* A reader at any offset, which keeps the piece decoded last.  file and map must outlive it. */
+/*
+ * A reader at any offset, which keeps the piece decoded last.  file and map must outlive it.  Of pieces too long for memory it
+ * keeps 16 MiB, where the last read ended, and in a .gz up to 16 MiB of what it takes to go on in the middle, so that each is
+ * decoded once as a whole; others are decoded from their beginning by a read that lies before the last one.
+ */
 enum blockz_status blockz_reader_new(const struct blockz_source *file, const struct blockz_map *map,
 				     struct blockz_reader **reader_ret, struct blockz_fault *fault);
 void blockz_reader_free(struct blockz_reader *reader);

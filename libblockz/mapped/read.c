@@ -9,8 +9,11 @@
 #include "base/fault.h"
 #include "base/plural.h"
 #include "io/access.h"
+#include "mapped/long_reader.h"
 #include "mapped/piece.h"
 #include "parallel/pool.h"
+
+enum { LONG_CACHE = 16 << 20 }; /* bytes of long pieces that a reader keeps */
 
 enum segment_kind { SEGMENT_DECODE, SEGMENT_RAW, SEGMENT_ZERO, SEGMENT_LONG };
 
@@ -206,6 +209,7 @@ EXPORT enum blockz_status blockz_extract(const struct blockz_source *file, const
 
 struct blockz_reader {
 	struct piece_reader pieces;
+	struct long_reader *longs; /* NULL until there is one */
 	struct buffer cache;
 	size_t cached; /* index of the piece in cache; SIZE_MAX: none */
 };
@@ -227,6 +231,7 @@ EXPORT void blockz_reader_free(struct blockz_reader *reader)
 {
 	if (reader == NULL)
 		return;
+	long_reader_free(reader->longs);
 	piece_reader_free(&reader->pieces);
 	buffer_free(&reader->cache);
 	free(reader);
@@ -251,18 +256,19 @@ static enum blockz_status read_piece(struct blockz_reader *reader, const struct 
 	return BLOCKZ_OK;
 }
 
-static int copy_out(void *ctx, const void *bytes, size_t len)
+static enum blockz_status read_from_long(struct blockz_reader *reader, const struct segment *segment, uint8_t *out,
+					 struct blockz_fault *fault)
 {
-	uint8_t **out = ctx;
-	memcpy(*out, bytes, len);
-	*out += len;
-	return 0;
+	if (reader->longs == NULL)
+		reader->longs = long_reader_new(reader->pieces.file, reader->pieces.map, LONG_CACHE);
+	if (reader->longs == NULL)
+		return fault_nomem(fault);
+	return long_reader_read(reader->longs, segment->piece, segment->start, segment->end, out, fault);
 }
 
 static enum blockz_status read_segment(struct blockz_reader *reader, const struct segment *segment, uint8_t *out,
 				       struct blockz_fault *fault)
 {
-	static const struct blockz_sink_ops copy_ops = { .write = copy_out };
 	enum blockz_status status;
 	switch (segment->kind) {
 	case SEGMENT_RAW:
@@ -272,7 +278,7 @@ static enum blockz_status read_segment(struct blockz_reader *reader, const struc
 		memset(out, 0, (size_t)(segment->end - segment->start));
 		return status;
 	case SEGMENT_LONG:
-		return read_long(&reader->pieces, segment, &(struct blockz_sink){ &copy_ops, &out }, fault);
+		return read_from_long(reader, segment, out, fault);
 	default:
 		return read_piece(reader, segment, out, fault);
 	}

@@ -11,13 +11,14 @@
 #include "foreign_xz.h"
 #include "foreign_zst.h"
 #include "judge.h"
+#include "mapped/piece.h"
 #include "range/map.h"
 #include "short_memory.h"
 #include "transactions.h"
 
 /* ---- What is worked on ---- */
 
-enum { LEN = 6 * 64 * KIB + 1000, LONG = 17 * MIB, EDITS = 2 };
+enum { LEN = 6 * 64 * KIB + 1000, LONG = PIECE_MEMORY_MAX + MIB, EDITS = 2 };
 
 static const struct blockz_format *format;
 static const struct blockz_range raw[] = { { 20000, 90000 }, { 300000, 330000 } };
@@ -342,6 +343,20 @@ static enum blockz_status run_read(struct blockz_fault *fault)
 	return status;
 }
 
+/* The end first, so that it has to go back. */
+static enum blockz_status run_read_long(struct blockz_fault *fault)
+{
+	struct blockz_reader *reader = NULL;
+	uint8_t last = 0;
+	enum blockz_status status = blockz_reader_new(&long_source, long_map, &reader, fault);
+	if (status == BLOCKZ_OK)
+		status = blockz_reader_read(reader, &last, 1, LONG - 1, fault);
+	for (; sink.len < LONG && status == BLOCKZ_OK; sink.len += LONG / 4)
+		status = blockz_reader_read(reader, sink.room.data + sink.len, LONG / 4, sink.len, fault);
+	blockz_reader_free(reader);
+	return status;
+}
+
 static bool sink_has_the_image(void)
 {
 	return sink.len >= LEN && memcmp(sink.room.data, image.data, LEN) == 0;
@@ -396,6 +411,8 @@ static const struct operation operations[] = {
 	{ .name = "extract a long piece", .prepare = empty_sink, .run = run_extract_long,
 	  .is_right = sink_has_the_long_image },
 	{ .name = "verify a long piece", .prepare = empty_sink, .run = run_verify_long },
+	{ .name = "read a long piece", .prepare = empty_sink, .run = run_read_long, .is_right = sink_has_the_long_image,
+	  .may_succeed = true },
 	{ .name = "read", .prepare = empty_sink, .run = run_read, .is_right = sink_has_the_image },
 };
 
