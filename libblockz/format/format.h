@@ -250,6 +250,7 @@ struct format {
 	 * BLOCKZ_FAILED, and those of the callbacks.
 	 */
 	enum blockz_status (*splice)(const struct piece_edit *edit, bool *done_ret, struct blockz_fault *fault);
+	unsigned splice_ns; /* what that takes for a short edit, as renew_ns: most of it is the decoding of the whole piece */
 };
 
 #endif

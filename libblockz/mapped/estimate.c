@@ -23,8 +23,7 @@ enum {
 	IN_PLACE_NS = 1000000000,   /* so long may an edit in place take, however short a copy would */
 	IN_PLACE_COPIES = 2,        /* and so many times what a copy takes */
 	IN_PLACE_SHARE = 4,         /* at most one part in so many of the file is written to twice, by way of the journal */
-	SPLICE_NS = 4,              /* nanoseconds an image byte of a long piece, which is decoded and not encoded */
-	SPLICE_LEN = 256 << 10,     /* about so many bytes of it are replaced */
+	SPLICE_LEN = 256 << 10,     /* about so many bytes of a long piece are replaced */
 };
 
 bool estimate_is_short(uint64_t image_len, uint64_t file_len)
@@ -58,14 +57,18 @@ static uint64_t copy_ns(uint64_t bytes)
 
 void estimate_add(struct estimate *estimate, const struct format *format, bool is_long, uint64_t image_len, uint64_t file_len)
 {
-	uint64_t sum = estimate->encoding_ns + capped_ns(image_len, is_long ? SPLICE_NS : format->renew_ns);
-	estimate->encoding_ns = min(sum, NS_MAX);
+	uint64_t ns = capped_ns(image_len, is_long ? format->splice_ns : format->renew_ns);
+	uint64_t *sum = is_long ? &estimate->splicing_ns : &estimate->encoding_ns;
+	*sum = min(*sum + ns, NS_MAX);
+	if (!is_long && ns > estimate->longest_ns)
+		estimate->longest_ns = ns;
 	estimate->file_bytes += is_long ? min(file_len, SPLICE_LEN) : file_len;
 }
 
 void estimate_ways(struct estimate *estimate, const struct blockz_map *map, unsigned threads)
 {
 	uint64_t encoding = estimate->encoding_ns / threads, copy = copy_ns(map->file_size);
+	encoding = estimate->splicing_ns + (encoding > estimate->longest_ns ? encoding : estimate->longest_ns);
 	estimate->in_place_ns = encoding + copy_ns(estimate->file_bytes);
 	estimate->splice_ns = encoding + copy;
 	estimate->in_place = (estimate->in_place_ns <= IN_PLACE_NS || estimate->in_place_ns <= IN_PLACE_COPIES * copy) &&

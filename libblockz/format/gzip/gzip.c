@@ -83,4 +83,5 @@ const struct format format_gzip = {
 	.fill = deflate_fill,
 	.renew_index = gzip_renew_index,
 	.splice = deflate_splice,
+	.splice_ns = 3,
 };

@@ -79,4 +79,5 @@ const struct format format_xz = {
 	.fill = xz_fill,
 	.renew_index = xz_renew_index,
 	.splice = xz_splice,
+	.splice_ns = 25,
 };

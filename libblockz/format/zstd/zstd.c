@@ -77,4 +77,5 @@ const struct format format_zstd = {
 	.fill = zstd_fill,
 	.renew_index = zstd_renew_index,
 	.splice = zstd_splice,
+	.splice_ns = 3,
 };

@@ -29,14 +29,15 @@ static uint64_t piece_end(const struct blockz_map *map, uint64_t off)
 /* ---- By plans ---- */
 
 /* By a splice, as in place neighbours may be encoded, too. */
-static struct blockz_plan_info planned(struct blockz_source file, const struct blockz_map *map, const struct blockz_edit *edit)
+static struct blockz_plan_info planned(struct blockz_source file, const struct blockz_map *map, const struct blockz_edit *edits,
+				       size_t count, unsigned threads)
 {
 	struct growing_store scratch = { .len = 0 };
 	struct blockz_store store = growing_store(&scratch);
-	const struct blockz_anywhere how = { .way = BLOCKZ_WAY_SPLICE, .scratch = &store, .work = { .threads = 1 } };
+	const struct blockz_anywhere how = { .way = BLOCKZ_WAY_SPLICE, .scratch = &store, .work = { .threads = threads } };
 	struct blockz_plan *plan = NULL;
 	struct blockz_fault fault;
-	ck_assert_msg(blockz_plan_anywhere(&file, map, edit, 1, &how, &plan, &fault) == BLOCKZ_OK, "%s", fault.text);
+	ck_assert_msg(blockz_plan_anywhere(&file, map, edits, count, &how, &plan, &fault) == BLOCKZ_OK, "%s", fault.text);
 	struct blockz_plan_info info = blockz_plan_info(plan);
 	blockz_plan_free(plan);
 	growing_store_free(&scratch);
@@ -67,13 +68,38 @@ START_TEST(costs_are_those_that_plans_have)
 		complement(edited, range);
 		const struct blockz_edit edit = edit_from(edited, range);
 		const struct blockz_edit_cost cost = blockz_map_edit_cost(map, range);
-		const struct blockz_plan_info info = planned(source, map, &edit);
+		const struct blockz_plan_info info = planned(source, map, &edit, 1, 1 + (unsigned)rnd_below(4));
 		compare_with_plan(&cost, &info.renewed);
 		raw_edits += cost.how == BLOCKZ_EDIT_RAW;
 		piece_edits += cost.how == BLOCKZ_EDIT_PIECE;
 	}
 	ck_assert_uint_gt(raw_edits, 0);
 	ck_assert_uint_gt(piece_edits, 0);
+	blockz_map_free(map);
+}
+END_TEST
+
+/* What is shared by threads takes no less than the longest of the pieces. */
+START_TEST(threads_share_pieces)
+{
+	enum { PIECES = 4 };
+	const struct blockz_format *format = format_of(_i);
+	const uint64_t size = format->piece_size_min;
+	struct bytes image = image_new(IMAGE_TEXT, (size_t)(PIECES * size)), edited = bytes_copy(image);
+	struct blockz_source file =
+		bytes_source(pack_image(format, image, (struct blockz_pack_options){ .piece_size = size }, NULL));
+	struct blockz_map *map = map_of(file, false);
+	struct blockz_edit edits[PIECES];
+	for (size_t i = 0; i < PIECES; i++) {
+		const struct blockz_range range = { i * size + 5, i * size + 6 };
+		complement(edited, range);
+		edits[i] = edit_from(edited, range);
+	}
+	uint64_t one = planned(file, map, edits, 1, 1).renewed.splice_ns, all = planned(file, map, edits, PIECES, 1).renewed.splice_ns;
+	uint64_t half = planned(file, map, edits, PIECES, 2).renewed.splice_ns;
+	ck_assert_uint_gt(all, half);
+	ck_assert_uint_gt(half, one);
+	ck_assert_uint_eq(planned(file, map, edits, PIECES, 100).renewed.splice_ns, one);
 	blockz_map_free(map);
 }
 END_TEST
@@ -118,6 +144,8 @@ START_TEST(long_pieces_are_edited_in_part_or_not_at_all)
 	ck_assert(cost_of_piece(format, 4 * MIB, UINT64_C(257) * MIB).how == how);
 	ck_assert(cost_of_piece(format, UINT64_C(257) * MIB, MIB).how == how);
 	ck_assert(cost_of_piece(format, UINT64_C(1) << 62, UINT64_C(1) << 50).how == how);
+	const struct blockz_edit_cost first = cost_of_piece(format, 5 * MIB, 0), second = cost_of_piece(format, 6 * MIB, 0);
+	ck_assert_uint_eq(second.ns - first.ns, (uint64_t)MIB * format->splice_ns);
 }
 END_TEST
 
@@ -149,6 +177,7 @@ int main(void)
 {
 	TCase *c = case_new("edit-cost");
 	case_add_formats(c, costs_are_those_that_plans_have);
+	case_add_formats(c, threads_share_pieces);
 	case_add_formats(c, a_range_costs_what_its_worst_piece_does);
 	case_add_formats(c, long_pieces_are_edited_in_part_or_not_at_all);
 	case_add_formats(c, a_piece_that_takes_long_asks_for_a_new_file);
