@@ -62,9 +62,17 @@ static enum blockz_status sum_changes(struct renew_job *job, const struct piece 
  * How long an encoding may be where the file may grow: as long as it was, with all that changes as it stands, and a little,
  * so that a file that was encoded strongly stays small.
  */
-static uint64_t room_to_grow(const struct touched_place *place, const struct revision *revision)
+static uint64_t room_to_grow(const struct touched_place *place, size_t changed)
 {
-	return place->file_len + place->file_len / 64 + (revision->to - revision->from);
+	return place->file_len + place->file_len / 64 + changed;
+}
+
+static size_t count_changed(const struct revision *revision)
+{
+	size_t count = 0;
+	for (size_t i = revision->from; i < revision->to; i++)
+		count += revision->old.bytes[i] != revision->new.bytes[i];
+	return count;
 }
 
 enum blockz_status renew_piece(const struct planner *planner, struct renew_job *job, void *memory, struct blockz_fault *fault)
@@ -83,8 +91,9 @@ enum blockz_status renew_piece(const struct planner *planner, struct renew_job *
 	const struct plain_piece plain = {
 		.bytes = job->revision.new.bytes, .len = job->revision.len, .start = place.start, .ends_stream = piece->ends_stream,
 	};
+	job->changed = count_changed(&job->revision);
 	const bool exactly = job->room != BLOCKZ_UNKNOWN;
-	const struct renew_room room = { exactly ? job->room : room_to_grow(&place, &job->revision), exactly };
+	const struct renew_room room = { exactly ? job->room : room_to_grow(&place, job->changed), exactly };
 	return renewer_encode(&thread->renewer, job->touched->piece, &plain, &room, &job->encoding, &job->fits, fault);
 }
 

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foreign.h"
 #include "foreign_xz.h"
+#include "foreign_zst.h"
 #include "growing_store.h"
 #include "images.h"
 #include "range/map.h"
@@ -506,10 +508,42 @@ START_TEST(damage_of_neighbours_is_not_laundered)
 }
 END_TEST
 
+/* One short piece, by the strongest level that there is. */
+static struct bytes strong_file(const struct blockz_format *format, struct bytes image)
+{
+	const struct zst_parameter level = { ZSTD_c_compressionLevel, 19 };
+	if (strcmp(format->name, "gzip") == 0)
+		return libdeflate_pack(image, 12);
+	if (strcmp(format->name, "xz") == 0)
+		return xz_easy(image, 9 | LZMA_PRESET_EXTREME, LZMA_CHECK_CRC64);
+	return zst_compress(image, true, &level, 1);
+}
+
+/* Not as much as another level would make of it. */
+START_TEST(a_strong_piece_grows_by_little)
+{
+	const struct blockz_format *format = format_of(_i);
+	struct bytes image = image_new(IMAGE_DISK, 2 * MIB), edited = bytes_copy(image), file = strong_file(format, image);
+	const struct blockz_range ranges[] = { { 1000, 1001 }, { 2 * MIB - 1000, 2 * MIB - 999 } };
+	struct blockz_edit edits[2];
+	struct outcome outcome;
+	for (size_t i = 0; i < 2; i++)
+		complement(edited, ranges[i]);
+	for (size_t i = 0; i < 2; i++)
+		edits[i] = edit_from(edited, ranges[i]);
+	ck_assert_int_eq(edit_file(file, false, edits, 2, BLOCKZ_WAY_SPLICE, &outcome, NULL), BLOCKZ_OK);
+	assert_edited(format, outcome.file, edited);
+	ck_assert_uint_eq(outcome.info.renewed.pieces, 1);
+	ck_assert_uint_lt(outcome.info.renewed.file_bytes, file.len);
+	ck_assert_uint_le(outcome.file.len, file.len + KIB);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = case_new("anywhere");
 	case_add_formats(c, random_edits_equal_those_of_the_plain_image);
+	case_add_formats(c, a_strong_piece_grows_by_little);
 	case_add_formats(c, small_edits_fit);
 	case_add_formats(c, long_zeros_are_edited);
 	tcase_add_loop_test(c, long_pieces_that_cannot_be_spliced, 0, 2);
