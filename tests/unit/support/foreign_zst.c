@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "base/bytes.h"
+#include "format/formats.h"
 
 uint32_t zst_sum(const void *bytes, size_t len)
 {
@@ -156,4 +157,53 @@ void zst_put_raw_frame(struct zst_file *file, struct bytes content, size_t cut, 
 	} while (pos < content.len);
 	if (descriptor & ZST_CHECKSUM)
 		zst_put_checksum(file, content);
+}
+
+/* ---- Ours ---- */
+
+void zst_assert_frame(struct bytes frame, struct bytes image)
+{
+	struct bytes room = bytes_new(image.len + DECODE_SLACK);
+	ck_assert_uint_eq(ZSTD_decompress(room.data, image.len, frame.data, frame.len), image.len);
+	ck_assert_mem_eq(room.data, image.data, image.len);
+	memset(room.data, 0, room.len);
+	ZSTD_DStream *stream = ZSTD_createDStream();
+	ZSTD_outBuffer out = { room.data, image.len, 0 };
+	size_t hint = 1;
+	for (size_t pos = 0; pos < frame.len; pos += 1000) {
+		ZSTD_inBuffer in = { frame.data + pos, frame.len - pos < 1000 ? frame.len - pos : 1000, 0 };
+		while (in.pos < in.size) {
+			hint = ZSTD_decompressStream(stream, &out, &in);
+			ck_assert(!ZSTD_isError(hint));
+		}
+	}
+	ck_assert_uint_eq(hint, 0);
+	ZSTD_freeDStream(stream);
+	ck_assert_uint_eq(out.pos, image.len);
+	ck_assert_mem_eq(room.data, image.data, image.len);
+	void *decoder = format_zstd.decoder_new(128 * MIB);
+	struct bytes copy = bytes_new(frame.len + DECODE_SLACK);
+	memcpy(copy.data, frame.data, frame.len);
+	struct encoded_piece encoded = { .bytes = copy.data, .len = frame.len, .strict = true };
+	memset(room.data, 0, room.len);
+	ck_assert_int_eq(format_zstd.decode(decoder, &encoded, room.data, image.len, NULL), BLOCKZ_OK);
+	ck_assert_mem_eq(room.data, image.data, image.len);
+	format_zstd.decoder_free(decoder);
+}
+
+bool zst_fill(struct bytes frame, size_t amount, struct bytes *filled_ret)
+{
+	struct encoding encoding = { .len = frame.len, .tag = 7 };
+	bool filled = false;
+	ck_assert(buffer_reserve(&encoding.out, frame.len));
+	memcpy(encoding.out.bytes, frame.data, frame.len);
+	ck_assert_int_eq(format_zstd.fill(&encoding, frame.len + amount, &filled, NULL), BLOCKZ_OK);
+	ck_assert_uint_eq(encoding.len, filled ? frame.len + amount : frame.len);
+	ck_assert_uint_eq(encoding.tag, 7);
+	*filled_ret = bytes_new(encoding.len);
+	memcpy(filled_ret->data, encoding.out.bytes, encoding.len);
+	buffer_free(&encoding.out);
+	if (!filled)
+		assert_bytes(*filled_ret, frame);
+	return filled;
 }

@@ -61,4 +61,9 @@ void zst_put_table(struct zst_file *file, const struct seek_entry *entries, size
 /* A whole frame of raw blocks, cut at each `cut` bytes of its content. */
 void zst_put_raw_frame(struct zst_file *file, struct bytes content, size_t cut, int descriptor, int window);
 
+/* By libzstd in one go, and in small parts; and by our decoder, which is to refuse what not every one takes. */
+void zst_assert_frame(struct bytes frame, struct bytes image);
+/* Fills a frame up by so many bytes; false: it is as it was. */
+bool zst_fill(struct bytes frame, size_t amount, struct bytes *filled_ret);
+
 #endif

@@ -10,40 +10,7 @@
 #include "format/formats.h"
 #include "judge.h"
 
-enum { BLOCK = 131072, FILL_MAX = 65536 };
-
-/* ---- Filling ---- */
-
-/* By libzstd in one go, and in small parts; and by our decoder, which is to refuse what not every one takes. */
-static void assert_frame(struct bytes frame, struct bytes image)
-{
-	struct bytes room = bytes_new(image.len + DECODE_SLACK);
-	ck_assert_uint_eq(ZSTD_decompress(room.data, image.len, frame.data, frame.len), image.len);
-	ck_assert_mem_eq(room.data, image.data, image.len);
-	memset(room.data, 0, room.len);
-	ZSTD_DStream *stream = ZSTD_createDStream();
-	ZSTD_outBuffer out = { room.data, image.len, 0 };
-	size_t hint = 1;
-	for (size_t pos = 0; pos < frame.len; pos += 1000) {
-		ZSTD_inBuffer in = { frame.data + pos, frame.len - pos < 1000 ? frame.len - pos : 1000, 0 };
-		while (in.pos < in.size) {
-			hint = ZSTD_decompressStream(stream, &out, &in);
-			ck_assert(!ZSTD_isError(hint));
-		}
-	}
-	ck_assert_uint_eq(hint, 0);
-	ZSTD_freeDStream(stream);
-	ck_assert_uint_eq(out.pos, image.len);
-	ck_assert_mem_eq(room.data, image.data, image.len);
-	void *decoder = format_zstd.decoder_new(128 * MIB);
-	struct bytes copy = bytes_new(frame.len + DECODE_SLACK);
-	memcpy(copy.data, frame.data, frame.len);
-	struct encoded_piece encoded = { .bytes = copy.data, .len = frame.len, .strict = true };
-	memset(room.data, 0, room.len);
-	ck_assert_int_eq(format_zstd.decode(decoder, &encoded, room.data, image.len, NULL), BLOCKZ_OK);
-	ck_assert_mem_eq(room.data, image.data, image.len);
-	format_zstd.decoder_free(decoder);
-}
+enum { BLOCK = 131072 };
 
 static ZSTD_frameHeader header_of(struct bytes frame)
 {
@@ -51,116 +18,6 @@ static ZSTD_frameHeader header_of(struct bytes frame)
 	ck_assert_uint_eq(ZSTD_getFrameHeader(&header, frame.data, frame.len), 0);
 	return header;
 }
-
-/* Fills a frame up by so many bytes; false: it is as it was. */
-static bool fill(struct bytes frame, size_t amount, struct bytes *filled_ret)
-{
-	struct encoding encoding = { .len = frame.len, .tag = 7 };
-	bool filled = false;
-	ck_assert(buffer_reserve(&encoding.out, frame.len));
-	memcpy(encoding.out.bytes, frame.data, frame.len);
-	ck_assert_int_eq(format_zstd.fill(&encoding, frame.len + amount, &filled, NULL), BLOCKZ_OK);
-	ck_assert_uint_eq(encoding.len, filled ? frame.len + amount : frame.len);
-	ck_assert_uint_eq(encoding.tag, 7);
-	*filled_ret = bytes_new(encoding.len);
-	memcpy(filled_ret->data, encoding.out.bytes, encoding.len);
-	buffer_free(&encoding.out);
-	if (!filled)
-		assert_bytes(*filled_ret, frame);
-	return filled;
-}
-
-/* _i: of several blocks, with and without a window of its own; of one block, compressed, raw, repeated; a short one. */
-START_TEST(amounts)
-{
-	static const struct {
-		enum image_kind kind;
-		size_t len;
-		int window_log, checksum;
-	} frames[] = {
-		{ IMAGE_TEXT, 2 * BLOCK + 1000, 17, 1 }, { IMAGE_DISK, 2 * BLOCK, 0, 0 }, { IMAGE_TEXT, 9000, 0, 1 },
-		{ IMAGE_NOISE, 3000, 0, 1 }, { IMAGE_ZEROS, 5000, 12, 0 }, { IMAGE_TEXT, 1, 0, 1 },
-	};
-	struct bytes image = image_new(frames[_i].kind, frames[_i].len), filled;
-	const struct zst_parameter parameters[] = {
-		{ ZSTD_c_checksumFlag, frames[_i].checksum }, { ZSTD_c_windowLog, frames[_i].window_log },
-	};
-	struct bytes frame = zst_compress(image, true, parameters, 2);
-	const struct kept *mark = kept_so_far();
-	size_t step = sanitized || image.len > BLOCK ? 37 : 1;
-	for (size_t amount = 0; amount <= 3000; amount += amount < 100 ? 1 : step) {
-		bool possible = amount != 1 && amount != 2 && amount != 5;
-		ck_assert_int_eq(fill(frame, amount, &filled), possible);
-		assert_frame(filled, image);
-		forget_since(mark);
-	}
-	for (size_t amount = FILL_MAX - 3; amount <= FILL_MAX; amount++) {
-		ck_assert(fill(frame, amount, &filled));
-		assert_frame(filled, image);
-	}
-}
-END_TEST
-
-static size_t blocks_of(struct bytes frame)
-{
-	size_t count = 1, pos = header_of(frame).headerSize;
-	for (; (frame.data[pos] & 1) == 0; count++) {
-		uint32_t header = load_le16(frame.data + pos) | (uint32_t)frame.data[pos + 2] << 16;
-		pos += 3 + ((header >> 1 & 3) == ZST_RLE ? 1 : header >> 3);
-	}
-	return count;
-}
-
-/* _i: the window.  By blocks at the end that become raw; what is left of one is more than can be filled up to half the time. */
-START_TEST(large_amounts)
-{
-	static const int window_logs[] = { 0, 10, 17 }, levels[] = { 1, 19 };
-	struct bytes image = image_new(IMAGE_TEXT, 5 * BLOCK + 77), filled;
-	for (size_t level = 0; level < 2; level++) {
-		const struct zst_parameter parameters[] = {
-			{ ZSTD_c_checksumFlag, (int)level }, { ZSTD_c_windowLog, window_logs[_i] }, { ZSTD_c_compressionLevel, levels[level] },
-		};
-		struct bytes frame = zst_compress(image, true, parameters, 3);
-		size_t most = image.len - frame.len, blocks = blocks_of(frame);
-		for (size_t amount = 2 * FILL_MAX; amount < most; amount += 17000 + (size_t)rnd_below(7)) {
-			ck_assert(fill(frame, amount, &filled) || fill(frame, amount - FILL_MAX + 9, &filled));
-			ck_assert_uint_le(blocks_of(filled), blocks + FILL_MAX / 3);
-			assert_frame(filled, image);
-		}
-		/* All of it raw, and more. */
-		ck_assert(fill(frame, most + 1000, &filled) || _i == 1);
-		assert_frame(filled, image);
-		ck_assert(!fill(frame, most + 2 * FILL_MAX, &filled));
-	}
-}
-END_TEST
-
-/* _i: what stands before and behind a run of one byte.  A part of it becomes raw, so everything fits. */
-START_TEST(large_amounts_in_a_run)
-{
-	struct bytes text = image_new(IMAGE_TEXT, 1000), image = bytes_new(4 * BLOCK), filled;
-	memset(image.data, 'z', image.len);
-	if (_i & 1)
-		image = bytes_join(text, image);
-	if (_i & 2)
-		image = bytes_join(image, text);
-	struct bytes frame = zst_compress(image, true, NULL, 0);
-	size_t blocks = blocks_of(frame);
-	for (size_t amount = FILL_MAX + 1; amount < 2 * BLOCK; amount += 3000 + (size_t)rnd_below(7)) {
-		ck_assert(fill(frame, amount, &filled));
-		ck_assert_uint_le(blocks_of(filled), blocks + 2);
-		assert_frame(filled, image);
-	}
-}
-END_TEST
-
-START_TEST(too_long_to_be_filled)
-{
-	struct bytes image = image_new(IMAGE_TEXT, 1000), frame = zst_compress(image, true, NULL, 0), same;
-	ck_assert(!fill(frame, (size_t)-1, &same));
-	ck_assert(!fill(frame, -frame.len, &same));
-}
-END_TEST
 
 /* ---- A file whose frames are encoded again, as edits of their bytes need ---- */
 
@@ -232,14 +89,14 @@ static void renew_frame(struct work *work, size_t piece, uint64_t copy, uint64_t
 		params.level = *level;
 		new = encode(work, &params, start, &tag);
 		assert_like(new, old, (size_t)params.piece_size);
-		if (!work->fill_up || (new.len <= old.len && fill(new, old.len - new.len, &filled))) {
+		if (!work->fill_up || (new.len <= old.len && zst_fill(new, old.len - new.len, &filled))) {
 			new = work->fill_up ? filled : new;
 			break;
 		}
 	}
 	if (work->fill_up)
 		ck_assert_uint_eq(new.len, old.len);
-	assert_frame(new, (struct bytes){ work->edited.data + start, (size_t)params.piece_size });
+	zst_assert_frame(new, (struct bytes){ work->edited.data + start, (size_t)params.piece_size });
 	ck_assert_int_eq(replace(work, (struct blockz_range){ file_off, file_off + file_len }, new.data, new.len, NULL), BLOCKZ_OK);
 	work->renewed[work->renewed_count++] = (struct renewed_piece){
 		piece, copy, new.len, tag,
@@ -338,7 +195,7 @@ START_TEST(windows)
 			params.level = *level;
 			frame = encode(&work, &params, 0, &tag);
 			assert_like(frame, old, image.len);
-			assert_frame(frame, image);
+			zst_assert_frame(frame, image);
 		}
 		blockz_map_free(work.map);
 	}
@@ -360,7 +217,7 @@ START_TEST(odd_windows)
 			ck_assert_uint_le(header_of(frame).windowSize, params.window_max);
 			ck_assert_uint_gt(2 * header_of(frame).windowSize, params.window_max);
 		}
-		assert_frame(frame, image);
+		zst_assert_frame(frame, image);
 	}
 }
 END_TEST
@@ -599,10 +456,6 @@ END_TEST
 int main(void)
 {
 	TCase *tcase = case_new("renew_zstd");
-	tcase_add_loop_test(tcase, amounts, 0, 6);
-	tcase_add_loop_test(tcase, large_amounts, 0, 3);
-	tcase_add_loop_test(tcase, large_amounts_in_a_run, 0, 4);
-	tcase_add_test(tcase, too_long_to_be_filled);
 	tcase_add_loop_test(tcase, windows, 0, 4);
 	tcase_add_test(tcase, odd_windows);
 	tcase_add_loop_test(tcase, own_files, 0, 4);
