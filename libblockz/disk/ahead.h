@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tells which pieces, by where they are in the image, are worth decoding ahead of a read.  One thread at a time may ask. */
+/*
+ * Tells which pieces, by where they are in the image, are worth decoding ahead of a read.  One thread at a time may ask.
+ */
 #ifndef DISK_AHEAD_H
 #define DISK_AHEAD_H
 
