@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Checks of the file that is spliced are made by zlib, of the edited image. */
 #include "deflate_splices.h"
 
 #include <libdeflate.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each callback keeps what it was called with, and may be the one that fails. */
 #include "splices.h"
 
 #include <stdlib.h>

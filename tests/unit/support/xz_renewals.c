@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Pieces are encoded by the row, with the parameters that it takes from the file. */
 #include "xz_renewals.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A splice of one Block after the other, and a reader of the chunks of LZMA2. */
 #include "xz_splices.h"
 
 #include <stdlib.h>
