@@ -20,6 +20,7 @@ enum { PAGE = BLOCKZ_OVERLAY_PAGE };
 struct blockz_overlay {
 	struct overlay_file *beside; /* what place is of; NULL: it is somebody else's */
 	const struct blockz_store *place, *file;
+	overlay_digest *digest; /* of the file's pieces; NULL: it has none */
 	bool writable;
 	_Atomic bool is_there; /* it has been made, or found: what it holds can be read */
 	enum blockz_overlay_state state; /* of what was found; BLOCKZ_OVERLAY_OF_FILE of what is made */
@@ -117,16 +118,33 @@ static int place_sync(const struct blockz_overlay *overlay)
 
 /* ---- Finding one ---- */
 
-static enum blockz_status identify_file(const struct blockz_store *file, struct overlay_identity *identity_ret,
-					struct blockz_fault *fault)
+static enum blockz_status digest_ends(const struct blockz_store *file, uint64_t *ends_ret, struct blockz_fault *fault)
 {
 	struct journal_ends *ends = malloc(sizeof(*ends));
 	if (ends == NULL)
 		return fault_nomem(fault);
 	enum blockz_status status = journal_ends_read(ends, file, fault);
 	if (status == BLOCKZ_OK)
-		*identity_ret = (struct overlay_identity){ file->size, journal_ends_digest(ends) };
+		*ends_ret = journal_ends_digest(ends);
 	free(ends);
+	return status;
+}
+
+static enum blockz_status digest_pieces(const struct blockz_overlay *overlay, uint64_t *pieces_ret, struct blockz_fault *fault)
+{
+	const struct blockz_source file = blockz_store_source(overlay->file);
+	return overlay->digest != NULL ? overlay->digest(&file, pieces_ret, fault) : BLOCKZ_OK;
+}
+
+static enum blockz_status identify_file(const struct blockz_overlay *overlay, struct overlay_identity *identity_ret,
+					struct blockz_fault *fault)
+{
+	struct overlay_identity identity = { .file_size = overlay->file->size };
+	enum blockz_status status = digest_ends(overlay->file, &identity.ends, fault);
+	if (status == BLOCKZ_OK)
+		status = digest_pieces(overlay, &identity.pieces, fault);
+	if (status == BLOCKZ_OK)
+		*identity_ret = identity;
 	return status;
 }
 
@@ -161,16 +179,25 @@ static enum blockz_status load_pages(struct blockz_overlay *overlay, uint64_t le
 	return BLOCKZ_OK;
 }
 
+static bool may_be(const struct overlay_identity *found, const struct overlay_identity *known)
+{
+	return found->file_size == known->file_size && found->ends == known->ends;
+}
+
+/* A map is made only where the rest is as it has to be. */
 static enum blockz_status judge(struct blockz_overlay *overlay, struct blockz_fault *fault)
 {
-	struct overlay_identity found;
-	enum blockz_status status = identify_file(overlay->file, &found, fault);
+	const struct overlay_header *header = &overlay->header;
+	struct overlay_identity found = { .file_size = overlay->file->size };
+	enum blockz_status status = digest_ends(overlay->file, &found.ends, fault);
+	if (status == BLOCKZ_OK && (may_be(&found, &header->base) || may_be(&found, &header->next)))
+		status = digest_pieces(overlay, &found.pieces, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	overlay->is_there = true;
-	if (overlay_identity_is(&found, &overlay->header.base))
+	if (overlay_identity_is(&found, &header->base))
 		overlay->state = BLOCKZ_OVERLAY_OF_FILE;
-	else if (overlay_identity_is(&found, &overlay->header.next))
+	else if (overlay_identity_is(&found, &header->next))
 		overlay->state = BLOCKZ_OVERLAY_COMMITTED;
 	else
 		overlay->state = BLOCKZ_OVERLAY_OF_OTHER_FILE;
@@ -217,7 +244,8 @@ static enum blockz_status look(struct blockz_overlay *overlay, struct blockz_fau
 /* ---- Opening ---- */
 
 static enum blockz_status open_at(struct overlay_file *beside, const struct blockz_store *place, const struct blockz_store *file,
-				  enum blockz_overlay_mode mode, struct blockz_overlay **overlay_ret, struct blockz_fault *fault)
+				  overlay_digest *digest, enum blockz_overlay_mode mode, struct blockz_overlay **overlay_ret,
+				  struct blockz_fault *fault)
 {
 	struct blockz_overlay *overlay = calloc(1, sizeof(*overlay));
 	if (overlay == NULL) {
@@ -227,6 +255,7 @@ static enum blockz_status open_at(struct overlay_file *beside, const struct bloc
 	overlay->beside = beside;
 	overlay->place = place;
 	overlay->file = file;
+	overlay->digest = digest;
 	overlay->writable = mode == BLOCKZ_OVERLAY_WRITE;
 	pthread_mutex_init(&overlay->sync_lock, NULL);
 	enum blockz_status status = place != NULL ? look(overlay, fault) : BLOCKZ_OK;
@@ -237,21 +266,21 @@ static enum blockz_status open_at(struct overlay_file *beside, const struct bloc
 	return status;
 }
 
-enum blockz_status overlay_new(const struct blockz_store *place, const struct blockz_store *file,
+enum blockz_status overlay_new(const struct blockz_store *place, const struct blockz_store *file, overlay_digest *digest,
 			       enum blockz_overlay_mode mode, struct blockz_overlay **overlay_ret, struct blockz_fault *fault)
 {
-	return open_at(NULL, place, file, mode, overlay_ret, fault);
+	return open_at(NULL, place, file, digest, mode, overlay_ret, fault);
 }
 
-EXPORT enum blockz_status blockz_overlay_open(int dirfd, const char *name, const struct blockz_store *file,
-					      enum blockz_overlay_mode mode, struct blockz_overlay **overlay_ret,
-					      struct blockz_fault *fault)
+enum blockz_status overlay_open_beside(int dirfd, const char *name, const struct blockz_store *file, overlay_digest *digest,
+				       enum blockz_overlay_mode mode, struct blockz_overlay **overlay_ret,
+				       struct blockz_fault *fault)
 {
 	struct overlay_file *beside = NULL;
 	enum blockz_status status = overlay_file_new(dirfd, name, mode, &beside, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	return open_at(beside, overlay_file_place(beside), file, mode, overlay_ret, fault);
+	return open_at(beside, overlay_file_place(beside), file, digest, mode, overlay_ret, fault);
 }
 
 EXPORT void blockz_overlay_close(struct blockz_overlay *overlay)
@@ -442,7 +471,7 @@ static enum blockz_status make(struct blockz_overlay *overlay, struct blockz_fau
 	struct overlay_header *header = &overlay->header;
 	header->generation = 0;
 	header->next = (struct overlay_identity){ 0 };
-	enum blockz_status status = identify_file(overlay->file, &header->base, fault);
+	enum blockz_status status = identify_file(overlay, &header->base, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	int error = place->ops->journal_create(place->ctx, overlay_len(overlay));
@@ -625,7 +654,7 @@ EXPORT enum blockz_status blockz_overlay_adopt(struct blockz_overlay *overlay, s
 	header.next = (struct overlay_identity){ 0 };
 	enum blockz_status status = require_writable(overlay, fault);
 	if (status == BLOCKZ_OK)
-		status = identify_file(overlay->file, &header.base, fault);
+		status = identify_file(overlay, &header.base, fault);
 	if (status == BLOCKZ_OK)
 		status = change_header(overlay, header, fault);
 	if (status == BLOCKZ_OK)

@@ -37,13 +37,21 @@
 #include "blockz_disk.h"
 #include "journal/overlay_header.h"
 
+/* Digests the pieces of a file, which takes its map: 0 if it cannot be mapped, which is no error.  Errors: BLOCKZ_FAILED. */
+typedef enum blockz_status overlay_digest(const struct blockz_source *file, uint64_t *pieces_ret, struct blockz_fault *fault);
+
 /*
  * As blockz_overlay_open(), of an overlay that is the journal of `place`, of which no other operations are called.  Both
- * stores must live as long.
+ * stores must live as long.  digest NULL: a file has no pieces.
  */
-enum blockz_status overlay_new(const struct blockz_store *place, const struct blockz_store *file,
+enum blockz_status overlay_new(const struct blockz_store *place, const struct blockz_store *file, overlay_digest *digest,
 			       enum blockz_overlay_mode mode, struct blockz_overlay **overlay_ret,
 			       struct blockz_fault *fault);
+
+/* blockz_overlay_open(), by this digest. */
+enum blockz_status overlay_open_beside(int dirfd, const char *name, const struct blockz_store *file, overlay_digest *digest,
+				       enum blockz_overlay_mode mode, struct blockz_overlay **overlay_ret,
+				       struct blockz_fault *fault);
 
 /*
  * For a disk of the file, whose image has so many bytes.  Errors: BLOCKZ_NEEDS_RECOVERY (the overlay is not of this file, or

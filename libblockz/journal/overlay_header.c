@@ -9,24 +9,25 @@
 #include "journal/journal.h"
 #include "journal/overlay_pages.h"
 
-enum { VERSION = 1, SUM_OFF = 64 };
+enum { VERSION = 1, SUM_OFF = 80 };
 
 static const char magic[8] = { 'b', 'l', 'o', 'c', 'k', 'z', 'O', '1' };
 
 bool overlay_identity_is(const struct overlay_identity *a, const struct overlay_identity *b)
 {
-	return a->file_size == b->file_size && a->ends == b->ends;
+	return a->file_size == b->file_size && a->ends == b->ends && a->pieces == b->pieces;
 }
 
 static void store_identity(uint8_t *p, const struct overlay_identity *identity)
 {
 	store_le64(p, identity->file_size);
 	store_le64(p + 8, identity->ends);
+	store_le64(p + 16, identity->pieces);
 }
 
 static struct overlay_identity load_identity(const uint8_t *p)
 {
-	return (struct overlay_identity){ load_le64(p), load_le64(p + 8) };
+	return (struct overlay_identity){ load_le64(p), load_le64(p + 8), load_le64(p + 16) };
 }
 
 void overlay_slot_store(uint8_t *p, const struct overlay_header *header)
@@ -37,7 +38,7 @@ void overlay_slot_store(uint8_t *p, const struct overlay_header *header)
 	store_le64(p + 16, header->generation);
 	store_le64(p + 24, header->image_size);
 	store_identity(p + 32, &header->base);
-	store_identity(p + 48, &header->next);
+	store_identity(p + 56, &header->next);
 	store_le64(p + SUM_OFF, journal_digest(p, SUM_OFF));
 }
 
@@ -64,7 +65,7 @@ static bool load_slot(const uint8_t *p, struct overlay_header *header)
 	header->generation = load_le64(p + 16);
 	header->image_size = load_le64(p + 24);
 	header->base = load_identity(p + 32);
-	header->next = load_identity(p + 48);
+	header->next = load_identity(p + 56);
 	return true;
 }
 

@@ -9,9 +9,9 @@
  *    8  version u32: 1, 12 size of a page u32: 4096
  *   16  generation u64: one more with each change; an even one is in the first slot
  *   24  size of the image u64
- *   32  base: size of the file u64, 40 digest of its ends u64, as a journal has it (journal/journal.h)
- *   48  next: the same of the file that a commit is about to make; zeros: none was begun
- *   64  XXH64 u64 (seed 0) of all that
+ *   32  base: size of the file u64, digest of its ends u64, as a journal has it (journal/journal.h), and of its pieces u64
+ *   56  next: the same of the file that a commit is about to make; zeros: none was begun
+ *   80  XXH64 u64 (seed 0) of all that
  */
 #ifndef JOURNAL_OVERLAY_HEADER_H
 #define JOURNAL_OVERLAY_HEADER_H
@@ -21,14 +21,17 @@
 
 enum {
 	OVERLAY_SLOTS = 2,
-	OVERLAY_SLOT_LEN = 72,
+	OVERLAY_SLOT_LEN = 88,
 	OVERLAY_SLOT_ROOM = 4096, /* from slot to slot: no sector of any disk has both */
 	OVERLAY_HEADER_LEN = OVERLAY_SLOTS * OVERLAY_SLOT_ROOM,
 };
 
-/* As much as an overlay knows of a file. */
+/*
+ * As much as an overlay knows of a file.  Variants of one image can be alike in size and at both ends, where nothing but checks
+ * in the middle tells one from the other.  These stand at the ends of pieces, of which there is a digest, too.
+ */
 struct overlay_identity {
-	uint64_t file_size, ends;
+	uint64_t file_size, ends, pieces;
 };
 
 struct overlay_header {

@@ -32,6 +32,7 @@ static void store_base(uint8_t *p, const struct blockz_store *file)
 	assert(ends != NULL && journal_ends_read(ends, file, NULL) == BLOCKZ_OK);
 	store_le64(p, file->size);
 	store_le64(p + 8, journal_ends_digest(ends));
+	store_le64(p + 16, 0);
 	free(ends);
 }
 
@@ -48,7 +49,7 @@ static void mend_slot(uint8_t *p, uint64_t index, uint64_t image_size, const str
 	if (mend & BASE)
 		store_base(p + 32, file);
 	if (mend & NEXT)
-		store_base(p + 48, file);
+		store_base(p + 56, file);
 	if (mend & SUM)
 		store_le64(p + OVERLAY_SLOT_LEN - 8, XXH64(p, OVERLAY_SLOT_LEN - 8, 0));
 }
@@ -93,7 +94,7 @@ static struct blockz_overlay *open_overlay(const struct blockz_store *place, con
 					   enum blockz_overlay_mode mode, struct blockz_overlay_info *info_ret)
 {
 	struct blockz_overlay *overlay = NULL;
-	assert(overlay_new(place, file, mode, &overlay, NULL) == BLOCKZ_OK);
+	assert(overlay_new(place, file, NULL, mode, &overlay, NULL) == BLOCKZ_OK);
 	*info_ret = blockz_overlay_info(overlay);
 	assert((info_ret->state == BLOCKZ_OVERLAY_UNTRUSTED) == (info_ret->note != NULL));
 	return overlay;
@@ -111,7 +112,7 @@ static void write_some(const struct blockz_store *place, const struct blockz_sto
 	memset(page, 0x5a, sizeof(page));
 	assert((held ? overlay_write(overlay, page, PAGE, number * PAGE, NULL)
 		     : overlay_add(overlay, page, PAGE, number * PAGE, NULL)) == BLOCKZ_OK);
-	assert(overlay_set_next(overlay, &(struct overlay_identity){ 7, number }, NULL) == BLOCKZ_OK);
+	assert(overlay_set_next(overlay, &(struct overlay_identity){ 7, number, 7 }, NULL) == BLOCKZ_OK);
 	blockz_overlay_close(overlay);
 	overlay = open_overlay(place, file, BLOCKZ_OVERLAY_READ, &after);
 	assert(after.state == BLOCKZ_OVERLAY_OF_FILE && after.pages == before.pages + !held);

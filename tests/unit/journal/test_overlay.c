@@ -38,7 +38,7 @@ static void leave_some(void)
 
 static struct overlay_identity identity_with(uint64_t file_size, uint64_t ends)
 {
-	return (struct overlay_identity){ file_size, ends };
+	return (struct overlay_identity){ file_size, ends, 5 };
 }
 
 /* Changes a byte of the file, which it is known by. */

@@ -69,7 +69,7 @@ static void assert_never_synced_again(size_t from)
 /* Returns false once nothing fails any more. */
 static bool run_failing_at(size_t n, bool from_then_on, int error)
 {
-	const struct overlay_identity next = { 77, 77 };
+	const struct overlay_identity next = { 77, 77, 77 };
 	memory_store_reset(&beside.place, beside.file.file.seen, 1);
 	memset(written, 0, sizeof(written));
 	memset(durable, 0, sizeof(durable));
@@ -146,7 +146,7 @@ START_TEST(a_flush_takes_no_room)
 	ck_assert_int_eq(beside_put(&beside, 4, 1), BLOCKZ_OK);
 	size_t before = beside.place.step_count;
 	ck_assert_int_eq(overlay_flush(beside.overlay, NULL), BLOCKZ_OK);
-	ck_assert_int_eq(overlay_set_next(beside.overlay, &(struct overlay_identity){ 1, 1 }, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(overlay_set_next(beside.overlay, &(struct overlay_identity){ 1, 1, 1 }, NULL), BLOCKZ_OK);
 	for (size_t i = before; i < beside.place.step_count; i++) {
 		const struct store_step *step = &beside.place.steps[i];
 		bool seen = step->op != STORE_JOURNAL_WRITE;

@@ -23,7 +23,7 @@ enum blockz_status beside_open(struct beside *self, enum blockz_overlay_mode mod
 	beside_close(self);
 	self->file_table = memory_store(&self->file);
 	self->place_table = memory_store(&self->place);
-	return overlay_new(&self->place_table, &self->file_table, mode, &self->overlay, &self->fault);
+	return overlay_new(&self->place_table, &self->file_table, self->digest, mode, &self->overlay, &self->fault);
 }
 
 void beside_close(struct beside *self)

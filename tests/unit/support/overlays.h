@@ -12,6 +12,7 @@ enum { PAGE = BLOCKZ_OVERLAY_PAGE };
 struct beside {
 	struct memory_store file, place; /* of place the journal alone is of interest: it is the overlay */
 	struct blockz_store file_table, place_table;
+	overlay_digest *digest; /* NULL, unless the test sets it: a file has no pieces */
 	struct blockz_overlay *overlay;
 	struct blockz_fault fault; /* of the last call */
 };
