@@ -20,8 +20,8 @@
  *   - A call that can fail returns enum blockz_status, and fills *fault if fault is not NULL and the status is not
  *     BLOCKZ_OK.  Parameters named *_ret are written on success and untouched on failure.
  *   - Callbacks return 0 or an errno value, unless they say otherwise.
- *   - The library prints nothing, keeps no global state, and opens no file but through blockz_store_open(), which
- *     gets a directory descriptor and a name.
+ *   - The library prints nothing, keeps no global state, and opens no file but through blockz_store_open() and
+ *     blockz_overlay_open(), which get a directory descriptor and a name.
  *   - An object may be used by one thread at a time, unless its description says more.  Maps and plans are
  *     read-only once made and may be shared.
  *   - No value read from a file is trusted before it is checked.

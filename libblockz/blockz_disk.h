@@ -25,8 +25,9 @@ extern "C" {
  * An overlay holds pages of a file's image that take the place of those of the file.  It is a file beside that,
  * .NAME.blockz-overlay, made by the first write, and taken up again after a crash.  blockz-journal(5) has its layout.
  *
- * It tells to which file it belongs by that file's size and its first and last 64 KiB, and so it does of the file that a
- * commit is about to make of that one.  So nothing is committed twice, or to another file:
+ * It tells to which file it belongs by that file's size, its first and last 64 KiB, and the ends of its pieces, where checks
+ * stand; and so it does of the file that a commit is about to make of that one.  So nothing is committed twice, or to another
+ * file:
  *
  *   1  the disk is flushed or closed, and nothing writes to it
  *   2  blockz_plan_anywhere() plans edits, one for each run that blockz_overlay_range_at() tells of

@@ -18,7 +18,7 @@
  *   - Before the first byte of the file changes, `next` is durable, and all pages.  A crash from then on leaves the file as one
  *     of both.  Where it is the base, nothing of the commit is there, and all is done again.  Where it is the next one, all of it
  *     is there, and the overlay has nothing that the file has not.
- *   - Both may be the same, where nothing at the ends of the file changes.  Then it is done again, and either nothing is left
+ *   - Both may be the same, where nothing changes by which a file is known.  Then it is done again, and either nothing is left
  *     to be changed, or everything.
  *   - The overlay is removed only when the file is durable, and only then.
  *
