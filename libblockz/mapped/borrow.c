@@ -30,7 +30,7 @@ struct borrower {
 	void *thread;
 	struct renew_job job;
 	size_t left; /* so many neighbours may still be encoded */
-	uint64_t image_bytes; /* of those that were */
+	uint64_t image_bytes; /* of those that were, as many times as that took longer than at the weakest level */
 };
 
 /* ---- Neighbours ---- */
@@ -132,8 +132,13 @@ static bool set_room(struct borrower *borrower, const struct touched *at, int64_
 		return false;
 	borrower->job.room = len - (uint64_t)bytes;
 	borrower->left--;
-	borrower->image_bytes += place.end - place.start;
 	return true;
+}
+
+static void count_work(struct borrower *borrower, uint64_t image_len)
+{
+	for (unsigned attempt = 0; attempt < borrower->job.attempts; attempt++)
+		borrower->image_bytes += image_len << attempt;
 }
 
 /* A neighbour that turns out to be damaged, or cannot be encoded, is none to be asked; it stays as it is. */
@@ -145,7 +150,10 @@ static enum blockz_status ask(struct borrower *borrower, const struct touched *a
 	if (!may_lend(planner, at) || !set_room(borrower, at, *bytes))
 		return BLOCKZ_OK;
 	job->touched = &touched;
+	job->attempts = 0;
 	enum blockz_status status = renew_piece(planner, job, borrower->thread, planner->fault);
+	const struct touched_place place = touched_place(planner->map, at);
+	count_work(borrower, place.end - place.start);
 	if (status == BLOCKZ_DAMAGED || status == BLOCKZ_UNSUPPORTED)
 		return BLOCKZ_OK;
 	if (status != BLOCKZ_OK)
@@ -155,8 +163,7 @@ static enum blockz_status ask(struct borrower *borrower, const struct touched *a
 		return BLOCKZ_OK;
 	*bytes = left;
 	status = renewed_take(planner, job, planner->fault);
-	return status == BLOCKZ_OK ? pool_progress(planner->work, touched_place(planner->map, at).end, planner->plan->scratch_len,
-						   planner->fault)
+	return status == BLOCKZ_OK ? pool_progress(planner->work, place.end, planner->plan->scratch_len, planner->fault)
 				   : status;
 }
 

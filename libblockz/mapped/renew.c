@@ -58,6 +58,7 @@ static enum blockz_status encode_at(struct renewer *renewer, struct pack_params 
 				    const struct plain_piece *plain, struct blockz_fault *fault)
 {
 	params->level = level;
+	renewer->attempts++;
 	void *encoder = encoder_for(renewer, params);
 	if (encoder == NULL)
 		return fault_nomem(fault);
@@ -82,6 +83,7 @@ enum blockz_status renewer_encode(struct renewer *renewer, size_t piece, const s
 	enum blockz_status status = format->renew_params(renewer->file, renewer->map, piece, &params, fault);
 	int own = params.level, level = 0;
 	bool first = true;
+	renewer->attempts = 0;
 	*fits_ret = false;
 	while (status == BLOCKZ_OK && !*fits_ret && (level = next_level(format, own, level, room->exactly)) != 0) {
 		status = encode_at(renewer, &params, level, plain, fault);

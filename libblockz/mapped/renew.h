@@ -17,6 +17,7 @@ struct renewer {
 		void *encoder; /* NULL: none is kept here */
 	} kept[RENEWER_ENCODERS];
 	size_t next; /* of kept: the one to be replaced */
+	unsigned attempts; /* levels at which the last piece was encoded */
 };
 
 /* Frees what a renewer holds; zeros but for file and map at first. */

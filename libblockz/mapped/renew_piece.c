@@ -94,7 +94,9 @@ enum blockz_status renew_piece(const struct planner *planner, struct renew_job *
 	job->changed = count_changed(&job->revision);
 	const bool exactly = job->room != BLOCKZ_UNKNOWN;
 	const struct renew_room room = { exactly ? job->room : room_to_grow(&place, job->changed), exactly };
-	return renewer_encode(&thread->renewer, job->touched->piece, &plain, &room, &job->encoding, &job->fits, fault);
+	status = renewer_encode(&thread->renewer, job->touched->piece, &plain, &room, &job->encoding, &job->fits, fault);
+	job->attempts = thread->renewer.attempts;
+	return status;
 }
 
 struct renewed_piece renew_job_result(const struct planner *planner, const struct renew_job *job)

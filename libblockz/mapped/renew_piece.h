@@ -18,6 +18,7 @@ struct renew_job {
 	struct revision revision;
 	struct encoding encoding;
 	bool fits;
+	unsigned attempts; /* levels at which it was encoded, each about twice as dear as the one before */
 	size_t changed; /* bytes of the image in it */
 	uint64_t delta; /* what the edits do to the linear checks over it */
 	uint8_t check[CHECK_LEN_MAX]; /* its own check, as it is now */
