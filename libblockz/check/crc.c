@@ -32,6 +32,12 @@ uint32_t crc32_join(uint32_t first, uint32_t second, uint64_t len)
 	return (uint32_t)crc_shift(&crc32_poly, first, len) ^ second;
 }
 
+uint32_t crc32_without(uint32_t both, uint32_t second, uint64_t len)
+{
+	const uint64_t order = UINT32_MAX; /* of x, as P is primitive: so many bits, or bytes, more change nothing */
+	return (uint32_t)crc_shift(&crc32_poly, both ^ second, order - len % order);
+}
+
 uint64_t crc_zeros(const struct crc_poly *poly, uint64_t len)
 {
 	uint64_t ones = poly->one | (poly->one - 1);

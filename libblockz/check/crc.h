@@ -45,6 +45,9 @@ uint64_t crc64_update(uint64_t crc, const void *bytes, size_t len);
 /* CRC-32 of a message followed by another of len bytes, from the CRCs of both. */
 uint32_t crc32_join(uint32_t first, uint32_t second, uint64_t len);
 
+/* The way back: CRC-32 of the first, from that of both and that of the second. */
+uint32_t crc32_without(uint32_t both, uint32_t second, uint64_t len);
+
 /* The CRC of len zero bytes, with all inversions, as crc32_update() has them. */
 uint64_t crc_zeros(const struct crc_poly *poly, uint64_t len);
 

@@ -171,6 +171,7 @@ START_TEST(joins_are_zlibs)
 		uint32_t first = (uint32_t)rnd(), second = (uint32_t)rnd();
 		uint64_t len = rnd() >> (1 + rnd_below(62));
 		ck_assert_uint_eq(crc32_join(first, second, len), crc32_combine(first, second, (z_off_t)len));
+		ck_assert_uint_eq(crc32_without(crc32_join(first, second, len), second, len), first);
 	}
 	for (int round = 0; round < 300; round++) {
 		size_t len = (size_t)rnd_below(sizeof(bytes)), split = (size_t)rnd_below(len + 1);
