@@ -19,7 +19,8 @@ enum {
 struct pack {
 	const struct pack_task *task;
 	const struct format *format; /* the task's */
-	void *writer;
+	void *writer; /* the format's, or whoever else is told of pieces */
+	pack_written written;
 	uint8_t *zeros; /* zero_size of them */
 	/* Writing. */
 	struct buffer made; /* by the writer last: head or tail */
@@ -188,7 +189,7 @@ static enum blockz_status write_piece(const struct pool_call *call)
 	enum blockz_status status = write_code(pack, call->job, self->encoder, &written, call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = pack->format->write_piece(pack->writer, &written, call->fault);
+	status = pack->written(pack->writer, &written, call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (written.kind == BLOCKZ_RAW)
@@ -236,18 +237,23 @@ static enum blockz_status rewrite_head(struct pack *pack, struct blockz_fault *f
 	return error == 0 ? BLOCKZ_OK : write_failed(error, fault);
 }
 
-static enum blockz_status write_all(struct pack *pack, struct blockz_fault *fault)
+static enum blockz_status write_pieces(struct pack *pack, struct blockz_fault *fault)
 {
-	const struct pack_params *params = &pack->task->params;
 	const struct pool_jobs jobs = {
 		.ctx = pack, .job_size = sizeof(struct pack_job), .job_release = job_release,
 		.thread_new = thread_new, .thread_free = thread_free,
 		.take = take_piece, .work = fetch_and_encode_piece, .give = write_piece,
 	};
+	return pool_run(&jobs, pack->task->threads, fault);
+}
+
+static enum blockz_status write_all(struct pack *pack, struct blockz_fault *fault)
+{
+	const struct pack_params *params = &pack->task->params;
 	enum blockz_status status = write_head(pack, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = pool_run(&jobs, pack->task->threads, fault);
+	status = write_pieces(pack, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	status = write_tail(pack, fault);
@@ -259,10 +265,20 @@ static enum blockz_status write_all(struct pack *pack, struct blockz_fault *faul
 	return status;
 }
 
+enum blockz_status pack_run_pieces(const struct pack_task *task, pack_written written, void *ctx, struct blockz_fault *fault)
+{
+	struct pack pack = { .task = task, .format = task->format, .writer = ctx, .written = written };
+	pack.zeros = calloc(1, (size_t)task->zero_size);
+	enum blockz_status status = pack.zeros == NULL ? fault_nomem(fault) : write_pieces(&pack, fault);
+	buffer_free(&pack.zero_pieces);
+	free(pack.zeros);
+	return status;
+}
+
 enum blockz_status pack_run(const struct pack_task *task, struct blockz_pack_result *result_ret,
 			    struct blockz_fault *fault)
 {
-	struct pack pack = { .task = task, .format = task->format };
+	struct pack pack = { .task = task, .format = task->format, .written = task->format->write_piece };
 	pack.zeros = calloc(1, (size_t)task->zero_size);
 	pack.writer = task->format->writer_new(&task->params);
 	enum blockz_status status = pack.zeros == NULL || pack.writer == NULL ? fault_nomem(fault) : write_all(&pack, fault);

@@ -50,4 +50,10 @@ struct pack_task {
 enum blockz_status pack_run(const struct pack_task *task, struct blockz_pack_result *result_ret,
 			    struct blockz_fault *fault);
 
+/* Is told of each piece, in order, once it is written. */
+typedef enum blockz_status (*pack_written)(void *ctx, const struct written_piece *piece, struct blockz_fault *fault);
+
+/* The same for pieces alone: without what the format puts before and behind them.  Errors: those of `written`, too. */
+enum blockz_status pack_run_pieces(const struct pack_task *task, pack_written written, void *ctx, struct blockz_fault *fault);
+
 #endif
