@@ -467,7 +467,8 @@ struct blockz_plan_info {
 	uint64_t payload_bytes; /* image bytes that change */
 	uint64_t unchecked_bytes; /* of these, those in raw ranges over which the file has no check */
 	uint64_t check_bytes;   /* bytes of checks that are overwritten */
-	uint64_t file_size;     /* of the file that comes of it */
+	uint64_t file_size;     /* of the file that comes of it, */
+	uint64_t image_size;    /* and of its image */
 	bool is_splice;         /* it makes a new file, which may have another length, by blockz_plan_copy() alone */
 	struct blockz_plan_renewed renewed;
 };

@@ -309,6 +309,7 @@ enum blockz_status planner_run(struct planner *planner, const struct blockz_edit
 		blockz_plan_free(planner->plan);
 		return fault_nomem(planner->fault);
 	}
+	planner->plan->image_size = map->image_size;
 	planner->edits = planner->plan->edits;
 	planner->reader.strict = true;
 	status = plan_parts(planner, count, plan_all);

@@ -2,6 +2,7 @@
 /* The writes of a plan are collected in any order, and sorted when it is complete. */
 #include "range/plan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,62 @@ enum blockz_status plan_add_new(struct blockz_plan *plan, struct blockz_range ol
 	return status;
 }
 
+/* *again_ret: what was put in between and copied to the scratch last begins with these bytes. */
+static enum blockz_status is_put_again(const struct blockz_plan *plan, const uint8_t *bytes, size_t len, bool *again_ret,
+				       struct blockz_fault *fault)
+{
+	uint8_t part[4096];
+	*again_ret = len <= plan->put_len;
+	for (size_t pos = 0, got = 0; pos < len && *again_ret; pos += got) {
+		size_t want = len - pos < sizeof(part) ? len - pos : sizeof(part);
+		int error = plan->scratch->ops->read(plan->scratch->ctx, part, want, plan->put_off + pos, &got);
+		if (error != 0 || got < want)
+			return fault_errno(fault, error != 0 ? error : EIO, BLOCKZ_UNKNOWN,
+					   "reading what was encoded again from a temporary file");
+		*again_ret = memcmp(part, bytes + pos, want) == 0;
+	}
+	return BLOCKZ_OK;
+}
+
+enum blockz_status plan_put(struct blockz_plan *plan, uint64_t file_off, const uint8_t *bytes, size_t len,
+			    struct blockz_fault *fault)
+{
+	struct plan_write write = {
+		.file_off = file_off, .image_off = plan->put_count++, .bytes_off = plan->put_off, .new_length = (uint32_t)len,
+		.edit = PLAN_PIECE, .value = crc32_update(0, bytes, len),
+	};
+	bool again = false;
+	enum blockz_status status = is_put_again(plan, bytes, len, &again, fault);
+	if (status != BLOCKZ_OK || again)
+		return status == BLOCKZ_OK ? plan_add(plan, &write, fault) : status;
+	plan->put_off = plan->scratch_len;
+	plan->put_len = len;
+	return add_new(plan, &write, bytes, fault);
+}
+
+enum blockz_status plan_leave_out(struct blockz_plan *plan, struct blockz_range old, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (uint64_t pos = old.start; pos < old.end && status == BLOCKZ_OK; pos += min(old.end - pos, UINT32_MAX)) {
+		const struct plan_write write = {
+			.file_off = pos, .image_off = BLOCKZ_UNKNOWN, .length = (uint32_t)min(old.end - pos, UINT32_MAX),
+			.edit = PLAN_PIECE,
+		};
+		status = plan_add(plan, &write, fault);
+	}
+	return status;
+}
+
+bool plan_replaces(const struct blockz_plan *plan, struct blockz_range range, uint32_t source)
+{
+	for (size_t i = 0; i < plan->write_count; i++) {
+		const struct plan_write *write = &plan->writes[i];
+		if (write->edit == source && write->file_off < range.end && write->file_off + write->length > range.start)
+			return true;
+	}
+	return false;
+}
+
 enum blockz_status plan_add_change(struct blockz_plan *plan, const struct plan_change *change, struct blockz_fault *fault)
 {
 	struct plan_change *room = array_room(plan->changes, plan->change_count, sizeof(*room));
@@ -131,7 +188,9 @@ uint64_t plan_file_size(const struct blockz_plan *plan)
 static int compare_writes(const void *a, const void *b)
 {
 	const struct plan_write *wa = a, *wb = b;
-	return (wa->file_off > wb->file_off) - (wa->file_off < wb->file_off);
+	if (wa->file_off == wb->file_off)
+		return (wa->image_off > wb->image_off) - (wa->image_off < wb->image_off);
+	return wa->file_off < wb->file_off ? -1 : 1;
 }
 
 void plan_sort(struct blockz_plan *plan)
@@ -207,7 +266,7 @@ EXPORT struct blockz_plan_info blockz_plan_info(const struct blockz_plan *plan)
 {
 	struct blockz_plan_info info = {
 		.writes = plan->write_count, .unchecked_bytes = plan->unchecked, .file_size = plan_file_size(plan),
-		.is_splice = plan->is_splice, .renewed = plan->renewed,
+		.image_size = plan->image_size, .is_splice = plan->is_splice, .renewed = plan->renewed,
 	};
 	for (size_t i = 0; i < plan->write_count; i++) {
 		if (plan->writes[i].edit == PLAN_CHECK)

@@ -25,7 +25,7 @@ enum { PLAN_WRITE_MAX = 128 * 1024 };
 /* One write of the field of a check, of payload that is contiguous in image and file, or of what else takes another's place. */
 struct plan_write {
 	uint64_t file_off;
-	uint64_t image_off; /* of payload */
+	uint64_t image_off; /* of payload; of what is put in between, its place among such at the same file offset */
 	uint64_t bytes_off; /* unless they come from an edit: where the new bytes start */
 	uint64_t delta; /* payload: the linear check over it, of the old bytes XOR of the new; of a check: CRC-32 likewise */
 	uint32_t length;
@@ -41,6 +41,7 @@ struct plan_change {
 
 struct blockz_plan {
 	uint64_t file_size;
+	uint64_t image_size; /* that comes of it */
 	struct blockz_edit *edits;
 	struct plan_write *writes; /* ascending by file offset, once the plan is complete */
 	size_t write_count;
@@ -51,6 +52,8 @@ struct blockz_plan {
 	size_t fields_len;
 	const struct blockz_store *scratch; /* the caller's; NULL: no piece is encoded again */
 	uint64_t scratch_len;
+	uint64_t put_count; /* of what is put in between; of that, what was copied to the scratch last: */
+	uint64_t put_off, put_len;
 	bool is_splice; /* it makes a new file */
 	struct blockz_plan_renewed renewed;
 };
@@ -68,6 +71,17 @@ enum blockz_status plan_add_field(struct blockz_plan *plan, uint64_t file_off, c
  */
 enum blockz_status plan_add_new(struct blockz_plan *plan, struct blockz_range old, const uint8_t *bytes, size_t len,
 				uint32_t source, struct blockz_fault *fault);
+/*
+ * Puts len bytes, at most 2^32 - 1, copied to the scratch, before the byte at a file offset, and behind what was put there
+ * before.  Where those begin with the same bytes, as long runs of zeros do, they stand in the scratch once.
+ * Errors: BLOCKZ_FAILED.
+ */
+enum blockz_status plan_put(struct blockz_plan *plan, uint64_t file_off, const uint8_t *bytes, size_t len,
+			    struct blockz_fault *fault);
+/* Leaves a range of the file out, behind what was put before it.  Errors: BLOCKZ_FAILED (no memory). */
+enum blockz_status plan_leave_out(struct blockz_plan *plan, struct blockz_range old, struct blockz_fault *fault);
+/* True if a write from one of the sources above replaces a byte in a range of the file. */
+bool plan_replaces(const struct blockz_plan *plan, struct blockz_range range, uint32_t source);
 /* Adds a change within pieces that are encoded again, behind those before.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status plan_add_change(struct blockz_plan *plan, const struct plan_change *change, struct blockz_fault *fault);
 /* Forgets the writes from a source, one of those above, within a range of the file, which something else takes the place of. */
