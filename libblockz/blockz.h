@@ -517,6 +517,12 @@ enum blockz_way {
 struct blockz_anywhere {
 	enum blockz_way way;
 	/*
+	 * The image ends at image_size, at most 2^63 - 1: zeros are appended to it, or bytes are cut off.  Edits have to lie in the
+	 * image as it is then.  That is a splice, unless the image has this size already.
+	 */
+	bool resize;
+	uint64_t image_size;
+	/*
 	 * Empty at first; holds the new bytes of pieces until the plan is freed.  Of its operations read and write alone are
 	 * called, by one thread at a time, and the size is not looked at: writes append.
 	 */
@@ -530,9 +536,12 @@ struct blockz_anywhere {
  * same_elsewhere is then like any other: its data may differ from the image everywhere.
  * Checks of a piece are verified before it is encoded again, so that damage stays detectable: a piece that does not match
  * is refused.
+ * Where the image is cut inside of a piece, that is encoded again up to there, as raw bytes if it is raw; all behind it is left
+ * out unread, but for what a check over the whole of a gzip member covers, which is divided out of that check.  Appended zeros
+ * are pieces of their own, as long as those of the file, and as many at once as there are alike.
  * Memory: threads x piece size x a small constant.
  * Errors: as above; BLOCKZ_UNSUPPORTED: a piece does not fit (BLOCKZ_WAY_IN_PLACE), is one that the library cannot encode,
- * or is more than 256 MiB long; BLOCKZ_LIMIT.
+ * or is more than 256 MiB long; BLOCKZ_LIMIT (more than 2^22 pieces would be appended, among others).
  */
 enum blockz_status blockz_plan_anywhere(const struct blockz_source *file, const struct blockz_map *map,
 					const struct blockz_edit *edits, size_t count, const struct blockz_anywhere *how,

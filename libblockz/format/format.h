@@ -79,6 +79,36 @@ struct renewed_piece {
 	uint32_t check;    /* of its image bytes now, by the piece's method, if that has four bytes; else 0 */
 };
 
+/* An image that is to end elsewhere: pieces of the map from `kept` on, the image offset of the edge of one, are left out. */
+struct ending {
+	uint64_t kept;
+	bool continues; /* new pieces follow */
+	bool is_open;   /* the piece before was encoded again without the end-of-stream mark that it had */
+};
+
+/* Where its file is cut. */
+struct file_cut {
+	uint64_t off; /* what stands before it stays, but for pieces that were encoded again; new pieces go here */
+	uint64_t end; /* what stands from here on stays, too: it is no part of the stream */
+	uint64_t covered; /* up to this image offset, `kept` or more, bytes are covered by a check that has to follow */
+	enum check_method method; /* of new pieces */
+	uint64_t piece_size; /* they have to be cut at its multiples; 0: any size will do */
+	uint8_t lead[8];  /* what is put before the new pieces, so that they can follow */
+	size_t lead_len;
+	uint64_t open_off;  /* file offset of a byte before off that is to be open_byte, so that they can; 0: there is none */
+	uint8_t open_byte;
+};
+
+/* What comes behind the pieces that stay. */
+struct new_end {
+	const struct file_cut *cut;
+	uint64_t kept, image_size;
+	const struct written_piece *pieces; /* new ones, ascending from kept on */
+	size_t count;
+	uint64_t file_len; /* of them all */
+	uint32_t dropped_crc; /* CRC-32 of the old image from kept to cut->covered */
+};
+
 /* Pieces that were encoded again, ascending, and the file that they will be part of. */
 struct renewal {
 	/*
@@ -89,7 +119,8 @@ struct renewal {
 	const struct blockz_map *map;
 	const struct renewed_piece *pieces;
 	size_t count;
-	uint64_t file_size; /* of the new file */
+	uint64_t file_size; /* of the new file; with a new end, without what is still to be put behind its pieces */
+	const struct new_end *end; /* NULL: the image keeps its size */
 	/* Takes new bytes for those of the old file in a range, which need not be as many.  Errors: BLOCKZ_FAILED. */
 	enum blockz_status (*replace)(void *ctx, struct blockz_range old, const uint8_t *bytes, size_t len,
 				      struct blockz_fault *fault);
@@ -241,6 +272,12 @@ struct format {
 	 * BLOCKZ_LIMIT, BLOCKZ_FAILED.
 	 */
 	enum blockz_status (*renew_index)(const struct renewal *renewal, struct blockz_fault *fault);
+	/*
+	 * Finds where the file is cut for another ending of its image.  renew_index() then puts what stands behind the pieces at
+	 * cut->end, and has the check that covers dropped bytes follow.  Errors: BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+	 */
+	enum blockz_status (*cut)(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
+				  struct file_cut *cut_ret, struct blockz_fault *fault);
 	/*
 	 * NULL, or: encodes again as little of a piece as an edit needs, and keeps all else of it as it stands.  Replaces the checks
 	 * inside of the piece; linear ones outside of it are the caller's, by what was told to have changed.  *done_ret false: with

@@ -48,6 +48,11 @@ uint64_t piece_image_len(const struct blockz_map *map, size_t index)
 	return map_piece_end(map, index) - map->pieces[index].start;
 }
 
+bool piece_is_unverified(const struct piece *piece, const struct format *format)
+{
+	return piece->kind != BLOCKZ_ZERO && (piece->method == CHECK_NONE || (!piece->has_crc && format->is_one_stream));
+}
+
 bool piece_is_long(const struct blockz_map *map, size_t index)
 {
 	const struct piece *piece = &map->pieces[index];

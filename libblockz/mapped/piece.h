@@ -41,6 +41,8 @@ void piece_reader_delete(void *reader);
 
 /* Returns how many bytes of the image a piece is, with all its copies. */
 uint64_t piece_image_len(const struct blockz_map *map, size_t index);
+/* No check tells whether a piece was damaged before: neither one inside of it, nor one that the map has of it. */
+bool piece_is_unverified(const struct piece *piece, const struct format *format);
 /* Returns true for a piece that is decoded in parts, not into memory as a whole. */
 bool piece_is_long(const struct blockz_map *map, size_t index);
 

@@ -240,11 +240,10 @@ static enum blockz_status check_edits(const struct planner *planner, size_t coun
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct blockz_edit *edit = &planner->edits[i];
-		if (edit->range.start > edit->range.end || edit->range.end > planner->map->image_size)
+		if (edit->range.start > edit->range.end || edit->range.end > planner->image_size)
 			return fault_set(planner->fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
 					 "edit %" PRIu64 "-%" PRIu64 " does not lie in the image of %" PRIu64 " byte%s",
-					 edit->range.start, edit->range.end, planner->map->image_size,
-					 plural(planner->map->image_size));
+					 edit->range.start, edit->range.end, planner->image_size, plural(planner->image_size));
 		if (edit->data.size == BLOCKZ_UNKNOWN || edit->data_off > edit->data.size ||
 		    edit->data.size - edit->data_off < edit->range.end - edit->range.start)
 			return fault_set(planner->fault, BLOCKZ_USAGE, BLOCKZ_UNKNOWN,
@@ -258,7 +257,8 @@ enum blockz_status planner_lay_over(const struct planner *planner, size_t part, 
 				    struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	for (; part < planner->part_count && planner->parts[part].start < start + len && status == BLOCKZ_OK; part++) {
+	const size_t count = planner->part_count + planner->later_count;
+	for (; part < count && planner->parts[part].start < start + len && status == BLOCKZ_OK; part++) {
 		const struct edit_part *over = &planner->parts[part];
 		const struct blockz_edit *edit = &planner->edits[over->edit];
 		uint64_t from = over->start > start ? over->start : start, to = min(over->end, start + len);
@@ -309,7 +309,7 @@ enum blockz_status planner_run(struct planner *planner, const struct blockz_edit
 		blockz_plan_free(planner->plan);
 		return fault_nomem(planner->fault);
 	}
-	planner->plan->image_size = map->image_size;
+	planner->plan->image_size = planner->image_size;
 	planner->edits = planner->plan->edits;
 	planner->reader.strict = true;
 	status = plan_parts(planner, count, plan_all);
@@ -328,6 +328,8 @@ EXPORT enum blockz_status blockz_plan_new(const struct blockz_source *file, cons
 					  const struct blockz_work *work, struct blockz_plan **plan_ret,
 					  struct blockz_fault *fault)
 {
-	struct planner planner = { .file = file, .map = map, .work = work, .fault = fault };
+	struct planner planner = {
+		.file = file, .map = map, .work = work, .image_size = map->image_size, .kept = map->image_size, .fault = fault,
+	};
 	return planner_run(&planner, edits, count, plan_raw_edits, plan_ret);
 }

@@ -39,6 +39,8 @@ static bool choose_in_place(struct anywhere *self)
 	estimate_ways(estimate, planner->map, pool_threads(self->how->work.threads));
 	sum->in_place_ns = estimate->in_place_ns;
 	sum->splice_ns = estimate->splice_ns;
+	if (self->resize.is_wanted)
+		return false;
 	return self->how->way == BLOCKZ_WAY_AUTO ? estimate->in_place : self->how->way == BLOCKZ_WAY_IN_PLACE;
 }
 
@@ -156,19 +158,34 @@ static enum blockz_status require_way(const struct anywhere *self)
 	return BLOCKZ_OK;
 }
 
+/* The end of an image that gets another size, once all that stays of it is planned. */
+static enum blockz_status plan_end(struct anywhere *self)
+{
+	struct planner *planner = self->planner;
+	const struct touched *last = self->count > 0 ? &self->touched[self->count - 1] : NULL;
+	const bool is_whole = last != NULL && last->fate == TOUCHED_RENEW && last->piece + 1 == planner->map->piece_count;
+	if (!self->resize.is_wanted)
+		return BLOCKZ_OK;
+	return resize_run(&self->resize, planner, is_whole);
+}
+
 static enum blockz_status plan_touched(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
 	enum blockz_status status = add_raw(self);
 	if (status == BLOCKZ_OK && count_renewed(self) > 0)
 		status = encode_by_a_way(self);
+	if (status == BLOCKZ_OK)
+		status = plan_end(self);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (self->how->way == BLOCKZ_WAY_SPLICE)
 		planner->plan->is_splice = true;
 	status = planner_add_checks(planner);
-	if (status == BLOCKZ_OK && planner->piece_count > 0)
+	if (status == BLOCKZ_OK && (planner->piece_count > 0 || self->resize.is_wanted))
 		status = renew_index(planner);
+	if (self->resize.is_wanted)
+		resize_finish(&self->resize, planner);
 	return status == BLOCKZ_OK ? require_way(self) : status;
 }
 
@@ -186,9 +203,14 @@ static enum blockz_status plan_all(struct planner *planner)
 	if (planner->map->format->renew_index == NULL)
 		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "%s files cannot be encoded again",
 				 planner->map->format->public.name);
-	enum blockz_status status = touched_find(planner, &self.touched, &self.count);
+	enum blockz_status status = resize_begin(&self.resize, planner, planner->image_size);
+	if (status == BLOCKZ_OK && self.resize.is_wanted && self.how->way == BLOCKZ_WAY_IN_PLACE)
+		status = fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "an image of another size takes a new file");
+	if (status == BLOCKZ_OK)
+		status = touched_find(planner, &self.touched, &self.count);
 	if (status == BLOCKZ_OK)
 		status = plan_touched(&self);
+	resize_free(&self.resize);
 	free(self.touched);
 	free(self.needs);
 	free(planner->pieces);
@@ -200,7 +222,13 @@ EXPORT enum blockz_status blockz_plan_anywhere(const struct blockz_source *file,
 					       struct blockz_plan **plan_ret, struct blockz_fault *fault)
 {
 	struct anywhere_planner self = {
-		.planner = { .file = file, .map = map, .work = &how->work, .fault = fault }, .how = how,
+		.planner = {
+			.file = file, .map = map, .work = &how->work, .image_size = how->resize ? how->image_size : map->image_size,
+			.kept = map->image_size, .fault = fault,
+		},
+		.how = how,
 	};
+	if (self.planner.image_size > INT64_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, BLOCKZ_UNKNOWN, "an image of more than 2^63 - 1 bytes");
 	return planner_run(&self.planner, edits, count, plan_all, plan_ret);
 }

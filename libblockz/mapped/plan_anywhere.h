@@ -5,6 +5,7 @@
 
 #include "mapped/estimate.h"
 #include "mapped/renew_piece.h"
+#include "mapped/resize.h"
 
 /* A piece that does not fit its old place. */
 struct need {
@@ -17,6 +18,7 @@ struct anywhere {
 	const struct blockz_anywhere *how;
 	struct touched *touched;
 	size_t count, next;
+	struct resize resize;
 	struct estimate estimate; /* of what has to be encoded */
 	bool in_place;
 	/* In place: pieces that do not fit, ascending. */

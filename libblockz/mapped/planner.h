@@ -26,6 +26,11 @@ struct planner {
 	struct renewed renewed;
 	const struct edit_part *parts; /* the edits, as parts that do not overlap */
 	size_t part_count;
+	size_t later_count; /* parts behind these, of bytes behind `kept` */
+	uint64_t image_size; /* that is to come of it */
+	uint64_t kept; /* up to here, the edge of a piece, the image keeps its pieces */
+	bool opens;    /* pieces follow what has been the end of the stream */
+	const struct new_end *end; /* NULL: the image keeps its size */
 	size_t raw_count; /* the plan's writes of raw bytes, which are its first and ascend by image offset */
 	/* Pieces that are encoded again, ascending: checks within them are not the plan's. */
 	struct renewed_piece *pieces;
@@ -56,6 +61,12 @@ enum blockz_status planner_compare(struct planner *planner, uint32_t edit, uint6
 
 /* Plans the checks that all planned changes need; the writes are sorted then. */
 enum blockz_status planner_add_checks(struct planner *planner);
+
+/* True if the piece that ends at an image offset has been the end of the stream, and pieces are to follow it. */
+static inline bool planner_opens(const struct planner *planner, uint64_t end)
+{
+	return planner->opens && end == planner->kept;
+}
 
 /* The piece that is encoded again and begins at an image offset; NULL: none. */
 struct renewed_piece *renewed_find(const struct planner *planner, uint64_t start);

@@ -80,7 +80,7 @@ enum blockz_status renew_index(struct planner *planner)
 	struct index_changes changes = { 0 };
 	const struct renewal renewal = {
 		.file = &file, .map = planner->map, .pieces = planner->pieces, .count = planner->piece_count,
-		.file_size = plan_file_size(planner->plan), .replace = collect_change, .ctx = &changes,
+		.file_size = plan_file_size(planner->plan), .end = planner->end, .replace = collect_change, .ctx = &changes,
 	};
 	enum blockz_status status = planner->map->format->renew_index(&renewal, planner->fault);
 	if (status == BLOCKZ_OK)

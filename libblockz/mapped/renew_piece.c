@@ -89,7 +89,8 @@ enum blockz_status renew_piece(const struct planner *planner, struct renew_job *
 	if (status != BLOCKZ_OK)
 		return status;
 	const struct plain_piece plain = {
-		.bytes = job->revision.new.bytes, .len = job->revision.len, .start = place.start, .ends_stream = piece->ends_stream,
+		.bytes = job->revision.new.bytes, .len = job->revision.len, .start = place.start,
+		.ends_stream = piece->ends_stream && !planner_opens(planner, place.end),
 	};
 	job->changed = count_changed(&job->revision);
 	const bool exactly = job->room != BLOCKZ_UNKNOWN;

@@ -31,12 +31,6 @@ struct renewed_piece *renewed_find(const struct planner *planner, uint64_t start
 	return found ? &planner->pieces[i] : NULL;
 }
 
-/* No check tells whether a piece was damaged before: neither one inside of it, nor one that the map has of it. */
-static bool is_unverified(const struct piece *piece, const struct format *format)
-{
-	return piece->kind != BLOCKZ_ZERO && (piece->method == CHECK_NONE || (!piece->has_crc && format->is_one_stream));
-}
-
 static bool is_before(const struct renewed_piece *a, const struct renewed_piece *b)
 {
 	return a->piece < b->piece || (a->piece == b->piece && a->copy < b->copy);
@@ -64,7 +58,7 @@ static enum blockz_status note_renewed(struct planner *planner, const struct ren
 	sum->pieces++;
 	sum->image_bytes += place.end - place.start;
 	sum->file_bytes += place.file_len;
-	if (is_unverified(&planner->map->pieces[renewed->piece], planner->map->format))
+	if (piece_is_unverified(&planner->map->pieces[renewed->piece], planner->map->format))
 		sum->unverified++;
 	return insert_renewed(planner, renewed, fault);
 }
@@ -282,8 +276,9 @@ static bool grows(const struct anywhere *self, const struct renew_job *job)
 {
 	enum { GROWTH_MAX = 200 };
 	const struct blockz_map *map = self->planner->map;
+	const struct touched_place place = touched_place(map, job->touched);
 	return !self->in_place && map->format->splice != NULL && map->pieces[job->touched->piece].kind != BLOCKZ_ZERO &&
-	       job->encoding.len > touched_place(map, job->touched).file_len + job->changed + GROWTH_MAX;
+	       !planner_opens(self->planner, place.end) && job->encoding.len > place.file_len + job->changed + GROWTH_MAX;
 }
 
 /* Takes the shorter of what was encoded and a splice, which not every piece allows. */

@@ -60,9 +60,8 @@ static enum blockz_status add_touched(struct collection *self, size_t piece, uin
 	return BLOCKZ_OK;
 }
 
-/* How far from pos on an edit has nothing but zeros, at most to `end`, by what it knows of its holes and by its bytes. */
-static enum blockz_status zeros_end(struct planner *planner, const struct edit_part *part, uint64_t pos, uint64_t end,
-				    uint64_t *end_ret)
+enum blockz_status touched_zeros_end(const struct planner *planner, const struct edit_part *part, uint64_t pos, uint64_t end,
+				     uint64_t *end_ret)
 {
 	const struct blockz_edit *edit = &planner->edits[part->edit];
 	uint64_t shift = edit->range.start - edit->data_off; /* image offsets are so much more, modulo 2^64 */
@@ -92,7 +91,7 @@ static enum blockz_status collect_zeros(struct collection *self, size_t index, s
 	const struct piece *piece = &self->planner->map->pieces[index];
 	uint64_t copy_len = piece_image_len(self->planner->map, index) / piece->copies;
 	while (start < end) {
-		enum blockz_status status = zeros_end(self->planner, &self->planner->parts[part], start, end, &start);
+		enum blockz_status status = touched_zeros_end(self->planner, &self->planner->parts[part], start, end, &start);
 		if (status != BLOCKZ_OK || start == end)
 			return status;
 		uint64_t copy = (start - piece->start) / copy_len;

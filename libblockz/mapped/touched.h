@@ -35,6 +35,13 @@ enum blockz_status touched_refuse_long(const struct planner *planner, const stru
  */
 enum blockz_status touched_find(struct planner *planner, struct touched **touched_ret, size_t *count_ret);
 
+/*
+ * How far from pos on an edit has nothing but zeros, at most to `end`, both in the part, by what it knows of its holes and by its
+ * bytes.  Errors: BLOCKZ_FAILED.
+ */
+enum blockz_status touched_zeros_end(const struct planner *planner, const struct edit_part *part, uint64_t pos, uint64_t end,
+				     uint64_t *end_ret);
+
 /* A piece before and after the edits; zeros at first, revision_free() frees what it holds. */
 struct revision {
 	struct buffer old, new, behind;

@@ -125,6 +125,22 @@ size_t map_find_piece(const struct blockz_map *map, uint64_t off)
 	return (size_t)bisect_last(map->piece_count, piece_starts_at_or_before, map, off);
 }
 
+uint64_t map_file_end(const struct blockz_map *map, uint64_t off)
+{
+	if (off == 0)
+		return 0;
+	size_t index = map_find_piece(map, off - 1);
+	const struct piece *piece = &map->pieces[index];
+	uint64_t copy_image_len = (map_piece_end(map, index) - piece->start) / piece->copies;
+	return piece->file_off + (off - piece->start) / copy_image_len * (piece->file_len / piece->copies);
+}
+
+uint64_t map_file_off(const struct blockz_map *map, uint64_t off)
+{
+	const struct piece *piece = &map->pieces[map_find_piece(map, off)];
+	return off == piece->start ? piece->file_off : map_file_end(map, off);
+}
+
 static int compare_checks(const void *a, const void *b)
 {
 	const struct check *ca = a, *cb = b;

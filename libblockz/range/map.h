@@ -96,6 +96,12 @@ uint64_t map_piece_end(const struct blockz_map *map, size_t index);
 /* The piece that contains image offset off, which must be within the image. */
 size_t map_find_piece(const struct blockz_map *map, uint64_t off);
 
+/* The file offset behind the pieces, and copies of pieces, that lie before an image offset at the edge of one; 0: none does. */
+uint64_t map_file_end(const struct blockz_map *map, uint64_t off);
+
+/* The file offset of the piece, or copy of one, that begins at an image offset. */
+uint64_t map_file_off(const struct blockz_map *map, uint64_t off);
+
 /* Sorts the checks, those over the image by start, for map_find_check(); to be called when the map is complete. */
 void map_sort_checks(struct blockz_map *map);
 

@@ -7,6 +7,7 @@
 #include "format/deflate/splice.h"
 #include "format/deflate/walk.h"
 #include "format/format.h"
+#include "format/gzip/ending.h"
 #include "format/gzip/layout.h"
 #include "format/gzip/patch.h"
 #include "format/gzip/renew.h"
@@ -82,6 +83,7 @@ const struct format format_gzip = {
 	.renew_params = gzip_renew_params,
 	.fill = deflate_fill,
 	.renew_index = gzip_renew_index,
+	.cut = gzip_cut,
 	.splice = deflate_splice,
 	.splice_ns = 3,
 };

@@ -179,6 +179,14 @@ enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off
 	return BLOCKZ_OK;
 }
 
+enum blockz_status gzip_index_byte(const struct blockz_source *file, uint32_t off, uint8_t *byte_ret, struct blockz_fault *fault)
+{
+	struct gzip_head head;
+	enum blockz_status status = gzip_head_read(file, 0, &head, fault);
+	*byte_ret = 0;
+	return status == BLOCKZ_OK && head.index_off != 0 ? read_file(file, byte_ret, 1, head.index_off + off, fault) : status;
+}
+
 enum blockz_status gzip_head_is_own(const struct blockz_source *file, bool *own_ret, struct blockz_fault *fault)
 {
 	uint8_t head[GZIP_HEAD_LEN] = { 0 };

@@ -23,6 +23,9 @@ struct gzip_head {
 enum blockz_status gzip_head_read(const struct blockz_source *file, uint64_t off, struct gzip_head *head_ret,
 				  struct blockz_fault *fault);
 
+/* Reads a byte of the index's data; 0 where there is no index.  Errors: as above. */
+enum blockz_status gzip_index_byte(const struct blockz_source *file, uint32_t off, uint8_t *byte_ret, struct blockz_fault *fault);
+
 /*
  * *own_ret: the file begins as those do that blockz writes, with an index or without; few others do.
  * Errors: BLOCKZ_DAMAGED (it is shorter), BLOCKZ_FAILED.

@@ -10,7 +10,9 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "check/crc.h"
+#include "format/deflate/layout.h"
 #include "format/deflate/walk.h"
+#include "format/gzip/ending.h"
 #include "format/gzip/head.h"
 #include "format/gzip/layout.h"
 #include "io/access.h"
@@ -36,6 +38,11 @@ static const struct check *trailer_before(const struct blockz_map *map, size_t i
 		if (is_trailer(map, &map->checks[--i]))
 			return &map->checks[i];
 	return NULL;
+}
+
+const struct check *gzip_trailer_over(const struct blockz_map *map, uint64_t off)
+{
+	return trailer_before(map, map_find_check(map, off + 1));
 }
 
 /* Walks an empty member, or any other; *end_ret is the file offset behind it. */
@@ -73,12 +80,11 @@ static enum blockz_status find_head(const struct renewal *renewal, uint64_t off,
 	}
 }
 
-/* Finds the member that a piece is part of. */
-static enum blockz_status find_member(const struct renewal *renewal, size_t piece, struct member *member_ret,
+/* Finds the member that ends with a trailer. */
+static enum blockz_status find_member(const struct renewal *renewal, const struct check *trailer, struct member *member_ret,
 				      struct blockz_fault *fault)
 {
 	const struct blockz_map *map = renewal->map;
-	const struct check *trailer = trailer_before(map, map_find_check(map, map->pieces[piece].start + 1));
 	if (trailer == NULL)
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "a piece of no gzip member");
 	const struct check *before = trailer_before(map, (size_t)(trailer - map->checks));
@@ -123,19 +129,42 @@ static enum blockz_status renew_length(const struct renewal *renewal, const stru
 	return longer != 0 ? replace_two(renewal, &member->head, off, old, new, fault) : BLOCKZ_OK;
 }
 
-/* Goes over the pieces of one member, which begin at *next; leaves the first behind them there. */
-static enum blockz_status renew_member(const struct renewal *renewal, size_t *next, struct blockz_fault *fault)
+static enum blockz_status refuse_chunks(const struct member *member, struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, member->head_off,
+			 "the gzip header has dictzip's table of chunks, which would become wrong");
+}
+
+static enum blockz_status refuse_others(const struct member *member, struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, member->head_off,
+			 "the gzip header has a field of another program, which lengths may be part of");
+}
+
+/* How much longer a member is by its new end, where it gets one. */
+static uint64_t end_growth(const struct renewal *renewal, const struct member *member)
+{
+	const struct new_end *end = renewal->end;
+	if (end == NULL || member->end_off <= end->cut->off) /* it stays whole */
+		return 0;
+	return end->cut->off + end->cut->lead_len + end->file_len + END_LEN + GZIP_TRAILER_LEN - member->end_off;
+}
+
+/*
+ * Goes over the pieces of the member with this trailer, which begin at *next; leaves the first behind them there.
+ */
+static enum blockz_status renew_member(const struct renewal *renewal, const struct check *trailer, size_t *next,
+				       struct blockz_fault *fault)
 {
 	const struct piece *pieces = renewal->map->pieces;
 	struct member member;
-	enum blockz_status status = find_member(renewal, renewal->pieces[*next].piece, &member, fault);
+	enum blockz_status status = find_member(renewal, trailer, &member, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (member.head.has_chunks)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, member.head_off,
-				 "the gzip header has dictzip's table of chunks, which would become wrong");
-	uint64_t longer = 0;
-	bool changes = false;
+		return refuse_chunks(&member, fault);
+	uint64_t longer = end_growth(renewal, &member);
+	bool changes = longer != 0;
 	for (; *next < renewal->count && pieces[renewal->pieces[*next].piece].start < member.end; ++*next) {
 		const struct renewed_piece *renewed = &renewal->pieces[*next];
 		const struct piece *piece = &pieces[renewed->piece];
@@ -143,15 +172,38 @@ static enum blockz_status renew_member(const struct renewal *renewal, size_t *ne
 		changes |= renewed->file_len != piece->file_len / piece->copies;
 	}
 	if (changes && member.head.has_others)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, member.head_off,
-				 "the gzip header has a field of another program, which lengths may be part of");
+		return refuse_others(&member, fault);
 	return member.head.size_off != 0 ? renew_length(renewal, &member, longer, fault) : BLOCKZ_OK;
+}
+
+/* What goes on behind an image of no bytes. */
+static enum blockz_status renew_empty(const struct renewal *renewal, struct blockz_fault *fault)
+{
+	struct member member = { 0 };
+	enum blockz_status status = gzip_head_read(renewal->file, 0, &member.head, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (member.head.has_chunks)
+		return refuse_chunks(&member, fault);
+	return member.head.has_others || member.head.size_off != 0 ? refuse_others(&member, fault) : BLOCKZ_OK;
+}
+
+/* The member with the new end may have no other piece that was encoded again. */
+static enum blockz_status renew_last(const struct renewal *renewal, size_t *next, struct blockz_fault *fault)
+{
+	const struct new_end *end = renewal->end;
+	const struct check *trailer = gzip_end_trailer(renewal->map, end->kept, end->count > 0);
+	return trailer != NULL ? renew_member(renewal, trailer, next, fault) : renew_empty(renewal, fault);
 }
 
 enum blockz_status gzip_renew_heads(const struct renewal *renewal, struct blockz_fault *fault)
 {
+	const struct blockz_map *map = renewal->map;
+	const uint64_t end = renewal->end != NULL && map->piece_count > 0
+				     ? gzip_end_trailer(map, renewal->end->kept, renewal->end->count > 0)->start : map->image_size;
 	enum blockz_status status = BLOCKZ_OK;
-	for (size_t i = 0; i < renewal->count && status == BLOCKZ_OK;)
-		status = renew_member(renewal, &i, fault);
-	return status;
+	size_t i = 0;
+	while (i < renewal->count && status == BLOCKZ_OK && map->pieces[renewal->pieces[i].piece].start < end)
+		status = renew_member(renewal, gzip_trailer_over(map, map->pieces[renewal->pieces[i].piece].start), &i, fault);
+	return status == BLOCKZ_OK && renewal->end != NULL ? renew_last(renewal, &i, fault) : status;
 }

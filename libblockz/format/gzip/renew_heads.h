@@ -5,6 +5,9 @@
 
 #include "format/format.h"
 
+/* The check in the trailer of the member that an image offset lies in. */
+const struct check *gzip_trailer_over(const struct blockz_map *map, uint64_t off);
+
 /*
  * Has the lengths of members follow that bgzip writes down, and the headers' own CRCs.  Errors: BLOCKZ_UNSUPPORTED (a field
  * of another program that would become wrong, or could), BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED.

@@ -113,8 +113,28 @@ static enum blockz_status add_record(void *ctx, uint64_t unpadded_len, uint64_t 
 		written.tag = renewed->tag;
 		renewer->differs = renewer->differs || renewed->file_len - renewed->tag != unpadded_len;
 	}
+	if (renewer->renewal->end != NULL && renewer->off >= renewer->renewal->end->cut->off)
+		return BLOCKZ_OK;
 	renewer->off += xz_padded(unpadded_len);
 	return xz_write_piece(renewer->writer, &written, fault);
+}
+
+static enum blockz_status add_new(struct renewer *renewer, struct blockz_fault *fault)
+{
+	const struct new_end *end = renewer->renewal->end;
+	enum blockz_status status = BLOCKZ_OK;
+	for (size_t i = 0; i < end->count && status == BLOCKZ_OK; i++) {
+		struct written_piece piece = end->pieces[i];
+		status = xz_write_piece(renewer->writer, &piece, fault);
+	}
+	return status;
+}
+
+/* The image is to end in this Stream. */
+static bool ends_in(const struct renewal *renewal, const struct xz_stream *stream)
+{
+	const struct new_end *end = renewal->end;
+	return end != NULL && end->cut->off > stream->off && end->cut->off <= stream->index_off;
 }
 
 /* Index and Stream Footer, which stand side by side. */
@@ -126,6 +146,8 @@ static enum blockz_status make_tail(struct renewer *renewer, const struct xz_str
 	renewer->differs = false;
 	enum blockz_status status = xz_index_walk(renewer->renewal->file, stream->index_off, stream->index_len, add_record,
 						  renewer, &records, fault);
+	if (status == BLOCKZ_OK && ends_in(renewer->renewal, stream))
+		status = add_new(renewer, fault);
 	return status == BLOCKZ_OK ? xz_write_tail(renewer->writer, out, len_ret, &piece_size, fault) : status;
 }
 
@@ -133,18 +155,21 @@ static enum blockz_status renew_stream(struct renewer *renewer, const struct xz_
 				       struct blockz_fault *fault)
 {
 	const struct renewal *renewal = renewer->renewal;
-	const struct blockz_range old = { stream->index_off, stream->index_off + stream->index_len + STREAM_HEADER_LEN };
+	const bool is_last = ends_in(renewal, stream);
+	struct blockz_range old = { stream->index_off, stream->index_off + stream->index_len + STREAM_HEADER_LEN };
 	struct buffer out = { 0 };
 	size_t len = 0;
-	if (next_off(renewer) >= stream->index_off)
+	if (next_off(renewer) >= stream->index_off && !is_last)
 		return BLOCKZ_OK;
+	if (is_last)
+		old.start = old.end = renewal->end->cut->end;
 	if (stream->records > RECORDS_MAX)
 		return fault_set(fault, BLOCKZ_LIMIT, stream->index_off, "an xz Index of more than %d Records", RECORDS_MAX);
 	renewer->writer = xz_writer_new(&(struct pack_params){ .check = stream->method });
 	if (renewer->writer == NULL)
 		return fault_nomem(fault);
 	enum blockz_status status = make_tail(renewer, stream, &out, &len, fault);
-	if (status == BLOCKZ_OK && renewer->differs)
+	if (status == BLOCKZ_OK && (renewer->differs || is_last))
 		status = renewal->replace(renewal->ctx, old, out.bytes, len, fault);
 	xz_writer_free(renewer->writer);
 	buffer_free(&out);
@@ -161,4 +186,39 @@ enum blockz_status xz_renew_index(const struct renewal *renewal, struct blockz_f
 		status = renew_stream(&renewer, &streams[i - 1], fault);
 	free(streams);
 	return status;
+}
+
+/* ---- Another end ---- */
+
+/* Streams are found from the end. */
+static const struct xz_stream *stream_with(const struct xz_stream *streams, size_t count, uint64_t off)
+{
+	size_t i = 0;
+	while (i + 1 < count && streams[i].off >= off)
+		i++;
+	return &streams[i];
+}
+
+enum blockz_status xz_cut(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
+			  struct file_cut *cut_ret, struct blockz_fault *fault)
+{
+	const uint64_t kept = ending->kept;
+	struct xz_stream *streams = NULL;
+	size_t count = 0;
+	struct file_cut cut = { .covered = kept };
+	enum blockz_status status = xz_find_streams(file, &streams, &count, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (map->piece_count == 0)
+		cut.off = streams[0].index_off;
+	else if (kept < map->image_size && (kept == 0 || ending->continues))
+		cut.off = map_file_off(map, kept);
+	else
+		cut.off = map_file_end(map, kept);
+	const struct xz_stream *stream = stream_with(streams, count, cut.off);
+	cut.method = stream->method;
+	cut.end = kept < map->image_size ? map->file_size : stream->index_off + stream->index_len + STREAM_HEADER_LEN;
+	free(streams);
+	*cut_ret = cut;
+	return BLOCKZ_OK;
 }

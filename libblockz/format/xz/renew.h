@@ -11,5 +11,7 @@ enum { XZ_RENEW_NS = 550 };
 enum blockz_status xz_renew_params(const struct blockz_source *file, const struct blockz_map *map, size_t piece,
 				   struct pack_params *params_ret, struct blockz_fault *fault);
 enum blockz_status xz_renew_index(const struct renewal *renewal, struct blockz_fault *fault);
+enum blockz_status xz_cut(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
+			  struct file_cut *cut_ret, struct blockz_fault *fault);
 
 #endif

@@ -78,6 +78,7 @@ const struct format format_xz = {
 	.renew_params = xz_renew_params,
 	.fill = xz_fill,
 	.renew_index = xz_renew_index,
+	.cut = xz_cut,
 	.splice = xz_splice,
 	.splice_ns = 25,
 };

@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/seek_table.h"
+#include "format/zstd/write.h"
 #include "io/access.h"
 
 static uint64_t copy_file_len(const struct piece *piece)
@@ -139,16 +140,27 @@ static enum blockz_status table_fits(struct walk *walk, bool *fits_ret, struct b
 	return status;
 }
 
+/* That an entry can tell of a frame that was encoded again. */
+static enum blockz_status check_entry(const struct walk *walk, const struct seek_entry *entry, const struct renewed_piece *renewed,
+				      struct blockz_fault *fault)
+{
+	if (renewed->file_len > UINT32_MAX)
+		return fault_set(fault, BLOCKZ_LIMIT, walk->off, "a frame becomes longer than a seek table can say");
+	if (walk->table.checksums && walk->renewal->map->pieces[renewed->piece].method == CHECK_NONE)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, entry->checksum_off - SEEK_ENTRY_LEN,
+				 "the seek table alone has a frame's checksum, and was not gone by");
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status renew_entry(const struct walk *walk, const struct seek_entry *entry,
 				      const struct renewed_piece *renewed, struct blockz_fault *fault)
 {
 	const struct renewal *renewal = walk->renewal;
 	uint8_t bytes[SEEK_ENTRY_LEN + CHECKSUM_LEN];
 	uint64_t off = entry->checksum_off - SEEK_ENTRY_LEN;
-	if (renewed->file_len > UINT32_MAX)
-		return fault_set(fault, BLOCKZ_LIMIT, walk->off, "a frame becomes longer than a seek table can say");
-	if (walk->table.checksums && renewal->map->pieces[renewed->piece].method == CHECK_NONE)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, off, "the seek table alone has a frame's checksum, and was not gone by");
+	enum blockz_status status = check_entry(walk, entry, renewed, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	store_le32(bytes, (uint32_t)renewed->file_len);
 	store_le32(bytes + 4, (uint32_t)entry->image_len);
 	store_le32(bytes + SEEK_ENTRY_LEN, renewed->check);
@@ -171,23 +183,115 @@ static enum blockz_status renew_entries(struct walk *walk, struct blockz_fault *
 	return status;
 }
 
-static enum blockz_status renew_table(const struct renewal *renewal, struct blockz_fault *fault)
+/* Begins a walk; *fits_ret: there is a table, and it fits. */
+static enum blockz_status walk_new(const struct renewal *renewal, struct walk **walk_ret, bool *fits_ret, struct blockz_fault *fault)
 {
-	bool found = false, fits = false;
-	if (renewal->map->index_fault.status != BLOCKZ_OK)
-		return BLOCKZ_OK;
+	bool found = false;
+	*fits_ret = false;
 	struct walk *walk = malloc(sizeof(*walk));
 	if (walk == NULL)
 		return fault_nomem(fault);
 	walk->renewal = renewal;
-	enum blockz_status status = seek_table_open(&walk->table, renewal->file, &found, fault);
+	enum blockz_status status = renewal->map->index_fault.status == BLOCKZ_OK
+					    ? seek_table_open(&walk->table, renewal->file, &found, fault) : BLOCKZ_OK;
 	if (status == BLOCKZ_OK && found)
-		status = table_fits(walk, &fits, fault);
+		status = table_fits(walk, fits_ret, fault);
+	*walk_ret = walk;
+	/* What is damaged is something that looks like a table, and by which no map was made. */
+	return status == BLOCKZ_DAMAGED ? BLOCKZ_OK : status;
+}
+
+static enum blockz_status renew_table(const struct renewal *renewal, struct blockz_fault *fault)
+{
+	struct walk *walk = NULL;
+	bool fits = false;
+	enum blockz_status status = walk_new(renewal, &walk, &fits, fault);
 	if (status == BLOCKZ_OK && fits)
 		status = renew_entries(walk, fault);
 	free(walk);
-	/* What is damaged is something that looks like a table, and by which no map was made. */
-	return status == BLOCKZ_DAMAGED ? BLOCKZ_OK : status;
+	return status;
+}
+
+/* ---- Another end */
+
+/* New frames stand behind the last that stays, or before the table, if all stay. */
+enum blockz_status zstd_cut(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
+			    struct file_cut *cut_ret, struct blockz_fault *fault)
+{
+	const struct renewal renewal = { .file = file, .map = map };
+	const struct piece *first = map->piece_count > 0 ? &map->pieces[0] : NULL;
+	const bool has_own = first == NULL || (first->method != CHECK_NONE && !first->has_crc);
+	struct walk *walk = NULL;
+	bool fits = false;
+	enum blockz_status status = walk_new(&renewal, &walk, &fits, fault);
+	if (status == BLOCKZ_OK)
+		*cut_ret = (struct file_cut){
+			.off = ending->kept < map->image_size ? map_file_end(map, ending->kept) : fits ? walk->table.off : file->size,
+			.end = file->size, .covered = ending->kept,
+			.method = has_own || (fits && walk->table.checksums) ? CHECK_XXH64_LOW32 : CHECK_NONE,
+		};
+	free(walk);
+	return status;
+}
+
+/* Adds the entries of frames that stay. */
+static enum blockz_status keep_entries(struct walk *walk, void *writer, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	walk_rewind(walk);
+	while (status == BLOCKZ_OK && walk->table.next < walk->table.count && walk->off < walk->renewal->end->cut->off) {
+		struct seek_entry entry;
+		status = seek_table_next(&walk->table, &entry, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		const struct renewed_piece *renewed = renewed_of(walk);
+		const struct written_piece kept = {
+			.end = entry.image_len, .file_len = renewed != NULL ? renewed->file_len : entry.file_len, .copies = 1,
+			.tag = renewed != NULL ? renewed->check : entry.checksum,
+		};
+		if (renewed != NULL)
+			status = check_entry(walk, &entry, renewed, fault);
+		if (status == BLOCKZ_OK)
+			status = zstd_write_piece(writer, &kept, fault);
+		walk_on(walk, &entry);
+	}
+	return status;
+}
+
+/* The new frames, and behind them the table, if there was one; or the one frame of an image of no bytes. */
+static enum blockz_status make_tail(struct walk *walk, bool fits, void *writer, struct buffer *out, size_t *len_ret,
+				    struct blockz_fault *fault)
+{
+	const struct new_end *end = walk->renewal->end;
+	uint64_t piece_size;
+	enum blockz_status status = fits ? keep_entries(walk, writer, fault) : BLOCKZ_OK;
+	for (size_t i = 0; i < end->count && status == BLOCKZ_OK; i++)
+		status = zstd_write_piece(writer, &end->pieces[i], fault);
+	if (status == BLOCKZ_OK && (fits || end->image_size == 0))
+		status = zstd_write_tail(writer, out, len_ret, &piece_size, fault);
+	return status;
+}
+
+static enum blockz_status renew_end(const struct renewal *renewal, struct blockz_fault *fault)
+{
+	const struct file_cut *cut = renewal->end->cut;
+	struct buffer out = { 0 };
+	struct walk *walk = NULL;
+	size_t len = 0;
+	bool fits = false;
+	enum blockz_status status = walk_new(renewal, &walk, &fits, fault);
+	const struct pack_params params = {
+		.check = fits && !walk->table.checksums ? CHECK_NONE : cut->method, .no_index = !fits,
+	};
+	void *writer = zstd_writer_new(&params);
+	if (status == BLOCKZ_OK)
+		status = writer != NULL ? make_tail(walk, fits, writer, &out, &len, fault) : fault_nomem(fault);
+	if (status == BLOCKZ_OK && len > 0)
+		status = renewal->replace(renewal->ctx, (struct blockz_range){ cut->end, cut->end }, out.bytes, len, fault);
+	zstd_writer_free(writer);
+	buffer_free(&out);
+	free(walk);
+	return status;
 }
 
 /* ---- The lengths before frames */
@@ -219,5 +323,7 @@ enum blockz_status zstd_renew_index(const struct renewal *renewal, struct blockz
 	for (size_t i = 0; i < renewal->count && status == BLOCKZ_OK; i++)
 		if (renewal->pieces[i].file_len != copy_file_len(&renewal->map->pieces[renewal->pieces[i].piece]))
 			status = renew_length(renewal, &renewal->pieces[i], fault);
-	return status == BLOCKZ_OK ? renew_table(renewal, fault) : status;
+	if (status != BLOCKZ_OK)
+		return status;
+	return renewal->end != NULL ? renew_end(renewal, fault) : renew_table(renewal, fault);
 }

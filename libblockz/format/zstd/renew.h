@@ -11,4 +11,7 @@ enum blockz_status zstd_renew_params(const struct blockz_source *file, const str
 /* The entries of the seek table, if it fits, and the lengths that pzstd keeps before its frames. */
 enum blockz_status zstd_renew_index(const struct renewal *renewal, struct blockz_fault *fault);
 
+enum blockz_status zstd_cut(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
+			    struct file_cut *cut_ret, struct blockz_fault *fault);
+
 #endif

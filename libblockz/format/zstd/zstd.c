@@ -76,6 +76,7 @@ const struct format format_zstd = {
 	.renew_params = zstd_renew_params,
 	.fill = zstd_fill,
 	.renew_index = zstd_renew_index,
+	.cut = zstd_cut,
 	.splice = zstd_splice,
 	.splice_ns = 3,
 };

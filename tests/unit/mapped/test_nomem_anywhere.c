@@ -13,10 +13,10 @@ enum { LEN = 6 * 64 * KIB + 1000, EDITS = 3, ROOM = 2 * MIB };
 
 static const struct blockz_format *format;
 static const struct blockz_range raw[] = { { 300000, 330000 } };
-static struct bytes image, edited, file;
+static struct bytes image, edited, shorter, longer, file;
 static struct blockz_source file_source;
 static struct blockz_map *map;
-static struct blockz_edit edits[EDITS];
+static struct blockz_edit edits[EDITS], edit_of_shorter, edit_of_longer;
 static struct growing_store scratch_room;
 static struct blockz_store scratch;
 static struct fixed_sink sink;
@@ -66,14 +66,52 @@ static enum blockz_status run_splice(struct blockz_fault *fault)
 	return status == BLOCKZ_OK ? blockz_plan_copy(plan, &file_source, &out, fault) : status;
 }
 
+static enum blockz_status run_resize(uint64_t size, const struct blockz_edit *last, struct blockz_fault *fault)
+{
+	const struct blockz_anywhere how = {
+		.resize = true, .image_size = size, .scratch = &scratch, .work = { .threads = 1 },
+	};
+	struct blockz_sink out = fixed_sink(&sink);
+	const struct blockz_edit more[] = { edits[0], *last };
+	enum blockz_status status = blockz_plan_anywhere(&file_source, map, more, 2, &how, &plan, fault);
+	return status == BLOCKZ_OK ? blockz_plan_copy(plan, &file_source, &out, fault) : status;
+}
+
+static enum blockz_status run_shorter(struct blockz_fault *fault)
+{
+	return run_resize(shorter.len, &edit_of_shorter, fault);
+}
+
+static enum blockz_status run_longer(struct blockz_fault *fault)
+{
+	return run_resize(longer.len, &edit_of_longer, fault);
+}
+
+static bool sink_has(struct bytes wanted)
+{
+	return judge_says(format->name, (struct bytes){ sink.room.data, sink.len }, wanted);
+}
+
 static bool sink_has_the_edited_file(void)
 {
-	return judge_says(format->name, (struct bytes){ sink.room.data, sink.len }, edited);
+	return sink_has(edited);
+}
+
+static bool sink_has_the_shorter_image(void)
+{
+	return sink_has(shorter);
+}
+
+static bool sink_has_the_longer_image(void)
+{
+	return sink_has(longer);
 }
 
 static const struct operation operations[] = {
 	{ .name = "edit in place", .prepare = fresh, .run = run_in_place, .is_right = store_is_new, .is_clean = store_is_old },
 	{ .name = "edit as a new file", .prepare = fresh, .run = run_splice, .is_right = sink_has_the_edited_file },
+	{ .name = "a shorter image", .prepare = fresh, .run = run_shorter, .is_right = sink_has_the_shorter_image },
+	{ .name = "a longer image", .prepare = fresh, .run = run_longer, .is_right = sink_has_the_longer_image },
 };
 
 enum { OPERATIONS = sizeof(operations) / sizeof(operations[0]), FORMATS = 3 };
@@ -91,6 +129,15 @@ static void set_up(void)
 		memcpy(edited.data + range.start, image.data + range.start + 20, 10);
 		edits[i] = edit_from(edited, range);
 	}
+	shorter = bytes_new(150000);
+	longer = bytes_new(LEN + 3 * 64 * KIB);
+	memcpy(longer.data, image.data, LEN);
+	memcpy(longer.data + places[0], edited.data + places[0], 10);
+	memcpy(shorter.data, longer.data, shorter.len);
+	fill_text(longer.data + longer.len - 10, 10);
+	memcpy(shorter.data + shorter.len - 10, image.data, 10);
+	edit_of_shorter = edit_from(shorter, (struct blockz_range){ shorter.len - 10, shorter.len });
+	edit_of_longer = edit_from(longer, (struct blockz_range){ longer.len - 10, longer.len });
 	file = pack_image(format, image, options, NULL);
 	file_source = bytes_source(file);
 	map = map_of(file_source, false);
