@@ -13,6 +13,7 @@
 #include "cli/signals.h"
 #include "cli/size.h"
 #include "cli/stream.h"
+#include "disks/partition.h"
 #include "files/audience.h"
 #include "files/compressed.h"
 #include "files/output.h"
@@ -38,6 +39,7 @@ struct call {
 	struct edits edits;
 	struct scratch_store scratch; /* of the plan */
 	struct blockz_plan *plan;
+	uint64_t backup_end; /* image offset behind the backup of a GPT; 0: there is none, or nothing is resized */
 	struct bmap_update bmap; /* closed without --bmap */
 	struct making making;    /* zeros without --composition */
 	const char *culprit; /* what the fault speaks of; NULL: FILE */
@@ -159,7 +161,10 @@ static enum blockz_status plan_anywhere(struct call *call, const struct blockz_w
 {
 	const struct patch_options *options = &call->options;
 	bool is_copy = options->output != NULL;
-	struct blockz_anywhere how = { .way = options->way, .scratch = &call->scratch.store, .work = *work };
+	struct blockz_anywhere how = {
+		.way = options->way, .resize = options->resize, .image_size = options->image_size, .scratch = &call->scratch.store,
+		.work = *work,
+	};
 	if (is_copy && how.way == BLOCKZ_WAY_AUTO)
 		how.way = BLOCKZ_WAY_SPLICE;
 	enum blockz_status status = scratch_store_open(&call->scratch, is_copy ? -1 : call->file.dirfd, &call->fault);
@@ -167,6 +172,16 @@ static enum blockz_status plan_anywhere(struct call *call, const struct blockz_w
 		return status;
 	return blockz_plan_anywhere(&call->file.source, call->map, call->edits.items, call->edits.count, &how, &call->plan,
 				    &call->fault);
+}
+
+/* What cannot be read, or is no disk, has no backup that would have to be told of. */
+static void find_backup(struct call *call)
+{
+	struct partitions partitions = { 0 };
+	if (call->options.resize &&
+	    partitions_of_file(&call->file.source, call->map, NULL, call->cli.sector_size, &partitions, NULL) == BLOCKZ_OK)
+		call->backup_end = partitions.backup_end;
+	partitions_free(&partitions);
 }
 
 /* The block map is locked before the image is read, and made anew before the image is changed, as is a composition. */
@@ -179,6 +194,7 @@ static enum blockz_status make_plan(struct call *call)
 	status = reading_map(&call->cli, call->options.file, &call->file.source, &call->map, &call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	find_backup(call);
 	const struct edited_file edited = { &call->file.source, call->map, call->cli.sector_size };
 	status = chosen_edits_add(&call->edits, &call->options, &edited, &call->fault);
 	if (status != BLOCKZ_OK)
@@ -201,9 +217,11 @@ static const struct blockz_plan *plan_of(const struct call *call)
 
 static struct patch_report report_of(struct call *call)
 {
+	const bool resized = call->options.resize && call->plan != NULL;
 	return (struct patch_report){
 		.cli = &call->cli, .plan = plan_of(call), .recovery = call->recovery, .overlay = call->overlay.done,
 		.renewed = call->options.bmap, .is_copy = call->options.output != NULL, .image_digest = call->options.image_digest,
+		.old_image_size = resized ? blockz_map_info(call->map).image_size : BLOCKZ_UNKNOWN, .backup_end = call->backup_end,
 	};
 }
 
@@ -238,7 +256,7 @@ static enum blockz_status print_plan(struct call *call)
 {
 	const struct patch_report patch = report_of(call);
 	const struct report report = {
-		.path = call->options.file, .size = call->file.source.size, .image_size = blockz_map_info(call->map).image_size,
+		.path = call->options.file, .size = call->file.source.size, .image_size = blockz_plan_info(call->plan).image_size,
 	};
 	if (call->cli.json)
 		return cli_print_json(&call->cli, patch_report_plan_json(&patch, &report, more_json(call)), &call->fault);
@@ -450,7 +468,8 @@ static enum blockz_status blame_copy(struct call *call, enum blockz_status statu
 static enum blockz_status copy_to_stream(struct call *call, struct output *output)
 {
 	struct report report = {
-		.path = call->options.output, .size = blockz_plan_info(call->plan).file_size, .image_size = blockz_map_info(call->map).image_size,
+		.path = call->options.output, .size = blockz_plan_info(call->plan).file_size,
+		.image_size = blockz_plan_info(call->plan).image_size,
 	};
 	enum blockz_status status =
 		copy_patched(call->plan, &call->file, output, call->cli.json ? report.sha256 : NULL, &call->fault);

@@ -21,6 +21,7 @@
 #include "check/crc.h"
 #include "io/access.h"
 #include "mapped/may_patch.h"
+#include "mapped/touched.h"
 
 /* ---- What stays ---- */
 
@@ -128,13 +129,32 @@ static enum blockz_status check_end(const struct resize *self, const struct plan
 			 planner->map->format->piece_noun);
 }
 
-static enum blockz_status note_changes(const struct planner *planner)
+enum { CHANGE_STEP = 64 << 10 }; /* zeros are looked for from its multiples on */
+
+/* Notes what a part has behind the old end, where there would be zeros without it. */
+static enum blockz_status note_appended(const struct planner *planner, const struct edit_part *part)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (uint64_t pos = part->start; pos < part->end && status == BLOCKZ_OK;) {
+		uint64_t start = 0, step;
+		status = touched_zeros_end(planner, part, pos, part->end, &start);
+		step = min(start - start % CHANGE_STEP + CHANGE_STEP, part->end);
+		const struct plan_change change = { start, step - start, 0 };
+		if (status == BLOCKZ_OK && change.length > 0)
+			status = plan_add_change(planner->plan, &change, planner->fault);
+		pos = step;
+	}
+	return status;
+}
+
+/* No check moves by them: those over new pieces are made anew. */
+static enum blockz_status note_changes(const struct resize *self, const struct planner *planner)
 {
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i < planner->later_count && status == BLOCKZ_OK; i++) {
 		const struct edit_part *part = &planner->parts[planner->part_count + i];
-		const struct plan_change change = { part->start, part->end - part->start, 0 };
-		status = plan_add_change(planner->plan, &change, planner->fault);
+		const struct plan_change whole = { part->start, part->end - part->start, 0 };
+		status = self->cuts ? plan_add_change(planner->plan, &whole, planner->fault) : note_appended(planner, part);
 	}
 	return status;
 }
@@ -165,7 +185,7 @@ static enum blockz_status put_new(struct resize *self, struct planner *planner)
 		status = new_pieces_make(&self->pieces);
 	if (status == BLOCKZ_OK && self->ending.continues && self->cuts)
 		note_cut(self, planner);
-	return status == BLOCKZ_OK ? note_changes(planner) : status;
+	return status == BLOCKZ_OK ? note_changes(self, planner) : status;
 }
 
 enum blockz_status resize_run(struct resize *self, struct planner *planner, bool last_is_whole)

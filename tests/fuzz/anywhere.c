@@ -2,12 +2,12 @@
 /*
  * Any bytes as a file, and an edit of any of its image's bytes: where a plan is made, in place or of a new file, what comes of
  * it holds the edited image, by the format's own library, and is rejected if the old file was.  The first bytes of the input
- * choose the edit and the way.
+ * choose the edit, the way and the size that the image gets.
  */
 #include "base/bytes.h"
 #include "reseal.h"
 
-enum { PREFIX_LEN = 9, IMAGE_MAX = 1 << 20 };
+enum { PREFIX_LEN = 13, IMAGE_MAX = 1 << 20 };
 
 struct choice {
 	uint64_t start, len;
@@ -15,10 +15,14 @@ struct choice {
 	bool overlapping, from_noise;
 	enum blockz_way way;
 	uint64_t fail_at;
+	bool resize;
+	uint64_t image_size;
 };
 
-static struct choice read_choice(const uint8_t *p, uint64_t image_size)
+static struct choice read_choice(const uint8_t *p, uint64_t old_size)
 {
+	const bool resize = p[7] & 0x80;
+	const uint64_t image_size = resize ? load_le32(p + 9) % (2 * old_size + 100000) : old_size;
 	uint64_t start = load_le32(p) % (image_size + 1), len = load_le16(p + 4);
 	return (struct choice){
 		.start = start,
@@ -28,6 +32,8 @@ static struct choice read_choice(const uint8_t *p, uint64_t image_size)
 		.from_noise = p[7] & 4,
 		.way = (enum blockz_way)(p[7] / 8 % 3),
 		.fail_at = p[8] < 128 ? p[8] : UINT64_MAX,
+		.resize = resize,
+		.image_size = image_size,
 	};
 }
 
@@ -76,14 +82,17 @@ static void check_splice(const struct blockz_plan *plan, const struct bytes *old
 	assert(memcmp(old->data + pos, new->data + now, old->len - (size_t)pos) == 0);
 }
 
-static void check_new_file(const struct blockz_plan *plan, const struct blockz_source *file, const struct edited *edited)
+/* What was rejected may be good once a part of it is left out. */
+static void check_new_file(const struct blockz_plan *plan, const struct blockz_source *file, const struct edited *edited,
+			   bool may_be_good)
 {
 	struct bytes new = { 0 }, image = { 0 };
 	struct blockz_sink sink = bytes_sink(&new);
 	assert(blockz_plan_copy(plan, file, &sink, NULL) == BLOCKZ_OK);
 	assert(new.len == blockz_plan_info(plan).file_size);
 	check_splice(plan, edited->old_file, &new);
-	assert(judge_file(new.data, new.len, SIZE_MAX, &image) == edited->verdict);
+	enum verdict verdict = judge_file(new.data, new.len, SIZE_MAX, &image);
+	assert(verdict == edited->verdict || (may_be_good && edited->verdict == REJECTED));
 	if (edited->verdict == ACCEPTED)
 		assert(bytes_equal(&image, &edited->image));
 	free(new.data);
@@ -99,7 +108,9 @@ static void edit_file(const struct blockz_source *file, const struct blockz_map 
 	static const struct blockz_store_ops ops = { .read = scratch_read, .write = scratch_write };
 	struct bytes room = { 0 };
 	const struct blockz_store scratch = { .ops = &ops, .ctx = &room };
-	const struct blockz_anywhere how = { .way = choice->way, .scratch = &scratch, .work = one_thread };
+	const struct blockz_anywhere how = {
+		.way = choice->way, .resize = choice->resize, .image_size = choice->image_size, .scratch = &scratch, .work = one_thread,
+	};
 	struct blockz_memory memory = bytes_memory(&edited->image);
 	struct blockz_source data = blockz_source_memory(&memory);
 	/* The first one, if it is there, writes something else over a part of the second, which wins. */
@@ -116,7 +127,7 @@ static void edit_file(const struct blockz_source *file, const struct blockz_map 
 	/* An index that tells lies about a good file may lead an edit astray; verify finds it. */
 	if (status == BLOCKZ_OK && (sound || edited->verdict == REJECTED)) {
 		if (blockz_plan_info(plan).is_splice)
-			check_new_file(plan, file, edited);
+			check_new_file(plan, file, edited, choice->resize);
 		else
 			check_plan(plan, edited, choice->fail_at);
 	}
@@ -139,6 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (edited.verdict != TOO_LARGE && read_map(&file, data[7] & 1, &map) == BLOCKZ_OK && map->image_size == old_image.len) {
 		struct choice choice = read_choice(data, map->image_size);
 		bytes_append(&edited.image, old_image.data, old_image.len);
+		bytes_resize(&edited.image, (size_t)choice.image_size);
 		edit_image(&edited.image, &choice);
 		edit_file(&file, map, &edited, &choice, edited.verdict == ACCEPTED && verify(&file, false, &verified_size) == BLOCKZ_OK);
 	}

@@ -33,8 +33,10 @@ static void seed_file(const struct bytes *file)
 	static const uint8_t by_tokens[] = { 0, 0xf3, 0, 4, 9, 0, 0, 16, 200, 1 };
 	static const uint8_t by_inside[] = { 100, 0, 0, 0, 50, 0, 2 };
 	static const uint8_t by_scan[] = { 0, 2, 0, 0, 0, 4, 77, 7, 1 };
-	static const uint8_t in_place[] = { 100, 0, 0, 0, 50, 0, 1, 8, 255 };
-	static const uint8_t spliced[] = { 100, 0, 0, 0, 50, 0, 1, 16, 255 };
+	static const uint8_t anywhere[][13] = {
+		{ 0, 2, 0, 0, 0, 4, 77, 7, 1 }, { 100, 0, 0, 0, 50, 0, 1, 8, 255 }, { 100, 0, 0, 0, 50, 0, 1, 16, 255 },
+		{ 100, 0, 0, 0, 50, 0, 1, 0x80, 255, 0, 2 }, { 100, 0, 0, 0, 50, 0, 1, 0x80, 255, 0, 0, 3 },
+	};
 	struct blockz_memory memory = bytes_memory(file);
 	struct blockz_source source = blockz_source_memory(&memory);
 	uint64_t image_size;
@@ -47,9 +49,8 @@ static void seed_file(const struct bytes *file)
 		seed("splice_zstd", by_inside, sizeof(by_inside), file);
 	if (format_of(file->data, file->len) == XZ)
 		seed("splice_xz", by_tokens, sizeof(by_tokens), file);
-	seed("anywhere", by_scan, sizeof(by_scan), file);
-	seed("anywhere", in_place, sizeof(in_place), file);
-	seed("anywhere", spliced, sizeof(spliced), file);
+	for (size_t i = 0; i < sizeof(anywhere) / sizeof(anywhere[0]); i++)
+		seed("anywhere", anywhere[i], sizeof(anywhere[i]), file);
 }
 
 /* Words, then noise, then zeros. */

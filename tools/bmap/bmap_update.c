@@ -26,6 +26,7 @@ struct pass {
 	struct digest fresh;
 	/* What is being read. */
 	uint64_t pos;
+	uint64_t old_size, new_size; /* of the image */
 	struct digest *old; /* over the old bytes; NULL: not wanted */
 	bool has_data;      /* it was not all zeros */
 	char buf[CHUNK];
@@ -83,16 +84,33 @@ static size_t blocks_of_edits(const struct bmap_edit *edit, const struct bmap *b
 	return count;
 }
 
+/* The mapped range in which one of both ends lies has other bytes then, and one block of it is touched. */
+static size_t block_of_end(const struct pass *pass, struct blockz_range *range)
+{
+	const struct bmap *before = &pass->update->before;
+	const uint64_t end = pass->old_size < pass->new_size ? pass->old_size : pass->new_size, block = (end - 1) / before->block_size;
+	for (size_t i = 0; i < before->count && pass->old_size != pass->new_size; i++) {
+		const struct bmap_range *mapped = &before->items[i];
+		bool is_cut = mapped->end > block + 1 || end % before->block_size != 0;
+		if (mapped->first <= block && block < mapped->end && is_cut) {
+			*range = (struct blockz_range){ block, block + 1 };
+			return 1;
+		}
+	}
+	return 0;
+}
+
 static enum blockz_status find_touched(const struct pass *pass, struct blockz_range **ranges_ret, size_t *count_ret,
 				       struct blockz_fault *fault)
 {
 	const struct bmap *bmap = &pass->update->before;
 	bool changed = pass->update->changed;
 	size_t room = changed ? blocks_of_plan(pass->edit, bmap, NULL) : blocks_of_edits(pass->edit, bmap, NULL);
-	struct blockz_range *ranges = calloc(room + 1, sizeof(*ranges));
+	struct blockz_range *ranges = calloc(room + 2, sizeof(*ranges));
 	if (ranges == NULL)
 		return tool_fault_errno(fault, ENOMEM, "%zu touched ranges", room);
 	size_t count = changed ? blocks_of_plan(pass->edit, bmap, ranges) : blocks_of_edits(pass->edit, bmap, ranges);
+	count += block_of_end(pass, ranges + count);
 	*count_ret = blockz_ranges_unite(ranges, count);
 	*ranges_ret = ranges;
 	return BLOCKZ_OK;
@@ -109,12 +127,14 @@ static int take_bytes(void *ctx, const void *bytes, size_t len)
 		if (pass->old != NULL)
 			digest_update(pass->old, from, part);
 		pass->has_data = pass->has_data || !bytes_are_zeros(from, part);
-		if (pass->update->changed) {
-			memcpy(pass->buf, from, part);
-			int error = edited_window_apply(&pass->window, pass->buf, part, pass->pos);
+		size_t fresh = pass->pos < pass->new_size ? part : 0;
+		fresh = pass->new_size - pass->pos < fresh ? (size_t)(pass->new_size - pass->pos) : fresh;
+		if (pass->update->changed && fresh > 0) {
+			memcpy(pass->buf, from, fresh);
+			int error = edited_window_apply(&pass->window, pass->buf, fresh, pass->pos);
 			if (error != 0)
 				return error;
-			digest_update(&pass->fresh, pass->buf, part);
+			digest_update(&pass->fresh, pass->buf, fresh);
 		}
 		pass->pos += part;
 		from += part;
@@ -158,22 +178,40 @@ static void extend_range(struct pass *pass, uint64_t end, bool hole)
 	pass->open_ends_in_hole = hole;
 }
 
+/* What lies behind the old end was zeros, of which the old map knows nothing. */
+static int take_appended(struct pass *pass, uint64_t end)
+{
+	static const char zeros[CHUNK];
+	int error = 0;
+	pass->old = NULL;
+	while (pass->pos < end && error == 0)
+		error = take_bytes(pass, zeros, end - pass->pos < CHUNK ? (size_t)(end - pass->pos) : CHUNK);
+	return error;
+}
+
 /* Reads blocks into the open range of the new map, as open_range() makes it.  old NULL: they are of a hole. */
 static enum blockz_status read_blocks(struct pass *pass, uint64_t first, uint64_t end, struct digest *old,
 				      struct blockz_fault *fault)
 {
 	static const struct blockz_sink_ops ops = { .write = take_bytes };
 	struct blockz_sink sink = { &ops, pass };
-	struct blockz_range bytes = bmap_bytes(&pass->update->before, first, end);
+	const uint64_t block_size = pass->update->before.block_size;
+	const struct blockz_range wanted = { first * block_size, end * block_size };
+	const struct blockz_range bytes = {
+		wanted.start < pass->old_size ? wanted.start : pass->old_size, wanted.end < pass->old_size ? wanted.end : pass->old_size,
+	};
 	enum blockz_status status = open_range(pass, first, old == NULL, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	pass->pos = bytes.start;
+	pass->pos = wanted.start;
 	pass->old = old;
 	pass->has_data = false;
 	status = blockz_extract(pass->edit->file, pass->edit->map, bytes, &sink, pass->edit->work, fault);
 	pass->update->image_is_to_blame = status != BLOCKZ_OK;
-	return status;
+	if (status != BLOCKZ_OK)
+		return status;
+	int error = take_appended(pass, wanted.end < pass->new_size ? wanted.end : pass->new_size);
+	return error == 0 ? BLOCKZ_OK : tool_fault_errno(fault, error, "reading the edit again");
 }
 
 static enum blockz_status take_hole(struct pass *pass, uint64_t first, uint64_t end, struct blockz_fault *fault)
@@ -208,7 +246,8 @@ static enum blockz_status take_mapped(struct pass *pass, const struct bmap_range
 				  "blocks %" PRIu64 "-%" PRIu64 ": expected SHA-256 %.12s..., found %.12s...: it does not "
 				  "describe this image; blockz-map --force --bmap makes it anew",
 				  range->first, range->end - 1, range->sha256, found);
-	extend_range(pass, range->end, false);
+	const uint64_t blocks = bmap_blocks(&pass->update->after);
+	extend_range(pass, range->end < blocks ? range->end : blocks, false);
 	return BLOCKZ_OK;
 }
 
@@ -226,9 +265,10 @@ static enum blockz_status walk(struct pass *pass, const struct blockz_range *tou
 	const struct blockz_range *end = touched + count;
 	enum blockz_status status = BLOCKZ_OK;
 	uint64_t pos = 0;
+	const uint64_t blocks = bmap_blocks(&pass->update->after);
 	for (size_t i = 0; i <= before->count && status == BLOCKZ_OK; i++) {
-		const struct bmap_range *range = i < before->count ? &before->items[i] : NULL;
-		uint64_t next = range != NULL ? range->first : bmap_blocks(before);
+		const struct bmap_range *range = i < before->count && before->items[i].first < blocks ? &before->items[i] : NULL;
+		uint64_t next = range != NULL ? range->first : blocks;
 		for (; touched < end && touched->start < next && status == BLOCKZ_OK; touched++) {
 			uint64_t from = touched->start > pos ? touched->start : pos;
 			uint64_t to = touched->end < next ? touched->end : next;
@@ -238,7 +278,7 @@ static enum blockz_status walk(struct pass *pass, const struct blockz_range *tou
 				break;
 		}
 		if (range == NULL || status != BLOCKZ_OK)
-			continue;
+			break;
 		bool hit = touched < end && touched->start < range->end;
 		status = hit ? take_mapped(pass, range, fault) : take_untouched(pass, range, fault);
 		for (pos = range->end; touched < end && touched->end <= pos;)
@@ -269,6 +309,8 @@ static enum blockz_status make_map(struct bmap_update *update, const struct bmap
 		return tool_fault_errno(fault, ENOMEM, "block map");
 	pass->update = update;
 	pass->edit = edit;
+	pass->old_size = update->before.image_size;
+	pass->new_size = update->after.image_size;
 	enum blockz_status status = edited_window_start(&pass->window, edit->edits, fault);
 	if (status == BLOCKZ_OK)
 		status = find_touched(pass, &touched, &count, fault);
@@ -295,7 +337,9 @@ enum blockz_status bmap_update_make(struct bmap_update *update, const struct bma
 				  "it is of an image of %" PRIu64 " byte%s, expected %" PRIu64, update->before.image_size,
 				  plural(update->before.image_size), size);
 	update->changed = blockz_plan_info(edit->plan).writes > 0;
-	update->after.image_size = size;
+	update->after.image_size = blockz_plan_info(edit->plan).image_size;
+	if (update->after.image_size == 0)
+		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "an empty image has no block map");
 	update->after.block_size = update->before.block_size;
 	enum blockz_status status = make_map(update, edit, fault);
 	bool for_good = update->output.file.temporary != NULL;

@@ -205,7 +205,9 @@ enum blockz_status partitions_read(const struct blockz_source *image, uint64_t d
 	enum blockz_status status = partition_table_find(image, disk_off, sector_size, &table, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	struct partitions partitions = { .sector_size = table.sector_size };
+	struct partitions partitions = {
+		.sector_size = table.sector_size, .backup_end = table.has_backup ? disk_off + table.disk_len : 0,
+	};
 	if (table.ranges.count > 0)
 		status = read_table(image, disk_off, &table, &partitions, fault);
 	rawlist_free(&table.ranges);

@@ -36,6 +36,7 @@ struct partitions {
 	struct partition *items; /* by ascending start, an extended one before those in it */
 	size_t count;
 	unsigned sector_size; /* 512 or 4096; 0: no table */
+	uint64_t backup_end;  /* image offset behind the backup of a GPT; 0: there is none */
 };
 
 /*

@@ -269,6 +269,7 @@ static enum blockz_status find_table(struct disk *disk, unsigned sector_size, st
 		return status;
 	table->sector_size = disk->sector_size;
 	table->disk_len = gpt_disk_len(disk, &gpt.primary);
+	table->has_backup = table->gpt && gpt.backup.good;
 	return table->gpt ? add_gpt(&table->ranges, disk, &gpt, fault) : add_mbr(&table->ranges, disk, mbr, fault);
 }
 

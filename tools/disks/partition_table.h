@@ -16,6 +16,7 @@ struct partition_table {
 	 * is the last sector.  Without a good primary header: what the image has from disk_off on.
 	 */
 	uint64_t disk_len;
+	bool has_backup; /* there is a GPT with a good one, at the end of disk_len */
 	struct rawlist ranges;  /* of the image: whole sectors, sorted, apart */
 };
 

@@ -22,7 +22,9 @@ enum blockz_status chosen_edits_add(struct edits *edits, const struct patch_opti
 				    struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	struct blockz_range place = { options->offset, blockz_map_info(file->map).image_size };
+	struct blockz_range place = {
+		options->offset, options->resize ? options->image_size : blockz_map_info(file->map).image_size,
+	};
 	if (options->base != NULL)
 		status = edits_add_difference(edits, options->from, options->base, place.end, fault);
 	else if (options->from != NULL)

@@ -20,6 +20,7 @@ enum {
 	KEY_BASE,
 	KEY_ANYWHERE,
 	KEY_WAY,
+	KEY_RESIZE,
 	KEY_OUTPUT,
 	KEY_BMAP,
 	KEY_COMPOSITION,
@@ -45,6 +46,7 @@ static const struct cli_option option_rows[] = {
 	{ "way", KEY_WAY, "HOW",
 	  "with --anywhere: auto (default), in-place (FILE keeps its length, or is left as it is),\n"
 	  "or splice (a new file takes the place of FILE)" },
+	{ "resize", KEY_RESIZE, "SIZE", "with --anywhere: the image gets this size, by zeros behind it or a cut" },
 	{ "output", KEY_OUTPUT, "NEW", "write a patched copy to NEW (-: standard output); FILE stays as it is" },
 	{ "force", KEY_FORCE, NULL, "let --output and --composition replace existing files" },
 	{ "bmap", KEY_BMAP, "BMAP", "keep this block map of the image true: it will be that of the patched one" },
@@ -75,6 +77,7 @@ static const struct cli_tool tool = {
 	"[OPTION]... --partition NAME --input DATA FILE\n"
 	"[OPTION]... --set OFF=DATA... FILE\n"
 	"[OPTION]... --from EDITED [--base ORIGINAL] FILE\n"
+	"[OPTION]... --anywhere --resize SIZE FILE\n"
 	"[OPTION]... --compose COMP [--side DATA] --output NEW FILE\n"
 	"[OPTION]... --recover[=HOW] FILE",
 	"Change bytes of the disk image inside the compressed FILE, all edits or none: raw ranges, or with --anywhere all.",
@@ -85,7 +88,7 @@ static const struct cli_tool tool = {
 static bool has_edits(const struct patch_options *options)
 {
 	return options->has_offset || options->partition != NULL || options->input != NULL || options->set_count > 0 ||
-	       options->from != NULL;
+	       options->from != NULL || options->resize;
 }
 
 static void add_set(struct patch_options *options, const struct cli *cli, const char *argument)
@@ -162,9 +165,13 @@ static void check_options(const struct patch_options *options, const struct cli 
 	if (options->from != NULL && (places > 0 || options->set_count > 0))
 		cli_usage(cli, "--from stands without other edits");
 	if (!options->recover && options->compose == NULL && !has_edits(options))
-		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from, --recover or --compose is missing");
+		cli_usage(cli, "nothing to do: --offset, --partition, --set, --from, --resize, --recover or --compose is missing");
 	if (options->way != BLOCKZ_WAY_AUTO && !options->anywhere)
 		cli_usage(cli, "--way needs --anywhere");
+	if (options->resize && !options->anywhere)
+		cli_usage(cli, "--resize needs --anywhere");
+	if (options->resize && options->base != NULL)
+		cli_usage(cli, "--base stands without --resize: EDITED and ORIGINAL have one size");
 	if (options->anywhere && options->recover)
 		cli_usage(cli, "--recover needs no --anywhere");
 	if (options->force && options->output == NULL && options->composition == NULL)
@@ -241,6 +248,10 @@ void patch_options_read(struct patch_options *options, struct cli *cli, int argc
 			break;
 		case KEY_WAY:
 			options->way = read_way(cli, argument);
+			break;
+		case KEY_RESIZE:
+			options->image_size = cli_size(cli, "--resize", argument);
+			options->resize = true;
 			break;
 		case KEY_OUTPUT:
 			options->output = output_name(argument);

@@ -16,9 +16,10 @@ struct patch_options {
 	const char *file, *partition, *input, *from, *base, *output, *bmap, *composition, *compose, *side; /* NULL: not given */
 	char *composition_side; /* beside composition */
 	uint64_t offset;
+	uint64_t image_size; /* with resize */
 	struct patch_set *sets;
 	size_t set_count;
-	bool has_offset, dry_run, recover, no_journal, no_lock, force, image_digest, anywhere;
+	bool has_offset, dry_run, recover, no_journal, no_lock, force, image_digest, anywhere, resize;
 	enum blockz_way way; /* with anywhere */
 	enum blockz_remedy remedy; /* of recover */
 };

@@ -65,6 +65,34 @@ static void say_renewed(const struct patch_report *report, FILE *out, const char
 			plural(info.renewed.pieces));
 }
 
+static bool is_resized(const struct patch_report *report)
+{
+	return report->old_image_size != BLOCKZ_UNKNOWN && blockz_plan_info(report->plan).image_size != report->old_image_size;
+}
+
+/* The backup of a GPT belongs at the end of a disk. */
+static void say_backup(const struct patch_report *report, FILE *out, const char *path, uint64_t size)
+{
+	if (report->backup_end == 0 || report->backup_end == size)
+		return;
+	if (report->backup_end < size)
+		cli_say(report->cli, out, path, "the backup of the partition table stays where it was, up to image offset %" PRIu64
+			"; sgdisk --move-second-header moves it to the end", report->backup_end);
+	else
+		cli_say(report->cli, out, path, "the backup of the partition table, up to image offset %" PRIu64 ", is cut off; "
+			"sgdisk --move-second-header makes another at the end", report->backup_end);
+}
+
+static void say_resized(const struct patch_report *report, FILE *out, const char *path)
+{
+	if (!is_resized(report))
+		return;
+	uint64_t size = blockz_plan_info(report->plan).image_size;
+	cli_say(report->cli, out, path, "an image of %" PRIu64 " byte%s, in the place of %" PRIu64, size, plural(size),
+		report->old_image_size);
+	say_backup(report, out, path, size);
+}
+
 void patch_report_done(const struct patch_report *report, FILE *out, const char *path, const char *what)
 {
 	const struct blockz_plan_info info = blockz_plan_info(report->plan);
@@ -77,6 +105,7 @@ void patch_report_done(const struct patch_report *report, FILE *out, const char 
 			info.payload_bytes, plural(info.payload_bytes), info.check_bytes, plural(info.check_bytes), places,
 			plural(places));
 	say_renewed(report, out, path);
+	say_resized(report, out, path);
 }
 
 void patch_report_unverified(const struct patch_report *report, const char *path)
@@ -176,6 +205,16 @@ static void add_renewed(json_t *object, const struct blockz_plan *plan)
 				      (double)renewed->splice_ns / 1e9));
 }
 
+static void add_resized(json_t *object, const struct patch_report *report)
+{
+	if (!is_resized(report))
+		return;
+	json_object_set_new(object, "resized",
+			    json_pack("{s:o, s:o, s:o}", "from", json_bytes(report->old_image_size), "to",
+				      json_bytes(blockz_plan_info(report->plan).image_size), "backup_end",
+				      report->backup_end != 0 ? json_bytes(report->backup_end) : json_null()));
+}
+
 json_t *patch_report_plan_json(const struct patch_report *report, const struct report *file, json_t *more)
 {
 	json_t *object = report_json(file);
@@ -185,6 +224,7 @@ json_t *patch_report_plan_json(const struct patch_report *report, const struct r
 		json_array_append_new(plan, planned_json(&write));
 	json_object_set_new(object, "plan", plan);
 	add_renewed(object, report->plan);
+	add_resized(object, report);
 	add_more(object, more);
 	return object;
 }
@@ -218,6 +258,7 @@ json_t *patch_report_json(const struct patch_report *report, const struct report
 		json_object_set_new(object, "overlay", json_string(overlay_names[report->overlay]));
 	add_plan_info(object, report->plan);
 	add_renewed(object, report->plan);
+	add_resized(object, report);
 	add_more(object, more);
 	return object;
 }

@@ -17,6 +17,8 @@ struct patch_report {
 	enum blockz_recovery recovery;
 	enum overlay_recovery overlay;
 	const char *renewed; /* the block map that was kept true; NULL: none */
+	uint64_t old_image_size; /* of one that the plan may give another size; BLOCKZ_UNKNOWN: it keeps its own */
+	uint64_t backup_end; /* image offset behind the backup of a GPT; 0: there is none, or the image keeps its size */
 	bool is_copy, image_digest;
 };
 

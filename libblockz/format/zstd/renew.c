@@ -184,7 +184,8 @@ static enum blockz_status renew_entries(struct walk *walk, struct blockz_fault *
 }
 
 /* Begins a walk; *fits_ret: there is a table, and it fits. */
-static enum blockz_status walk_new(const struct renewal *renewal, struct walk **walk_ret, bool *fits_ret, struct blockz_fault *fault)
+static enum blockz_status walk_new(const struct renewal *renewal, struct walk **walk_ret, bool *fits_ret,
+				   struct blockz_fault *fault)
 {
 	bool found = false;
 	*fits_ret = false;
