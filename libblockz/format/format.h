@@ -79,11 +79,21 @@ struct renewed_piece {
 	uint32_t check;    /* of its image bytes now, by the piece's method, if that has four bytes; else 0 */
 };
 
+/* Where a long piece can end early: behind one of its blocks. */
+struct piece_edge {
+	uint64_t off;      /* in the image; the start of the piece: it cannot */
+	uint64_t file_off; /* of the byte that has the first bit behind the block; */
+	unsigned bits;     /* so many bits of this byte stand before that */
+	uint64_t last_off; /* file offset of the block's header */
+	uint8_t check[CHECK_LEN_MAX]; /* of the piece up to there, if the check is a part of the piece */
+};
+
 /* An image that is to end elsewhere: pieces of the map from `kept` on, the image offset of the edge of one, are left out. */
 struct ending {
 	uint64_t kept;
 	bool continues; /* new pieces follow */
 	bool is_open;   /* the piece before was encoded again without the end-of-stream mark that it had */
+	const struct piece_edge *edge; /* NULL, or kept is this edge, inside of a piece */
 };
 
 /* Where its file is cut. */
@@ -93,7 +103,7 @@ struct file_cut {
 	uint64_t covered; /* up to this image offset, `kept` or more, bytes are covered by a check that has to follow */
 	enum check_method method; /* of new pieces */
 	uint64_t piece_size; /* they have to be cut at its multiples; 0: any size will do */
-	uint8_t lead[8];  /* what is put before the new pieces, so that they can follow */
+	uint8_t lead[8 + CHECK_LEN_MAX]; /* what is put before the new pieces, so that they can follow */
 	size_t lead_len;
 	uint64_t open_off;  /* file offset of a byte before off that is to be open_byte, so that they can; 0: there is none */
 	uint8_t open_byte;
@@ -106,6 +116,7 @@ struct new_end {
 	const struct written_piece *pieces; /* new ones, ascending from kept on */
 	size_t count;
 	uint64_t file_len; /* of them all */
+	const struct piece_edge *edge; /* as in struct ending */
 	uint32_t dropped_crc; /* CRC-32 of the old image from kept to cut->covered */
 };
 
@@ -278,6 +289,12 @@ struct format {
 	 */
 	enum blockz_status (*cut)(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
 				  struct file_cut *cut_ret, struct blockz_fault *fault);
+	/*
+	 * Finds the last place, not behind image offset limit in a piece of one copy, at which this can end early.  A check that is
+	 * part of the piece is verified over all of it.  Errors: BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED.
+	 */
+	enum blockz_status (*find_edge)(const struct blockz_source *file, const struct blockz_map *map, size_t piece, uint64_t limit,
+					struct piece_edge *edge_ret, struct blockz_fault *fault);
 	/*
 	 * NULL, or: encodes again as little of a piece as an edit needs, and keeps all else of it as it stands.  Replaces the checks
 	 * inside of the piece; linear ones outside of it are the caller's, by what was told to have changed.  *done_ret false: with

@@ -89,10 +89,10 @@ static enum blockz_status choose_params(struct new_pieces *self)
 
 /* ---- The text of the piece that is cut ---- */
 
-/* Appends what lies before the cut to the scratch, and lets the decoder go on to the checks at the piece's end. */
+/* Appends what is wanted to the scratch, and lets the decoder go on to the checks at the piece's end. */
 struct spool {
 	struct new_pieces *self;
-	uint64_t left;
+	uint64_t skip, left;
 	enum blockz_status status;
 };
 
@@ -101,20 +101,23 @@ static bool emit_to_spool(void *ctx, const uint8_t *bytes, size_t len)
 	struct spool *spool = ctx;
 	struct planner *planner = spool->self->planner;
 	struct blockz_plan *plan = planner->plan;
-	size_t wanted = (size_t)min(len, spool->left);
-	int error = wanted > 0 ? plan->scratch->ops->write(plan->scratch->ctx, bytes, wanted, plan->scratch_len) : 0;
+	const size_t skipped = (size_t)min(len, spool->skip), wanted = (size_t)min(len - skipped, spool->left);
+	int error = wanted > 0 ? plan->scratch->ops->write(plan->scratch->ctx, bytes + skipped, wanted, plan->scratch_len) : 0;
 	if (error != 0)
 		spool->status = fault_errno(planner->fault, error, BLOCKZ_UNKNOWN, "writing the image to a temporary file");
 	plan->scratch_len += wanted;
+	spool->skip -= skipped;
 	spool->left -= wanted;
-	return spool->status == BLOCKZ_OK;
+	return spool->status == BLOCKZ_OK && (spool->left > 0 || !spool->self->is_verified);
 }
 
 static enum blockz_status spool_long(struct new_pieces *self, size_t index)
 {
 	struct planner *planner = self->planner;
 	const struct blockz_map *map = planner->map;
-	struct spool spool = { .self = self, .left = self->end - self->start };
+	struct spool spool = {
+		.self = self, .skip = self->start - map->pieces[index].start, .left = self->end - self->start,
+	};
 	self->old_off = planner->plan->scratch_len;
 	enum blockz_status status = piece_decode_long(&planner->reader, &map->pieces[index], piece_image_len(map, index), emit_to_spool,
 						      &spool, planner->fault);
@@ -137,6 +140,7 @@ static enum blockz_status read_old(struct new_pieces *self)
 		return spool_long(self, index);
 	if (!buffer_reserve(&self->old, (size_t)len + DECODE_SLACK))
 		return fault_nomem(planner->fault);
+	self->old_at = (size_t)(self->start - piece->start);
 	return piece->kind == BLOCKZ_RAW
 		       ? piece_read_raw_checked(&planner->reader, index, self->old.bytes, NULL, planner->fault)
 		       : piece_decode(&planner->reader, index, self->old.bytes, NULL, planner->fault);
@@ -152,7 +156,7 @@ static enum blockz_status copy_old(struct new_pieces *self, uint8_t *bytes, size
 	if (!self->has_old)
 		memset(bytes, 0, len);
 	else if (self->old_off == BLOCKZ_UNKNOWN)
-		memcpy(bytes, self->old.bytes + at, len);
+		memcpy(bytes, self->old.bytes + self->old_at + at, len);
 	if (!self->has_old || self->old_off == BLOCKZ_UNKNOWN)
 		return BLOCKZ_OK;
 	pthread_mutex_lock(&self->lock);

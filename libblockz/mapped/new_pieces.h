@@ -17,7 +17,8 @@ struct new_pieces {
 	uint64_t file_off;   /* where they are put */
 	enum check_method method;
 	uint64_t piece_size; /* 0: as most pieces of the file have it */
-	bool has_old; /* up to the end they are what is left of the piece at the start; else zeros */
+	bool has_old; /* up to the end they are what is left of the piece at the start, or of a long one that this lies in; else zeros */
+	bool is_verified; /* that piece was, or will be */
 	/* What comes of it, to be read only. */
 	struct written_piece *items;
 	size_t count;
@@ -26,7 +27,8 @@ struct new_pieces {
 	struct pack_params params;
 	enum blockz_kind old_kind;
 	struct buffer old;   /* the text of the old piece; of a long one it is in the scratch: */
-	uint64_t old_off;    /* UNKNOWN: it is in memory */
+	uint64_t old_off;    /* UNKNOWN: it is in memory, */
+	size_t old_at;       /* and what is left of it begins there */
 	uint64_t pos;        /* of the next piece */
 	uint64_t data;       /* from pos on there are zeros up to here */
 	size_t part;         /* the first of the planner's that ends behind pos */

@@ -3,7 +3,8 @@
  * Another size is a cut of the file, and new pieces behind it:
  *
  *   larger    all pieces stay, and pieces of zeros follow
- *   smaller   pieces before that in which the new end lies stay; what is left of this one is encoded again
+ *   smaller   pieces before that in which the new end lies stay; what is left of this one is encoded again, or of a long one
+ *             what is left behind one of its blocks, at which it ends early
  *
  * Edits of what stays are planned as ever, in the old file.  Behind it they go into the new pieces.
  *
@@ -23,6 +24,11 @@
 #include "mapped/may_patch.h"
 #include "mapped/touched.h"
 
+/* What a piece has at least that ends early; a build for fuzzing, whose files are short, has less. */
+#ifndef EDGE_MIN
+#define EDGE_MIN (4 << 20)
+#endif
+
 /* ---- What stays ---- */
 
 /* Where the piece, or the copy of one, begins that holds an image offset. */
@@ -31,6 +37,31 @@ static uint64_t piece_start(const struct blockz_map *map, uint64_t off)
 	size_t index = map_find_piece(map, off);
 	uint64_t len = piece_image_len(map, index) / map->pieces[index].copies, start = map->pieces[index].start;
 	return start + (off - start) / len * len;
+}
+
+/* How much of the piece that is cut no edit reaches. */
+static uint64_t unedited_end(const struct planner *planner, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < planner->part_count; i++)
+		if (planner->parts[i].end > start && planner->parts[i].start < end)
+			return planner->parts[i].start > start ? planner->parts[i].start : start;
+	return end;
+}
+
+/* A long piece need not be encoded again from its beginning. */
+static enum blockz_status cut_inside(struct resize *self, struct planner *planner, uint64_t image_size)
+{
+	const struct blockz_map *map = planner->map;
+	const uint64_t start = self->ending.kept, limit = unedited_end(planner, start, image_size);
+	const size_t index = map_find_piece(map, start);
+	if (map->pieces[index].kind != BLOCKZ_COMPRESSED || piece_image_len(map, index) <= EDGE_MIN || limit == start)
+		return BLOCKZ_OK;
+	enum blockz_status status = map->format->find_edge(planner->file, map, index, limit, &self->edge, planner->fault);
+	if (status == BLOCKZ_OK && self->edge.off > start) {
+		self->ending.kept = self->edge.off;
+		self->ending.edge = &self->edge;
+	}
+	return status;
 }
 
 /* Has the planner see only the parts before `kept`, one of which may end behind it. */
@@ -66,6 +97,9 @@ enum blockz_status resize_begin(struct resize *self, struct planner *planner, ui
 		return BLOCKZ_OK;
 	self->cuts = image_size < map->image_size;
 	self->ending.kept = self->cuts ? piece_start(map, image_size) : map->image_size;
+	enum blockz_status status = self->cuts ? cut_inside(self, planner, image_size) : BLOCKZ_OK;
+	if (status != BLOCKZ_OK)
+		return status;
 	self->ending.continues = image_size > self->ending.kept;
 	planner->kept = self->ending.kept;
 	planner->opens = !self->cuts && last != NULL && last->ends_stream;
@@ -168,7 +202,7 @@ static void note_cut(const struct resize *self, struct planner *planner)
 		return;
 	sum->pieces++;
 	sum->image_bytes += self->pieces.end - self->pieces.start;
-	sum->file_bytes += piece->file_len;
+	sum->file_bytes += min(piece->file_len, self->pieces.file_len);
 	sum->unverified += piece_is_unverified(piece, planner->map->format);
 }
 
@@ -177,7 +211,7 @@ static enum blockz_status put_new(struct resize *self, struct planner *planner)
 	const struct file_cut *cut = &self->cut;
 	self->pieces = (struct new_pieces){
 		.planner = planner, .start = self->ending.kept, .end = planner->image_size, .file_off = cut->off, .method = cut->method,
-		.piece_size = cut->piece_size, .has_old = self->cuts,
+		.piece_size = cut->piece_size, .has_old = self->cuts, .is_verified = self->ending.edge != NULL,
 	};
 	enum blockz_status status =
 		cut->lead_len > 0 ? plan_put(planner->plan, cut->off, cut->lead, cut->lead_len, planner->fault) : BLOCKZ_OK;
@@ -205,7 +239,7 @@ enum blockz_status resize_run(struct resize *self, struct planner *planner, bool
 		status = plan_leave_out(planner->plan, (struct blockz_range){ self->cut.off, self->cut.end }, planner->fault);
 	self->end = (struct new_end){
 		.cut = &self->cut, .kept = self->ending.kept, .image_size = planner->image_size, .pieces = self->pieces.items,
-		.count = self->pieces.count, .file_len = self->pieces.file_len, .dropped_crc = self->end.dropped_crc,
+		.count = self->pieces.count, .file_len = self->pieces.file_len, .edge = self->ending.edge, .dropped_crc = self->end.dropped_crc,
 	};
 	planner->end = &self->end;
 	planner->plan->is_splice = true;

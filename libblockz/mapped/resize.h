@@ -11,6 +11,7 @@ struct resize {
 	bool cuts;      /* a smaller one */
 	struct edit_part *parts; /* the planner's, cut at what stays */
 	struct ending ending;
+	struct piece_edge edge;
 	struct file_cut cut;
 	struct new_pieces pieces;
 	struct new_end end; /* the planner's */
@@ -18,7 +19,7 @@ struct resize {
 
 /*
  * Decides what stays if the image is to have this size, and has the planner go by that: its edits end there.
- * Errors: BLOCKZ_LIMIT (larger than 2^63 - 1), BLOCKZ_FAILED (no memory).
+ * Errors: BLOCKZ_FAILED; where a long piece is cut, those of decoding it.
  */
 enum blockz_status resize_begin(struct resize *self, struct planner *planner, uint64_t image_size);
 

@@ -108,15 +108,28 @@ static enum blockz_status cut_end(const struct blockz_source *file, const struct
 	return last->ends_stream && !is_open ? open_end(file, last, cut, fault) : BLOCKZ_OK;
 }
 
+/* The last block that stays is followed by an empty one. */
+static enum blockz_status cut_inside(const struct blockz_source *file, const struct piece_edge *edge, struct file_cut *cut,
+				     struct blockz_fault *fault)
+{
+	uint8_t byte = 0;
+	enum blockz_status status = edge->bits > 0 ? read_file(file, &byte, 1, edge->file_off, fault) : BLOCKZ_OK;
+	cut->off = edge->file_off;
+	put_mark(cut, byte, edge->bits);
+	return status;
+}
+
 /* Some are left out, as members behind that in which the image ends are. */
-static enum blockz_status cut_off(const struct blockz_map *map, const struct ending *ending, struct file_cut *cut,
-				  struct blockz_fault *fault)
+static enum blockz_status cut_off(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
+				  struct file_cut *cut, struct blockz_fault *fault)
 {
 	const uint64_t kept = ending->kept;
 	const struct check *trailer = gzip_end_trailer(map, kept, ending->continues);
 	if (trailer == NULL)
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "a piece of no gzip member");
 	cut->covered = trailer->end;
+	if (ending->edge != NULL)
+		return cut_inside(file, ending->edge, cut, fault);
 	if (trailer->end == kept)
 		cut->off = trailer->field_off + GZIP_TRAILER_LEN;
 	else
@@ -145,7 +158,7 @@ enum blockz_status gzip_cut(const struct blockz_source *file, const struct block
 	else if (ending->kept == map->image_size)
 		status = cut_end(file, map, ending->is_open, &cut, fault);
 	else
-		status = cut_off(map, ending, &cut, fault);
+		status = cut_off(file, map, ending, &cut, fault);
 	if (status == BLOCKZ_OK && map->index == BLOCKZ_INDEX_HEADER)
 		status = read_piece_size(file, &cut.piece_size, fault);
 	if (status == BLOCKZ_OK)

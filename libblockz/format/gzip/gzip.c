@@ -2,6 +2,7 @@
 /* The row of gzip: .gz files of one deflate stream, whose pieces end with a full flush. */
 #include "format/deflate/cursor.h"
 #include "format/deflate/decode.h"
+#include "format/deflate/edge.h"
 #include "format/deflate/encode.h"
 #include "format/deflate/fill.h"
 #include "format/deflate/splice.h"
@@ -84,6 +85,7 @@ const struct format format_gzip = {
 	.fill = deflate_fill,
 	.renew_index = gzip_renew_index,
 	.cut = gzip_cut,
+	.find_edge = deflate_find_edge,
 	.splice = deflate_splice,
 	.splice_ns = 3,
 };

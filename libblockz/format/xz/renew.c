@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "format/xz/coding.h"
 #include "format/xz/chunks.h"
+#include "format/xz/edge.h"
 #include "format/xz/encode.h"
 #include "format/xz/index.h"
 #include "format/xz/write.h"
@@ -103,6 +104,19 @@ static uint64_t next_off(const struct renewer *renewer)
 	return piece->file_off + renewed->copy * (piece->file_len / piece->copies);
 }
 
+/* Of a Block that ends early there is less. */
+static void end_record(const struct renewer *renewer, struct written_piece *written)
+{
+	const struct blockz_map *map = renewer->renewal->map;
+	const struct piece_edge *edge = renewer->renewal->end->edge;
+	const struct piece *piece = &map->pieces[map_find_piece(map, edge->off)];
+	struct file_cut cut;
+	if (renewer->off != piece->file_off)
+		return;
+	xz_end_block(map, edge, &cut, &written->file_len);
+	written->end = edge->off - piece->start;
+}
+
 static enum blockz_status add_record(void *ctx, uint64_t unpadded_len, uint64_t image_len, struct blockz_fault *fault)
 {
 	struct renewer *renewer = ctx;
@@ -115,6 +129,8 @@ static enum blockz_status add_record(void *ctx, uint64_t unpadded_len, uint64_t 
 	}
 	if (renewer->renewal->end != NULL && renewer->off >= renewer->renewal->end->cut->off)
 		return BLOCKZ_OK;
+	if (renewer->renewal->end != NULL && renewer->renewal->end->edge != NULL)
+		end_record(renewer, &written);
 	renewer->off += xz_padded(unpadded_len);
 	return xz_write_piece(renewer->writer, &written, fault);
 }
@@ -184,6 +200,8 @@ enum blockz_status xz_renew_index(const struct renewal *renewal, struct blockz_f
 	enum blockz_status status = xz_find_streams(renewal->file, &streams, &count, fault);
 	for (size_t i = count; i > 0 && status == BLOCKZ_OK; i--)
 		status = renew_stream(&renewer, &streams[i - 1], fault);
+	if (status == BLOCKZ_OK && renewal->end != NULL && renewal->end->edge != NULL)
+		status = xz_end_early(renewal, fault);
 	free(streams);
 	return status;
 }
@@ -206,11 +224,14 @@ enum blockz_status xz_cut(const struct blockz_source *file, const struct blockz_
 	struct xz_stream *streams = NULL;
 	size_t count = 0;
 	struct file_cut cut = { .covered = kept };
+	uint64_t unpadded_len;
 	enum blockz_status status = xz_find_streams(file, &streams, &count, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (map->piece_count == 0)
 		cut.off = streams[0].index_off;
+	else if (ending->edge != NULL)
+		xz_end_block(map, ending->edge, &cut, &unpadded_len);
 	else if (kept < map->image_size && (kept == 0 || ending->continues))
 		cut.off = map_file_off(map, kept);
 	else

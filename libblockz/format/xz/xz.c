@@ -4,6 +4,7 @@
 
 #include "format/format.h"
 #include "format/xz/cursor.h"
+#include "format/xz/edge.h"
 #include "format/xz/encode.h"
 #include "format/xz/fill.h"
 #include "format/xz/layout.h"
@@ -79,6 +80,7 @@ const struct format format_xz = {
 	.fill = xz_fill,
 	.renew_index = xz_renew_index,
 	.cut = xz_cut,
+	.find_edge = xz_find_edge,
 	.splice = xz_splice,
 	.splice_ns = 25,
 };

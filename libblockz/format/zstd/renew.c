@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/fault.h"
+#include "format/zstd/edge.h"
 #include "format/zstd/frame.h"
 #include "format/zstd/seek_table.h"
 #include "format/zstd/write.h"
@@ -215,6 +216,16 @@ static enum blockz_status renew_table(const struct renewal *renewal, struct bloc
 
 /* ---- Another end */
 
+/* One that ends early has its checksum there. */
+static void end_frame(const struct blockz_map *map, const struct piece_edge *edge, struct file_cut *cut)
+{
+	cut->off = edge->file_off;
+	if (map->pieces[map_find_piece(map, edge->off)].method == CHECK_NONE)
+		return;
+	memcpy(cut->lead, edge->check, CHECKSUM_LEN);
+	cut->lead_len = CHECKSUM_LEN;
+}
+
 /* New frames stand behind the last that stays, or before the table, if all stay. */
 enum blockz_status zstd_cut(const struct blockz_source *file, const struct blockz_map *map, const struct ending *ending,
 			    struct file_cut *cut_ret, struct blockz_fault *fault)
@@ -232,6 +243,8 @@ enum blockz_status zstd_cut(const struct blockz_source *file, const struct block
 			.method = has_own || (fits && walk->table.checksums) ? CHECK_XXH64_LOW32 : CHECK_NONE,
 		};
 	free(walk);
+	if (status == BLOCKZ_OK && ending->edge != NULL)
+		end_frame(map, ending->edge, cut_ret);
 	return status;
 }
 
@@ -292,7 +305,7 @@ static enum blockz_status renew_end(const struct renewal *renewal, struct blockz
 	zstd_writer_free(writer);
 	buffer_free(&out);
 	free(walk);
-	return status;
+	return status == BLOCKZ_OK && renewal->end->edge != NULL ? zstd_end_early(renewal, fault) : status;
 }
 
 /* ---- The lengths before frames */

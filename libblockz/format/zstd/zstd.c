@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "format/format.h"
 #include "format/zstd/cursor.h"
+#include "format/zstd/edge.h"
 #include "format/zstd/encode.h"
 #include "format/zstd/fill.h"
 #include "format/zstd/layout.h"
@@ -77,6 +78,7 @@ const struct format format_zstd = {
 	.fill = zstd_fill,
 	.renew_index = zstd_renew_index,
 	.cut = zstd_cut,
+	.find_edge = zstd_find_edge,
 	.splice = zstd_splice,
 	.splice_ns = 3,
 };

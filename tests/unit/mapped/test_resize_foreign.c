@@ -206,7 +206,7 @@ END_TEST
 static struct foreign long_file(int i)
 {
 	struct bytes image = image_new(IMAGE_TEXT, LONG);
-	const struct zst_parameter fast = { ZSTD_c_compressionLevel, 1 };
+	const struct zst_parameter fast[] = { { ZSTD_c_compressionLevel, 1 }, { ZSTD_c_checksumFlag, 1 } };
 	memset(image.data + 3 * MIB, 0, 28 * MIB); /* for it to be short work */
 	switch (i) {
 	case 0:
@@ -214,20 +214,68 @@ static struct foreign long_file(int i)
 	case 1:
 		return (struct foreign){ "xz", image, xz_easy(image, 0, LZMA_CHECK_CRC64) };
 	default:
-		return (struct foreign){ "zstd", image, zst_compress(image, true, &fast, 1) };
+		return (struct foreign){ "zstd", image, zst_compress(image, true, fast, 2) };
 	}
 }
 
+/* Near the beginning, where all behind it is encoded again, or at the new end. */
 START_TEST(long_pieces)
 {
 	const struct foreign foreign = long_file(_i);
 	const uint64_t ends[] = { 100, 2 * MIB + 5, 20 * MIB, LONG - 1, LONG + 1, LONG + 10 * MIB };
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		for (int at_end = 0; at_end < 2; at_end++) {
+			const struct kept *mark = kept_so_far();
+			struct bytes edited = plain_resize(foreign.image, ends[i]);
+			uint64_t at = at_end && ends[i] != LONG + 1 ? ends[i] - 20 : 50;
+			fill_text(edited.data + at, 20);
+			struct blockz_edit edit = edit_from(edited, (struct blockz_range){ at, at + 20 });
+			assert_any(foreign.format, resize(foreign.file, false, ends[i], &edit, 1), edited);
+			forget_since(mark);
+		}
+}
+END_TEST
+
+/* Of a long piece that is cut, little is encoded again, and what stands before that stays as it was. */
+START_TEST(long_pieces_end_early)
+{
+	enum { BEFORE = 1000 }; /* where a header may have another size, or a bit of the last byte differs */
+	const struct foreign foreign = long_file(_i);
+	const uint64_t ends[] = { 2 * MIB + 5, 20 * MIB, LONG - 1 };
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		const struct kept *mark = kept_so_far();
-		struct bytes edited = plain_resize(foreign.image, ends[i]);
-		fill_text(edited.data + 50, 20);
-		struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 50, 70 });
-		assert_any(foreign.format, resize(foreign.file, false, ends[i], &edit, 1), edited);
+		struct outcome outcome;
+		struct blockz_fault fault;
+		ck_assert_msg(resize_by(foreign.file, false, ends[i], NULL, 0, BLOCKZ_WAY_AUTO, &outcome, &fault) == BLOCKZ_OK, "%s",
+			      fault.text);
+		assert_any(foreign.format, outcome.file, plain_resize(foreign.image, ends[i]));
+		ck_assert_uint_lt(outcome.info.renewed.image_bytes, ends[i] == 20 * MIB ? 10 * MIB : MIB);
+		size_t same = foreign.file.len / 3; /* which is less than what stands before 2 MiB of 6 that are not zeros */
+		same = ends[i] < 3 * MIB ? foreign.file.len / 5 : same;
+		ck_assert(memcmp(outcome.file.data + BEFORE, foreign.file.data + BEFORE, same) == 0);
+		forget_since(mark);
+	}
+}
+END_TEST
+
+/* Damage before and behind a cut inside of a long piece: it is refused, or shows afterwards. */
+START_TEST(damage_of_long_pieces)
+{
+	const struct foreign foreign = long_file(_i);
+	const struct blockz_format *format = format_named(foreign.format);
+	const uint64_t end = 31 * MIB + 500000;
+	for (int round = 0; round < (sanitized ? 3 : 12); round++) {
+		const struct kept *mark = kept_so_far();
+		struct bytes file = bytes_flipped(foreign.file, rnd_below(8 * foreign.file.len)), room = { keep(LONG), LONG };
+		const struct blockz_source source = bytes_source(file);
+		struct blockz_map *map = NULL;
+		struct outcome outcome;
+		size_t len = 0;
+		if (blockz_map_read(&source, NULL, &map, NULL) == BLOCKZ_OK &&
+		    resize_by(file, false, end, NULL, 0, BLOCKZ_WAY_AUTO, &outcome, NULL) == BLOCKZ_OK &&
+		    called_good(format, outcome.file, room, &len))
+			assert_bytes((struct bytes){ room.data, len }, plain_resize(foreign.image, end));
+		blockz_map_free(map);
 		forget_since(mark);
 	}
 }
@@ -255,6 +303,8 @@ int main(void)
 	tcase_add_loop_test(c, random_sizes, 0, WRITERS);
 	tcase_add_test(c, each_end_of_a_stream);
 	tcase_add_loop_test(c, long_pieces, 0, 3);
+	tcase_add_loop_test(c, long_pieces_end_early, 0, 3);
+	tcase_add_loop_test(c, damage_of_long_pieces, 0, 3);
 	tcase_add_test(c, the_end_of_a_long_stream);
 	return case_run("resize_foreign", c);
 }
