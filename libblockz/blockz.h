@@ -272,12 +272,11 @@ struct blockz_work {
 struct blockz_format {
 	const char *name;   /* "gzip" */
 	const char *suffix; /* ".gz" */
-	bool is_read_only;  /* blockz_pack() does not write it; but for advice, what follows is 0 then */
+	bool is_read_only;  /* blockz_pack() does not write it; what follows is 0 then */
 	int level_min, level_max, level_default;
 	uint64_t piece_size_min, piece_size_max;
 	uint64_t piece_size_default; /* 0: depends on the level */
 	const char *const *checks;   /* names of the checks it can write, the default first; NULL ends them */
-	const char *advice; /* one line: what else serves a FILE whose pieces are too large for a disk */
 };
 
 /* The index-th format, or NULL behind the last. */

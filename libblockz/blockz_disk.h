@@ -121,7 +121,11 @@ enum blockz_commit {
 };
 
 struct blockz_disk_options {
-	uint64_t cache; /* bytes of decoded pieces that are kept; a piece larger than this (or 32 MiB) is not read */
+	/*
+	 * Bytes of decoded pieces that are kept.  A piece larger than this, or than 32 MiB, is a long one.  Where there are such,
+	 * half of the cache is theirs, and what is larger than the other half is one, too.
+	 */
+	uint64_t cache;
 	enum blockz_commit commit;
 	/*
 	 * NULL: raw ranges alone are written to, in the file itself.  Else all writes go there, and reads see them; one that was
@@ -130,15 +134,28 @@ struct blockz_disk_options {
 	struct blockz_overlay *overlay;
 	/* For BLOCKZ_COMMIT_FLUSH with an overlay, as in struct blockz_anywhere; NULL: a flush commits nothing. */
 	const struct blockz_store *scratch;
+	/*
+	 * NULL: where a long piece can only be decoded from its beginning, as in all but .gz, the file is refused.  Else gives
+	 * a store, empty at first, for a copy of such pieces, image_bytes in all, which takes some more room than they do in
+	 * the file.  Called by blockz_disk_open() before it decodes them, once.  Of the store's operations read and write
+	 * alone are called, and the size is not looked at: writes append.  It must outlive the disk.  With a copy, no flush
+	 * commits an overlay.
+	 */
+	enum blockz_status (*spool)(void *ctx, uint64_t image_bytes, const struct blockz_store **store_ret,
+				    struct blockz_fault *fault);
+	void *spool_ctx;
 };
 
 /*
  * Opens the image of a store's file, to be written to where the store was opened with BLOCKZ_STORE_WRITE.  The store and,
  * if it was interrupted, its recovery are the caller's.  The first request that can use one starts a thread, which reads
  * ahead and commits; a disk may be opened before a fork and used behind it.
- * Memory: the cache, and 80 bytes for each piece in it; 24 bytes for each MiB of raw bytes, 9 a piece; for each thread that
- * reads at once, a decoder; where it is written to, a piece twice, 100 bytes for each check, and 130 for each MiB that was.
- * Errors: those of blockz_map_read(); BLOCKZ_LIMIT: a piece is larger than the cache (fault->offset: of the piece), or
+ * Long pieces of a .gz are decoded from their beginning by the first read that lies behind all others, and from nearby by
+ * others; those of other formats once, when the disk is opened.
+ * Memory: the cache, and 80 bytes for each piece in it; 16 MiB for long pieces; 24 bytes for each MiB of raw bytes, 9 a piece;
+ * for each thread that reads at once, a decoder; where it is written to, a piece twice, 100 bytes for each check, and 130
+ * for each MiB that was.
+ * Errors: those of blockz_map_read(); BLOCKZ_LIMIT: a piece is too long (fault->offset: of the piece), or
  * there are more than 4 Mi units of raw bytes; BLOCKZ_NEEDS_RECOVERY (the overlay is not of this file, or committed);
  * BLOCKZ_UNSUPPORTED (an overlay that is written to, and a format that cannot be edited anywhere).
  */
@@ -161,10 +178,14 @@ const struct blockz_map *blockz_disk_map(const struct blockz_disk *disk);
  */
 bool blockz_disk_is_writable(const struct blockz_disk *disk);
 
-/* These four may be called by any thread at any time between open and close. */
+/* These five may be called by any thread at any time between open and close. */
 
 /* Errors: BLOCKZ_USAGE (beyond the image), BLOCKZ_DAMAGED, BLOCKZ_FAILED. */
 enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
+				    struct blockz_fault *fault);
+
+/* The same, but reads nothing ahead, and so starts no thread: for who wants to look at the image before a fork. */
+enum blockz_status blockz_disk_peek(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
 				    struct blockz_fault *fault);
 
 /*

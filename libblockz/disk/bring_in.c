@@ -105,7 +105,7 @@ static enum blockz_status map_planned(struct bring_in *self, const struct disk_i
 	planned_free(&planned);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = disk_image_init(&self->image, image->file, map, image->cache_limit, fault);
+	status = disk_image_init(&self->image, image->file, map, image->cache_limit, NULL, fault);
 	if (status == BLOCKZ_OK && map->image_size != image->map->image_size)
 		return fault_set(fault, BLOCKZ_FAILED, BLOCKZ_UNKNOWN, "a plan in place would change the length of the image");
 	return status;

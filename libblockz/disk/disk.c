@@ -77,7 +77,7 @@ static void ask_ahead(struct blockz_disk *disk, size_t piece)
 	for (size_t i = piece + 1; i <= piece + AHEAD && i < disk->image.map->piece_count; i++) {
 		len += piece_image_len(disk->image.map, i);
 		struct segment segment = disk_image_segment(&disk->image, disk->image.map->pieces[i].start, UINT64_MAX);
-		if (segment.kind != BLOCKZ_COMPRESSED || len > disk->options.cache / 2)
+		if (segment.kind != BLOCKZ_COMPRESSED || segment.is_long || len > disk->options.cache / 2)
 			break;
 		if (!piece_cache_has(disk->image.cache, i) && ahead_push(&disk->ahead, disk->image.map->pieces[i].start))
 			wake_thread(disk);
@@ -99,7 +99,7 @@ static void prefetch(struct blockz_disk *disk, uint64_t off)
 {
 	gate_enter(&disk->reading);
 	struct segment segment = disk_image_segment(&disk->image, off, UINT64_MAX);
-	if (segment.kind == BLOCKZ_COMPRESSED && !disk->broken)
+	if (segment.kind == BLOCKZ_COMPRESSED && !segment.is_long && !disk->broken)
 		piece_cache_prefetch(disk->image.cache, segment.piece);
 	gate_leave(&disk->reading);
 }
@@ -189,7 +189,8 @@ static enum blockz_status start_overlaid(struct blockz_disk *disk, struct blockz
 {
 	struct blockz_overlay *overlay = disk->options.overlay;
 	enum blockz_status status = overlay_is_writable(overlay) ? require_editable(disk, fault) : BLOCKZ_OK;
-	disk->commits = overlay_is_writable(overlay) && disk->options.commit == BLOCKZ_COMMIT_FLUSH && disk->options.scratch != NULL;
+	disk->commits = overlay_is_writable(overlay) && disk->options.commit == BLOCKZ_COMMIT_FLUSH &&
+			disk->options.scratch != NULL && disk->image.spool == NULL;
 	return status == BLOCKZ_OK ? overlaid_new(overlay, &disk->image, &disk->overlaid, fault) : status;
 }
 
@@ -198,7 +199,7 @@ static enum blockz_status start_disk(struct blockz_disk *disk, struct blockz_fau
 	struct blockz_map *map = NULL;
 	enum blockz_status status = blockz_map_read(&disk->file, NULL, &map, fault);
 	if (status == BLOCKZ_OK)
-		status = disk_image_init(&disk->image, &disk->file, map, disk->options.cache, fault);
+		status = disk_image_init(&disk->image, &disk->file, map, disk->options.cache, &disk->options, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	disk->image_size = map->image_size;
@@ -314,6 +315,12 @@ static enum blockz_status begin_reading(struct blockz_disk *disk, struct blockz_
 	return fault_state(fault, BLOCKZ_FAILED, BLOCKZ_IMAGE_NEEDS_RECOVERY);
 }
 
+static enum blockz_status read_image(struct blockz_disk *disk, void *buf, size_t len, uint64_t off, struct blockz_fault *fault)
+{
+	return disk->overlaid != NULL ? overlaid_read(disk->overlaid, buf, len, off, fault)
+				      : disk_image_read(&disk->image, buf, len, off, fault);
+}
+
 EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
 					   struct blockz_fault *fault)
 {
@@ -324,8 +331,20 @@ EXPORT enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, 
 	if (status != BLOCKZ_OK)
 		return status;
 	note_read(disk, off, off + len);
-	status = disk->overlaid != NULL ? overlaid_read(disk->overlaid, buf, len, off, fault)
-					: disk_image_read(&disk->image, buf, len, off, fault);
+	status = read_image(disk, buf, len, off, fault);
+	gate_leave(&disk->reading);
+	return status;
+}
+
+EXPORT enum blockz_status blockz_disk_peek(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
+					   struct blockz_fault *fault)
+{
+	enum blockz_status status = check_range(disk, off, len, fault);
+	if (status == BLOCKZ_OK)
+		status = begin_reading(disk, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = read_image(disk, buf, len, off, fault);
 	gate_leave(&disk->reading);
 	return status;
 }

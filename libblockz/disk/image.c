@@ -3,11 +3,18 @@
 #include "disk/image.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/fault.h"
 #include "io/access.h"
+
+/* True for a piece that is not kept as a whole, if it is a compressed one. */
+static bool is_long(const struct disk_image *image, size_t index)
+{
+	return piece_is_long(image->map, index) || piece_image_len(image->map, index) > image->piece_max;
+}
 
 struct segment disk_image_segment(const struct disk_image *image, uint64_t pos, uint64_t end)
 {
@@ -22,6 +29,7 @@ struct segment disk_image_segment(const struct disk_image *image, uint64_t pos, 
 		return segment;
 	}
 	segment.kind = map->pieces[segment.piece].kind == BLOCKZ_ZERO ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED;
+	segment.is_long = segment.kind == BLOCKZ_COMPRESSED && is_long(image, segment.piece);
 	segment.end = min(end, map_piece_end(map, segment.piece));
 	if (span != NULL)
 		segment.end = min(segment.end, span->start);
@@ -52,6 +60,13 @@ static enum blockz_status prove_zeros(const struct disk_image *image, size_t ind
 	return piece_cache_prove(image->cache, index, first, last - first + 1, fault);
 }
 
+static enum blockz_status read_long(const struct disk_image *image, const struct segment *segment, uint8_t *out,
+				    uint64_t start, struct blockz_fault *fault)
+{
+	return image->spool != NULL ? spool_read(image->spool, segment->piece, start, segment->end, out, fault) :
+				      long_reader_read(image->longs, segment->piece, start, segment->end, out, fault);
+}
+
 static enum blockz_status read_segment(const struct disk_image *image, const struct segment *segment, uint8_t *out,
 				       uint64_t start, struct blockz_fault *fault)
 {
@@ -67,6 +82,8 @@ static enum blockz_status read_segment(const struct disk_image *image, const str
 			memset(out, 0, len);
 		return status;
 	default:
+		if (segment->is_long)
+			return read_long(image, segment, out, start, fault);
 		status = piece_cache_get(image->cache, segment->piece, &cached, fault);
 		if (status != BLOCKZ_OK)
 			return status;
@@ -98,9 +115,11 @@ enum blockz_status disk_image_extent(const struct disk_image *image, uint64_t of
 	while (pos < end && status == BLOCKZ_OK) {
 		struct segment segment = disk_image_segment(image, pos, end);
 		bool zero = segment.kind == BLOCKZ_ZERO;
+		if (segment.is_long && image->spool != NULL)
+			status = spool_extent(image->spool, segment.piece, pos, segment.end, &zero, &segment.end, fault);
 		if (pos > off && zero != zeros)
 			break;
-		if (zero)
+		if (segment.kind == BLOCKZ_ZERO)
 			status = prove_zeros(image, segment.piece, pos, segment.end, fault);
 		zeros = zero;
 		pos = segment.end;
@@ -114,39 +133,103 @@ enum blockz_status disk_image_extent(const struct disk_image *image, uint64_t of
 
 /* ---- The whole ---- */
 
-/* Refuses a file with a piece that has to be decoded as a whole, and does not fit into the cache. */
-static enum blockz_status check_pieces(const struct disk_image *image, struct blockz_fault *fault)
+/* Zeros are proved, and not kept; but a piece of them has to be read as a whole. */
+static bool is_too_long(const struct disk_image *image, size_t index, bool has_place)
+{
+	const struct piece *piece = &image->map->pieces[index];
+	if (piece->kind == BLOCKZ_ZERO)
+		return piece->file_len / piece->copies > PIECE_MEMORY_MAX;
+	return piece->kind == BLOCKZ_COMPRESSED && is_long(image, index) && !has_place;
+}
+
+static enum blockz_status check_pieces(const struct disk_image *image, bool has_place, struct blockz_fault *fault)
 {
 	const struct blockz_map *map = image->map;
 	for (size_t i = 0; i < map->piece_count; i++) {
 		const struct piece *piece = &map->pieces[i];
-		uint64_t len = piece_image_len(map, i) / piece->copies;
-		if (piece->kind == BLOCKZ_RAW || (len <= image->cache_limit && !piece_is_long(map, i)))
+		if (!is_too_long(image, i, has_place))
 			continue;
-		if (piece->kind == BLOCKZ_ZERO && piece->file_len / piece->copies <= PIECE_MEMORY_MAX)
-			continue; /* proved, not kept */
 		return fault_set(fault, BLOCKZ_LIMIT, piece->file_off,
 				 "the piece at image offset %" PRIu64 " has %" PRIu64 " bytes, and at most %" PRIu64
-				 " can be decoded at once", piece->start, len,
-				 min(image->cache_limit, PIECE_MEMORY_MAX));
+				 " can be decoded at once", piece->start, piece_image_len(map, i) / piece->copies,
+				 min(image->piece_max, PIECE_MEMORY_MAX));
 	}
 	return BLOCKZ_OK;
 }
 
-enum blockz_status disk_image_init(struct disk_image *image, const struct blockz_source *file, struct blockz_map *map,
-				   uint64_t cache_limit, struct blockz_fault *fault)
+/* Lists the long pieces, and returns how many they are; indexes: NULL, or room for them. */
+static size_t list_long(const struct disk_image *image, size_t *indexes)
 {
-	*image = (struct disk_image){ .file = file, .map = map, .cache_limit = cache_limit };
-	enum blockz_status status = check_pieces(image, fault);
+	size_t count = 0;
+	for (size_t i = 0; i < image->map->piece_count; i++) {
+		if (image->map->pieces[i].kind != BLOCKZ_COMPRESSED || !is_long(image, i))
+			continue;
+		if (indexes != NULL)
+			indexes[count] = i;
+		count++;
+	}
+	return count;
+}
+
+static uint64_t image_bytes(const struct spool_task *task)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < task->count; i++)
+		bytes += piece_image_len(task->map, task->pieces[i]);
+	return bytes;
+}
+
+/* Copies the long pieces, which from then on are read from the copy. */
+static enum blockz_status copy_long(struct disk_image *image, const size_t *pieces, size_t count,
+				    const struct blockz_disk_options *options, struct blockz_fault *fault)
+{
+	struct spool_task task = {
+		.map = image->map, .pieces = pieces, .count = count, .reader = image->longs, .cache = image->piece_max,
+	};
+	enum blockz_status status = options->spool(options->spool_ctx, image_bytes(&task), &task.store, fault);
+	if (status == BLOCKZ_OK)
+		status = spool_new(&task, &image->spool, fault);
+	long_reader_free(image->longs);
+	image->longs = NULL;
+	return status;
+}
+
+/* Both caches, that of parts of long pieces and that of others, get half of what is kept. */
+static enum blockz_status open_long(struct disk_image *image, const struct blockz_disk_options *options,
+				    struct blockz_fault *fault)
+{
+	image->piece_max = image->cache_limit / 2;
+	image->longs = long_reader_new(image->file, image->map, image->piece_max);
+	size_t count = list_long(image, NULL);
+	size_t *pieces = malloc(count * sizeof(*pieces));
+	enum blockz_status status = BLOCKZ_OK;
+	if (image->longs == NULL || pieces == NULL)
+		status = fault_nomem(fault);
+	else if (image->map->format->cursor_mark == NULL)
+		status = copy_long(image, pieces, list_long(image, pieces), options, fault);
+	free(pieces);
+	return status;
+}
+
+enum blockz_status disk_image_init(struct disk_image *image, const struct blockz_source *file, struct blockz_map *map,
+				   uint64_t cache_limit, const struct blockz_disk_options *spool, struct blockz_fault *fault)
+{
+	*image = (struct disk_image){ .file = file, .map = map, .cache_limit = cache_limit, .piece_max = cache_limit };
+	bool has_place = map->format->cursor_mark != NULL || (spool != NULL && spool->spool != NULL);
+	enum blockz_status status = check_pieces(image, has_place, fault);
+	if (status == BLOCKZ_OK && list_long(image, NULL) > 0)
+		status = open_long(image, spool, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	image->cache = piece_cache_new(file, map, cache_limit);
+	image->cache = piece_cache_new(file, map, image->piece_max);
 	return image->cache != NULL ? BLOCKZ_OK : fault_nomem(fault);
 }
 
 void disk_image_free(struct disk_image *image)
 {
 	piece_cache_free(image->cache);
+	long_reader_free(image->longs);
+	spool_free(image->spool);
 	blockz_map_free(image->map);
 	*image = (struct disk_image){ 0 };
 }

@@ -6,22 +6,27 @@
 #ifndef DISK_IMAGE_H
 #define DISK_IMAGE_H
 
+#include "blockz_disk.h"
 #include "disk/piece_cache.h"
+#include "disk/spool.h"
 
 struct disk_image {
 	const struct blockz_source *file;
 	struct blockz_map *map;
 	struct piece_cache *cache;
-	uint64_t cache_limit;
+	uint64_t cache_limit; /* of all that is kept decoded */
+	uint64_t piece_max;   /* compressed pieces of which more is decoded are long ones: */
+	struct long_reader *longs; /* NULL: there are none, or */
+	struct spool *spool;       /* they were copied */
 };
 
 /*
  * Makes the image of a map, which is the image's from then on, whatever is returned; *image is for disk_image_free(), after a
- * failure too.  The file must live as long.
- * Errors: BLOCKZ_LIMIT (a piece is larger than the cache: fault->offset is that of the piece), BLOCKZ_FAILED.
+ * failure too.  The file must live as long.  spool: as in struct blockz_disk_options; NULL: as if its spool were.
+ * Errors: BLOCKZ_LIMIT (a piece is too long: fault->offset is that of the piece), BLOCKZ_FAILED; those of spool.
  */
 enum blockz_status disk_image_init(struct disk_image *image, const struct blockz_source *file, struct blockz_map *map,
-				   uint64_t cache_limit, struct blockz_fault *fault);
+				   uint64_t cache_limit, const struct blockz_disk_options *spool, struct blockz_fault *fault);
 void disk_image_free(struct disk_image *image); /* zeros are fine */
 
 /* What is read in one way. */
@@ -29,6 +34,7 @@ struct segment {
 	enum blockz_kind kind;
 	uint64_t end;
 	size_t piece;
+	bool is_long; /* BLOCKZ_COMPRESSED: its piece is not kept as a whole */
 	const struct span *span; /* BLOCKZ_RAW: it contains the segment */
 };
 

@@ -286,9 +286,8 @@ static enum blockz_status decode_part(const struct cache_want *want, uint8_t *by
 static struct cache_want want_of(struct long_reader *reader, size_t piece, uint64_t part)
 {
 	uint64_t start = reader->map->pieces[piece].start + part * LONG_PART;
-	return (struct cache_want){
-		part * reader->map->piece_count + piece, (size_t)min(map_piece_end(reader->map, piece) - start, LONG_PART), decode_part, reader,
-	};
+	size_t len = (size_t)min(map_piece_end(reader->map, piece) - start, LONG_PART);
+	return (struct cache_want){ part * reader->map->piece_count + piece, len, decode_part, reader };
 }
 
 enum blockz_status long_reader_read(struct long_reader *reader, size_t piece, uint64_t start, uint64_t end, uint8_t *out,

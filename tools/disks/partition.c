@@ -232,43 +232,63 @@ void partitions_free(struct partitions *partitions)
 
 /* ---- In a compressed file */
 
-/* A source that reads through a reader, and keeps the reader's own fault. */
+/* What a source reads, and its own fault. */
 struct image {
-	struct blockz_reader *reader;
-	const struct blockz_overlay *overlay; /* NULL: there is none */
+	struct blockz_reader *reader; /* or: */
+	struct blockz_disk *disk;
+	const struct blockz_overlay *overlay; /* of a reader's; NULL: there is none */
 	uint64_t size;
 	enum blockz_status status;
 	struct blockz_fault fault;
 };
 
-static int image_read(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+static int read_file(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
 {
 	struct image *image = ctx;
-	uint64_t left = off < image->size ? image->size - off : 0;
-	if (len > left)
-		len = (size_t)left;
-	image->status = blockz_reader_read(image->reader, buf, len, off, &image->fault);
-	*got_ret = len;
-	return image->status == BLOCKZ_OK ? laid_over_bytes(image->overlay, buf, len, off) : EIO;
+	*got_ret = off >= image->size ? 0 : len < image->size - off ? len : (size_t)(image->size - off);
+	image->status = blockz_reader_read(image->reader, buf, *got_ret, off, &image->fault);
+	return image->status == BLOCKZ_OK ? laid_over_bytes(image->overlay, buf, *got_ret, off) : EIO;
+}
+
+static int read_disk(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
+{
+	struct image *image = ctx;
+	*got_ret = off >= image->size ? 0 : len < image->size - off ? len : (size_t)(image->size - off);
+	image->status = blockz_disk_peek(image->disk, buf, *got_ret, off, &image->fault);
+	return image->status == BLOCKZ_OK ? 0 : EIO;
+}
+
+static enum blockz_status read_partitions(struct image *image, const struct blockz_source_ops *ops, unsigned sector_size,
+					  struct partitions *partitions_ret, struct blockz_fault *fault)
+{
+	const struct blockz_source source = { ops, image, image->size };
+	enum blockz_status status = partitions_read(&source, 0, sector_size, partitions_ret, fault);
+	if (image->status == BLOCKZ_OK)
+		return status;
+	if (fault != NULL)
+		*fault = image->fault;
+	return image->status;
 }
 
 enum blockz_status partitions_of_file(const struct blockz_source *file, const struct blockz_map *map,
 				      const struct blockz_overlay *overlay, unsigned sector_size,
 				      struct partitions *partitions_ret, struct blockz_fault *fault)
 {
-	static const struct blockz_source_ops ops = { .read = image_read };
+	static const struct blockz_source_ops ops = { .read = read_file };
 	struct image image = { .overlay = overlay, .size = blockz_map_info(map).image_size };
-	struct blockz_source source = { &ops, &image, image.size };
 	enum blockz_status status = blockz_reader_new(file, map, &image.reader, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	status = partitions_read(&source, 0, sector_size, partitions_ret, fault);
+	if (status == BLOCKZ_OK)
+		status = read_partitions(&image, &ops, sector_size, partitions_ret, fault);
 	blockz_reader_free(image.reader);
-	if (image.status == BLOCKZ_OK)
-		return status;
-	if (fault != NULL)
-		*fault = image.fault;
-	return image.status;
+	return status;
+}
+
+enum blockz_status partitions_of_disk(struct blockz_disk *disk, uint64_t size, unsigned sector_size,
+				      struct partitions *partitions_ret, struct blockz_fault *fault)
+{
+	static const struct blockz_source_ops ops = { .read = read_disk };
+	struct image image = { .disk = disk, .size = size };
+	return read_partitions(&image, &ops, sector_size, partitions_ret, fault);
 }
 
 /* ---- Names */

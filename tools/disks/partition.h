@@ -56,6 +56,10 @@ enum blockz_status partitions_of_file(const struct blockz_source *file, const st
 				      const struct blockz_overlay *overlay, unsigned sector_size,
 				      struct partitions *partitions_ret, struct blockz_fault *fault);
 
+/* The same of an open disk of this image size, which starts no thread for that.  Errors: those of blockz_disk_peek() too. */
+enum blockz_status partitions_of_disk(struct blockz_disk *disk, uint64_t size, unsigned sector_size,
+				      struct partitions *partitions_ret, struct blockz_fault *fault);
+
 /* Fine for zeros, and twice. */
 void partitions_free(struct partitions *partitions);
 

@@ -74,11 +74,12 @@ bool exports_is_raw(const struct exports *exports, struct blockz_range range)
 
 /* ---- What there is */
 
-enum blockz_status exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map,
-				const struct blockz_overlay *overlay, unsigned sector_size, struct blockz_fault *fault)
+enum blockz_status exports_read(struct exports *exports, struct blockz_disk *disk, unsigned sector_size,
+				struct blockz_fault *fault)
 {
+	const struct blockz_map *map = blockz_disk_map(disk);
 	exports->image_size = blockz_map_info(map).image_size;
-	if (partitions_of_file(file, map, overlay, sector_size, &exports->partitions, &exports->table_fault) == BLOCKZ_OK)
+	if (partitions_of_disk(disk, exports->image_size, sector_size, &exports->partitions, &exports->table_fault) == BLOCKZ_OK)
 		exports->table_fault.status = BLOCKZ_OK;
 	return collect_raw(exports, map, fault);
 }

@@ -21,10 +21,10 @@ struct exports {
 
 /*
  * Reads what there is now.  A partition table that cannot be read is no error before a partition is asked for.
- * overlay, sector_size: as in partitions_of_file().  Errors: BLOCKZ_FAILED (no memory).
+ * sector_size: as in partitions_of_disk().  Errors: BLOCKZ_FAILED (no memory).
  */
-enum blockz_status exports_read(struct exports *exports, const struct blockz_source *file, const struct blockz_map *map,
-				const struct blockz_overlay *overlay, unsigned sector_size, struct blockz_fault *fault);
+enum blockz_status exports_read(struct exports *exports, struct blockz_disk *disk, unsigned sector_size,
+				struct blockz_fault *fault);
 /* Fine for zeros, and twice. */
 void exports_free(struct exports *exports);
 

@@ -9,6 +9,7 @@
 #include "blockz_disk.h"
 #include "cli/appended.h"
 #include "cli/fault.h"
+#include "cli/size.h"
 #include "exports.h"
 #include "files/compressed.h"
 #include "files/overlays.h"
@@ -26,6 +27,7 @@ static struct {
 	struct compressed file;
 	struct blockz_overlay *overlay; /* NULL: writes go to the file */
 	struct scratch_store scratch;   /* of what a flush commits of the overlay */
+	struct scratch_store spool;     /* of what can only be decoded from its beginning */
 	struct blockz_disk *disk; /* NULL before get_ready() */
 	struct exports exports;
 } server = { .settings = SETTINGS_INIT };
@@ -138,16 +140,6 @@ static enum blockz_status settle_overlay(struct blockz_fault *fault)
 	return status;
 }
 
-/* Who else can serve a file of large pieces. */
-static void advise(void)
-{
-	struct blockz_map *map = NULL;
-	if (blockz_map_read(&server.file.source, NULL, &map, NULL) != BLOCKZ_OK)
-		return;
-	nbdkit_error("a larger cache= is one way; another: %s", blockz_format_by_name(blockz_map_info(map).format)->advice);
-	blockz_map_free(map);
-}
-
 /* nbdkit has no function for what is no error; stderr is still that of who starts the server. */
 static void warn_appended(void)
 {
@@ -155,6 +147,20 @@ static void warn_appended(void)
 	char text[APPENDED_TEXT];
 	if (appended_text(text, &info))
 		fprintf(stderr, "nbdkit: blockz: %s: %s\n", server.settings.file.label, text);
+}
+
+/* The first byte waits for a pass over these pieces, and who starts the server should know why. */
+static enum blockz_status open_spool(void *ctx, uint64_t image_bytes, const struct blockz_store **store_ret,
+				     struct blockz_fault *fault)
+{
+	char size[32];
+	(void)ctx;
+	size_human(size, sizeof(size), image_bytes);
+	fprintf(stderr, "nbdkit: blockz: %s: %s lie in pieces that can only be decoded from their beginning; this is done now, "
+			"once, and a packed copy is kept in an unnamed file in TMPDIR or /var/tmp\n", server.settings.file.label, size);
+	enum blockz_status status = scratch_store_open(&server.spool, -1, fault);
+	*store_ret = &server.spool.store;
+	return status;
 }
 
 /* Opens the file and the disk in it.  0, or -1 after it was reported, with what helps, why not. */
@@ -174,11 +180,10 @@ static int open_disk(void)
 	struct blockz_disk_options options = server.settings.options;
 	options.overlay = server.overlay != NULL ? server.overlay : server.file.overlay;
 	options.scratch = server.scratch.store.ops != NULL ? &server.scratch.store : NULL;
+	options.spool = open_spool;
 	status = blockz_disk_open(&server.file.store, &options, &server.disk, &fault);
 	if (status != BLOCKZ_OK)
 		report_fault(&fault);
-	if (status == BLOCKZ_LIMIT)
-		advise();
 	return status == BLOCKZ_OK ? 0 : -1;
 }
 
@@ -186,9 +191,7 @@ static int read_exports(void)
 {
 	struct blockz_range range;
 	struct blockz_fault fault;
-	const struct blockz_overlay *overlay = server.overlay != NULL ? server.overlay : server.file.overlay;
-	enum blockz_status status = exports_read(&server.exports, &server.file.source, blockz_disk_map(server.disk), overlay,
-						 server.settings.sector_size, &fault);
+	enum blockz_status status = exports_read(&server.exports, server.disk, server.settings.sector_size, &fault);
 	server.exports.list_all = server.settings.anywhere;
 	if (status == BLOCKZ_OK && server.settings.range != NULL)
 		status = exports_find(&server.exports, server.settings.range, &range, &fault);
@@ -251,6 +254,7 @@ static void unload(void)
 	blockz_disk_close(server.disk, NULL); /* still open if the server did not come to serve */
 	blockz_overlay_close(server.overlay);
 	scratch_store_close(&server.scratch);
+	scratch_store_close(&server.spool);
 	exports_free(&server.exports);
 	compressed_close(&server.file);
 	settings_free(&server.settings);

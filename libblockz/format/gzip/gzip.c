@@ -48,7 +48,6 @@ const struct format format_gzip = {
 		.piece_size_max = (uint64_t)1 << INDEX_PIECE_LOG_MAX,
 		.piece_size_default = PIECE_SIZE_DEFAULT,
 		.checks = checks,
-		.advice = "nbdkit --filter=gzip file FILE serves it read-only, from a temporary file",
 	},
 	.piece_noun = "gzip stream",
 	.is_one_stream = true,

@@ -49,7 +49,6 @@ const struct format format_xz = {
 		.piece_size_min = PIECE_SIZE_MIN,
 		.piece_size_max = PIECE_SIZE_MAX,
 		.checks = checks,
-		.advice = "nbdkit --filter=xz file FILE xz-max-block=SIZE serves it read-only",
 	},
 	.piece_noun = "xz Block",
 	.matches = matches,

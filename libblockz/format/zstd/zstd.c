@@ -48,7 +48,6 @@ const struct format format_zstd = {
 		.piece_size_min = PIECE_SIZE_MIN,
 		.piece_size_max = PIECE_SIZE_MAX,
 		.checks = checks,
-		.advice = "zstd -dc FILE | partial-deflate -f zstd - NEW writes one that can be served",
 	},
 	.piece_noun = "zstd frame",
 	.matches = matches,

@@ -54,18 +54,6 @@ START_TEST(a_store_without_a_journal_is_read_only)
 }
 END_TEST
 
-/* A single piece, as others write it. */
-START_TEST(a_piece_larger_than_the_cache_is_refused)
-{
-	struct served served;
-	struct bytes image = served_image();
-	served_prepare(&served, "gzip", image, zlib_pack(image, 6, Z_DEFAULT_STRATEGY));
-	ck_assert_int_eq(served_open(&served, BLOCKZ_STORE_WRITE, BLOCKZ_COMMIT_CLOSE), BLOCKZ_LIMIT);
-	ck_assert_uint_lt(served.fault.offset, 64);
-	served_free(&served);
-}
-END_TEST
-
 /* ---- Damage ---- */
 
 static uint64_t file_off_of(struct bytes file, uint64_t off)
@@ -170,7 +158,6 @@ int main(void)
 	TCase *c = case_new("disk_refusals");
 	tcase_add_loop_test(c, what_is_not_raw_is_refused_before_any_byte, 0, SERVED_VARIANTS);
 	tcase_add_test(c, a_store_without_a_journal_is_read_only);
-	tcase_add_test(c, a_piece_larger_than_the_cache_is_refused);
 	tcase_add_loop_test(c, damage_is_never_laundered, 0, SERVED_VARIANTS);
 	tcase_add_test(c, an_index_that_lies_about_zeros_is_found_out);
 	tcase_add_loop_test(c, extents_are_zeros_only_where_that_is_proved, 0, SERVED_VARIANTS);

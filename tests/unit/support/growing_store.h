@@ -9,7 +9,7 @@ struct growing_store {
 	uint8_t *bytes;
 	size_t len;
 	size_t fail_at; /* this read or write, counted from 1, answers EIO; 0: none */
-	size_t calls;
+	_Atomic size_t calls;
 };
 
 /* self, zeros at first, must outlive it. */
