@@ -29,10 +29,10 @@ static void seed(const char *target, const void *prefix, size_t prefix_len, cons
 /* A good file, for the targets that take one. */
 static void seed_file(const struct bytes *file)
 {
-	static const uint8_t by_index[] = { 100, 0, 0, 0, 50, 0, 1, 0, 255 };
+	static const uint8_t by_index[13] = { 100, 0, 0, 0, 50, 0, 1, 0, 255 };
 	static const uint8_t by_tokens[] = { 0, 0xf3, 0, 4, 9, 0, 0, 16, 200, 1 };
 	static const uint8_t by_inside[] = { 100, 0, 0, 0, 50, 0, 2 };
-	static const uint8_t by_scan[] = { 0, 2, 0, 0, 0, 4, 77, 7, 1 };
+	static const uint8_t by_scan[13] = { 0, 2, 0, 0, 0, 4, 77, 7, 1 };
 	static const uint8_t anywhere[][13] = {
 		{ 0, 2, 0, 0, 0, 4, 77, 7, 1 }, { 100, 0, 0, 0, 50, 0, 1, 8, 255 }, { 100, 0, 0, 0, 50, 0, 1, 16, 255 },
 		{ 100, 0, 0, 0, 50, 0, 1, 0x80, 255, 0, 2 }, { 100, 0, 0, 0, 50, 0, 1, 0x80, 255, 0, 0, 3 },

@@ -5,27 +5,25 @@
  *
  * The first bytes: whether its length is to be kept, whether each range stays as it is, and start and length of both.
  */
-#include "base/bytes.h"
 #include "format/deflate/splice.h"
-#include "fuzz.h"
 #include "range/map.h"
-
-enum { HEAD_LEN = 10, TEXT_MAX = 8 << 20 };
+#include "spliced_text.h"
 
 struct splicing {
+	struct spliced_text text;
 	const uint8_t *stream;
 	size_t len;
 	bool keep_length;
-	struct bytes old, edited, told, out;
-	uint64_t pos, image_pos;
+	struct bytes out;
+	uint64_t pos;
 };
 
 static enum blockz_status lay_over(void *ctx, uint8_t *bytes, size_t len, uint64_t off, struct blockz_fault *fault)
 {
 	struct splicing *self = ctx;
 	(void)fault;
-	assert(len > 0 && off + len <= self->edited.len && memcmp(bytes, self->old.data + off, len) == 0);
-	memcpy(bytes, self->edited.data + off, len);
+	assert(len > 0 && off + len <= self->text.edited.len && memcmp(bytes, self->text.old.data + off, len) == 0);
+	memcpy(bytes, self->text.edited.data + off, len);
 	return BLOCKZ_OK;
 }
 
@@ -39,18 +37,6 @@ static enum blockz_status replace(void *ctx, struct blockz_range old, const uint
 	bytes_append(&self->out, self->stream + self->pos, (size_t)(old.start - self->pos));
 	bytes_append(&self->out, bytes, len);
 	self->pos = old.end;
-	return BLOCKZ_OK;
-}
-
-static enum blockz_status changed(void *ctx, uint64_t off, const uint8_t *old, const uint8_t *new, size_t len,
-				  struct blockz_fault *fault)
-{
-	struct splicing *self = ctx;
-	(void)fault;
-	assert(len > 0 && off >= self->image_pos && off + len <= self->told.len);
-	assert(memcmp(old, self->old.data + off, len) == 0);
-	memcpy(self->told.data + off, new, len);
-	self->image_pos = off + len;
 	return BLOCKZ_OK;
 }
 
@@ -72,29 +58,12 @@ static bool inflate_all(const uint8_t *stream, size_t len, struct bytes *text)
 	return good;
 }
 
-/* Makes up to two ranges of the text, apart and in order, and edits it. */
-static size_t edit_text(const uint8_t *head, struct bytes *edited, struct blockz_range ranges[2])
-{
-	uint64_t len = edited->len, scale = len / 65536 + 1, pos = 0;
-	size_t count = 0;
-	for (size_t i = 0; i < 2; i++) {
-		uint64_t start = pos + load_le16(head + 2 + 4 * i) * scale, end = start + 1 + load_le16(head + 4 + 4 * i);
-		if (start >= len)
-			break;
-		ranges[count++] = (struct blockz_range){ start, end < len ? end : len };
-		for (pos = start; pos < ranges[i].end; pos++)
-			edited->data[pos] ^= (uint8_t)(head[1] >> 4 * i & (pos % 7 == 0 ? 15 : 8));
-		pos++;
-	}
-	return count;
-}
-
 static void check_result(const struct splicing *self)
 {
 	struct bytes text = { 0 };
-	assert(bytes_equal(&self->told, &self->edited));
+	assert(bytes_equal(&self->text.told, &self->text.edited));
 	assert(inflate_all(self->out.data, self->out.len, &text));
-	assert(bytes_equal(&text, &self->edited));
+	assert(bytes_equal(&text, &self->text.edited));
 	free(text.data);
 }
 
@@ -103,20 +72,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < HEAD_LEN)
 		return 0;
 	struct splicing self = { .stream = data + HEAD_LEN, .len = size - HEAD_LEN, .keep_length = data[0] % 2 };
-	bool good = inflate_all(self.stream, self.len, &self.old);
+	bool good = inflate_all(self.stream, self.len, &self.text.old);
 	struct blockz_memory memory = { self.stream, self.len };
 	struct blockz_source source = blockz_source_memory(&memory);
 	struct piece piece = { .file_len = self.len, .method = CHECK_CRC32, .ends_stream = true, .copies = 1 };
-	struct blockz_map map = { .file_size = self.len, .image_size = self.old.len, .pieces = &piece, .piece_count = 1 };
+	struct blockz_map map = { .file_size = self.len, .image_size = self.text.old.len, .pieces = &piece, .piece_count = 1 };
 	struct blockz_range ranges[2];
 	struct piece_edit edit = {
 		.file = &source, .map = &map, .ranges = ranges, .keep_length = self.keep_length,
-		.lay_over = lay_over, .replace = replace, .changed = changed, .ctx = &self,
+		.lay_over = lay_over, .replace = replace, .changed = text_changed, .ctx = &self,
 	};
-	bytes_append(&self.edited, self.old.data, self.old.len);
-	bytes_append(&self.told, self.old.data, self.old.len);
-	edit.count = edit_text(data, &self.edited, ranges);
-	if (edit.count > 0 && self.old.len <= TEXT_MAX) {
+	edit.count = text_edit(&self.text, data, self.text.old.len, ranges);
+	if (edit.count > 0 && self.text.old.len <= TEXT_MAX) {
 		struct blockz_fault fault = { 0 };
 		bool done = false;
 		enum blockz_status status = deflate_splice(&edit, &done, &fault);
@@ -127,9 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (good && done)
 			check_result(&self);
 	}
-	free(self.old.data);
-	free(self.edited.data);
-	free(self.told.data);
+	text_free(&self.text);
 	free(self.out.data);
 	return 0;
 }

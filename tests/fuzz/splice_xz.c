@@ -5,11 +5,8 @@
  *
  * The first bytes: how bytes change, and start and length of both ranges.
  */
-#include "base/bytes.h"
 #include "format/formats.h"
-#include "fuzz.h"
-
-enum { HEAD_LEN = 10, TEXT_MAX = 8 << 20 };
+#include "spliced_text.h"
 
 struct replaced {
 	struct blockz_range old;
@@ -17,10 +14,10 @@ struct replaced {
 };
 
 struct splicing {
+	struct spliced_text text; /* of the Block, which is the first of the image */
 	const uint8_t *file;
 	size_t len;
-	struct bytes old, edited, told; /* text of the Block, which is the first of the image */
-	uint64_t image_pos, growth, tag;
+	uint64_t growth, tag;
 	struct replaced *replaced; /* ascending */
 	size_t count;
 };
@@ -31,9 +28,9 @@ static enum blockz_status lay_over(void *ctx, uint8_t *bytes, size_t len, uint64
 	(void)fault;
 	assert(len > 0);
 	/* Of a damaged Block, text that no decoder has given is not known. */
-	if (off + len > self->edited.len || memcmp(bytes, self->old.data + off, len) != 0)
+	if (off + len > self->text.edited.len || memcmp(bytes, self->text.old.data + off, len) != 0)
 		return BLOCKZ_OK;
-	memcpy(bytes, self->edited.data + off, len);
+	memcpy(bytes, self->text.edited.data + off, len);
 	return BLOCKZ_OK;
 }
 
@@ -55,18 +52,6 @@ static enum blockz_status replace(void *ctx, struct blockz_range old, const uint
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status changed(void *ctx, uint64_t off, const uint8_t *old, const uint8_t *new, size_t len,
-				  struct blockz_fault *fault)
-{
-	struct splicing *self = ctx;
-	(void)fault;
-	assert(len > 0 && off >= self->image_pos && off + len <= self->told.len);
-	assert(memcmp(old, self->old.data + off, len) == 0);
-	memcpy(self->told.data + off, new, len);
-	self->image_pos = off + len;
-	return BLOCKZ_OK;
-}
-
 /* Decodes the first Block to its end, or until the text is too long. */
 static enum blockz_status decode_first(const struct blockz_source *source, const struct blockz_map *map, struct bytes *text)
 {
@@ -83,24 +68,6 @@ static enum blockz_status decode_first(const struct blockz_source *source, const
 	return status;
 }
 
-/* Makes up to two ranges of the text, apart and in order, and edits it. */
-static size_t edit_text(const uint8_t *head, struct bytes *edited, uint64_t len, struct blockz_range ranges[2])
-{
-	uint64_t scale = len / 65536 + 1, pos = 0;
-	size_t count = 0;
-	for (size_t i = 0; i < 2; i++) {
-		uint64_t start = pos + load_le16(head + 2 + 4 * i) * scale, end = start + 1 + load_le16(head + 4 + 4 * i);
-		if (start >= len)
-			break;
-		ranges[count++] = (struct blockz_range){ start, end < len ? end : len };
-		for (pos = start; pos < ranges[i].end; pos++)
-			if (pos < edited->len)
-				edited->data[pos] ^= (uint8_t)(head[1] >> 4 * i & (pos % 7 == 0 ? 15 : 8));
-		pos++;
-	}
-	return count;
-}
-
 static void check_result(struct splicing *self, const struct blockz_source *source, const struct blockz_map *map)
 {
 	struct bytes old = { 0 }, new = { 0 }, out = { 0 };
@@ -109,7 +76,7 @@ static void check_result(struct splicing *self, const struct blockz_source *sour
 	const struct renewal renewal = {
 		.file = source, .map = map, .pieces = &piece, .count = 1, .replace = replace, .ctx = self,
 	};
-	assert(bytes_equal(&self->told, &self->edited));
+	assert(bytes_equal(&self->text.told, &self->text.edited));
 	enum verdict verdict = judge_xz(self->file, self->len, TEXT_MAX, &old);
 	if (verdict == ACCEPTED && format_xz.renew_index(&renewal, NULL) == BLOCKZ_OK) {
 		for (size_t i = 0; i < self->count; i++) {
@@ -119,7 +86,7 @@ static void check_result(struct splicing *self, const struct blockz_source *sour
 		}
 		bytes_append(&out, self->file + pos, self->len - (size_t)pos);
 		assert(judge_xz(out.data, out.len, TEXT_MAX, &new) == ACCEPTED);
-		memcpy(old.data, self->edited.data, self->edited.len);
+		memcpy(old.data, self->text.edited.data, self->text.edited.len);
 		assert(bytes_equal(&old, &new));
 	}
 	free(old.data);
@@ -135,15 +102,13 @@ static void splice_first(struct splicing *self, const uint8_t *head, const struc
 	struct blockz_fault fault = { 0 };
 	struct piece_edit edit = {
 		.file = source, .map = map, .ranges = ranges, .tag_ret = &self->tag, .lay_over = lay_over, .replace = replace,
-		.changed = changed, .ctx = self,
+		.changed = text_changed, .ctx = self,
 	};
 	bool done = false;
-	enum blockz_status expected = decode_first(source, map, &self->old);
-	if (self->old.len > TEXT_MAX)
+	enum blockz_status expected = decode_first(source, map, &self->text.old);
+	if (self->text.old.len > TEXT_MAX)
 		return;
-	bytes_append(&self->edited, self->old.data, self->old.len);
-	bytes_append(&self->told, self->old.data, self->old.len);
-	edit.count = edit_text(head, &self->edited, image_len, ranges);
+	edit.count = text_edit(&self->text, head, image_len, ranges);
 	enum blockz_status status = format_xz.splice(&edit, &done, &fault);
 	check_fault(status, &fault);
 	assert(status == expected || (status == BLOCKZ_OK && !done));
@@ -167,8 +132,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < self.count; i++)
 		free(self.replaced[i].bytes.data);
 	free(self.replaced);
-	free(self.old.data);
-	free(self.edited.data);
-	free(self.told.data);
+	text_free(&self.text);
 	return 0;
 }
