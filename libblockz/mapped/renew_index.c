@@ -60,12 +60,24 @@ static enum blockz_status collect_change(void *ctx, struct blockz_range old, con
 	return BLOCKZ_OK;
 }
 
+/* Checks of the index itself come with its new bytes. */
+static enum blockz_status drop_checks(struct planner *planner, const struct index_changes *changes)
+{
+	struct blockz_range *ranges = calloc(changes->count + 1, sizeof(*ranges));
+	if (ranges == NULL)
+		return fault_nomem(planner->fault);
+	for (size_t i = 0; i < changes->count; i++)
+		ranges[i] = changes->items[i].old;
+	plan_drop(planner->plan, ranges, blockz_ranges_unite(ranges, changes->count), PLAN_CHECK);
+	free(ranges);
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status add_index_changes(struct planner *planner, const struct index_changes *changes)
 {
-	enum blockz_status status = BLOCKZ_OK;
+	enum blockz_status status = drop_checks(planner, changes);
 	for (size_t i = 0; i < changes->count && status == BLOCKZ_OK; i++) {
 		const struct index_change *change = &changes->items[i];
-		plan_drop(planner->plan, change->old, PLAN_CHECK);
 		status = plan_add_new(planner->plan, change->old, change->bytes, change->len, PLAN_INDEX, planner->fault);
 	}
 	plan_sort(planner->plan);

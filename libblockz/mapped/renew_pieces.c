@@ -85,7 +85,7 @@ enum blockz_status renewed_take(struct planner *planner, const struct renew_job 
 		return status;
 	if (before != NULL) {
 		*before = renewed;
-		plan_drop(planner->plan, old, PLAN_PIECE);
+		plan_drop(planner->plan, &old, 1, PLAN_PIECE);
 	}
 	return plan_add_new(planner->plan, old, job->encoding.out.bytes, job->encoding.len, PLAN_PIECE, fault);
 }

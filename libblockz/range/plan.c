@@ -166,12 +166,18 @@ enum blockz_status plan_add_change(struct blockz_plan *plan, const struct plan_c
 	return BLOCKZ_OK;
 }
 
-void plan_drop(struct blockz_plan *plan, struct blockz_range range, uint32_t source)
+static bool is_range_before(const void *ranges, uint64_t i, uint64_t off)
+{
+	return ((const struct blockz_range *)ranges)[i].end <= off;
+}
+
+void plan_drop(struct blockz_plan *plan, const struct blockz_range *ranges, size_t count, uint32_t source)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < plan->write_count; i++) {
 		const struct plan_write *write = &plan->writes[i];
-		if (write->edit != source || write->file_off < range.start || write->file_off >= range.end)
+		size_t k = write->edit == source ? (size_t)bisect(count, is_range_before, ranges, write->file_off) : count;
+		if (k == count || write->file_off < ranges[k].start)
 			plan->writes[kept++] = *write;
 	}
 	plan->write_count = kept;

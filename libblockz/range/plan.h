@@ -84,8 +84,11 @@ enum blockz_status plan_leave_out(struct blockz_plan *plan, struct blockz_range 
 bool plan_replaces(const struct blockz_plan *plan, struct blockz_range range, uint32_t source);
 /* Adds a change within pieces that are encoded again, behind those before.  Errors: BLOCKZ_FAILED (no memory). */
 enum blockz_status plan_add_change(struct blockz_plan *plan, const struct plan_change *change, struct blockz_fault *fault);
-/* Forgets the writes from a source, one of those above, within a range of the file, which something else takes the place of. */
-void plan_drop(struct blockz_plan *plan, struct blockz_range range, uint32_t source);
+/*
+ * Forgets the writes from a source, one of those above, within ranges of the file, which something else takes the place of; the
+ * ranges are united.
+ */
+void plan_drop(struct blockz_plan *plan, const struct blockz_range *ranges, size_t count, uint32_t source);
 /* Sorts the writes by file offset: the plan is complete. */
 void plan_sort(struct blockz_plan *plan);
 /* Sorts those from the first-th on. */
