@@ -248,7 +248,7 @@ enum blockz_status resize_run(struct resize *self, struct planner *planner, bool
 
 void resize_finish(const struct resize *self, struct planner *planner)
 {
-	plan_drop(planner->plan, (struct blockz_range){ self->cut.off, self->cut.end }, PLAN_CHECK);
+	plan_drop(planner->plan, &(struct blockz_range){ self->cut.off, self->cut.end }, 1, PLAN_CHECK);
 }
 
 void resize_free(struct resize *self)
