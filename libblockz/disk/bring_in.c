@@ -111,6 +111,23 @@ static enum blockz_status map_planned(struct bring_in *self, const struct disk_i
 	return status;
 }
 
+static uint64_t patchable_bytes(const struct blockz_map *map)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < map->span_count; i++)
+		if (map->spans[i].patchable)
+			bytes += map->spans[i].end - map->spans[i].start;
+	return bytes;
+}
+
+/* Without an index, raw bytes may be in a piece with others, and be encoded with it: not when nobody is there to be told. */
+static enum blockz_status keep_raw(const struct bring_in *self, const struct disk_image *image, struct blockz_fault *fault)
+{
+	if (patchable_bytes(self->image.map) >= patchable_bytes(image->map))
+		return BLOCKZ_OK;
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "raw ranges would be encoded");
+}
+
 enum blockz_status bring_in_plan(struct bring_in *self, struct blockz_overlay *overlay, const struct disk_image *image,
 				 const struct blockz_store *scratch, struct blockz_fault *fault)
 {
@@ -118,6 +135,8 @@ enum blockz_status bring_in_plan(struct bring_in *self, struct blockz_overlay *o
 	enum blockz_status status = plan_edits(self, overlay, image, scratch, fault);
 	if (status == BLOCKZ_OK)
 		status = map_planned(self, image, fault);
+	if (status == BLOCKZ_OK)
+		status = keep_raw(self, image, fault);
 	return status == BLOCKZ_OK ? blockz_overlay_announce(overlay, self->plan, image->file, fault) : status;
 }
 

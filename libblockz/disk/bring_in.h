@@ -22,7 +22,7 @@ struct bring_in {
 /*
  * Plans it, and announces that; *self is for bring_in_free(), after a failure too.  Nobody writes to the overlay from here
  * on.  scratch as in struct blockz_anywhere.
- * Errors: those of blockz_plan_anywhere(), which leave all as it was.
+ * Errors: those of blockz_plan_anywhere(), and BLOCKZ_UNSUPPORTED where raw ranges would be lost; they leave all as it was.
  */
 enum blockz_status bring_in_plan(struct bring_in *self, struct blockz_overlay *overlay, const struct disk_image *image,
 				 const struct blockz_store *scratch, struct blockz_fault *fault);
