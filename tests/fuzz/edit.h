@@ -76,6 +76,8 @@ static inline void edit_input(const uint8_t *data, size_t size, size_t image_max
 		};
 		bytes_append(&edited.image, old_image.data, old_image.len);
 		bytes_resize(&edited.image, (size_t)self.choice.image_size);
+		if (edited.image.len > old_image.len)
+			memset(edited.image.data + old_image.len, 0, edited.image.len - old_image.len);
 		edit_image(&edited.image, &self.choice);
 		struct blockz_memory image = bytes_memory(&edited.image);
 		edit_case_edits(&self, blockz_source_memory(&image));
