@@ -42,6 +42,15 @@ static bool add_run(struct sum *sum, size_t index, uint64_t pos, uint64_t end)
 	return true;
 }
 
+/* Those are read by what one pass over them has left, which would have to be made anew. */
+static bool has_long_pieces(const struct blockz_map *map)
+{
+	for (size_t i = 0; i < map->piece_count; i++)
+		if (piece_is_long(map, i))
+			return true;
+	return false;
+}
+
 bool bring_in_is_quick(const struct blockz_overlay *overlay, const struct blockz_map *map)
 {
 	struct sum sum = { .map = map };
@@ -57,7 +66,7 @@ bool bring_in_is_quick(const struct blockz_overlay *overlay, const struct blockz
 			return false;
 	}
 	estimate_ways(&sum.estimate, map, pool_threads(0));
-	return pos > 0 && sum.estimate.in_place_ns <= QUICK_NS;
+	return pos > 0 && sum.estimate.in_place_ns <= QUICK_NS && !has_long_pieces(map);
 }
 
 /* ---- The plan ---- */
