@@ -28,6 +28,7 @@ struct spool {
 	const struct blockz_map *map; /* of the file whose pieces are copied */
 	const struct blockz_store *store;
 	uint64_t len; /* of the copy */
+	int error;    /* of the store, while the copy was written; 0: none */
 	struct blockz_source copy;
 	struct disk_image image; /* in the copy */
 	struct damaged *damaged; /* ascending */
@@ -121,9 +122,9 @@ static int next_data(void *ctx, uint64_t off, uint64_t *start_ret, uint64_t *end
 static int append(void *ctx, const void *buf, size_t len)
 {
 	struct spool *spool = ctx;
-	int error = spool->store->ops->write(spool->store->ctx, buf, len, spool->len);
+	spool->error = spool->store->ops->write(spool->store->ctx, buf, len, spool->len);
 	spool->len += len;
-	return error;
+	return spool->error;
 }
 
 static uint64_t choose_piece_size(uint64_t image_size)
@@ -145,6 +146,8 @@ static enum blockz_status copy_pieces(struct making *making, struct blockz_fault
 	};
 	struct blockz_pack_result result;
 	enum blockz_status status = blockz_pack(&source, &sink, &options, &result, fault);
+	if (status != BLOCKZ_OK && making->spool->error != 0)
+		return fault_errno(fault, making->spool->error, BLOCKZ_UNKNOWN, "packed copy of its long pieces");
 	if (making->fault.status == BLOCKZ_OK)
 		return status;
 	if (fault != NULL)

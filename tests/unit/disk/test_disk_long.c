@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Disks in files whose pieces are too long to be kept as a whole, as other programs write them. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -275,6 +276,7 @@ START_TEST(a_spool_that_fails_fails_the_disk)
 			return use_end(use);
 		ck_assert_int_eq(status, BLOCKZ_FAILED);
 		ck_assert_uint_ge(use->growing.calls, fail_at);
+		ck_assert_ptr_nonnull(strstr(use->fault.text, strerror(EIO)));
 		growing_store_free(&use->growing);
 	}
 }
