@@ -72,18 +72,20 @@ static void walk_rewind(struct walk *walk)
 static const struct piece *piece_of(const struct walk *walk)
 {
 	const struct blockz_map *map = walk->renewal->map;
-	const struct piece *piece = &map->pieces[walk->piece];
-	if (walk->piece == map->piece_count || piece->file_off + walk->copy * copy_file_len(piece) != walk->off)
+	if (walk->piece == map->piece_count)
 		return NULL;
-	return piece;
+	const struct piece *piece = &map->pieces[walk->piece];
+	return piece->file_off + walk->copy * copy_file_len(piece) == walk->off ? piece : NULL;
 }
 
 /* The frame at the entry, if it was encoded again. */
 static const struct renewed_piece *renewed_of(const struct walk *walk)
 {
 	const struct renewal *renewal = walk->renewal;
+	if (walk->next == renewal->count)
+		return NULL;
 	const struct renewed_piece *renewed = &renewal->pieces[walk->next];
-	bool is_it = walk->next < renewal->count && renewed->piece == walk->piece && renewed->copy == walk->copy;
+	bool is_it = renewed->piece == walk->piece && renewed->copy == walk->copy;
 	return is_it && piece_of(walk) != NULL ? renewed : NULL;
 }
 
