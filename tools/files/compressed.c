@@ -201,6 +201,16 @@ enum blockz_status compressed_open_overlaid(struct compressed *self, const char 
 	return status;
 }
 
+bool store_is_at(const struct blockz_store *store, int dirfd, const char *name)
+{
+	struct statx st;
+	if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &st) < 0 || st.stx_ino != store->identity.inode)
+		return false;
+	bool has_birth = (st.stx_mask & STATX_BTIME) != 0;
+	return (has_birth ? st.stx_btime.tv_sec : 0) == store->identity.birth_sec &&
+	       (has_birth ? st.stx_btime.tv_nsec : 0) == store->identity.birth_nsec;
+}
+
 void compressed_close(struct compressed *self)
 {
 	blockz_overlay_close(self->overlay);

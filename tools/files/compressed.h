@@ -44,6 +44,9 @@ enum blockz_status compressed_open(struct compressed *self, const char *path, en
  */
 enum blockz_status compressed_open_overlaid(struct compressed *self, const char *path, struct blockz_fault *fault);
 
+/* Whether a name in a directory means the very file that a store has opened. */
+bool store_is_at(const struct blockz_store *store, int dirfd, const char *name);
+
 /* Fine for zeros, and twice. */
 void compressed_close(struct compressed *self);
 

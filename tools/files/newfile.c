@@ -39,18 +39,6 @@ static enum blockz_status lock_existing(struct newfile *newfile, struct blockz_f
 }
 
 /* The lock that the caller has is not in its own way. */
-static bool is_held(const struct newfile *newfile, const struct blockz_store *held)
-{
-	struct statx st;
-	if (held == NULL ||
-	    statx(newfile->dirfd, newfile->name, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &st) < 0 ||
-	    st.stx_ino != held->identity.inode)
-		return false;
-	bool has_birth = (st.stx_mask & STATX_BTIME) != 0;
-	return (has_birth ? st.stx_btime.tv_sec : 0) == held->identity.birth_sec &&
-	       (has_birth ? st.stx_btime.tv_nsec : 0) == held->identity.birth_nsec;
-}
-
 static enum blockz_status check_held(const struct newfile *newfile, const struct newfile_options *options,
 				     struct blockz_fault *fault)
 {
@@ -61,13 +49,15 @@ static enum blockz_status check_existing(struct newfile *newfile, const struct n
 					 struct blockz_fault *fault)
 {
 	struct stat st;
+	bool held = options->held != NULL && store_is_at(options->held, newfile->dirfd, newfile->name);
+	if (options->has_overlay && !held)
+		return tool_fault(fault, BLOCKZ_FAILED, "is gone, or another file has taken its place since it was opened");
 	if (fstatat(newfile->dirfd, newfile->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? BLOCKZ_OK : tool_fault_errno(fault, errno, "stat");
 	if (!S_ISREG(st.st_mode))
 		return tool_fault(fault, BLOCKZ_UNSUPPORTED, "exists and is no regular file");
 	if (!newfile->replace)
 		return tool_fault(fault, BLOCKZ_FAILED, "exists already; --force replaces it");
-	bool held = is_held(newfile, options->held);
 	enum blockz_status status = held ? check_held(newfile, options, fault) : lock_existing(newfile, fault);
 	if (status != BLOCKZ_OK)
 		return status;

@@ -33,7 +33,7 @@ struct newfile_options {
 	bool replace;
 	/* A store that the caller has open, perhaps of this very file, which then cannot be another program's; NULL: none. */
 	const struct blockz_store *held;
-	/* The new file has what is in the overlay of the held one, which is refused otherwise. */
+	/* The new file has what is in the overlay of the held one, which has to be at path, and is refused otherwise. */
 	bool has_overlay;
 	/* Of all that it is made from: known by newfile_sync(), must live as long. */
 	const struct audience *audience;

@@ -57,13 +57,27 @@ static enum blockz_status make_new(struct carry_out *self, struct blockz_fault *
 
 /* ---- Both ways */
 
+/* A server may have had it open for long. */
+static enum blockz_status still_there(const struct carry_out *self, struct blockz_fault *fault)
+{
+	return store_is_at(&self->file->store, self->file->dirfd, self->file->name)
+		       ? BLOCKZ_OK
+		       : tool_fault(fault, BLOCKZ_FAILED, "is gone, or another file has taken its place since it was opened");
+}
+
 enum blockz_status carry_out_prepare(struct carry_out *self, struct blockz_fault *fault)
 {
+	enum blockz_status status = still_there(self, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	return blockz_plan_info(self->plan).is_splice ? make_new(self, fault) : BLOCKZ_OK;
 }
 
 enum blockz_status carry_out_commit(struct carry_out *self, struct blockz_fault *fault)
 {
+	enum blockz_status status = still_there(self, fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	signals_hold();
 	if (blockz_plan_info(self->plan).is_splice)
 		return output_commit(&self->output, fault);

@@ -30,7 +30,8 @@ struct carry_out {
 /*
  * Does what can be done while the file still is as it was.  A new file is written beside it, synced, with the old one's
  * owner and permissions, and locked: nobody else writes to it before carry_out_close().
- * Errors: BLOCKZ_FAILED (also: it would belong to somebody else; no room, with fault->error), those of newfile_open().
+ * Errors: BLOCKZ_FAILED (also: it would belong to somebody else; no room, with fault->error;
+ * the file has lost its name), those of newfile_open().
  */
 enum blockz_status carry_out_prepare(struct carry_out *self, struct blockz_fault *fault);
 
