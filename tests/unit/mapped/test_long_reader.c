@@ -27,7 +27,8 @@ struct counted {
 static int read_counted(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
 {
 	struct counted *self = ctx;
-	struct blockz_source source = bytes_source(self->bytes);
+	struct blockz_memory memory = { self->bytes.data, self->bytes.len };
+	struct blockz_source source = blockz_source_memory(&memory);
 	int error = source.ops->read(source.ctx, buf, len, off, got_ret);
 	atomic_fetch_add(&self->read, *got_ret);
 	return error;
