@@ -128,7 +128,7 @@ struct renewal {
 	 */
 	const struct blockz_source *file;
 	const struct blockz_map *map;
-	const struct renewed_piece *pieces;
+	const struct renewed_piece *pieces; /* never NULL */
 	size_t count;
 	uint64_t file_size; /* of the new file; with a new end, without what is still to be put behind its pieces */
 	const struct new_end *end; /* NULL: the image keeps its size */

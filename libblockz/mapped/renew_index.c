@@ -87,11 +87,12 @@ static enum blockz_status add_index_changes(struct planner *planner, const struc
 enum blockz_status renew_index(struct planner *planner)
 {
 	static const struct blockz_source_ops ops = { .read = read_over };
+	static const struct renewed_piece none;
 	struct fields_over over = { planner->file, planner->plan };
 	const struct blockz_source file = { .ops = &ops, .ctx = &over, .size = planner->file->size };
 	struct index_changes changes = { 0 };
 	const struct renewal renewal = {
-		.file = &file, .map = planner->map, .pieces = planner->pieces, .count = planner->piece_count,
+		.file = &file, .map = planner->map, .pieces = planner->piece_count > 0 ? planner->pieces : &none, .count = planner->piece_count,
 		.file_size = plan_file_size(planner->plan), .end = planner->end, .replace = collect_change, .ctx = &changes,
 	};
 	enum blockz_status status = planner->map->format->renew_index(&renewal, planner->fault);
