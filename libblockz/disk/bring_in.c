@@ -6,8 +6,8 @@
 
 #include "base/checked.h"
 #include "base/fault.h"
-#include "mapped/estimate.h"
-#include "mapped/planned.h"
+#include "edit/estimate.h"
+#include "edit/planned.h"
 #include "parallel/pool.h"
 
 enum { QUICK_NS = 1000000000 };

@@ -13,7 +13,7 @@
 #include "disk/dirty_units.h"
 #include "io/access.h"
 #include "journal/journal.h"
-#include "mapped/may_patch.h"
+#include "edit/may_patch.h"
 #include "parallel/gate.h"
 
 enum { MARK_AHEAD = 8 << 20 };

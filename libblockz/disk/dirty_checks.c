@@ -10,7 +10,7 @@
 #include "base/fault.h"
 #include "io/access.h"
 #include "journal/journal.h"
-#include "mapped/may_patch.h"
+#include "edit/may_patch.h"
 
 static bool seen(const uint8_t *bits, size_t index)
 {

@@ -9,7 +9,7 @@
 #include "base/bisect.h"
 #include "base/checked.h"
 #include "base/fault.h"
-#include "mapped/may_patch.h"
+#include "edit/may_patch.h"
 
 static bool is_linear(enum check_method method)
 {

@@ -20,7 +20,7 @@
 #include "disk/overlaid.h"
 #include "journal/journal.h"
 #include "journal/overlay.h"
-#include "mapped/may_patch.h"
+#include "edit/may_patch.h"
 #include "parallel/gate.h"
 
 enum {

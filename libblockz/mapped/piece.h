@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reading one piece of a mapped file: what extract, verify, patch and readers have in common.
+ * Reading one piece of a mapped file: what extract, verify, edits and readers have in common.
  *
- * What works on a file that has a map lives in mapped/: packing, reading, verifying and patching.  It calls formats by their
- * rows, the journal for what it writes, and the pool for what takes long.  It knows no format by its name, and writes to a file
- * that is there by transactions alone.
+ * What makes and reads a file that has a map lives in mapped/: packing, reading and verifying.  It calls formats by their rows,
+ * and the pool for what takes long.  It knows no format by its name, and never writes to a file that is there.
  */
 #ifndef MAPPED_PIECE_H
 #define MAPPED_PIECE_H

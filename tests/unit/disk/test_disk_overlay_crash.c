@@ -9,7 +9,7 @@
 
 #include "commits.h"
 #include "images.h"
-#include "mapped/overlay_identity.h"
+#include "edit/overlay_identity.h"
 #include "overlays.h"
 
 enum { IMAGE_LEN = 20 * PAGE - 300, SECTORS = (IMAGE_LEN + STORE_SECTOR - 1) / STORE_SECTOR };

@@ -10,7 +10,7 @@
 
 #include "commits.h"
 #include "images.h"
-#include "mapped/overlay_identity.h"
+#include "edit/overlay_identity.h"
 #include "overlays.h"
 #include "short_memory.h"
 
