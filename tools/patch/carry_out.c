@@ -34,11 +34,11 @@ static enum blockz_status check_owner(const struct carry_out *self, struct block
 			  "a new file in its place would belong to somebody else; --output writes one beside it");
 }
 
-/* Where the file system knows no locks, the old file has none either. */
+/* The lock of a reader keeps writers out, and needs no sync of the directory. */
 static enum blockz_status lock_new(struct carry_out *self, struct blockz_fault *fault)
 {
 	const struct newfile *file = &self->output.file;
-	return blockz_store_open(file->dirfd, file->temporary, BLOCKZ_STORE_WRITE_UNLOCKED_UNJOURNALLED, &self->lock, fault);
+	return blockz_store_open(file->dirfd, file->temporary, BLOCKZ_STORE_READ, &self->lock, fault);
 }
 
 static enum blockz_status make_new(struct carry_out *self, struct blockz_fault *fault)
