@@ -175,8 +175,11 @@ static const struct {
 enum { PACKS = sizeof(packs) / sizeof(packs[0]), ONE_GZIP = 0, ONE_ZSTD = 6 };
 
 static const char *const programs[] = {
-	"gzip -1", "gzip -9", "pigz -p 3", "pigz -i", "igzip -0", "igzip -3", "zstd -1 --format=gzip",
+	"gzip -1", "gzip -9", "pigz -p 3", "pigz -i", "zstd -1 --format=gzip",
 	"7z a -tgzip -si -so dummy -bso0", "zstd -19", "zstd -T0 -3", "xz -0", "7z a -txz -si -so dummy -bso0",
+#if defined(__x86_64__) || defined(__aarch64__) /* where there is ISA-L */
+	"igzip -0", "igzip -3",
+#endif
 };
 
 enum { PROGRAMS = sizeof(programs) / sizeof(programs[0]) };
