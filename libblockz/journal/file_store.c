@@ -171,7 +171,7 @@ static enum blockz_status check_file(const struct stat *st, bool write, struct b
 {
 	if (!S_ISREG(st->st_mode) && (write || !S_ISBLK(st->st_mode)))
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "not a regular file");
-	if (write && st->st_nlink != 1)
+	if (write && st->st_nlink > 1)
 		return fault_set(fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN,
 				 "has %lu hard links; a journal beside one of them would not be found beside the others",
 				 (unsigned long)st->st_nlink);
