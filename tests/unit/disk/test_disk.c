@@ -8,52 +8,35 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk_threads.h"
 #include "foreign.h"
 #include "served.h"
 #include "stores.h"
-
-enum { THREADS_MAX = 8 };
 
 /* ---- The model ---- */
 
 /* Each thread writes to pages of its own, so that it knows what it reads; they share units, pieces and the cache. */
 enum { PAGE = 4096 };
 
-struct thread {
-	struct served *served;
-	unsigned number, count;
-	uint64_t seed;
-	pthread_t thread;
-	const char *failure;
-};
-
-static uint64_t next(struct thread *self)
-{
-	self->seed ^= self->seed << 13;
-	self->seed ^= self->seed >> 7;
-	self->seed ^= self->seed << 17;
-	return self->seed;
-}
-
 /* Part of one page of the thread's; false if none of it is raw. */
-static bool choose_write(struct thread *self, uint64_t *off, size_t *len)
+static bool choose_write(struct disk_thread *self, uint64_t *off, size_t *len)
 {
-	const struct blockz_range *range = &served_raw[next(self) % SERVED_RAWS];
+	const struct blockz_range *range = &served_raw[disk_thread_next(self) % SERVED_RAWS];
 	uint64_t pages = (range->end + PAGE - 1) / PAGE - range->start / PAGE;
-	uint64_t page = range->start / PAGE + next(self) % pages;
+	uint64_t page = range->start / PAGE + disk_thread_next(self) % pages;
 	page -= page % self->count;
 	page += self->number;
-	uint64_t start = page * PAGE + next(self) % PAGE, end = (page + 1) * PAGE;
+	uint64_t start = page * PAGE + disk_thread_next(self) % PAGE, end = (page + 1) * PAGE;
 	start = start < range->start ? range->start : start;
 	end = end > range->end ? range->end : end;
 	if (start >= end)
 		return false;
 	*off = start;
-	*len = (size_t)(1 + next(self) % (end - start));
+	*len = (size_t)(1 + disk_thread_next(self) % (end - start));
 	return true;
 }
 
-static void write_some(struct thread *self)
+static void write_some(struct disk_thread *self)
 {
 	struct served *served = self->served;
 	uint64_t off = 0;
@@ -61,20 +44,20 @@ static void write_some(struct thread *self)
 	uint8_t bytes[PAGE];
 	if (!choose_write(self, &off, &len))
 		return;
-	bool zeros = next(self) % 8 == 0;
+	bool zeros = disk_thread_next(self) % 8 == 0;
 	for (size_t i = 0; i < len; i++)
-		bytes[i] = zeros ? 0 : (uint8_t)next(self);
+		bytes[i] = zeros ? 0 : (uint8_t)disk_thread_next(self);
 	if (blockz_disk_write(served->disk, zeros ? NULL : bytes, len, off, NULL) != BLOCKZ_OK)
 		self->failure = "a write";
 	memcpy(served->image.data + off, bytes, len);
 }
 
 /* Compares what is not raw, and of the rest the pages that this thread writes to. */
-static void read_some(struct thread *self)
+static void read_some(struct disk_thread *self)
 {
 	struct served *served = self->served;
-	uint64_t off = next(self) % SERVED_LEN;
-	size_t len = (size_t)(1 + next(self) % (next(self) % 8 == 0 ? 3 * SERVED_PIECE : 3 * PAGE));
+	uint64_t off = disk_thread_next(self) % SERVED_LEN;
+	size_t len = (size_t)(1 + disk_thread_next(self) % (disk_thread_next(self) % 8 == 0 ? 3 * SERVED_PIECE : 3 * PAGE));
 	len = len < SERVED_LEN - off ? len : (size_t)(SERVED_LEN - off);
 	uint8_t *bytes = malloc(len);
 	if (bytes == NULL || blockz_disk_read(served->disk, bytes, len, off, NULL) != BLOCKZ_OK)
@@ -90,33 +73,7 @@ static void read_some(struct thread *self)
 	free(bytes);
 }
 
-static void *act(void *ctx)
-{
-	struct thread *self = ctx;
-	for (unsigned i = 0; i < (sanitized ? 100 : 300) && self->failure == NULL; i++) {
-		uint64_t what = next(self) % 16;
-		if (what < 7)
-			write_some(self);
-		else if (what < 15 || next(self) % 4 != 0)
-			read_some(self);
-		else if (blockz_disk_flush(self->served->disk, NULL) != BLOCKZ_OK)
-			self->failure = "a flush";
-	}
-	return NULL;
-}
-
-static void run_threads(struct served *served, unsigned count)
-{
-	struct thread threads[THREADS_MAX];
-	for (unsigned i = 0; i < count; i++) {
-		threads[i] = (struct thread){ .served = served, .number = i, .count = count, .seed = rnd() | 1 };
-		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, act, &threads[i]), 0);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		pthread_join(threads[i].thread, NULL);
-		ck_assert_msg(threads[i].failure == NULL, "thread %u of %u: %s", i, count, threads[i].failure);
-	}
-}
+static const struct disk_work work = { .writes = 14, .reads = 16, .write_some = write_some, .read_some = read_some };
 
 START_TEST(threads_read_and_write_as_in_an_array)
 {
@@ -125,7 +82,7 @@ START_TEST(threads_read_and_write_as_in_an_array)
 	served_prepare_variant(&served, &served_variants[_i]);
 	for (int round = 0; round < 6; round++) {
 		served_start(&served, round % 2 == 0 ? BLOCKZ_COMMIT_CLOSE : BLOCKZ_COMMIT_FLUSH);
-		run_threads(&served, counts[round % 3]);
+		disk_threads_run(&served, &work, counts[round % 3]);
 		assert_served(&served);
 		served_close(&served);
 		assert_file_is_right(&served);
@@ -241,7 +198,7 @@ static int locked_remove(void *ctx)
 
 static void *write_until_it_fails(void *ctx)
 {
-	struct thread *self = ctx;
+	struct disk_thread *self = ctx;
 	uint64_t off = 0;
 	size_t len = 0;
 	uint8_t bytes[PAGE] = { 1, 2, 3 };
@@ -269,7 +226,7 @@ START_TEST(threads_meet_a_store_that_fails)
 	for (size_t n = 12; n < 300; n += 1 + n / 4) {
 		const struct blockz_disk_options options = { .cache = SERVED_CACHE, .commit = n % 2 ? BLOCKZ_COMMIT_FLUSH : 0 };
 		struct locked_store locked = { .lock = PTHREAD_MUTEX_INITIALIZER };
-		struct thread threads[4];
+		struct disk_thread threads[4];
 		memory_store_init(&locked.memory, file.data, file.len);
 		locked.inner = memory_store(&locked.memory);
 		struct blockz_store store = { &ops, &locked, locked.inner.size, locked.inner.identity, NULL };
@@ -277,7 +234,7 @@ START_TEST(threads_meet_a_store_that_fails)
 		locked.memory.fail_at = locked.memory.step_count + n;
 		locked.memory.fail_from_then_on = true;
 		for (unsigned i = 0; i < 4; i++) /* before the store draws numbers in other threads */
-			threads[i] = (struct thread){ .served = &served, .number = i, .count = 4, .seed = rnd() | 1 };
+			threads[i] = (struct disk_thread){ .served = &served, .number = i, .count = 4, .seed = rnd() | 1 };
 		for (unsigned i = 0; i < 4; i++)
 			ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, write_until_it_fails, &threads[i]), 0);
 		for (unsigned i = 0; i < 4; i++)

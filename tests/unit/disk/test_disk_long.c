@@ -2,10 +2,10 @@
 /* Disks in files whose pieces are too long to be kept as a whole, as other programs write them. */
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "blockz_disk.h"
+#include "counted.h"
 #include "foreign.h"
 #include "foreign_xz.h"
 #include "foreign_zst.h"
@@ -15,22 +15,6 @@
 enum { LEN = 7 * MIB + 4321, CACHE = 2 * MIB, THREADS = 4, GZIP = 0, XZ = 1, ZSTD = 2 };
 
 /* ---- A disk ---- */
-
-/* A file that counts what is read of it. */
-struct counted {
-	struct bytes bytes;
-	atomic_size_t read;
-};
-
-static int read_counted(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
-{
-	struct counted *self = ctx;
-	struct blockz_memory memory = { self->bytes.data, self->bytes.len };
-	struct blockz_source source = blockz_source_memory(&memory);
-	int error = source.ops->read(source.ctx, buf, len, off, got_ret);
-	atomic_fetch_add(&self->read, *got_ret);
-	return error;
-}
 
 struct use {
 	struct bytes image;
@@ -61,7 +45,7 @@ static enum blockz_status give_spool(void *ctx, uint64_t image_bytes, const stru
 
 static struct use *use_new(struct bytes file, struct bytes image)
 {
-	static const struct blockz_store_ops ops = { .read = read_counted };
+	static const struct blockz_store_ops ops = { .read = counted_read };
 	struct use *use = keep(sizeof(*use));
 	use->image = image;
 	use->file.bytes = file;

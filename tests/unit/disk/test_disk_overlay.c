@@ -3,61 +3,47 @@
  * A disk that is written to anywhere, against a plain array: threads share pages, and have bytes of their own in each; the
  * overlay is left and taken up again, and brought into the file, which is decoded by others.
  */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk_threads.h"
 #include "served.h"
 
-enum { THREADS_MAX = 8, SHARE = 512, PAGE = BLOCKZ_OVERLAY_PAGE };
+enum { SHARE = 512, PAGE = BLOCKZ_OVERLAY_PAGE };
 
 /* ---- The model ---- */
 
-/* Of each 4 KiB, each thread has those shares whose number modulo the count of threads is its own. */
-struct thread {
-	struct served *served;
-	unsigned number, count;
-	uint64_t seed;
-	pthread_t thread;
-	const char *failure;
-};
-
-static uint64_t next(struct thread *self)
-{
-	self->seed ^= self->seed << 13;
-	self->seed ^= self->seed >> 7;
-	self->seed ^= self->seed << 17;
-	return self->seed;
-}
-
-/* Some bytes of one share; with one thread any bytes, perhaps many pages. */
-static struct blockz_range choose(struct thread *self)
+/*
+ * Of each 4 KiB, each thread has those shares whose number modulo the count of threads is its own.  Some bytes of one share;
+ * with one thread any bytes, perhaps many pages.
+ */
+static struct blockz_range choose(struct disk_thread *self)
 {
 	if (self->count == 1) {
-		uint64_t start = next(self) % SERVED_LEN, most = next(self) % 8 == 0 ? 70 * PAGE : 2 * PAGE;
-		uint64_t len = 1 + next(self) % most;
-		start = next(self) % 4 == 0 ? start / PAGE * PAGE : start;
+		uint64_t start = disk_thread_next(self) % SERVED_LEN, most = disk_thread_next(self) % 8 == 0 ? 70 * PAGE : 2 * PAGE;
+		uint64_t len = 1 + disk_thread_next(self) % most;
+		start = disk_thread_next(self) % 4 == 0 ? start / PAGE * PAGE : start;
 		return (struct blockz_range){ start, start + len < SERVED_LEN ? start + len : SERVED_LEN };
 	}
-	uint64_t shares = SERVED_LEN / SHARE, share = next(self) % shares / self->count * self->count + self->number;
+	uint64_t shares = SERVED_LEN / SHARE, share = disk_thread_next(self) % shares / self->count * self->count + self->number;
 	share = share < shares ? share : self->number;
-	uint64_t start = share * SHARE + next(self) % SHARE;
-	return (struct blockz_range){ start, start + 1 + next(self) % ((share + 1) * SHARE - start) };
+	uint64_t start = share * SHARE + disk_thread_next(self) % SHARE;
+	return (struct blockz_range){ start, start + 1 + disk_thread_next(self) % ((share + 1) * SHARE - start) };
 }
 
-static void write_some(struct thread *self)
+static void write_some(struct disk_thread *self)
 {
 	const struct blockz_range range = choose(self);
 	uint8_t *bytes = self->served->image.data + range.start;
 	size_t len = (size_t)(range.end - range.start);
-	bool zeros = next(self) % 8 == 0;
+	bool zeros = disk_thread_next(self) % 8 == 0;
 	for (size_t i = 0; i < len; i++)
-		bytes[i] = zeros ? 0 : (uint8_t)next(self);
+		bytes[i] = zeros ? 0 : (uint8_t)disk_thread_next(self);
 	if (blockz_disk_write(self->served->disk, zeros ? NULL : bytes, len, range.start, NULL) != BLOCKZ_OK)
 		self->failure = "a write";
 }
 
-static void read_some(struct thread *self)
+static void read_some(struct disk_thread *self)
 {
 	const struct blockz_range range = choose(self);
 	size_t len = (size_t)(range.end - range.start);
@@ -69,33 +55,7 @@ static void read_some(struct thread *self)
 	free(found);
 }
 
-static void *act(void *ctx)
-{
-	struct thread *self = ctx;
-	for (unsigned i = 0; i < (sanitized ? 100 : 300) && self->failure == NULL; i++) {
-		uint64_t what = next(self) % 32;
-		if (what < 16)
-			write_some(self);
-		else if (what < 31 || next(self) % 4 != 0)
-			read_some(self);
-		else if (blockz_disk_flush(self->served->disk, NULL) != BLOCKZ_OK)
-			self->failure = "a flush";
-	}
-	return NULL;
-}
-
-static void run_threads(struct served *served, unsigned count)
-{
-	struct thread threads[THREADS_MAX];
-	for (unsigned i = 0; i < count; i++) {
-		threads[i] = (struct thread){ .served = served, .number = i, .count = count, .seed = rnd() | 1 };
-		ck_assert_int_eq(pthread_create(&threads[i].thread, NULL, act, &threads[i]), 0);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		pthread_join(threads[i].thread, NULL);
-		ck_assert_msg(threads[i].failure == NULL, "thread %u of %u: %s", i, count, threads[i].failure);
-	}
-}
+static const struct disk_work work = { .writes = 16, .reads = 15, .write_some = write_some, .read_some = read_some };
 
 START_TEST(threads_write_anywhere_as_in_an_array)
 {
@@ -106,7 +66,7 @@ START_TEST(threads_write_anywhere_as_in_an_array)
 	for (int round = 0; round < 3; round++) {
 		served_start_anywhere(&served, BLOCKZ_COMMIT_CLOSE);
 		assert_served(&served);
-		run_threads(&served, counts[round]);
+		disk_threads_run(&served, &work, counts[round]);
 		assert_served(&served);
 		served_leave(&served);
 		assert_bytes(served_file(&served), before);
@@ -127,7 +87,7 @@ START_TEST(threads_go_on_while_a_flush_commits)
 	served_prepare_variant(&served, &served_variants[with_zeros[_i]]);
 	for (int round = 0; round < 2; round++) {
 		served_start_anywhere(&served, BLOCKZ_COMMIT_FLUSH);
-		run_threads(&served, 4);
+		disk_threads_run(&served, &work, 4);
 		assert_served(&served);
 		served_leave(&served);
 		served_start_anywhere(&served, BLOCKZ_COMMIT_CLOSE);

@@ -3,11 +3,11 @@
 #include "mapped/long_reader.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "counted.h"
 #include "files.h"
 #include "foreign.h"
 #include "foreign_xz.h"
@@ -16,23 +16,6 @@
 #include "mapped/marks.h"
 
 enum { LEN = 6 * MIB + 12345, CACHE = 2 * LONG_PART };
-
-/* ---- Files that count what is read of them ---- */
-
-struct counted {
-	struct bytes bytes;
-	atomic_size_t read;
-};
-
-static int read_counted(void *ctx, void *buf, size_t len, uint64_t off, size_t *got_ret)
-{
-	struct counted *self = ctx;
-	struct blockz_memory memory = { self->bytes.data, self->bytes.len };
-	struct blockz_source source = blockz_source_memory(&memory);
-	int error = source.ops->read(source.ctx, buf, len, off, got_ret);
-	atomic_fetch_add(&self->read, *got_ret);
-	return error;
-}
 
 /* ---- A file in use ---- */
 
@@ -46,7 +29,7 @@ struct use {
 
 static struct use *use_new(struct bytes file, struct bytes image)
 {
-	static const struct blockz_source_ops ops = { .read = read_counted };
+	static const struct blockz_source_ops ops = { .read = counted_read };
 	struct use *use = keep(sizeof(*use));
 	use->image = image;
 	use->file.bytes = file;

@@ -6,23 +6,7 @@
 
 #include "growing_store.h"
 #include "range/map.h"
-
-/* All that the plan does not name stands in the new file as it was. */
-static void check_verbatim(const struct blockz_plan *plan, struct bytes old, struct bytes new)
-{
-	struct blockz_planned_write write;
-	uint64_t pos = 0, now = 0;
-	for (size_t i = 0; blockz_plan_write_at(plan, i, &write); i++) {
-		ck_assert_uint_ge(write.file_off, pos);
-		uint64_t len = write.file_off - pos;
-		ck_assert_uint_le(now + len + write.new_length, new.len);
-		ck_assert(memcmp(old.data + pos, new.data + now, (size_t)len) == 0);
-		pos = write.file_off + write.length;
-		now += len + write.new_length;
-	}
-	ck_assert_uint_eq(new.len - now, old.len - pos);
-	ck_assert(memcmp(old.data + pos, new.data + now, old.len - pos) == 0);
-}
+#include "verbatim.h"
 
 static void carry_out(const struct blockz_plan *plan, struct bytes file, struct outcome *outcome)
 {
@@ -34,7 +18,7 @@ static void carry_out(const struct blockz_plan *plan, struct bytes file, struct 
 	outcome->info = blockz_plan_info(plan);
 	outcome->file = sink.bytes;
 	ck_assert_uint_eq(outcome->info.file_size, sink.bytes.len);
-	check_verbatim(plan, file, sink.bytes);
+	assert_verbatim(plan, file, sink.bytes);
 }
 
 enum blockz_status resize_by(struct bytes file, bool scan, uint64_t size, const struct blockz_edit *edits, size_t count,
