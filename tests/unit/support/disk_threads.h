@@ -18,7 +18,7 @@ struct disk_thread {
 	const char *failure; /* NULL: none yet; then the thread ends */
 };
 
-/* What threads do, each step on its own: of 32 steps so many are writes, the next are reads, and of the rest one in four is a flush. */
+/* Of 32 steps so many are writes, and so many are reads; of the rest one in four is a flush, and the others are reads. */
 struct disk_work {
 	unsigned writes, reads;
 	void (*write_some)(struct disk_thread *self);
