@@ -30,7 +30,7 @@ extern "C" {
  * file:
  *
  *   1  the disk is flushed or closed, and nothing writes to it
- *   2  blockz_plan_anywhere() plans edits, one for each run that blockz_overlay_range_at() tells of
+ *   2  blockz_plan_anywhere() plans the edits of blockz_overlay_edits()
  *   3  blockz_overlay_announce() has the overlay know the file that the plan makes
  *   4  the plan is carried out: blockz_plan_apply(), or a new file, which is synced, and renamed
  *   5  blockz_overlay_drop()
@@ -91,6 +91,13 @@ bool blockz_overlay_range_at(const struct blockz_overlay *overlay, uint64_t off,
 
 /* The bytes that are held, by image offset.  Reading others is an error (EINVAL).  Valid as long as the overlay. */
 struct blockz_source blockz_overlay_source(const struct blockz_overlay *overlay);
+
+/*
+ * An edit for each run of bytes that are held, ascending, whose data is the overlay: valid as long as that.  *edits_ret is the
+ * caller's to free(), also where there are none.  Errors: BLOCKZ_FAILED (no memory).
+ */
+enum blockz_status blockz_overlay_edits(const struct blockz_overlay *overlay, struct blockz_edit **edits_ret,
+					size_t *count_ret, struct blockz_fault *fault);
 
 /*
  * Makes all pages durable, and that a commit is about to make of `file`, which is as when the plan was made, what the plan

@@ -71,32 +71,16 @@ bool bring_in_is_quick(const struct blockz_overlay *overlay, const struct blockz
 
 /* ---- The plan ---- */
 
-/* The caller's to free.  NULL: no memory. */
-static struct blockz_edit *edits_of(const struct blockz_overlay *overlay, size_t *count_ret)
-{
-	size_t count = 0;
-	struct blockz_range run;
-	for (uint64_t off = 0; blockz_overlay_range_at(overlay, off, &run); off = run.end)
-		count++;
-	struct blockz_edit *edits = calloc(count + 1, sizeof(*edits));
-	if (edits == NULL)
-		return NULL;
-	*count_ret = count;
-	uint64_t off = 0;
-	for (size_t i = 0; i < count && blockz_overlay_range_at(overlay, off, &run); i++, off = run.end)
-		edits[i] = (struct blockz_edit){ .range = run, .data = blockz_overlay_source(overlay), .data_off = run.start };
-	return edits;
-}
-
 static enum blockz_status plan_edits(struct bring_in *self, const struct blockz_overlay *overlay, const struct disk_image *image,
 				     const struct blockz_store *scratch, struct blockz_fault *fault)
 {
 	const struct blockz_anywhere how = { .way = BLOCKZ_WAY_IN_PLACE, .scratch = scratch };
 	size_t count = 0;
-	struct blockz_edit *edits = edits_of(overlay, &count);
-	if (edits == NULL)
-		return fault_nomem(fault);
-	enum blockz_status status = blockz_plan_anywhere(image->file, image->map, edits, count, &how, &self->plan, fault);
+	struct blockz_edit *edits = NULL;
+	enum blockz_status status = blockz_overlay_edits(overlay, &edits, &count, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	status = blockz_plan_anywhere(image->file, image->map, edits, count, &how, &self->plan, fault);
 	free(edits);
 	return status;
 }

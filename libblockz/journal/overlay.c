@@ -305,6 +305,31 @@ EXPORT struct blockz_source blockz_overlay_source(const struct blockz_overlay *o
 	return (struct blockz_source){ &ops, (void *)(uintptr_t)overlay, overlay->header.image_size };
 }
 
+static size_t count_runs(const struct blockz_overlay *overlay)
+{
+	struct blockz_range run;
+	size_t count = 0;
+	for (uint64_t off = 0; blockz_overlay_range_at(overlay, off, &run); off = run.end)
+		count++;
+	return count;
+}
+
+EXPORT enum blockz_status blockz_overlay_edits(const struct blockz_overlay *overlay, struct blockz_edit **edits_ret,
+					       size_t *count_ret, struct blockz_fault *fault)
+{
+	const struct blockz_source data = blockz_overlay_source(overlay);
+	struct blockz_range run = { 0 };
+	size_t count = count_runs(overlay);
+	struct blockz_edit *edits = calloc(count + 1, sizeof(*edits));
+	if (edits == NULL)
+		return fault_nomem(fault);
+	for (size_t i = 0; i < count && blockz_overlay_range_at(overlay, run.end, &run); i++)
+		edits[i] = (struct blockz_edit){ .range = run, .data = data, .data_off = run.start };
+	*edits_ret = edits;
+	*count_ret = count;
+	return BLOCKZ_OK;
+}
+
 enum blockz_status overlay_read(const struct blockz_overlay *overlay, void *buf, size_t len, uint64_t off,
 				struct blockz_fault *fault)
 {

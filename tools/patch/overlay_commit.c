@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Each run of pages is an edit, whose data is the overlay itself. */
+/* Plan, announcement, change, drop; a disk that has too little room is told of by what the plan takes. */
 #include "patch/overlay_commit.h"
 
 #include <errno.h>
@@ -14,34 +14,12 @@
 
 /* ---- What is to be done */
 
-static size_t count_runs(const struct blockz_overlay *overlay)
-{
-	struct blockz_range run = { 0 };
-	size_t count = 0;
-	while (blockz_overlay_range_at(overlay, run.end, &run))
-		count++;
-	return count;
-}
-
-static enum blockz_status collect_edits(struct overlay_commit *self, struct blockz_fault *fault)
-{
-	struct blockz_source data = blockz_overlay_source(self->overlay);
-	struct blockz_range run = { 0 };
-	size_t room = count_runs(self->overlay);
-	self->edits = calloc(room > 0 ? room : 1, sizeof(*self->edits));
-	if (self->edits == NULL)
-		return tool_fault_errno(fault, ENOMEM, "edits");
-	while (self->count < room && blockz_overlay_range_at(self->overlay, run.end, &run))
-		self->edits[self->count++] = (struct blockz_edit){ .range = run, .data = data, .data_off = run.start };
-	return BLOCKZ_OK;
-}
-
 static enum blockz_status make_plan(struct overlay_commit *self, struct blockz_fault *fault)
 {
 	struct blockz_anywhere how = { .way = BLOCKZ_WAY_AUTO, .scratch = &self->scratch.store, .work = self->work_options };
 	enum blockz_status status = blockz_map_read(&self->file->source, &self->map_options, &self->map, fault);
 	if (status == BLOCKZ_OK)
-		status = collect_edits(self, fault);
+		status = blockz_overlay_edits(self->overlay, &self->edits, &self->count, fault);
 	if (status == BLOCKZ_OK)
 		status = scratch_store_open(&self->scratch, self->file->dirfd, fault);
 	if (status != BLOCKZ_OK)

@@ -2,34 +2,23 @@
 /* Steps as in blockz_disk.h, with nothing but what that offers. */
 #include "commits.h"
 
-static struct blockz_edit *edits_of(const struct blockz_overlay *overlay, size_t *count_ret)
-{
-	size_t count = 0;
-	struct blockz_range range = { 0 };
-	for (uint64_t off = 0; blockz_overlay_range_at(overlay, off, &range); off = range.end)
-		count++;
-	struct blockz_edit *edits = keep((count + 1) * sizeof(*edits));
-	count = 0;
-	for (uint64_t off = 0; blockz_overlay_range_at(overlay, off, &range); off = range.end)
-		edits[count++] = (struct blockz_edit){
-			.range = range, .data = blockz_overlay_source(overlay), .data_off = range.start,
-		};
-	*count_ret = count;
-	return edits;
-}
+#include <stdlib.h>
 
 enum blockz_status overlay_plan_make(struct overlay_plan *plan, const struct blockz_overlay *overlay,
 				     const struct blockz_source *file, enum blockz_way way, struct blockz_fault *fault)
 {
 	struct blockz_map *map = NULL;
-	size_t count;
+	struct blockz_edit *edits = NULL;
+	size_t count = 0;
 	*plan = (struct overlay_plan){ 0 };
 	plan->scratch = growing_store(&plan->memory);
 	const struct blockz_anywhere how = { .way = way, .scratch = &plan->scratch, .work = { .threads = 1 } };
-	const struct blockz_edit *edits = edits_of(overlay, &count);
 	enum blockz_status status = blockz_map_read(file, NULL, &map, fault);
 	if (status == BLOCKZ_OK)
+		status = blockz_overlay_edits(overlay, &edits, &count, fault);
+	if (status == BLOCKZ_OK)
 		status = blockz_plan_anywhere(file, map, edits, count, &how, &plan->plan, fault);
+	free(edits);
 	blockz_map_free(map);
 	return status;
 }
