@@ -6,7 +6,7 @@
 #:  make check AREA=disk     only what an edit of that folder of libblockz/ needs, or of several: AREA='format format/xz'
 #:  make matrix       edit files on each kind of file system, in files of each writer, with guestfish: takes minutes
 #:  make bench IMAGE=path   measure against gzip, pigz and igzip, side by side in one run
-#:  make bench-anywhere IMAGE=path  measure edits of compressed bytes, in our files and in others
+#:  make bench-anywhere IMAGE=path  measure edits of compressed bytes, in our files and in others; ROWS='file boot': these
 #:  make bench-delta PAIRS=dir  measure deltas of old and new images against xdelta3, bsdiff and zstd
 #:  make bench-nbd IMAGE=path   measure the nbdkit plugin against nbdkit's filters and qemu-nbd
 #:  make bench-ram IMAGE=path   measure the RAM disk against nbdkit's memory plugin

@@ -45,10 +45,11 @@ def running(name, argv, socket):
 
 
 def verdict(text, value, goal, most=False):
-    """Prints whether value is at least the goal, or with most at most that."""
+    """Prints whether value is at least the goal, or with most at most that, and by how much it is not."""
     reached = value <= goal if most else value >= goal
-    print(f"{text:75} {value:6.{0 if isinstance(value, int) else 2}f}  {'reached' if reached else 'missed'} "
-          f"({'at most ' if most else ''}{goal})")
+    places = 0 if isinstance(value, int) else 2
+    by = "reached" if reached else f"missed by {abs(value - goal):.{places}f}"
+    print(f"{text:75} {value:6.{places}f}  {by} ({'at most ' if most else ''}{goal})")
 
 
 def require(packages, programs, *files):
