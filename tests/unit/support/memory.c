@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a test keeps stands in a list, which is freed when the test ends. */
+/* What is kept stands in a list.  What a test has put there is freed when it ends. */
 #include "memory.h"
 
 #include <errno.h>
@@ -44,9 +44,17 @@ void forget_since(const struct kept *mark)
 	}
 }
 
-static void forget_all(void)
+/* What was kept before a test, for all of them. */
+static const struct kept *kept_for_all;
+
+static void begin(void)
 {
-	forget_since(NULL);
+	kept_for_all = all_kept;
+}
+
+static void end(void)
+{
+	forget_since(kept_for_all);
 }
 
 struct bytes bytes_new(size_t len)
@@ -233,7 +241,7 @@ const struct blockz_format *format_named(const char *name)
 TCase *case_new(const char *name)
 {
 	TCase *tcase = tcase_create(name);
-	tcase_add_checked_fixture(tcase, NULL, forget_all);
+	tcase_add_checked_fixture(tcase, begin, end);
 	tcase_set_timeout(tcase, 300);
 	return tcase;
 }

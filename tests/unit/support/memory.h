@@ -31,7 +31,7 @@ struct bytes {
 	size_t len;
 };
 
-void *keep(size_t len); /* zeros */
+void *keep(size_t len); /* zeros; in an unchecked fixture: for all tests */
 
 /* What is kept from one call to the other can go earlier: a test that runs thousands of cases would want fresh memory for each. */
 const struct kept *kept_so_far(void);
