@@ -45,7 +45,7 @@ enum { CUTS = sizeof(cuts) / sizeof(cuts[0]) };
 
 static const struct variant *variant;
 static struct memory_store store, saved;
-static struct bytes file, image, room;
+static struct bytes file, image, room, before;
 static struct blockz_map *map;
 /* What the image may be: as at the last flush, and after each write since. */
 static struct bytes states[STATES_MAX];
@@ -69,6 +69,7 @@ static void choose(int i)
 	while (strcmp(blockz_format_at(format)->name, variant->format) != 0)
 		format++;
 	file = pack_image(blockz_format_at(format), image, options, NULL);
+	before = bytes_new(file.len);
 	map = map_of(bytes_source(file), false);
 	memory_store_init(&store, file.data, file.len);
 	memory_store_init(&saved, file.data, file.len);
@@ -237,10 +238,12 @@ static bool recovers(bool torn)
 	bool left = memory_store_has_journal(&store);
 	if (recover() != BLOCKZ_OK || !is_good(torn))
 		return false;
-	struct bytes before = bytes_copy((struct bytes){ store.file.seen, store.file.size });
+	memcpy(before.data, store.file.seen, before.len);
 	memory_store_cut(&store, STORE_CUT_LOSE);
+	if (store.file.size == before.len && memcmp(before.data, store.file.seen, before.len) == 0)
+		return !memory_store_has_journal(&store);
 	/* Without a check there is no journal, and nothing but a flush makes a write durable. */
-	return is_good(torn) && (!left || memcmp(before.data, store.file.seen, before.len) == 0);
+	return !left && is_good(torn);
 }
 
 START_TEST(the_power_goes_at_each_operation)
@@ -249,7 +252,7 @@ START_TEST(the_power_goes_at_each_operation)
 	size_t n = 1;
 	for (; crash_at(n, 0); n++) {
 		for (size_t i = 0; i < CUTS; i++) {
-			ck_assert(crash_at(n, 0));
+			ck_assert(i == 0 || crash_at(n, 0)); /* the first has just been */
 			memory_store_cut(&store, cuts[i]);
 			ck_assert_msg(recovers(false), "operation %zu, cut %zu", n, i);
 		}
@@ -326,7 +329,7 @@ static size_t violations_without(enum store_op barrier)
 	size_t violations = 0;
 	for (size_t n = 1; crash_at(n, 1U << barrier); n++) {
 		for (size_t i = 0; i < CUTS; i++) {
-			ck_assert(crash_at(n, 1U << barrier));
+			ck_assert(i == 0 || crash_at(n, 1U << barrier));
 			memory_store_cut(&store, cuts[i]);
 			violations += !recovers(false);
 		}
