@@ -307,7 +307,7 @@ START_TEST(the_power_goes_at_each_operation_of_the_recovery)
 {
 	choose(_i);
 	size_t longest = 0;
-	for (size_t n = 1; crash_at(n, 0); n += sanitized ? 23 : 11) {
+	for (size_t n = 1; crash_at(n, 0); n += few_rounds ? 23 : 11) {
 		size_t m = 1;
 		memory_store_cut(&store, n % 4 == 0 ? STORE_CUT_KEEP : STORE_CUT_RANDOM);
 		save();

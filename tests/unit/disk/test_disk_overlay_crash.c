@@ -180,7 +180,7 @@ START_TEST(the_power_goes_at_each_operation)
 	static const enum store_cut cuts[] = { STORE_CUT_LOSE, STORE_CUT_KEEP, STORE_CUT_PREFIX, STORE_CUT_RANDOM };
 	make_file(_i);
 	size_t n = 1;
-	for (bool crashed = true; crashed; n += sanitized ? 5 : 1) {
+	for (bool crashed = true; crashed; n += few_rounds ? 5 : 1) {
 		for (size_t i = 0; i < 4 && crashed; i++) {
 			const struct kept *mark = kept_so_far();
 			reset();
@@ -216,7 +216,7 @@ START_TEST(each_operation_fails)
 	for (int i = 0; i < 8; i++) {
 		struct memory_store *store = i % 2 == 0 ? &beside.file : &beside.place;
 		size_t n = 1;
-		for (bool failed = true; failed; n += sanitized || store == &beside.file ? 7 : 1) {
+		for (bool failed = true; failed; n += few_rounds || store == &beside.file ? 7 : 1) {
 			const struct kept *mark = kept_so_far();
 			failed = fail_at(store, n, i / 2 % 2 == 1, i / 4 == 1 ? ENOSPC : EIO);
 			recover();

@@ -109,7 +109,7 @@ START_TEST(random_edits_equal_those_of_the_plain_image)
 	const struct blockz_format *format = format_of(_i);
 	static const enum blockz_way ways[] = { BLOCKZ_WAY_AUTO, BLOCKZ_WAY_SPLICE, BLOCKZ_WAY_IN_PLACE };
 	size_t in_place = 0, spliced = 0;
-	for (int round = 0; round < (sanitized ? 4 : 8); round++) {
+	for (int round = 0; round < (few_rounds ? 4 : 8); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes image = new_image(), file = pack_it(format, image, round & 1, round & 2);
 		for (int again = 0; again < 3; again++) {
@@ -246,7 +246,7 @@ START_TEST(damage_is_never_laundered)
 	struct bytes good = pack_image(format, image, options, NULL), edited = bytes_copy(image);
 	edited.data[1000] ^= 1;
 	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 900, 1100 });
-	for (int round = 0; round < (sanitized ? 60 : 300); round++) {
+	for (int round = 0; round < (few_rounds ? 60 : 300); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes file = bytes_flipped(good, rnd_below(8 * good.len)), room = { keep(2 * image.len), 2 * image.len };
 		struct growing_store scratch = { .len = 0 };
@@ -418,7 +418,7 @@ START_TEST(whoever_lends_nothing_else_changes)
 {
 	const struct blockz_format *format = gzip_or_zstd(_i);
 	size_t fitted = 0;
-	for (int round = 0; round < (sanitized ? 5 : 15); round++) {
+	for (int round = 0; round < (few_rounds ? 5 : 15); round++) {
 		const struct kept *mark = kept_so_far();
 		char letters[9] = "";
 		for (size_t i = 0; i < 8; i++)

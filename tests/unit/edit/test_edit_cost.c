@@ -61,7 +61,7 @@ START_TEST(costs_are_those_that_plans_have)
 	struct blockz_source source = bytes_source(file);
 	struct blockz_map *map = map_of(source, false);
 	size_t raw_edits = 0, piece_edits = 0;
-	for (int round = 0; round < (sanitized ? 20 : 40); round++) {
+	for (int round = 0; round < (few_rounds ? 20 : 40); round++) {
 		uint64_t start = round & 1 ? rnd_below(image.len) : 290000 + rnd_below(220000);
 		const struct blockz_range range = { start, start + 1 + rnd_below(piece_end(map, start) - start) };
 		struct bytes edited = bytes_copy(image);

@@ -244,7 +244,7 @@ enum { CUTS = sizeof(cuts) / sizeof(cuts[0]) };
 /* Encoders of some formats are slow, and what they are asked for is the same. */
 static size_t stride(void)
 {
-	return (strcmp(model.format->name, "gzip") == 0 ? 1 : 3) * (sanitized ? 3 : 1);
+	return (strcmp(model.format->name, "gzip") == 0 ? 1 : 3) * (few_rounds ? 3 : 1);
 }
 
 static void crash_everywhere(void (*what)(size_t n, size_t cut_index))

@@ -126,7 +126,7 @@ START_TEST(random_edits_equal_those_of_the_plain_image)
 	struct bytes first_image = new_image(), files[2];
 	for (int no_index = 0; no_index < 2; no_index++)
 		files[no_index] = pack_raw(format, first_image, no_index);
-	for (int round = 0; round < (sanitized ? 24 : 80); round++) {
+	for (int round = 0; round < (few_rounds ? 24 : 80); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes image = first_image, file = bytes_copy(files[round & 1]);
 		for (int again = 0; again < 2; again++) {
@@ -323,7 +323,7 @@ START_TEST(damage_is_never_laundered)
 	complement(edited, (struct blockz_range){ 250000, 260000 });
 	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 250000, 260000 });
 	struct bytes file = bytes_new(good.len);
-	for (int i = 0; i < (sanitized ? 100 : 400); i++) {
+	for (int i = 0; i < (few_rounds ? 100 : 400); i++) {
 		memcpy(file.data, good.data, good.len);
 		/* In the head, in the bytes of the edit, anywhere. */
 		struct blockz_extent extent;

@@ -112,7 +112,7 @@ static uint64_t random_size(uint64_t now)
 START_TEST(sizes_with_edits)
 {
 	const struct blockz_format *format = format_of(_i);
-	for (int round = 0; round < (sanitized ? 5 : 20); round++) {
+	for (int round = 0; round < (few_rounds ? 5 : 20); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes image = new_image(), file = pack_it(format, image, round & 1, (size_t)(round / 2 % 3));
 		const enum blockz_index index = index_of_file(file);
@@ -193,7 +193,7 @@ START_TEST(damage_stays_visible)
 	const struct bytes good = pack_image(format, image, options, NULL);
 	const uint64_t ends[] = { 5000, 20000, 3 * PIECE / 2, 2 * PIECE, 5 * PIECE / 2 - 1, 3 * PIECE };
 	size_t refused = 0, visible = 0;
-	for (int round = 0; round < (sanitized ? 60 : 400); round++) {
+	for (int round = 0; round < (few_rounds ? 60 : 400); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes file = bytes_flipped(good, rnd_below(8 * good.len));
 		struct bytes wanted = plain_resize(image, ends[rnd_below(6)]), room = { keep(2 * image.len), 2 * image.len };

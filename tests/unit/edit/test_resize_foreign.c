@@ -159,7 +159,7 @@ static uint64_t random_size(uint64_t now)
 
 START_TEST(random_sizes)
 {
-	for (int round = 0; round < (sanitized ? 6 : 25); round++) {
+	for (int round = 0; round < (few_rounds ? 6 : 25); round++) {
 		const struct kept *mark = kept_so_far();
 		struct foreign foreign = writers[_i]();
 		for (int again = 0; again < 3; again++) {
@@ -264,7 +264,7 @@ START_TEST(damage_of_long_pieces)
 	const struct foreign foreign = long_file(_i);
 	const struct blockz_format *format = format_named(foreign.format);
 	const uint64_t end = 31 * MIB + 500000;
-	for (int round = 0; round < (sanitized ? 3 : 12); round++) {
+	for (int round = 0; round < (few_rounds ? 3 : 12); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes file = bytes_flipped(foreign.file, rnd_below(8 * foreign.file.len)), room = { keep(LONG), LONG };
 		const struct blockz_source source = bytes_source(file);

@@ -152,7 +152,7 @@ static struct bytes changing_file(struct bytes image)
 START_TEST(files_that_change_level_and_flush)
 {
 	uint64_t patchable = 0;
-	for (int i = 0; i < (sanitized ? 10 : 40); i++) {
+	for (int i = 0; i < (few_rounds ? 10 : 40); i++) {
 		struct bytes image = image_new(IMAGE_DISK, 1 + (size_t)rnd_below(400000));
 		patchable += check_scan(changing_file(image), image);
 	}
@@ -199,7 +199,7 @@ static bool stands_alone(struct bytes file, size_t file_off, struct bytes image,
 START_TEST(each_stored_byte_is_marked_as_it_is)
 {
 	enum { STORED = 6000 };
-	for (int round = 0; round < (sanitized ? 1 : 4); round++) {
+	for (int round = 0; round < (few_rounds ? 1 : 4); round++) {
 		/* Stored noise, then parts of it again, near and as far as a match can reach. */
 		struct bytes image = image_new(IMAGE_NOISE, STORED + 28000), room = bytes_new(image.len);
 		for (size_t pos = STORED; pos < image.len - 300; pos += 1 + (size_t)rnd_below(3000)) {

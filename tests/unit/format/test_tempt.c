@@ -92,7 +92,7 @@ START_TEST(nothing_refers_into_raw_ranges)
 		tempting_new(50000, 4096, 3000),
 	};
 	const uint64_t sizes[] = { format->piece_size_min, 4 * format->piece_size_min, format->piece_size_default };
-	for (int level = format->level_min; level <= format->level_max; level += sanitized ? 4 : 1)
+	for (int level = format->level_min; level <= format->level_max; level += few_rounds ? 4 : 1)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 			tempt(format, &cases[i], level, (size_t)level + i, sizes[((size_t)level + i) % 3]);
 	for (size_t size = 0; size < 3; size++)

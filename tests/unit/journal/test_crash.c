@@ -146,7 +146,7 @@ static size_t crash_recovery_everywhere(void)
 START_TEST(the_power_goes_at_each_operation_of_the_recovery)
 {
 	size_t longest = 0;
-	for (size_t n = 1; crash_at(n, 0); n += sanitized ? 3 : 1) {
+	for (size_t n = 1; crash_at(n, 0); n += few_rounds ? 3 : 1) {
 		memory_store_cut(&store, n % 4 == 0 ? STORE_CUT_KEEP : STORE_CUT_RANDOM);
 		save();
 		size_t operations = crash_recovery_everywhere();

@@ -199,7 +199,7 @@ START_TEST(each_bit_of_the_head_counts)
 {
 	interrupt_disk(_i);
 	size_t len = checks_off() + (size_t)check_count() * INTENT_CHECK_LEN + JOURNAL_SUM_LEN;
-	for (size_t bit = 0; bit < 8 * len; bit += sanitized ? 7 : 1) {
+	for (size_t bit = 0; bit < 8 * len; bit += few_rounds ? 7 : 1) {
 		struct bytes damaged = bytes_copy(journal);
 		damaged.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		put(file, damaged);
@@ -226,7 +226,7 @@ END_TEST
 START_TEST(each_truncation_is_refused)
 {
 	interrupt_disk(_i);
-	for (size_t len = 0; len < journal.len; len += len % 64 == 0 && sanitized ? 64 : 1) {
+	for (size_t len = 0; len < journal.len; len += len % 64 == 0 && few_rounds ? 64 : 1) {
 		put(file, (struct bytes){ journal.data, len });
 		assert_refused("length", len);
 	}

@@ -219,7 +219,7 @@ END_TEST
 START_TEST(damage_at_every_byte_is_found)
 {
 	use_version(_i);
-	for (size_t i = 0; i < len; i += sanitized ? 1 + (size_t)rnd_below(20) : 1) {
+	for (size_t i = 0; i < len; i += few_rounds ? 1 + (size_t)rnd_below(20) : 1) {
 		uint8_t bit = (uint8_t)(1U << rnd_below(8));
 		journal[i] ^= bit;
 		put(torn, sample.len, journal, len);
@@ -232,7 +232,7 @@ END_TEST
 START_TEST(every_other_length_is_refused)
 {
 	use_version(_i);
-	for (size_t i = 0; i < len; i += sanitized ? 1 + (size_t)rnd_below(20) : 1) {
+	for (size_t i = 0; i < len; i += few_rounds ? 1 + (size_t)rnd_below(20) : 1) {
 		put(torn, sample.len, journal, i);
 		assert_refused("length", i);
 	}
@@ -331,7 +331,7 @@ START_TEST(random_lies_do_no_more_than_a_journal_may)
 	uint8_t *truth = malloc(len);
 	size_t count = (len - JOURNAL_HEADER_LEN) / record_len;
 	memcpy(truth, journal, len);
-	for (int round = 0; round < (sanitized ? 300 : 1500); round++) {
+	for (int round = 0; round < (few_rounds ? 300 : 1500); round++) {
 		enum blockz_recovery recovery;
 		memcpy(journal, truth, len);
 		for (uint64_t i = 1 + rnd_below(3); i > 0; i--) {

@@ -215,10 +215,10 @@ END_TEST
 START_TEST(any_two_calls_fail)
 {
 	size_t pairs = 0;
-	for (size_t n = 1; run_failing(n, 0, EIO, false) >= n; n += sanitized ? 3 : 1)
+	for (size_t n = 1; run_failing(n, 0, EIO, false) >= n; n += few_rounds ? 3 : 1)
 		for (size_t again = n + 1; run_failing(n, again, EIO, false) >= again; again++)
 			pairs++;
-	ck_assert_uint_gt(pairs, sample.count * 10 / (sanitized ? 3 : 1));
+	ck_assert_uint_gt(pairs, sample.count * 10 / (few_rounds ? 3 : 1));
 }
 END_TEST
 
@@ -310,7 +310,7 @@ static bool recover_failing(size_t writes, size_t n, int error, bool from_then_o
 
 START_TEST(each_call_of_a_recovery_fails)
 {
-	for (size_t writes = 0; writes <= sample.count; writes += sanitized ? sample.count : 1)
+	for (size_t writes = 0; writes <= sample.count; writes += few_rounds ? sample.count : 1)
 		for (int from_then_on = 0; from_then_on < 2; from_then_on++)
 			for (size_t n = 1; recover_failing(writes, n, errors[_i], from_then_on); n++)
 				ck_assert_uint_lt(n, 1000);

@@ -351,7 +351,7 @@ END_TEST
 START_TEST(random_ranges)
 {
 	const struct blockz_format *format = format_of(_i);
-	for (int round = 0; round < (sanitized ? 15 : 60); round++) {
+	for (int round = 0; round < (few_rounds ? 15 : 60); round++) {
 		size_t len = 1 + (size_t)rnd_below(6 * format->piece_size_min);
 		struct blockz_range raw[12];
 		for (size_t i = 0; i < 12; i++)

@@ -237,7 +237,7 @@ static void run(unsigned count, size_t stripe)
 	struct worker workers[THREADS_MAX];
 	pthread_t threads[THREADS_MAX];
 	for (unsigned i = 0; i < count; i++) {
-		workers[i] = (struct worker){ i, count, stripe, 77 + i, OPS / (sanitized ? 3 : 1) / (int)count,
+		workers[i] = (struct worker){ i, count, stripe, 77 + i, OPS / (few_rounds ? 3 : 1) / (int)count,
 					      keep(LONGEST), keep(LONGEST), keep(LONGEST) };
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
 	}

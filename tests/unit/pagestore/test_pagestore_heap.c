@@ -72,7 +72,7 @@ START_TEST(strings_keep_their_bytes)
 	struct memory memory = { 0 };
 	struct heap *heap = heap_new(&memory);
 	ck_assert_ptr_nonnull(heap);
-	for (int round = 0; round < (sanitized ? 5000 : 30000); round++) {
+	for (int round = 0; round < (few_rounds ? 5000 : 30000); round++) {
 		struct string *string = &strings[rnd_below(STRINGS)];
 		if (string->bytes == NULL)
 			take(heap, string, random_len());
@@ -164,7 +164,7 @@ START_TEST(little_is_lost)
 	give_all(heap, pages);
 	ck_assert_uint_lt(memory.used, most / 200);
 	/* What was given back is where the heap grows again. */
-	for (int round = 0; round < (sanitized ? 3 : 20); round++)
+	for (int round = 0; round < (few_rounds ? 3 : 20); round++)
 		give_all(heap, fill(heap, &sum));
 	ck_assert_uint_lt(memory.used, most / 200);
 	heap_free(heap);

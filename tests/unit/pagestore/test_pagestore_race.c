@@ -62,7 +62,7 @@ static void *read_whole(void *ctx)
 
 static void write_whole(void)
 {
-	for (int i = 0; i < ROUNDS / (sanitized ? 4 : 1); i++)
+	for (int i = 0; i < ROUNDS / (few_rounds ? 4 : 1); i++)
 		expect(blockz_pages_write(pages, contents[i % CONTENTS], PAGE, 0, NULL) == BLOCKZ_OK);
 }
 
@@ -91,7 +91,7 @@ static void *read_other(void *ctx)
 static void write_and_read(void)
 {
 	uint8_t bytes[SECTOR], found[SECTOR];
-	for (int i = 0; i < ROUNDS / (sanitized ? 4 : 1); i++) {
+	for (int i = 0; i < ROUNDS / (few_rounds ? 4 : 1); i++) {
 		memset(bytes, i, SECTOR);
 		expect(blockz_pages_write(pages, bytes, SECTOR, SECTOR, NULL) == BLOCKZ_OK);
 		/* Another page takes the view, so that the readers decode again. */

@@ -267,7 +267,7 @@ static void patch_and_check(struct bytes file, struct bytes image, struct blockz
 START_TEST(raw_ranges_are_patched)
 {
 	struct bytes image = image_new(IMAGE_DISK, 3 * MIB + 77);
-	for (int i = 0; i < (sanitized ? 3 : 15); i++) {
+	for (int i = 0; i < (few_rounds ? 3 : 15); i++) {
 		struct blockz_range raw[5];
 		for (size_t j = 0; j < 5; j++)
 			raw[j] = rnd_range(image.len);

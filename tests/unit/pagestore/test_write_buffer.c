@@ -124,7 +124,7 @@ static void compare(unsigned sectors_per_page, size_t sectors_max, uint64_t base
 	model->sectors_max = sectors_max;
 	model->base = base;
 	uint64_t empty = memory.used;
-	for (int i = 0; i < (sanitized ? 2000 : 10000); i++) {
+	for (int i = 0; i < (few_rounds ? 2000 : 10000); i++) {
 		model_step(model);
 		ck_assert_uint_eq(write_buffer_count(model->buffer), model->count);
 		assert_next(model);

@@ -261,7 +261,7 @@ static size_t span_behind(uint64_t off)
 START_TEST(maps_know_each_byte)
 {
 	map = map_new(NULL, UINT64_MAX);
-	for (int round = 0; round < (sanitized ? 30 : 100); round++) {
+	for (int round = 0; round < (few_rounds ? 30 : 100); round++) {
 		struct blockz_map_range range;
 		struct blockz_extent extent;
 		make_map();

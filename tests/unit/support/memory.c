@@ -12,6 +12,12 @@ const bool sanitized = true;
 const bool sanitized = false;
 #endif
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(FEW_ROUNDS)
+const bool few_rounds = true;
+#else
+const bool few_rounds = false;
+#endif
+
 /* ---- Memory ---- */
 
 struct kept {

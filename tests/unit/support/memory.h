@@ -14,6 +14,9 @@ enum { KIB = 1024, MIB = 1024 * 1024 };
 /* True where a sanitizer multiplies time and memory. */
 extern const bool sanitized;
 
+/* True there, and where FEW_ROUNDS is defined: rounds are fewer, and on shorter images, for another build has them all. */
+extern const bool few_rounds;
+
 /* ---- Running ---- */
 
 TCase *case_new(const char *name);

@@ -11,7 +11,7 @@
 
 START_TEST(all_ops_on_any_number_of_threads)
 {
-	for (int round = 0; round < (sanitized ? 2 : 6); round++) {
+	for (int round = 0; round < (few_rounds ? 2 : 6); round++) {
 		struct scene *scene = scene_random(rnd_below(30), rnd_below(4), 12, round % 2 == 0 ? 300 : 5000);
 		assert_merges(scene, 1);
 		assert_merges(scene, 2);

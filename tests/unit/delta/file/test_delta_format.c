@@ -339,7 +339,7 @@ static void assert_refused(struct bytes delta, const char *what, size_t where)
 
 START_TEST(what_was_written_is_read)
 {
-	for (int round = 0; round < (sanitized ? 5 : 15); round++) {
+	for (int round = 0; round < (few_rounds ? 5 : 15); round++) {
 		uint64_t len_max = (uint64_t)1 << rnd_below(11);
 		struct script *script = random_script(rnd_below(DELTA_ENCODERS_MAX + 1), rnd_below(50),
 						      rnd_below(SECTIONS_MAX + 1), 200, len_max);

@@ -29,7 +29,7 @@ static const int strategies[] = { Z_DEFAULT_STRATEGY, Z_FILTERED, Z_HUFFMAN_ONLY
 
 START_TEST(files_by_zlib)
 {
-	struct bytes image = image_new(IMAGE_DISK, sanitized ? 300000 : 700000);
+	struct bytes image = image_new(IMAGE_DISK, few_rounds ? 300000 : 700000);
 	for (int level = _i; level <= 9; level += 5)
 		splice_at_random(zlib_pack(image, level, Z_DEFAULT_STRATEGY), image, 12);
 	splice_at_random(zlib_pack(image, 6, strategies[_i]), image, 12);
@@ -38,7 +38,7 @@ END_TEST
 
 START_TEST(files_by_libdeflate)
 {
-	struct bytes image = image_new(IMAGE_DISK, sanitized ? 300000 : 700000);
+	struct bytes image = image_new(IMAGE_DISK, few_rounds ? 300000 : 700000);
 	for (int level = 0; level <= 12; level += 3)
 		splice_at_random(libdeflate_pack(image, level), image, 12);
 }
@@ -58,7 +58,7 @@ START_TEST(files_of_short_blocks)
 		zlib_put(file, image.data + pos, len, flushes[rnd() % 5]);
 		pos += len;
 	}
-	splice_at_random(zlib_end(file), image, sanitized ? 10 : 40);
+	splice_at_random(zlib_end(file), image, few_rounds ? 10 : 40);
 }
 END_TEST
 
@@ -216,7 +216,7 @@ START_TEST(long_blocks_are_divided)
 {
 	struct bytes image = image_new(IMAGE_TEXT, 5 * MIB);
 	struct bytes file = long_blocks(image, _i == 1);
-	for (int i = 0; i < (sanitized ? 3 : 10); i++) {
+	for (int i = 0; i < (few_rounds ? 3 : 10); i++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes edited = bytes_copy(image);
 		struct blockz_range ranges[4];

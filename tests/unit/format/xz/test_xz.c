@@ -341,7 +341,7 @@ END_TEST
 
 START_TEST(random_patches)
 {
-	for (int round = 0; round < (sanitized ? 10 : 40); round++) {
+	for (int round = 0; round < (few_rounds ? 10 : 40); round++) {
 		size_t len = 1 + (size_t)rnd_below(6 * CHUNK);
 		struct bytes image = image_new(IMAGE_DISK, len);
 		struct blockz_range raw[4], edit;

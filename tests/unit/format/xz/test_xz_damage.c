@@ -73,7 +73,7 @@ START_TEST(resealed_noise)
 {
 	struct bytes file = small_file(_i);
 	size_t index = xz_index_off(file);
-	for (int round = 0; round < (sanitized ? 3000 : 10000); round++) {
+	for (int round = 0; round < (few_rounds ? 3000 : 10000); round++) {
 		struct bytes noisy = bytes_copy(file);
 		size_t header_len = ((size_t)file.data[12] + 1) * 4;
 		for (uint64_t n = 1 + rnd_below(3); n > 0; n--) {

@@ -348,7 +348,7 @@ END_TEST
 /* Chunks of any length, against a model of what lies raw. */
 START_TEST(random_chunks)
 {
-	for (int round = 0; round < (sanitized ? 10 : 40); round++) {
+	for (int round = 0; round < (few_rounds ? 10 : 40); round++) {
 		struct mixed mixed = { .image = { NULL, 0 } };
 		for (int i = 0; i < 12; i++) {
 			if (rnd() % 3 == 0)

@@ -206,7 +206,7 @@ END_TEST
 START_TEST(odd_windows)
 {
 	struct bytes image = image_new(IMAGE_TEXT, 3 * BLOCK), frame;
-	for (int descriptor = 0; descriptor < 9 << 3; descriptor += sanitized ? 7 : 1) {
+	for (int descriptor = 0; descriptor < 9 << 3; descriptor += few_rounds ? 7 : 1) {
 		struct pack_params params = { .check = CHECK_NONE, .piece_size = image.len };
 		uint64_t base = UINT64_C(1024) << (descriptor >> 3), tag;
 		struct work work = { .edited = image };

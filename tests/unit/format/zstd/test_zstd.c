@@ -167,7 +167,7 @@ END_TEST
 START_TEST(levels)
 {
 	static const int all[] = { 1, 3, 9, 15, 19, 22 };
-	struct bytes image = image_new(IMAGE_DISK, sanitized ? 300000 : 900000);
+	struct bytes image = image_new(IMAGE_DISK, few_rounds ? 300000 : 900000);
 	struct blockz_range raw = { 100000, 250001 };
 	struct blockz_pack_options options = {
 		.level = all[_i], .raw = &raw, .raw_count = 1, .piece_size = _i % 2 ? 0 : 4 * UNIT,
@@ -278,7 +278,7 @@ END_TEST
 
 START_TEST(random_patches)
 {
-	for (int round = 0; round < (sanitized ? 10 : 40); round++) {
+	for (int round = 0; round < (few_rounds ? 10 : 40); round++) {
 		size_t len = 1 + (size_t)rnd_below(6 * BLOCK);
 		struct bytes image = image_new(IMAGE_DISK, len);
 		struct blockz_range raw[4], edit;

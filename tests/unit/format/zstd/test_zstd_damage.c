@@ -93,7 +93,7 @@ END_TEST
 START_TEST(noise)
 {
 	struct bytes file = small_file(_i);
-	for (int round = 0; round < (sanitized ? 3000 : 15000); round++) {
+	for (int round = 0; round < (few_rounds ? 3000 : 15000); round++) {
 		struct bytes noisy = bytes_copy(file);
 		for (uint64_t n = 1 + rnd_below(4); n > 0; n--) {
 			size_t at = (size_t)rnd_below(rnd() % 2 ? file.len : 30 < file.len ? 30 : file.len);
