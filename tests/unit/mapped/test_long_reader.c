@@ -126,7 +126,7 @@ static struct bytes in_fixed_blocks(struct bytes image)
 
 static struct bytes by_libdeflate(struct bytes image)
 {
-	return libdeflate_pack(image, 12);
+	return libdeflate_pack(image, 10);
 }
 
 static struct bytes in_members(struct bytes image)
@@ -156,6 +156,32 @@ static const struct {
 };
 
 enum { PACKS = sizeof(packs) / sizeof(packs[0]), ONE_GZIP = 0, ONE_ZSTD = 6 };
+
+static const enum image_kind kinds[] = { IMAGE_DISK, IMAGE_TEXT };
+enum { DISK, TEXT, KINDS };
+
+/* Files of images of these kinds by each writer, once for all tests. */
+static struct bytes images[KINDS], files[KINDS][PACKS];
+
+static void make_files(void)
+{
+	for (int kind = 0; kind < KINDS; kind++) {
+		images[kind] = image_new(kinds[kind], LEN);
+		for (int i = 0; i < PACKS; i++)
+			files[kind][i] = packs[i].pack(images[kind]);
+	}
+}
+
+static struct use *use_file(int kind, int i)
+{
+	return use_new(files[kind][i], images[kind]);
+}
+
+/* One whose bytes may be damaged. */
+static struct use *use_copy(int kind, int i)
+{
+	return use_new(bytes_copy(files[kind][i]), images[kind]);
+}
 
 static const char *const programs[] = {
 	"gzip -1", "gzip -9", "pigz -p 3", "pigz -i", "zstd -1 --format=gzip",
@@ -188,8 +214,7 @@ static void read_anywhere(struct use *use, int reads)
 
 START_TEST(any_bytes_of_any_file)
 {
-	struct bytes image = image_new(_i % 2 == 0 ? IMAGE_DISK : IMAGE_TEXT, LEN);
-	struct use *use = use_new(packs[_i / 2].pack(image), image);
+	struct use *use = use_file(_i % 2, _i / 2);
 	read_anywhere(use, packs[_i / 2].marked ? 60 : 8);
 	use_free(use);
 }
@@ -197,7 +222,7 @@ END_TEST
 
 START_TEST(any_bytes_of_what_programs_write)
 {
-	struct bytes image = image_new(IMAGE_DISK, 3 * MIB + 1);
+	struct bytes image = image_new(IMAGE_DISK, 2 * MIB + 1);
 	struct use *use = use_new(by_program(programs[_i], image), image);
 	read_anywhere(use, 10);
 	use_free(use);
@@ -259,8 +284,7 @@ END_TEST
 
 START_TEST(in_order_a_file_is_read_once)
 {
-	struct bytes image = image_new(IMAGE_DISK, LEN);
-	struct use *use = use_new(packs[_i].pack(image), image);
+	struct use *use = use_file(DISK, _i);
 	read_in_order(use, 100001);
 	/* All of it; of headers what was looked at to find out where they end, and stored bytes, which few are, another time. */
 	ck_assert_uint_ge(use->file.read, use->file.bytes.len - 4096);
@@ -291,8 +315,7 @@ END_TEST
 /* Steps back within what is kept cost nothing, in any format. */
 START_TEST(short_steps_back_cost_nothing)
 {
-	struct bytes image = image_new(IMAGE_DISK, LEN);
-	struct use *use = use_new(packs[_i].pack(image), image);
+	struct use *use = use_file(DISK, _i);
 	assert_range(use, range_at(use, LEN - 512, 512));
 	size_t before = use->file.read;
 	for (uint64_t step = 512; step < 12000; step += 512)
@@ -346,8 +369,7 @@ static void *read_a_share(void *ctx)
 START_TEST(threads_read_at_once)
 {
 	static void *(*const bodies[])(void *) = { read_here_and_there, read_a_share };
-	struct bytes image = image_new(IMAGE_DISK, LEN);
-	struct use *use = use_new(packs[_i % PACKS].pack(image), image);
+	struct use *use = use_file(DISK, _i % PACKS);
 	struct thread threads[THREADS];
 	if (!packs[_i % PACKS].marked && _i < PACKS)
 		return use_free(use); /* right as well, but each of its reads is a pass */
@@ -385,8 +407,8 @@ static uint64_t damage_of(const struct use *use)
 
 START_TEST(damage_is_told_from_where_it_is_on)
 {
-	struct bytes image = image_new(IMAGE_TEXT, LEN), byte = bytes_new(1);
-	struct use *use = use_new(packs[_i].pack(image), image);
+	struct bytes byte = bytes_new(1);
+	struct use *use = use_copy(TEXT, _i);
 	const struct piece *piece = &use->map->pieces[0];
 	uint64_t end = map_piece_end(use->map, 0), at = piece->file_off + piece->file_len / 2;
 	struct blockz_fault fault = { 0 };
@@ -407,8 +429,8 @@ END_TEST
 /* A check is compared by who reads the end, and has read all that is before. */
 START_TEST(a_check_that_does_not_match_is_told_at_the_end)
 {
-	struct bytes image = image_new(IMAGE_TEXT, LEN), byte = bytes_new(1);
-	struct use *use = use_new(packs[_i].pack(image), image);
+	struct bytes byte = bytes_new(1);
+	struct use *use = use_copy(TEXT, _i);
 	const struct piece *piece = &use->map->pieces[0];
 	use->file.bytes.data[piece->file_off + piece->file_len - 1] ^= 1;
 	assert_range(use, range_at(use, 0, LEN - 2 * LONG_PART)); /* who decodes the last bytes does so a little ahead */
@@ -420,8 +442,8 @@ END_TEST
 /* After an error of the file everything can be read. */
 START_TEST(reads_that_failed_can_be_made_again)
 {
-	struct bytes image = image_new(IMAGE_DISK, LEN), room = bytes_new(LEN);
-	struct flaky_source flaky = { .bytes = packs[_i].pack(image) };
+	struct bytes image = images[DISK], room = bytes_new(LEN);
+	struct flaky_source flaky = { .bytes = files[DISK][_i] };
 	struct blockz_source source = flaky_source(&flaky);
 	struct blockz_map *map = map_of(source, true);
 	enum blockz_status status = BLOCKZ_FAILED;
@@ -444,6 +466,7 @@ END_TEST
 int main(void)
 {
 	TCase *c = case_new("long_reader");
+	tcase_add_unchecked_fixture(c, make_files, NULL);
 	tcase_add_loop_test(c, any_bytes_of_any_file, 0, 2 * PACKS);
 	tcase_add_loop_test(c, any_bytes_of_what_programs_write, 0, PROGRAMS);
 	tcase_add_test(c, one_block_of_much_text);
