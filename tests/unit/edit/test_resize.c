@@ -23,7 +23,9 @@ static struct bytes new_image(void)
 
 static struct bytes pack_it(const struct blockz_format *format, struct bytes image, bool no_index, size_t raw_count)
 {
-	const struct blockz_pack_options options = { .piece_size = PIECE, .no_index = no_index, .raw = raw, .raw_count = raw_count };
+	const struct blockz_pack_options options = {
+		.level = 1, .piece_size = PIECE, .no_index = no_index, .raw = raw, .raw_count = raw_count,
+	};
 	return pack_image(format, image, options, NULL);
 }
 
@@ -112,7 +114,7 @@ static uint64_t random_size(uint64_t now)
 START_TEST(sizes_with_edits)
 {
 	const struct blockz_format *format = format_of(_i);
-	for (int round = 0; round < (few_rounds ? 5 : 20); round++) {
+	for (int round = 0; round < (few_rounds ? 5 : 10); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes image = new_image(), file = pack_it(format, image, round & 1, (size_t)(round / 2 % 3));
 		const enum blockz_index index = index_of_file(file);
@@ -189,11 +191,13 @@ START_TEST(damage_stays_visible)
 	const struct blockz_format *format = format_of(_i / 2);
 	struct bytes image = image_new(IMAGE_TEXT, 5 * PIECE / 2);
 	const struct blockz_range some_raw = { 3000, 9000 };
-	const struct blockz_pack_options options = { .piece_size = PIECE, .no_index = _i % 2, .raw = &some_raw, .raw_count = 1 };
+	const struct blockz_pack_options options = {
+		.level = 1, .piece_size = PIECE, .no_index = _i % 2, .raw = &some_raw, .raw_count = 1,
+	};
 	const struct bytes good = pack_image(format, image, options, NULL);
 	const uint64_t ends[] = { 5000, 20000, 3 * PIECE / 2, 2 * PIECE, 5 * PIECE / 2 - 1, 3 * PIECE };
 	size_t refused = 0, visible = 0;
-	for (int round = 0; round < (few_rounds ? 60 : 400); round++) {
+	for (int round = 0; round < (few_rounds ? 60 : 200); round++) {
 		const struct kept *mark = kept_so_far();
 		struct bytes file = bytes_flipped(good, rnd_below(8 * good.len));
 		struct bytes wanted = plain_resize(image, ends[rnd_below(6)]), room = { keep(2 * image.len), 2 * image.len };
