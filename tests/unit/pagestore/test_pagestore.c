@@ -22,11 +22,12 @@ enum {
 	BASE_LEN = 400 * KIB + 5000,
 	BAD_START = 300 * KIB + 100, BAD_END = 340 * KIB, /* of the base, where it cannot be read */
 	LONGEST = 600 * KIB,
+	LEAST_PAGE = 4 * KIB,
 	THREADS_MAX = 8,
 	OPS = 400,            /* of all threads together */
 };
 
-static const uint32_t page_sizes[] = { 4 * KIB, 32 * KIB, 256 * KIB };
+static const uint32_t page_sizes[] = { LEAST_PAGE, 32 * KIB, 256 * KIB };
 static const uint64_t caches[] = { 0, 32 * KIB, 256 * KIB, BLOCKZ_PAGES_CACHE_DEFAULT };
 enum { CACHES = 4 };
 static const unsigned thread_counts[] = { 1, 2, THREADS_MAX };
@@ -252,8 +253,8 @@ static void check_windows(void)
 {
 	struct worker self = { .found = keep(LONGEST) };
 	for (int i = 0; i < WINDOWS; i++)
-		for (uint64_t off = 0; off < WINDOW; off += 512)
-			check_read(&self, window_starts[i] + off, (size_t)min(512, SIZE - window_starts[i] - off));
+		for (uint64_t off = 0; off < WINDOW; off += LEAST_PAGE)
+			check_read(&self, window_starts[i] + off, (size_t)min(LEAST_PAGE, SIZE - window_starts[i] - off));
 	ck_assert_int_eq(wrong, 0);
 }
 
