@@ -27,7 +27,7 @@ static struct bytes new_image(void)
 static struct bytes pack_it(const struct blockz_format *format, struct bytes image, bool no_index, bool has_raw)
 {
 	struct blockz_pack_options options = {
-		.piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = has_raw ? 2 : 0,
+		.level = 1, .piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = has_raw ? 2 : 0,
 	};
 	return pack_image(format, image, options, NULL);
 }
@@ -142,7 +142,8 @@ START_TEST(small_edits_fit)
 {
 	const struct blockz_format *format = format_of(_i);
 	enum blockz_way way = strcmp(format->name, "xz") == 0 ? BLOCKZ_WAY_AUTO : BLOCKZ_WAY_IN_PLACE;
-	struct bytes image = image_new(IMAGE_TEXT, MIB), file = pack_image(format, image, (struct blockz_pack_options){ 0 }, NULL);
+	struct bytes image = image_new(IMAGE_TEXT, MIB / 2);
+	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ 0 }, NULL);
 	struct outcome outcome = { 0 };
 	struct blockz_fault fault;
 	for (int round = 0; round < 4; round++) {
@@ -242,7 +243,7 @@ START_TEST(damage_is_never_laundered)
 {
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = image_new(IMAGE_TEXT, 5 * format->piece_size_min / 2);
-	struct blockz_pack_options options = { .piece_size = format->piece_size_min };
+	struct blockz_pack_options options = { .level = 1, .piece_size = format->piece_size_min };
 	struct bytes good = pack_image(format, image, options, NULL), edited = bytes_copy(image);
 	edited.data[1000] ^= 1;
 	struct blockz_edit edit = edit_from(edited, (struct blockz_range){ 900, 1100 });
@@ -493,8 +494,8 @@ static struct bytes strong_file(const struct blockz_format *format, struct bytes
 START_TEST(a_strong_piece_grows_by_little)
 {
 	const struct blockz_format *format = format_of(_i);
-	struct bytes image = image_new(IMAGE_DISK, 2 * MIB), edited = bytes_copy(image), file = strong_file(format, image);
-	const struct blockz_range ranges[] = { { 1000, 1001 }, { 2 * MIB - 1000, 2 * MIB - 999 } };
+	struct bytes image = image_new(IMAGE_DISK, MIB), edited = bytes_copy(image), file = strong_file(format, image);
+	const struct blockz_range ranges[] = { { 1000, 1001 }, { MIB - 1000, MIB - 999 } };
 	struct blockz_edit edits[2];
 	struct outcome outcome;
 	for (size_t i = 0; i < 2; i++)
