@@ -42,19 +42,14 @@ static struct bytes apply(struct bytes old, struct bytes delta)
 	return sink.bytes;
 }
 
-/* A delta by 1, 2 and 8 threads (2 and 8, where each costs a lot) is the same, and makes NEW. */
+/* A delta by one thread and by many is the same, and makes NEW. */
 static struct bytes round_trip(struct bytes old, struct bytes new, struct blockz_delta_options options,
 			       struct blockz_delta_result *result)
 {
-	static const unsigned threads[] = { 1, 2, 8 };
-	struct bytes delta = { 0 };
-	for (size_t i = sanitized, first = i; i < 3; i++) {
-		options.work.threads = threads[i];
-		struct bytes made = make_delta(old, new, &options, result);
-		if (i == first)
-			delta = made;
-		assert_bytes(made, delta);
-	}
+	options.work.threads = 1;
+	struct bytes delta = make_delta(old, new, &options, result);
+	options.work.threads = 8;
+	assert_bytes(make_delta(old, new, &options, result), delta);
 	assert_bytes(apply(old, delta), new);
 	return delta;
 }
@@ -147,7 +142,7 @@ END_TEST
 
 START_TEST(test_budget)
 {
-	struct bytes image = image_new(IMAGE_TEXT, 1536 * KIB), changed = edited(image);
+	struct bytes image = image_new(IMAGE_TEXT, MIB), changed = edited(image);
 	const struct blockz_format *xz = format_named("xz");
 	struct bytes old = compress(xz, image), new = compress(xz, changed);
 	struct blockz_delta_options options = { 0 };
