@@ -159,7 +159,7 @@ static uint64_t random_size(uint64_t now)
 
 START_TEST(random_sizes)
 {
-	for (int round = 0; round < (few_rounds ? 6 : 25); round++) {
+	for (int round = 0; round < (few_rounds ? 6 : 10); round++) {
 		const struct kept *mark = kept_so_far();
 		struct foreign foreign = writers[_i]();
 		for (int again = 0; again < 3; again++) {
@@ -221,18 +221,21 @@ static struct foreign long_file(int i)
 /* Near the beginning, where all behind it is encoded again, or at the new end. */
 START_TEST(long_pieces)
 {
+	static const struct {
+		uint64_t end, at;
+	} cases[] = {
+		{ 100, 50 }, { 2 * MIB + 5, 50 }, { 2 * MIB + 5, 2 * MIB - 15 }, { 20 * MIB, 50 }, { 20 * MIB, 20 * MIB - 20 },
+		{ LONG - 1, LONG - 21 }, { LONG + 1, 50 }, { LONG + 10 * MIB, LONG + 10 * MIB - 20 },
+	};
 	const struct foreign foreign = long_file(_i);
-	const uint64_t ends[] = { 100, 2 * MIB + 5, 20 * MIB, LONG - 1, LONG + 1, LONG + 10 * MIB };
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		for (int at_end = 0; at_end < 2; at_end++) {
-			const struct kept *mark = kept_so_far();
-			struct bytes edited = plain_resize(foreign.image, ends[i]);
-			uint64_t at = at_end && ends[i] != LONG + 1 ? ends[i] - 20 : 50;
-			fill_text(edited.data + at, 20);
-			struct blockz_edit edit = edit_from(edited, (struct blockz_range){ at, at + 20 });
-			assert_any(foreign.format, resize(foreign.file, false, ends[i], &edit, 1), edited);
-			forget_since(mark);
-		}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct kept *mark = kept_so_far();
+		struct bytes edited = plain_resize(foreign.image, cases[i].end);
+		fill_text(edited.data + cases[i].at, 20);
+		struct blockz_edit edit = edit_from(edited, (struct blockz_range){ cases[i].at, cases[i].at + 20 });
+		assert_any(foreign.format, resize(foreign.file, false, cases[i].end, &edit, 1), edited);
+		forget_since(mark);
+	}
 }
 END_TEST
 
