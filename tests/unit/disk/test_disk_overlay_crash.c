@@ -41,7 +41,8 @@ static void make_file(int index)
 	use_one_cpu();
 	format = format_of(index);
 	const struct blockz_pack_options options = {
-		.piece_size = format->piece_size_min > 4 * PAGE ? format->piece_size_min : 4 * PAGE, .raw = raw, .raw_count = 1,
+		.level = 1, .piece_size = format->piece_size_min > 4 * PAGE ? format->piece_size_min : 4 * PAGE,
+		.raw = raw, .raw_count = 1,
 	};
 	image = image_new(IMAGE_TEXT, IMAGE_LEN);
 	file = pack_image(format, image, options, NULL);

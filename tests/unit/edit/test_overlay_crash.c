@@ -21,7 +21,7 @@ static const struct blockz_range raw[] = { { 2 * PAGE, 3 * PAGE } };
 static struct {
 	const struct blockz_format *format;
 	enum blockz_way way;
-	struct bytes image, file;
+	struct bytes image, file, other;
 	struct beside beside;
 	struct memory_power power;
 	unsigned ignored_file, ignored_place;
@@ -37,11 +37,12 @@ static void make_file(int format)
 {
 	model.format = format_of(format);
 	const struct blockz_pack_options options = {
-		.piece_size = model.format->piece_size_min > 4 * PAGE ? model.format->piece_size_min : 4 * PAGE,
+		.level = 1, .piece_size = model.format->piece_size_min > 4 * PAGE ? model.format->piece_size_min : 4 * PAGE,
 		.raw = raw, .raw_count = 1,
 	};
 	model.image = image_new(IMAGE_TEXT, IMAGE_LEN);
 	model.file = pack_image(model.format, model.image, options, NULL);
+	model.other = pack_image(model.format, image_new(IMAGE_NOISE, IMAGE_LEN), options, NULL);
 	beside_init(&model.beside, model.file);
 	model.beside.digest = overlay_identity_pieces;
 }
@@ -309,9 +310,8 @@ static void must_leave_other(size_t n, size_t i)
 {
 	struct beside *beside = &model.beside;
 	bool has_overlay = memory_store_has_journal(&beside->place);
-	const struct blockz_pack_options options = { .piece_size = model.format->piece_size_min };
+	const struct bytes other = model.other;
 	const struct kept *mark = kept_so_far();
-	struct bytes other = pack_image(model.format, image_new(IMAGE_NOISE, IMAGE_LEN), options, NULL);
 	memory_store_reset(&beside->file, other.data, other.len);
 	enum blockz_status status = recover();
 	ck_assert_msg(status == (has_overlay ? BLOCKZ_NEEDS_RECOVERY : BLOCKZ_OK), "operation %zu, cut %zu", n, i);
