@@ -47,8 +47,8 @@ enum { PRESETS = sizeof(presets) / sizeof(presets[0]) };
 
 START_TEST(files_by_presets)
 {
-	struct bytes image = image_new(IMAGE_DISK, few_rounds ? 200000 : 600000);
-	splice_at_random(xz_easy(image, presets[_i], checks[_i % 4]), image, few_rounds ? 4 : 12);
+	struct bytes image = image_new(IMAGE_DISK, few_rounds ? 200000 : 300000);
+	splice_at_random(xz_easy(image, presets[_i], checks[_i % 4]), image, few_rounds ? 4 : 6);
 	image = image_new(IMAGE_TEXT, 300000);
 	splice_at_random(xz_easy(image, presets[_i], checks[(_i + 1) % 4]), image, 5);
 }
@@ -247,7 +247,7 @@ END_TEST
 /* The tokens are as good as they were, so that most of the growth is that of what is new. */
 START_TEST(long_blocks)
 {
-	struct bytes image = image_new(_i ? IMAGE_TEXT : IMAGE_DISK, few_rounds ? 2 * MIB : 8 * MIB);
+	struct bytes image = image_new(_i ? IMAGE_TEXT : IMAGE_DISK, few_rounds ? 2 * MIB : 4 * MIB);
 	struct bytes file = xz_easy(image, _i ? 2 : 6, checks[_i]);
 	const size_t lens[] = { 1, 64, 4096, 300000 };
 	for (size_t i = 0; i < 4; i++) {

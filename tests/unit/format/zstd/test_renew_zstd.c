@@ -6,6 +6,7 @@
 
 #define ZSTD_STATIC_LINKING_ONLY /* ZSTD_getFrameHeader */
 #include "base/bytes.h"
+#include "base/checked.h"
 #include "foreign_zst.h"
 #include "format/formats.h"
 #include "judge.h"
@@ -180,7 +181,7 @@ static enum blockz_status renew(struct bytes file, bool scan, struct bytes image
 START_TEST(windows)
 {
 	static const int levels[] = { 1, 3, 9, 19 }, window_logs[] = { 0, 10, 17 };
-	struct bytes image = image_new(IMAGE_DISK, 5 * BLOCK + 5), frame = { .len = 0 };
+	struct bytes image = image_new(IMAGE_DISK, 2 * BLOCK + 5), frame = { .len = 0 };
 	for (int i = 0; i < 6; i++) {
 		const struct zst_parameter parameters[] = {
 			{ ZSTD_c_compressionLevel, levels[_i] }, { ZSTD_c_windowLog, window_logs[i / 2] }, { ZSTD_c_checksumFlag, i % 2 },
@@ -205,10 +206,11 @@ END_TEST
 /* A window of a power of two and some eighths, and every level: none makes more of it. */
 START_TEST(odd_windows)
 {
-	struct bytes image = image_new(IMAGE_TEXT, 3 * BLOCK), frame;
+	struct bytes text = image_new(IMAGE_TEXT, 3 * BLOCK), frame;
 	for (int descriptor = 0; descriptor < 9 << 3; descriptor += few_rounds ? 7 : 1) {
-		struct pack_params params = { .check = CHECK_NONE, .piece_size = image.len };
 		uint64_t base = UINT64_C(1024) << (descriptor >> 3), tag;
+		struct bytes image = { text.data, min(4 * base, text.len) }; /* longer than the window */
+		struct pack_params params = { .check = CHECK_NONE, .piece_size = image.len };
 		struct work work = { .edited = image };
 		params.window_max = base + base / 8 * (unsigned)(descriptor & 7);
 		for (const int *level = format_zstd.renew_levels; *level != 0; level++) {

@@ -106,7 +106,7 @@ START_TEST(levels)
 {
 	static const int by_test[] = { -3, 1, 3, 5, 9, 12, 19 };
 	const struct zst_parameter parameters[] = { { ZSTD_c_compressionLevel, by_test[_i] }, { ZSTD_c_checksumFlag, 1 } };
-	struct bytes image = tempting_image((by_test[_i] < 12 ? 3 : 1) * MIB + 1000);
+	struct bytes image = tempting_image((by_test[_i] < 12 ? 2 : 1) * MIB + 1000);
 	splice_everywhere(zst_compress(image, _i % 2, parameters, 2), image);
 }
 END_TEST
@@ -120,7 +120,7 @@ START_TEST(windows_and_threads)
 		{ { ZSTD_c_windowLog, 24 }, { ZSTD_c_checksumFlag, 1 }, { ZSTD_c_enableLongDistanceMatching, 1 } },
 		{ { ZSTD_c_nbWorkers, 2 }, { ZSTD_c_checksumFlag, 1 }, { ZSTD_c_jobSize, 512 * KIB } },
 	};
-	struct bytes image = tempting_image(_i == 0 ? 700 * KIB : 3 * MIB);
+	struct bytes image = tempting_image(_i == 0 ? 700 * KIB : 2 * MIB);
 	splice_everywhere(zst_compress(image, false, sets[_i], 3), image);
 }
 END_TEST
@@ -178,7 +178,7 @@ START_TEST(growth)
 		int level, most;
 	} rows[] = { { 1, KIB }, { 3, KIB }, { 6, KIB }, { 9, KIB }, { 12, 10 * KIB }, { 19, 10 * KIB } };
 	const struct zst_parameter parameters[] = { { ZSTD_c_compressionLevel, rows[_i].level }, { ZSTD_c_checksumFlag, 1 } };
-	struct bytes image = tempting_image(2 * MIB), file = zst_compress(image, false, parameters, 2);
+	struct bytes image = tempting_image(MIB), file = zst_compress(image, false, parameters, 2);
 	for (int round = 0; round < 4; round++) {
 		struct bytes edited = bytes_copy(image);
 		uint64_t start = rnd_below(image.len - 64);
