@@ -25,7 +25,7 @@ static struct bytes new_image(void)
 
 static struct bytes our_file(const struct blockz_format *format, struct bytes image)
 {
-	const struct blockz_pack_options options = { .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
+	const struct blockz_pack_options options = { .level = 1, .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
 	return pack_image(format, image, options, NULL);
 }
 
