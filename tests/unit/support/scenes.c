@@ -53,19 +53,20 @@ static void make_old(struct scene *scene, size_t blocks, size_t block_len)
 {
 	struct bytes plain = image_new(IMAGE_TEXT, blocks * block_len);
 	struct bytes decoded = { 0 };
+	size_t room = 0, old_room = 0;
 	scene->old_blocks.items = keep((blocks + 1) * sizeof(*scene->old_blocks.items));
 	for (size_t i = 0; i < blocks; i++) {
 		struct bytes part = bytes_copy((struct bytes){ plain.data + i * block_len, block_len - i % 7 });
 		unsigned encoder = i % ENCODERS;
 		struct bytes block = encoded(scene, &encoder, part);
-		scene->old = bytes_join(scene->old, image_new(IMAGE_DISK, i % 3 * 1000));
+		bytes_append(&scene->old, &old_room, image_new(IMAGE_DISK, i % 3 * 1000).data, i % 3 * 1000);
 		scene->old_blocks.items[scene->old_blocks.count++] = (struct delta_old_block){
 			.file_off = scene->old.len, .plain_len = (uint32_t)part.len,
 			.file_len = (uint32_t)block.len & 0x3ffffff,
 			.codec = scene->head.encoders[encoder].params.codec & 0x3f,
 		};
-		scene->old = bytes_join(scene->old, block);
-		decoded = bytes_join(decoded, part);
+		bytes_append(&scene->old, &old_room, block.data, block.len);
+		bytes_append(&decoded, &room, part.data, part.len);
 	}
 	scene->head.old_size = scene->old.len;
 	sha256(scene->old, scene->head.old_sha256);
@@ -76,7 +77,7 @@ static void make_old(struct scene *scene, size_t blocks, size_t block_len)
 struct scene *scene_of(size_t blocks, size_t block_len)
 {
 	struct scene *scene = keep(sizeof(*scene));
-	add_encoder(scene, (struct codec_params){ CODEC_ZLIB, { [ZLIB_LEVEL] = 9, [ZLIB_WINDOW] = 15 } });
+	add_encoder(scene, (struct codec_params){ CODEC_ZLIB, { [ZLIB_LEVEL] = 1, [ZLIB_WINDOW] = 15 } });
 	add_encoder(scene, (struct codec_params){ CODEC_ZSTD, { [ZSTD_LEVEL] = 5 } });
 	add_encoder(scene, (struct codec_params){ CODEC_STORED, { 0 } });
 	strcpy(scene->head.old_container, "by hand");
