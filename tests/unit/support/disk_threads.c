@@ -14,7 +14,7 @@ static void *act(void *ctx)
 {
 	struct disk_thread *self = ctx;
 	const struct disk_work *work = self->work;
-	for (unsigned i = 0; i < (few_rounds ? 100 : 300) && self->failure == NULL; i++) {
+	for (unsigned i = 0; i < 100 && self->failure == NULL; i++) {
 		uint64_t what = disk_thread_next(self) % 32;
 		if (what < work->writes)
 			work->write_some(self);
