@@ -14,10 +14,10 @@
 #include "overlays.h"
 #include "short_memory.h"
 
-enum { LEN = 6 * 64 * KIB + 1000, ROOM = 2 * MIB, FORMATS = 3 };
+enum { LEN = 3 * 64 * KIB + 1000, ROOM = 2 * MIB, FORMATS = 3 };
 
-static const struct blockz_range raw[] = { { 300000, 330000 } };
-static const struct blockz_range edits[] = { { 1000, 1010 }, { 140000, 150000 }, { 310000, 310010 } };
+static const struct blockz_range raw[] = { { 150000, 180000 } };
+static const struct blockz_range edits[] = { { 1000, 1010 }, { 70000, 80000 }, { 160000, 160010 } };
 
 static const struct blockz_format *format;
 static struct bytes image, edited, file;
