@@ -38,6 +38,37 @@ print_wrong() {
 	END { judge() }' "$@"
 }
 
+# stand_in FILE: what scripts need to know of one that they source, which shellcheck reads again for each of them: its functions
+# say no more than which variables they use.
+stand_in() {
+	awk '
+	/^[a-z0-9_]+\(\) \{/ && !/\}$/ { print $1, "{"; print "\t: \"$@\""; within = 1; next }
+	within && /^}/ { print; within = 0; next }
+	!within { print; next }
+	{
+		while (match($0, /\$\{?[a-z_]+/)) {
+			name = substr($0, RSTART, RLENGTH)
+			gsub(/[${]/, "", name)
+			print "\t: \"$" name "\""
+			$0 = substr($0, RSTART + RLENGTH)
+		}
+	}' "$1"
+}
+
+# liked SCRIPT...: what shellcheck says of them, and of what they source.
+liked() {
+	local folder sourced each
+	folder=$(mktemp -d) || return
+	mapfile -t sourced < <(sed -n 's/^# shellcheck source=//p' "$@" | sort -u)
+	cp --parents "$@" "$folder"
+	for each in "${sourced[@]}"; do
+		stand_in "$each" >"$folder/$each"
+	done
+	shellcheck -S warning -e SC2034,SC2154 "${sourced[@]}" 2>&1
+	(cd "$folder" && shellcheck -x -S warning "$@" 2>&1)
+	rm -r "$folder"
+}
+
 mapfile -t present < <(for file in "${files[@]}"; do [ ! -f "$file" ] || echo "$file"; done)
 mapfile -t sources < <(printf '%s\n' "${present[@]}" | grep '\.[ch]$')
 mapfile -t scripts < <(awk 'FNR == 1 && /^#!.*(bash|\/sh)/ { print FILENAME } { nextfile }' "${present[@]}")
@@ -46,5 +77,5 @@ verdict line-length "$(awk 'length($0) > 132 { print FILENAME; nextfile }' "${so
 wrong=$(print_wrong "${sources[@]}")
 verdict opening-comments "$(sed -n 's/^unopened //p' <<<"$wrong" | tr '\n' ' ')"
 verdict header-guards "$(sed -n 's/^unguarded //p' <<<"$wrong" | tr '\n' ' ')"
-verdict shellcheck "$(shellcheck -x -S warning "${scripts[@]}" 2>&1 | head -n 20)"
+verdict shellcheck "$(liked "${scripts[@]}" | head -n 20)"
 verdict no-foreign-prefix "$(grep -rlE '\bbz_[a-z]' libblockz tools --include='*.[ch]' | tr '\n' ' ')"
