@@ -17,9 +17,10 @@ failed=0
 sevenzip_zstd=false # 7z learnt it in version 23
 7z i 2>/dev/null | grep -q ' zstd ' && sevenzip_zstd=true
 
-# python3 ARGUMENT...: without the modules that are installed beside Python's own, which it need not look for.
+# python3 ARGUMENT...: with the modules of this folder, and without those that are installed beside Python's own, which it need
+# not look for.
 python3() {
-	command python3 -S "$@"
+	PYTHONPATH=$tree/tests/tool${PYTHONPATH:+:$PYTHONPATH} command python3 -BS "$@"
 }
 
 ok() {

@@ -5,12 +5,10 @@
 
 python3 - <<'END'
 import random
+from texts import text
 rng = random.Random(5)
-words = [bytes(rng.choices(b"abcdefgh ", k=7)) for _ in range(300)]
-def text(size):
-    return b"".join(rng.choice(words) for _ in range(size // 7 + 1))[:size]
 with open("disk.img", "wb") as file:
-    file.write(text(400000) + rng.randbytes(200000) + text(200000) + bytes(300000) + text(100001))
+    file.write(text(rng, 400000) + rng.randbytes(200000) + text(rng, 200000) + bytes(300000) + text(rng, 100001))
 END
 # shellcheck disable=SC2154  # format and suffix are of those who source this
 partial-deflate -q -f "$format" --piece-size 128K disk.img "base$suffix" 400000 600000 || exit 1
