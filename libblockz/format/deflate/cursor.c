@@ -38,7 +38,6 @@ struct cursor {
 	struct walk_block block;
 	bool inside; /* among the symbols of the block */
 	bool over;
-	struct walk_reach reach; /* of no interest */
 	struct walk_text text; /* the last of it is what was decoded last */
 	struct libdeflate_compressor *compressor; /* NULL: not needed so far */
 	struct libdeflate_decompressor *decompressor;
@@ -64,7 +63,6 @@ void *deflate_cursor_new(const struct blockz_source *file, uint64_t window_max)
 		return NULL;
 	cursor->file = file;
 	cursor->text.bytes = cursor->bytes;
-	cursor->reach = (struct walk_reach){ 0 };
 	cursor->compressor = NULL;
 	cursor->walker = NULL;
 	cursor->decompressor = libdeflate_alloc_decompressor();
@@ -146,7 +144,7 @@ static enum blockz_status decode_part(struct cursor *cursor, struct blockz_fault
 	if (status == BLOCKZ_OK)
 		status = block->type == WALK_STORED
 				 ? read_stored(cursor, fault)
-				 : walker_text(cursor->walker, block, &cursor->text, &cursor->reach, &ended, fault);
+				 : walker_text(cursor->walker, block, &cursor->text, NULL, &ended, fault);
 	cursor->inside = !ended;
 	if (status == BLOCKZ_OK && block->out_end > cursor->image_len)
 		return fault_set(fault, BLOCKZ_DAMAGED, cursor->piece.file_off + block->end_bit / 8,

@@ -71,12 +71,13 @@ struct walk_text {
 	size_t room; /* at least WALK_TEXT_SLACK more than is to be text */
 };
 
-enum { WALK_TEXT_SLACK = 258 + 16 }; /* a match, and what a fast copy writes behind it */
+enum { WALK_TEXT_SLACK = 2 + 258 + 31 }; /* two literals, a match, and what a fast copy writes behind it */
 
 /*
  * The same in parts, with text: walker_begin() reads a block's header, and passes a stored block whole, as walker_next()
  * does.  In others walker_text() decodes symbols, until there is no room for the longest match, or the block has ended
- * (*ended_ret; then end_bit and out_end of block are set, else they tell how far it is).  Errors: as walker_next().
+ * (*ended_ret; then end_bit and out_end of block are set, else they tell how far it is).  reach may be NULL (faster).
+ * Errors: as walker_next().
  */
 enum blockz_status walker_begin(struct walker *walker, struct walk_block *block_ret, struct blockz_fault *fault);
 enum blockz_status walker_text(struct walker *walker, struct walk_block *block, struct walk_text *text,

@@ -8,7 +8,7 @@
 
 enum { FIRST_READ = 64, READ_GROWTH = 4 };
 
-/* Loads may start so that they end within the window; or, in the last one, so that they reach every bit. */
+/* Two loads from below load_end on end within the window; in the last one, they reach every bit. */
 static void set_window(struct walk_input *in, const uint8_t *window, size_t len, bool last)
 {
 	in->window = window;
@@ -17,7 +17,7 @@ static void set_window(struct walk_input *in, const uint8_t *window, size_t len,
 	if (last)
 		in->load_end = len + 9;
 	else
-		in->load_end = len >= 8 ? len - 7 : 0;
+		in->load_end = len >= WALK_INPUT_LOADS ? len - WALK_INPUT_LOADS + 1 : 0;
 }
 
 static void restart(struct walk_input *in, uint64_t len)
@@ -47,7 +47,7 @@ void walk_input_source(struct walk_input *in, const struct blockz_source *source
 	set_window(in, in->buffer, 0, false);
 }
 
-/* Moves what is not loaded yet, less than a load, to the front of to. */
+/* Moves what is not loaded yet, less than two loads, to the front of to. */
 static size_t keep_rest(struct walk_input *in, uint8_t *to)
 {
 	size_t rest = in->window_len - in->next;
@@ -60,7 +60,7 @@ static size_t keep_rest(struct walk_input *in, uint8_t *to)
 static enum blockz_status read_more(struct walk_input *in, struct blockz_fault *fault)
 {
 	size_t have = keep_rest(in, in->buffer);
-	while (have < sizeof(uint64_t)) {
+	while (have < WALK_INPUT_LOADS) {
 		uint64_t off = in->window_off + have;
 		size_t want = in->read_len < WALK_INPUT_BUFFER - have ? in->read_len : WALK_INPUT_BUFFER - have;
 		if (want > in->len - off)

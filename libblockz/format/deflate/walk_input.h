@@ -3,9 +3,9 @@
  * Input of the deflate walker: bits, lowest first, from memory or from a source.
  *
  * Bits are loaded eight bytes at a time, without asking how many are left: there is always a window of readable
- * bytes, and loads may start below load_end in it.  The last window has zeros behind the input, enough for every bit of
- * the input to be loaded by such loads; who has run past the end finds out by the position, or when walk_input_more()
- * has no more.
+ * bytes, and below load_end in it two loads may start, one after the other.  The last window has zeros behind the input,
+ * enough for every bit of the input to be loaded by such loads; who has run past the end finds out by the position, or when
+ * walk_input_more() has no more.
  */
 #ifndef FORMAT_DEFLATE_WALK_INPUT_H
 #define FORMAT_DEFLATE_WALK_INPUT_H
@@ -15,8 +15,9 @@
 
 enum {
 	WALK_INPUT_BUFFER = 256 * 1024,
-	/* Zeros behind the last window: load_end is 9 behind the input, and a load takes 8. */
-	WALK_INPUT_PADDING = 16,
+	WALK_INPUT_LOADS = 16, /* bytes that two loads take */
+	/* Zeros behind the last window: load_end is 9 behind the input. */
+	WALK_INPUT_PADDING = 8 + WALK_INPUT_LOADS,
 	/* At least so many bits are there after a load; at most 63. */
 	WALK_INPUT_LOADED = 56,
 };
@@ -37,7 +38,7 @@ struct walk_input {
 	uint64_t start;     /* where in the source the input begins */
 	size_t read_len;    /* for the next read: small behind a skipped payload, then growing */
 	uint8_t *buffer;    /* WALK_INPUT_BUFFER + WALK_INPUT_PADDING bytes, the owner's; for sources */
-	uint8_t tail[8 + WALK_INPUT_PADDING]; /* the last window of an input in memory */
+	uint8_t tail[WALK_INPUT_LOADS + WALK_INPUT_PADDING]; /* the last window of an input in memory */
 };
 
 void walk_input_memory(struct walk_input *in, const uint8_t *bytes, size_t len);

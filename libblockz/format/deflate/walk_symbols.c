@@ -81,12 +81,11 @@ static enum walk_stop stop_at(struct cursor *c, uint32_t entry)
 
 static inline uint32_t take_distance(struct cursor *c, uint32_t entry)
 {
-	unsigned symbol = entry >> WALK_SYMBOL_SHIFT & WALK_SYMBOL_MASK;
-	unsigned extra = walk_dist_extra[symbol];
+	unsigned extra = entry >> WALK_EXTRA_SHIFT & WALK_EXTRA_MASK;
 	unsigned n = entry & WALK_BITS_MASK;
-	uint32_t distance = walk_dist_base[symbol] + ((uint32_t)(c->bits >> (n - extra)) & ((1U << extra) - 1));
+	uint32_t all = (uint32_t)c->bits & ((UINT32_C(1) << n) - 1);
 	drop_bits(c, n);
-	return distance;
+	return walk_dist_base[entry >> WALK_SYMBOL_SHIFT & WALK_SYMBOL_MASK] + (all >> (n - extra));
 }
 
 /* A match at output offset `at`. */
@@ -159,21 +158,27 @@ enum walk_stop walk_symbols_near(struct walk_input *in, uint64_t *out, const str
 
 /* ---- With text ---------------------------------------------------------------------------------------------- */
 
-/* Writes a match of len bytes at `to`, and up to 7 bytes more behind it. */
+/* Writes a match of len bytes at `to`, and up to 31 bytes more behind it. */
 static inline void copy_match(uint8_t *to, uint32_t len, uint32_t distance)
 {
 	const uint8_t *from = to - distance, *end = to + len;
-	if (distance >= 8) {
+	if (__builtin_expect(distance >= 16, 1)) {
 		do {
-			memcpy(to, from, 8);
-			to += 8;
-			from += 8;
+			memcpy(to, from, 16);
+			memcpy(to + 16, from + 16, 16);
+			to += 32;
+			from += 32;
 		} while (to < end);
 	} else if (distance == 1) {
 		memset(to, *from, len);
 	} else {
-		while (to < end)
-			*to++ = *from++;
+		/* Of eight bytes as many are right as they are away. */
+		const uint32_t step = distance < 8 ? distance : 8;
+		do {
+			memcpy(to, from, 8);
+			to += step;
+			from += step;
+		} while (to < end);
 	}
 }
 
@@ -182,65 +187,83 @@ static inline bool is_literal(uint32_t entry)
 	return (entry & (WALK_DIST | WALK_SPECIAL)) == 0;
 }
 
-enum { MATCH_BITS = 20 + 28 }; /* of a length and a distance, at most */
+static inline void put_literal(struct cursor *c, const struct walk_codes *codes, uint32_t *entry, uint8_t **to)
+{
+	*(*to)++ = walk_entry_literal(*entry);
+	drop_bits(c, *entry & WALK_BITS_MASK);
+	*entry = lookup(codes, 0, c->bits);
+}
 
-enum walk_stop walk_symbols_text(struct walk_input *in, uint64_t *out, const struct walk_codes *codes,
-				 uint64_t history_start, struct walk_text *text, struct walk_reach *reach)
+/*
+ * A round takes three literals of 11 bits, or two and another of 15 bits or a length of 20; then, behind another load, a
+ * distance of 28.  Of 56 bits enough are left each time to look up what comes next.
+ */
+static inline __attribute__((always_inline)) enum walk_stop decode(struct walk_input *in, uint64_t *out,
+								   const struct walk_codes *codes, uint64_t history_start,
+								   struct walk_text *text, struct walk_reach *reach)
 {
 	const uint8_t *window = in->window;
 	const size_t load_end = in->load_end;
 	uint8_t *const start = text->bytes + text->len;
-	const uint64_t out_start = *out;
 	const uint8_t *const end = text->bytes + (text->room - WALK_TEXT_SLACK);
-	struct cursor c = cursor_load(in, *out);
+	const uint64_t out_start = *out, history = out_start - history_start;
+	const uint8_t *const oldest = start - (history < WALK_WINDOW ? history : WALK_WINDOW);
+	struct cursor c = cursor_load(in, out_start);
 	uint8_t *to = start;
 	enum walk_stop stop = WALK_STOP_INPUT;
 
+	if (c.next >= load_end)
+		return stop;
+	walk_input_load(window, &c.next, &c.bits, &c.count);
+	uint32_t e = lookup(codes, 0, c.bits);
 	while (c.next < load_end) {
 		if (to > end) {
 			stop = WALK_STOP_ROOM;
 			break;
 		}
 		walk_input_load(window, &c.next, &c.bits, &c.count);
-		uint32_t e = lookup(codes, 0, c.bits);
-		for (int i = 0; i < 2 && is_literal(e); i++) {
-			*to++ = walk_entry_literal(e);
-			drop_bits(&c, e & WALK_BITS_MASK);
-			e = lookup(codes, 0, c.bits);
+		if (is_literal(e)) {
+			put_literal(&c, codes, &e, &to);
+			if (is_literal(e)) {
+				put_literal(&c, codes, &e, &to);
+				if (is_literal(e)) {
+					put_literal(&c, codes, &e, &to);
+					continue;
+				}
+			}
 		}
-		if (c.count < MATCH_BITS)
-			continue;
-		if (e & WALK_SPECIAL) {
+		if (__builtin_expect(e & WALK_SPECIAL, 0)) {
 			e = walk_codes_entry(codes, false, (uint32_t)c.bits);
 			if (e & WALK_SPECIAL) {
 				stop = stop_at(&c, e);
 				break;
 			}
-		}
-		if (!(e & WALK_DIST)) {
-			*to++ = walk_entry_literal(e);
-			drop_bits(&c, e & WALK_BITS_MASK);
-			continue;
+			if (is_literal(e)) {
+				put_literal(&c, codes, &e, &to);
+				continue;
+			}
 		}
 		c.out = 0;
 		pass(&c, e);
 		const uint32_t len = (uint32_t)c.out;
 
 		e = lookup(codes, WALK_DIST, c.bits);
-		if (e & WALK_SPECIAL) {
+		walk_input_load(window, &c.next, &c.bits, &c.count);
+		if (__builtin_expect(e & WALK_SPECIAL, 0)) {
 			e = walk_codes_entry(codes, true, (uint32_t)c.bits);
 			if (e & WALK_SPECIAL) {
 				stop = WALK_STOP_SYMBOL;
 				break;
 			}
 		}
-		uint32_t distance = take_distance(&c, e);
-		const uint64_t at = out_start + (uint64_t)(to - start);
-		if (distance > at - history_start) {
+		const uint32_t distance = take_distance(&c, e);
+		if (distance > (size_t)(to - oldest)) {
 			stop = WALK_STOP_DISTANCE;
 			break;
 		}
-		note_match(reach, at, len, distance);
+		e = lookup(codes, 0, c.bits);
+		if (reach != NULL)
+			note_match(reach, out_start + (uint64_t)(to - start), len, distance);
 		copy_match(to, len, distance);
 		to += len;
 	}
@@ -248,6 +271,14 @@ enum walk_stop walk_symbols_text(struct walk_input *in, uint64_t *out, const str
 	text->len += (size_t)(to - start);
 	cursor_save(in, out, &c);
 	return stop;
+}
+
+enum walk_stop walk_symbols_text(struct walk_input *in, uint64_t *out, const struct walk_codes *codes,
+				 uint64_t history_start, struct walk_text *text, struct walk_reach *reach)
+{
+	/* Two copies, as above. */
+	return reach != NULL ? decode(in, out, codes, history_start, text, reach)
+			     : decode(in, out, codes, history_start, text, NULL);
 }
 
 /* ---- Fast --------------------------------------------------------------------------------------------------- */

@@ -7,9 +7,6 @@
 enum { END_OF_BLOCK = 256, FIRST_LENGTH = 257, LAST_LENGTH = 285, LAST_DIST = 29 };
 
 /* RFC 1951, section 3.2.5. */
-const uint8_t walk_dist_extra[WALK_DIST_SYMBOLS] = {
-	0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
-};
 const uint16_t walk_dist_base[WALK_DIST_SYMBOLS] = {
 	1,   2,   3,   4,   5,    7,    9,    13,   17,   25,   33,   49,    65,    97,    129,
 	193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
@@ -24,8 +21,7 @@ static inline uint32_t litlen_entry(unsigned symbol, unsigned len)
 {
 	const uint32_t bits = len | len << WALK_CODE_SHIFT;
 	if (symbol < END_OF_BLOCK)
-		return bits | 1U << WALK_OUT_SHIFT | (symbol & WALK_HALF_MASK) << WALK_LOW_SHIFT |
-		       symbol >> 4 << WALK_SYMBOL_SHIFT;
+		return bits | 1U << WALK_OUT_SHIFT | symbol << WALK_SYMBOL_SHIFT;
 	if (symbol < FIRST_LENGTH || symbol > LAST_LENGTH)
 		return 0;
 	if (symbol == LAST_LENGTH)
@@ -41,8 +37,9 @@ static inline uint32_t dist_entry(unsigned symbol, unsigned len)
 {
 	if (symbol > LAST_DIST)
 		return 0;
-	return (len + walk_dist_extra[symbol]) | (uint32_t)WALK_CODE_DIST << WALK_CODE_SHIFT |
-	       symbol << WALK_SYMBOL_SHIFT;
+	unsigned extra = symbol < 4 ? 0 : symbol / 2 - 1;
+	return (len + extra) | (uint32_t)WALK_CODE_DIST << WALK_CODE_SHIFT | symbol << WALK_SYMBOL_SHIFT |
+	       extra << WALK_EXTRA_SHIFT;
 }
 
 static inline uint32_t precode_entry(unsigned symbol, unsigned len)

@@ -8,11 +8,11 @@
  * asking what kind of symbol it has, and without a branch to mispredict.
  *
  *	bits  0 to 5    bits to drop, extra bits included
- *	bit   6         WALK_SPECIAL: ask walk_codes_entry() for the entry
+ *	bits  6 to 10   length of the code; 31 in distances, so that their extra bits count as no output
  *	bit  11         WALK_DIST: a distance follows; its value is where the second table begins
- *	bits 12 to 16   length of the code; 31 in distances, so that their extra bits count as no output
- *	bits 17 to 21   the symbol, in distances
- *	bits  7 to 10 and 17 to 20   of a literal, the low and the high half of its byte
+ *	bit  12         WALK_SPECIAL: ask walk_codes_entry() for the entry
+ *	bits 13 to 20   of a literal, its byte
+ *	bits 13 to 17   of a distance, its symbol; 18 to 21: how many of the bits to drop are extra bits
  *	bits 22 to 30   output bytes, to which extra bits are added
  *
  * Packing several literals into an entry was tried and costs more to build than it saves: with codes of 7 to 9 bits two
@@ -29,16 +29,16 @@ enum {
 	WALK_ROOT_SIZE = 1 << WALK_ROOT,
 
 	WALK_BITS_MASK = 63,
-	WALK_SPECIAL = 1 << 6,
-	WALK_DIST = WALK_ROOT_SIZE,
-	WALK_CODE_SHIFT = 12,
+	WALK_CODE_SHIFT = 6,
 	WALK_CODE_MASK = 31,
 	WALK_CODE_DIST = 31,
-	WALK_SYMBOL_SHIFT = 17,
+	WALK_DIST = WALK_ROOT_SIZE,
+	WALK_SPECIAL = 1 << 12,
+	WALK_SYMBOL_SHIFT = 13,
 	WALK_SYMBOL_MASK = 31,
+	WALK_EXTRA_SHIFT = 18,
+	WALK_EXTRA_MASK = 15,
 	WALK_OUT_SHIFT = 22,
-	WALK_LOW_SHIFT = 7,
-	WALK_HALF_MASK = 15,
 
 	WALK_LITLEN_SYMBOLS = 288, /* with the two that only the fixed code has, and nobody may use */
 	WALK_DIST_SYMBOLS = 32,
@@ -84,14 +84,13 @@ static inline bool walk_entry_is_dist(uint32_t entry)
 
 static inline uint8_t walk_entry_literal(uint32_t entry)
 {
-	return (uint8_t)((entry >> WALK_LOW_SHIFT & WALK_HALF_MASK) | (entry >> WALK_SYMBOL_SHIFT & WALK_HALF_MASK) << 4);
+	return (uint8_t)(entry >> WALK_SYMBOL_SHIFT);
 }
 
 /* The code of the end of the block: *len_ret bits, the first one lowest. */
 unsigned walk_codes_end(const struct walk_codes *codes, unsigned *len_ret);
 
-/* Extra bits and least distance of distance symbols 0 to 29. */
-extern const uint8_t walk_dist_extra[WALK_DIST_SYMBOLS];
+/* Least distance of distance symbols 0 to 29. */
 extern const uint16_t walk_dist_base[WALK_DIST_SYMBOLS];
 
 #endif
