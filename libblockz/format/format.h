@@ -57,7 +57,7 @@ struct encoding {
 };
 
 /* Decoders read a piece from a buffer, and write to one, with so many writable bytes behind what it holds. */
-enum { DECODE_SLACK = 32 };
+enum { DECODE_SLACK = 320 };
 
 /* The file's bytes of one piece, for a decoder; of a run of zero pieces, those of one. */
 struct encoded_piece {
