@@ -118,7 +118,7 @@ enum blockz_status codec_encode(struct codec_contexts *contexts, const struct co
 	return codecs[params->codec]->encode(context, params->values, plain, plain_len, out, len_ret, fault);
 }
 
-enum blockz_status codec_decode(struct codec_contexts *contexts, unsigned id, uint8_t *bytes, size_t len, uint8_t *out,
+enum blockz_status codec_decode(struct codec_contexts *contexts, unsigned id, const uint8_t *bytes, size_t len, uint8_t *out,
 				size_t out_len, struct blockz_fault *fault)
 {
 	void *context = NULL;

@@ -107,11 +107,10 @@ struct codec {
 	enum blockz_status (*encode)(void *context, const uint32_t *values, const uint8_t *plain, size_t plain_len,
 				     struct buffer *out, size_t *len_ret, struct blockz_fault *fault);
 	/*
-	 * Decodes a block to exactly out_len bytes; out has DECODE_SLACK (format/format.h) bytes more, which may be written to, and
-	 * so may the DECODE_SLACK bytes behind bytes.  Errors: BLOCKZ_DAMAGED (also: another length), BLOCKZ_LIMIT,
-	 * BLOCKZ_FAILED.
+	 * Decodes a block to exactly out_len bytes; out has DECODE_SLACK (format/format.h) bytes more, which may be written to.
+	 * Errors: BLOCKZ_DAMAGED (also: another length), BLOCKZ_LIMIT, BLOCKZ_FAILED.
 	 */
-	enum blockz_status (*decode)(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+	enum blockz_status (*decode)(void *context, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);
 };
 
@@ -164,7 +163,7 @@ enum { CODEC_CONTEXTS_MEMORY = 2 << 20 };
 enum blockz_status codec_encode(struct codec_contexts *contexts, const struct codec_params *params,
 				const uint8_t *plain, size_t plain_len, struct buffer *out, size_t *len_ret,
 				struct blockz_fault *fault);
-enum blockz_status codec_decode(struct codec_contexts *contexts, unsigned codec, uint8_t *bytes, size_t len,
+enum blockz_status codec_decode(struct codec_contexts *contexts, unsigned codec, const uint8_t *bytes, size_t len,
 				uint8_t *out, size_t out_len, struct blockz_fault *fault);
 
 #endif

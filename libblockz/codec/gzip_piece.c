@@ -40,7 +40,7 @@ static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
 	return format_gzip.encoder_memory(&params);
 }
 
-static enum blockz_status decode_piece(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status decode_piece(void *context, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				       struct blockz_fault *fault)
 {
 	const struct encoded_piece encoded = { .bytes = bytes, .len = len, .method = CHECK_CRC32 };

@@ -157,7 +157,7 @@ static enum blockz_status alone_encode(void *memory, const uint32_t *values, con
  * Before 5.2.6 liblzma refused the mark where the size is known: it is told that it is not.  There may be no mark: then all
  * input is used up as the last byte comes out.
  */
-static enum blockz_status alone_decode(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status alone_decode(void *memory, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				       struct blockz_fault *fault)
 {
 	lzma_stream *stream = &((struct lzma_context *)memory)->decoder;
@@ -257,7 +257,7 @@ static enum blockz_status xz_encode(void *memory, const uint32_t *values, const 
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status xz_decode(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status xz_decode(void *memory, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				    struct blockz_fault *fault)
 {
 	lzma_stream *stream = &((struct lzma_context *)memory)->decoder;

@@ -137,7 +137,7 @@ static bool is_candidate(const struct prover *prover, const struct block *block,
 static enum blockz_status read_block(const struct prover *prover, const struct block *block, struct thread *thread,
 				     struct blockz_fault *fault)
 {
-	if (!buffer_reserve(&thread->in, (size_t)block->file_len + DECODE_SLACK) ||
+	if (!buffer_reserve(&thread->in, (size_t)block->file_len) ||
 	    !buffer_reserve(&thread->plain, (size_t)block->plain_len + DECODE_SLACK))
 		return fault_nomem(fault);
 	return read_data(prover->proofs->file, thread->in.bytes, block->file_len, block->file_off, BLOCKZ_ABOUT_NEW, fault);

@@ -38,7 +38,7 @@ static enum blockz_status encode_block(void *context, const uint32_t *values, co
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode_block(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status decode_block(void *context, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				       struct blockz_fault *fault)
 {
 	(void)context;

@@ -161,7 +161,7 @@ static enum blockz_status find_check(const uint8_t *bytes, size_t len, struct en
 	return block_damaged(codec_xz_piece.name, fault);
 }
 
-static enum blockz_status decode_block(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status decode_block(void *context, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				       struct blockz_fault *fault)
 {
 	struct encoded_piece encoded = { .bytes = bytes, .len = len };

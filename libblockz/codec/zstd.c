@@ -62,7 +62,7 @@ static enum blockz_status encode_block(void *memory, const uint32_t *values, con
 	return BLOCKZ_OK;
 }
 
-static enum blockz_status decode_block(void *memory, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status decode_block(void *memory, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				       struct blockz_fault *fault)
 {
 	struct context *context = memory;

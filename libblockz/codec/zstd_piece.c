@@ -125,7 +125,7 @@ static enum blockz_status encode_frame(void *context, const uint32_t *values, co
 	return format_piece_encode(context, values, &params, &piece, out, len_ret, fault);
 }
 
-static enum blockz_status decode_frame(void *context, uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
+static enum blockz_status decode_frame(void *context, const uint8_t *bytes, size_t len, uint8_t *out, size_t out_len,
 				       struct blockz_fault *fault)
 {
 	const struct encoded_piece encoded = { .bytes = bytes, .len = len };

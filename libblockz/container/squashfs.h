@@ -45,7 +45,7 @@ struct squashfs {
 	uint64_t bounds[BOUNDS_MAX];
 	size_t bound_count;
 	uint64_t xattr_table; /* of the pairs of names and values; SQUASHFS_INVALID: none */
-	uint8_t in[META_HEADER_LEN + META_LEN_MAX + DECODE_SLACK], out[META_LEN_MAX + DECODE_SLACK];
+	uint8_t in[META_HEADER_LEN + META_LEN_MAX], out[META_LEN_MAX + DECODE_SLACK];
 };
 
 /* Adds a block of content.  len and plain_len are not 0.  Errors: BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED. */

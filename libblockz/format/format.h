@@ -56,12 +56,12 @@ struct encoding {
 	uint64_t tag;      /* what the writer wants to know beside the length: a checksum, or padding */
 };
 
-/* Decoders read a piece from a buffer, and write to one, with so many writable bytes behind what it holds. */
+/* Decoders write a piece to a buffer with so many writable bytes behind what it holds. */
 enum { DECODE_SLACK = 320 };
 
 /* The file's bytes of one piece, for a decoder; of a run of zero pieces, those of one. */
 struct encoded_piece {
-	uint8_t *bytes; /* the decoder may change them, and DECODE_SLACK bytes behind them */
+	const uint8_t *bytes;
 	size_t len;
 	uint64_t file_off;
 	enum check_method method; /* this and the next as in struct piece */

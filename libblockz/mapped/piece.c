@@ -62,7 +62,7 @@ bool piece_is_long(const struct blockz_map *map, size_t index)
 
 static enum blockz_status read_in(struct piece_reader *reader, uint64_t off, uint64_t len, struct blockz_fault *fault)
 {
-	if (!buffer_reserve(&reader->in, (size_t)len + DECODE_SLACK))
+	if (!buffer_reserve(&reader->in, (size_t)len))
 		return fault_nomem(fault);
 	return read_file(reader->file, reader->in.bytes, (size_t)len, off, fault);
 }
@@ -133,23 +133,18 @@ static bool emit_zeros(void *ctx, const uint8_t *bytes, size_t len)
 	return *zeros;
 }
 
-/* Decodes a zero piece that holds no more than fits into memory; the decoder may change its bytes. */
+/* Decodes a zero piece that holds no more than fits into memory. */
 static enum blockz_status decode_zeros(struct piece_reader *reader, const struct encoded_piece *encoded, size_t image_len,
 				       bool *zeros_ret, struct blockz_fault *fault)
 {
-	struct buffer in = { 0 }, out = { 0 };
+	struct buffer out = { 0 };
 	enum blockz_status status = BLOCKZ_OK;
-	if (!buffer_reserve(&in, encoded->len + DECODE_SLACK) || !buffer_reserve(&out, image_len + DECODE_SLACK)) {
+	if (!buffer_reserve(&out, image_len + DECODE_SLACK))
 		status = fault_nomem(fault);
-	} else {
-		struct encoded_piece copy = *encoded;
-		copy.bytes = in.bytes;
-		memcpy(in.bytes, encoded->bytes, encoded->len);
-		status = reader->map->format->decode(reader->decoder, &copy, out.bytes, image_len, fault);
-	}
+	else
+		status = reader->map->format->decode(reader->decoder, encoded, out.bytes, image_len, fault);
 	if (status == BLOCKZ_OK)
 		*zeros_ret = all_zeros(out.bytes, image_len);
-	buffer_free(&in);
 	buffer_free(&out);
 	return status;
 }

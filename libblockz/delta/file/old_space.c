@@ -98,7 +98,7 @@ static enum blockz_status read_block(const struct old *old, const struct delta_o
 				     uint8_t *bytes, struct blockz_fault *fault)
 {
 	struct blockz_fault why = { .text = "" };
-	if (!buffer_reserve(&reader->bytes, block->file_len + DECODE_SLACK))
+	if (!buffer_reserve(&reader->bytes, block->file_len))
 		return fault_nomem(fault);
 	enum blockz_status status = read_data(old->file, reader->bytes.bytes, block->file_len, block->file_off,
 					      BLOCKZ_ABOUT_OLD, fault);

@@ -44,7 +44,7 @@ uint64_t unpacker_memory(uint64_t longest)
 enum blockz_status unpack(struct unpacker *unpacker, const struct block *block, const uint8_t **plain_ret,
 			  struct blockz_fault *fault)
 {
-	if (!buffer_reserve(&unpacker->packed, (size_t)block->file_len + DECODE_SLACK) ||
+	if (!buffer_reserve(&unpacker->packed, (size_t)block->file_len) ||
 	    !buffer_reserve(&unpacker->plain, (size_t)block->plain_len + DECODE_SLACK))
 		return fault_nomem(fault);
 	enum blockz_status status = read_data(&unpacker->image->file, unpacker->packed.bytes, block->file_len,

@@ -122,7 +122,7 @@ static enum blockz_status decode_part(const struct walk *walk, struct walk_job *
 {
 	const struct part *part = &job->part;
 	size_t len = part->block->file_len;
-	if (!buffer_reserve(&job->in, len + DECODE_SLACK) || !buffer_reserve(&job->out, (size_t)part->len + DECODE_SLACK))
+	if (!buffer_reserve(&job->in, len) || !buffer_reserve(&job->out, (size_t)part->len + DECODE_SLACK))
 		return fault_nomem(fault);
 	enum blockz_status status = read_file(walk->source, job->in.bytes, len, part->off, fault);
 	if (status == BLOCKZ_OK)
