@@ -111,7 +111,7 @@ static void put_match(struct writer *w, unsigned len, size_t distance)
 	while (symbol < 29 && walk_dist_base[symbol + 1] <= distance)
 		symbol++;
 	put_code(w, symbol, 5);
-	put_bits(w, (uint32_t)(distance - walk_dist_base[symbol]), walk_dist_extra[symbol]);
+	put_bits(w, (uint32_t)(distance - walk_dist_base[symbol]), symbol < 4 ? 0 : symbol / 2 - 1);
 	size_t pos = w->image.len;
 	grow_image(w, len, 0);
 	for (; pos < w->image.len; pos++) {
