@@ -51,6 +51,13 @@ void bits_copy(struct bits *bits, const uint8_t *bytes, uint64_t first, uint64_t
 	}
 }
 
+void bits_cut(struct bits *bits, uint64_t count)
+{
+	bits->count = count;
+	if (count % 8 != 0)
+		bits->bytes[count / 8] &= (uint8_t)((1U << count % 8) - 1);
+}
+
 void bits_free(struct bits *bits)
 {
 	free(bits->bytes);

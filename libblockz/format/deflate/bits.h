@@ -20,6 +20,8 @@ bool bits_reserve(struct bits *bits, size_t len);
 void bits_put(struct bits *bits, uint32_t value, unsigned n);
 /* Appends the n bits of bytes from bit `first` on. */
 void bits_copy(struct bits *bits, const uint8_t *bytes, uint64_t first, uint64_t n);
+/* Drops all but the first count bits. */
+void bits_cut(struct bits *bits, uint64_t count);
 /* Bytes so far, the last one in part. */
 size_t bits_len(const struct bits *bits);
 void bits_free(struct bits *bits);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Edits laid over the text of a piece, from its beginning to its end, and which of its last bytes they have changed. */
+/* Edits laid over the text of a piece, from its beginning to its end. */
 #ifndef FORMAT_DEFLATE_EDITS_H
 #define FORMAT_DEFLATE_EDITS_H
 
@@ -11,7 +11,6 @@ struct edits {
 	uint64_t image_start; /* of the piece; text offsets count from there */
 	size_t next;          /* the first range that is not behind the walk yet */
 	uint64_t changed_end; /* behind the last byte that differs; 0: none has */
-	uint64_t ring[WALK_WINDOW / 64]; /* of the last WALK_WINDOW bytes those that differ, as in struct walk_reach */
 };
 
 /*
@@ -26,8 +25,5 @@ bool edits_begin_before(const struct edits *edits, uint64_t off);
 
 /* True if matches from text offset off on may copy bytes that differ. */
 bool edits_are_near(const struct edits *edits, uint64_t off);
-
-/* True if matches have copied bytes that differ; they are marked as far as they were copied from what was laid over. */
-bool edits_were_copied(const struct edits *edits, const struct walk_reach *reach);
 
 #endif

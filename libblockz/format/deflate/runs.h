@@ -7,7 +7,8 @@
 #ifndef FORMAT_DEFLATE_RUNS_H
 #define FORMAT_DEFLATE_RUNS_H
 
-#include "format/deflate/run.h"
+#include "format/deflate/bits.h"
+#include "format/deflate/recode.h"
 #include "format/deflate/walk.h"
 #include "format/format.h"
 
@@ -31,8 +32,13 @@ enum runs_state {
 struct runs {
 	const struct piece_edit *edit;
 	const struct walker *walker;
-	struct run run;
+	struct recoder *recoder;
 	enum runs_state state;
+	/* The last run: its bits, and the byte of the piece at which they begin. */
+	struct bits bits;
+	uint64_t start_byte;
+	bool in_block; /* they end among symbols of a block of the piece, by its code */
+	struct own_block own; /* that of the last stretch, unless this was stored */
 	uint64_t held_end; /* of the run that waits: behind which byte of the piece it ends, */
 	uint64_t final_bit; /* and where in it BFINAL of the next block is; BLOCKZ_UNKNOWN: it has none */
 };
@@ -42,10 +48,10 @@ const struct piece *runs_piece(const struct runs *runs);
 enum blockz_status runs_read(const struct runs *runs, void *bytes, size_t len, uint64_t off, struct blockz_fault *fault);
 
 /*
- * Encodes a stretch of the new text at text, with all of it before that matches reach; opens a run if none is open.  A long
- * one is handed on in parts, unless its length is to be kept.
+ * Encodes a stretch, of this text; opens a run if none is open.  A long one is handed on in parts, unless its length is to
+ * be kept.
  */
-enum blockz_status runs_add(struct runs *runs, const struct stretch *stretch, const uint8_t *text,
+enum blockz_status runs_add(struct runs *runs, const struct stretch *stretch, const struct edited_text *text,
 			    struct blockz_fault *fault);
 /* Ends the open run before or behind a stretch; it stays open where its length cannot be kept. */
 enum blockz_status runs_end(struct runs *runs, const struct stretch *stretch, bool behind, struct blockz_fault *fault);

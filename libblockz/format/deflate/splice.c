@@ -9,14 +9,15 @@
  *    old   ... block | block | dirty block | dirty block | block | ...
  *    new   ... block | block | new blocks ... | filler    | block | ...
  *
- * The new blocks begin at the bit where the dirty ones did.  Filler, empty blocks, leads to the bit of a byte at which the
+ * Their tokens are encoded again, by their own code where that has all symbols: recode.c and parse.c have how.  The new
+ * blocks begin at the bit where the dirty ones did.  Filler, empty blocks, leads to the bit of a byte at which the
  * next one begins.  So what is replaced are whole bytes, the last one of which has the first bits of the rest, and the
  * rest is not shifted.
  *
  * A block can have much text: 8 MB of zeros, or all of a file.  It is taken in stretches of STRETCH_MAX, each of which is dirty or
- * not, as if it were a block.  Where new blocks begin inside of one, the code of its end stands before them, and where they
- * end inside of one, its header stands once more before the symbols that are left.  Of the final block, only the last of
- * these headers has BFINAL.
+ * not, as if it were a block.  Where a run begins inside of one, its symbols go on, or the code of its end stands before new
+ * blocks; and where a run ends inside of one, its header stands once more before the symbols that are left.  Of the final
+ * block, only the last of these headers has BFINAL.
  *
  * Stored blocks are simpler: their bytes are overwritten.
  *
@@ -38,12 +39,13 @@
 
 enum {
 	STRETCH_MAX = 1 << 18, /* of text, and at most a match more: blocks are not cut unless they have more */
+	STRETCH_LEN_MAX = STRETCH_MAX + WALK_TEXT_SLACK,
 	TEXT_ROOM = WALK_WINDOW + 2 * STRETCH_MAX + WALK_TEXT_SLACK,
 	GAP_BITS = 8 * 100, /* what a new beginning costs: so much between dirty blocks is better encoded as well */
 	GAP_BITS_MIN = 10,  /* the shortest block: no byte has bits of what is dirty on both sides of it */
 	KEPT_MAX = 16 << 20, /* bytes of a run whose length is to be kept, old and new ones: filler takes memory, too */
-	LENGTHENED_MAX = 2 << 20, /* so much more text may be encoded again for that */
-	ENDS_MAX = 1000, /* and so many ends be tried in vain, each of which takes copies of the encoders: blocks may have no text */
+	LENGTHENED_MAX = 2 << 20, /* so much more text may be encoded again for that, */
+	BLOCK_TEXT = 2 << 10,     /* where a block takes as long as so much text: it may have hardly any */
 };
 
 struct splice {
@@ -53,11 +55,10 @@ struct splice {
 	struct walk_text text; /* old; new has the same places */
 	uint8_t *new;
 	bool differ; /* new holds anything */
+	struct walk_tokens tokens; /* of the stretch, unless it is sure to be clean */
 	struct edits edits;
-	struct walk_reach reach;
 	struct runs runs;
 	uint64_t lengthened; /* text of clean stretches that was encoded last */
-	unsigned ends;       /* of the open run, which had no room */
 	bool fits;
 };
 
@@ -70,6 +71,15 @@ static uint64_t text_len(const struct splice *self)
 static size_t place_of(const struct splice *self, const struct stretch *stretch)
 {
 	return self->text.len - stretch->len;
+}
+
+static struct edited_text text_of(const struct splice *self, const struct stretch *stretch)
+{
+	const size_t at = place_of(self, stretch);
+	return (struct edited_text){
+		.old = self->text.bytes + at, .new = self->new + at, .len = stretch->len, .out = stretch->out,
+		.reach = (size_t)min(WALK_WINDOW, stretch->out), .tokens = self->tokens.list, .token_count = self->tokens.count,
+	};
 }
 
 /* ---- Which stretches --------------------------------------------------------------------------------------- */
@@ -103,30 +113,26 @@ static enum blockz_status overwrite(struct splice *self, const struct stretch *s
 	return runs_overwrite(&self->runs, stretch->block->payload_off + first, new + first, last - first, fault);
 }
 
-/* Ends the run before or behind a stretch, where there is room. */
-static enum blockz_status try_end(struct splice *self, const struct stretch *stretch, bool behind, struct blockz_fault *fault)
-{
-	enum blockz_status status = runs_end(&self->runs, stretch, behind, fault);
-	self->ends = self->runs.state == RUNS_OPEN ? self->ends + 1 : 0;
-	return status;
-}
-
 /* A run whose length is to be kept may take in what follows a stretch. */
 static bool may_go_on(const struct splice *self, const struct stretch *stretch)
 {
-	const struct run *run = &self->runs.run;
-	return !stretch->is_last && self->lengthened <= LENGTHENED_MAX && self->ends <= ENDS_MAX && run_len(run) <= KEPT_MAX &&
-	       stretch->end_bit / 8 - run->start_byte <= KEPT_MAX;
+	const struct runs *runs = &self->runs;
+	return !stretch->is_last && self->lengthened <= LENGTHENED_MAX && bits_len(&runs->bits) <= KEPT_MAX &&
+	       stretch->end_bit / 8 - runs->start_byte <= KEPT_MAX;
 }
 
 /* Encodes a stretch, and ends the run behind it if nothing that follows is dirty. */
 static enum blockz_status renew(struct splice *self, const struct stretch *stretch, bool dirty, struct blockz_fault *fault)
 {
 	struct runs *runs = &self->runs;
-	self->lengthened = dirty ? 0 : self->lengthened + stretch->len;
-	enum blockz_status status = runs_add(runs, stretch, self->new + place_of(self, stretch), fault);
+	const struct edited_text text = text_of(self, stretch);
+	if (dirty)
+		self->lengthened = 0;
+	else if (stretch->len > 0)
+		self->lengthened += stretch->len + BLOCK_TEXT;
+	enum blockz_status status = runs_add(runs, stretch, &text, fault);
 	if (status == BLOCKZ_OK && (stretch->is_last || is_settled(self, stretch->out + stretch->len)))
-		status = try_end(self, stretch, true, fault);
+		status = runs_end(runs, stretch, true, fault);
 	if (status == BLOCKZ_OK && self->edit->keep_length && runs->state == RUNS_OPEN)
 		self->fits = may_go_on(self, stretch);
 	return status;
@@ -140,7 +146,7 @@ static enum blockz_status decide(struct splice *self, const struct stretch *stre
 	bool tried = is_settled(self, stretch->out); /* behind the stretch before */
 	enum blockz_status status = BLOCKZ_OK;
 	if (*state == RUNS_OPEN && !tried && (!dirty || stored) && is_worth_an_end(self, stretch))
-		status = try_end(self, stretch, false, fault);
+		status = runs_end(&self->runs, stretch, false, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (*state == RUNS_OPEN && is_mark(stretch))
@@ -201,8 +207,15 @@ static enum blockz_status check(const struct splice *self, const struct stretch 
 	return BLOCKZ_OK;
 }
 
-/* A stretch has been decoded; copied: matches in it copy bytes that differ. */
-static enum blockz_status take(struct splice *self, struct stretch *stretch, bool copied, struct blockz_fault *fault)
+/* Matches in a stretch, over which edits have been laid, copy bytes that differ. */
+static bool has_copied(const struct splice *self, const struct stretch *stretch)
+{
+	const struct edited_text text = text_of(self, stretch);
+	return edits_are_near(&self->edits, stretch->out) && !tokens_hold(&text);
+}
+
+/* A stretch has been decoded. */
+static enum blockz_status take(struct splice *self, struct stretch *stretch, struct blockz_fault *fault)
 {
 	bool changed = false;
 	stretch->is_last = stretch->ends && (self->block.final ||
@@ -210,33 +223,30 @@ static enum blockz_status take(struct splice *self, struct stretch *stretch, boo
 	enum blockz_status status = check(self, stretch, fault);
 	if (status == BLOCKZ_OK)
 		status = lay_over(self, stretch, &changed, fault);
-	return status == BLOCKZ_OK ? decide(self, stretch, changed || copied, fault) : status;
+	return status == BLOCKZ_OK ? decide(self, stretch, changed || has_copied(self, stretch), fault) : status;
+}
+
+/* The next stretch may have to be encoded again. */
+static bool may_be_renewed(const struct splice *self)
+{
+	const uint64_t out = self->block.out_end;
+	return self->runs.state == RUNS_OPEN || edits_are_near(&self->edits, out) ||
+	       edits_begin_before(&self->edits, out + STRETCH_MAX + WALK_TEXT_SLACK);
 }
 
 /* Decodes the next stretch of the block. */
 static enum blockz_status decode(struct splice *self, struct stretch *stretch, struct blockz_fault *fault)
 {
 	struct walk_block *block = &self->block;
+	struct walk_tokens *tokens = may_be_renewed(self) ? &self->tokens : NULL;
 	make_room(self);
 	const size_t before = self->text.len;
 	*stretch = (struct stretch){ .block = block, .out = block->out_end, .inside = block->end_bit > block->symbols_bit };
 	stretch->start_bit = stretch->inside ? block->end_bit : block->header_bit;
-	enum blockz_status status = walker_text(self->walker, block, &self->text, &self->reach, &stretch->ends, fault);
+	self->tokens.count = 0;
+	enum blockz_status status = walker_text(self->walker, block, &self->text, tokens, &stretch->ends, fault);
 	stretch->end_bit = block->end_bit;
 	stretch->len = self->text.len - before;
-	return status;
-}
-
-/* Decodes the next stretch, and finds out whether its matches copy bytes that differ. */
-static enum blockz_status decode_and_watch(struct splice *self, struct stretch *stretch, bool *copied_ret,
-					   struct blockz_fault *fault)
-{
-	const bool near = edits_are_near(&self->edits, self->block.out_end);
-	self->reach.watch_end = near ? self->block.out_end : 0;
-	if (near)
-		memset(self->reach.ring, 0, sizeof(self->reach.ring));
-	enum blockz_status status = decode(self, stretch, fault);
-	*copied_ret = near && status == BLOCKZ_OK && edits_were_copied(&self->edits, &self->reach);
 	return status;
 }
 
@@ -251,13 +261,20 @@ static bool is_over(const struct splice *self, const struct stretch *stretch)
 static enum blockz_status splice_symbols(struct splice *self, struct stretch *stretch, struct blockz_fault *fault)
 {
 	enum blockz_status status;
-	bool copied;
 	do {
-		status = decode_and_watch(self, stretch, &copied, fault);
+		status = decode(self, stretch, fault);
 		if (status == BLOCKZ_OK)
-			status = take(self, stretch, copied, fault);
+			status = take(self, stretch, fault);
 	} while (status == BLOCKZ_OK && !stretch->ends && !is_over(self, stretch));
 	return status;
+}
+
+/* Takes stored bytes for as many literals. */
+static void set_literals(struct walk_tokens *tokens, size_t len)
+{
+	tokens->count = len;
+	for (size_t i = 0; i < len; i++)
+		tokens->list[i] = (struct walk_token){ 1, 0 };
 }
 
 static enum blockz_status splice_stored(struct splice *self, struct stretch *stretch, struct blockz_fault *fault)
@@ -271,7 +288,8 @@ static enum blockz_status splice_stored(struct splice *self, struct stretch *str
 	enum blockz_status status = runs_read(&self->runs, self->text.bytes + self->text.len, stretch->len, block->payload_off,
 					      fault);
 	self->text.len += stretch->len;
-	return status == BLOCKZ_OK ? take(self, stretch, false, fault) : status;
+	set_literals(&self->tokens, stretch->len);
+	return status == BLOCKZ_OK ? take(self, stretch, fault) : status;
 }
 
 static enum blockz_status splice_stream(struct splice *self, struct blockz_fault *fault)
@@ -291,8 +309,10 @@ static void splice_free(struct splice *self)
 {
 	if (self == NULL)
 		return;
-	run_free(&self->runs.run);
+	bits_free(&self->runs.bits);
+	recoder_free(self->runs.recoder);
 	walker_free(self->walker);
+	free(self->tokens.list);
 	free(self->text.bytes);
 	free(self->new);
 	free(self);
@@ -311,10 +331,10 @@ static enum blockz_status splice_new(const struct piece_edit *edit, struct splic
 	self->fits = true;
 	self->text.bytes = malloc(TEXT_ROOM);
 	self->new = malloc(TEXT_ROOM);
-	enum blockz_status status = self->text.bytes == NULL || self->new == NULL ? fault_nomem(fault) :
-										   walker_new(&self->walker, fault);
-	if (status == BLOCKZ_OK)
-		status = run_new(&self->runs.run, fault);
+	self->tokens.list = malloc(STRETCH_LEN_MAX * sizeof(*self->tokens.list));
+	self->runs.recoder = recoder_new(STRETCH_LEN_MAX);
+	bool nomem = self->text.bytes == NULL || self->new == NULL || self->tokens.list == NULL || self->runs.recoder == NULL;
+	enum blockz_status status = nomem ? fault_nomem(fault) : walker_new(&self->walker, fault);
 	if (status == BLOCKZ_OK)
 		*splice_ret = self;
 	else

@@ -104,9 +104,6 @@ static enum blockz_status walk_stored(struct walker *walker, struct walk_block *
 static enum blockz_status read_precode(struct walker *walker, unsigned count, uint32_t *table,
 				       struct blockz_fault *fault)
 {
-	static const uint8_t order[WALK_PRECODE_SYMBOLS] = {
-		16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
-	};
 	uint8_t lens[WALK_PRECODE_SYMBOLS] = { 0 };
 	struct walk_input *in = &walker->in;
 	for (unsigned i = 0; i < count; i++) {
@@ -115,7 +112,7 @@ static enum blockz_status read_precode(struct walker *walker, unsigned count, ui
 			if (status != BLOCKZ_OK)
 				return status;
 		}
-		lens[order[i]] = (uint8_t)walk_input_take(in, 3);
+		lens[walk_precode_order[i]] = (uint8_t)walk_input_take(in, 3);
 	}
 	const char *wrong = walk_precode_build(table, lens);
 	return wrong != NULL ? damaged(walker, fault, wrong) : BLOCKZ_OK;
@@ -232,10 +229,10 @@ static enum blockz_status walk_symbols(struct walker *walker, const struct walk_
 
 /* The same, with text; *ended_ret false: there is no more room for it. */
 static enum blockz_status decode_symbols(struct walker *walker, const struct walk_codes *codes, struct walk_text *text,
-					 struct walk_reach *reach, bool *ended_ret, struct blockz_fault *fault)
+					 struct walk_tokens *tokens, bool *ended_ret, struct blockz_fault *fault)
 {
 	for (;;) {
-		enum walk_stop stop = walk_symbols_text(&walker->in, &walker->out, codes, walker->history_start, text, reach);
+		enum walk_stop stop = walk_symbols_text(&walker->in, &walker->out, codes, walker->history_start, text, tokens);
 		if (stop == WALK_STOP_END || stop == WALK_STOP_ROOM) {
 			*ended_ret = stop == WALK_STOP_END;
 			return BLOCKZ_OK;
@@ -307,9 +304,9 @@ enum blockz_status walker_begin(struct walker *walker, struct walk_block *block_
 }
 
 enum blockz_status walker_text(struct walker *walker, struct walk_block *block, struct walk_text *text,
-			       struct walk_reach *reach, bool *ended_ret, struct blockz_fault *fault)
+			       struct walk_tokens *tokens, bool *ended_ret, struct blockz_fault *fault)
 {
-	enum blockz_status status = decode_symbols(walker, codes_of(walker, block), text, reach, ended_ret, fault);
+	enum blockz_status status = decode_symbols(walker, codes_of(walker, block), text, tokens, ended_ret, fault);
 	return status == BLOCKZ_OK ? pass_to_here(walker, block, fault) : status;
 }
 
@@ -329,9 +326,9 @@ enum blockz_status walker_resume(struct walker *walker, const struct walk_place 
 	return status == BLOCKZ_OK ? pass_to_here(walker, block_ret, fault) : status;
 }
 
-unsigned walker_end_code(const struct walker *walker, const struct walk_block *block, unsigned *len_ret)
+struct walk_lens walker_lens(const struct walker *walker, const struct walk_block *block)
 {
-	return walk_codes_end(codes_of(walker, block), len_ret);
+	return walk_codes_lens(codes_of(walker, block));
 }
 
 enum blockz_status walker_next(struct walker *walker, struct walk_block *block_ret, struct walk_reach *reach,

@@ -73,15 +73,33 @@ struct walk_text {
 
 enum { WALK_TEXT_SLACK = 2 + 258 + 31 }; /* two literals, a match, and what a fast copy writes behind it */
 
+/* A match, or a literal: of those len is 1, and dist 0. */
+struct walk_token {
+	uint16_t len, dist;
+};
+
+/* What symbols stand for, one behind the other; with room for as many as there can be bytes of text. */
+struct walk_tokens {
+	struct walk_token *list;
+	size_t count;
+};
+
+enum { WALK_LITLEN_SYMBOLS = 288, WALK_DIST_SYMBOLS = 32 }; /* with those that only fixed blocks have, and nobody may use */
+
+/* How many bits the symbols of a block have; 0: there is no such symbol. */
+struct walk_lens {
+	uint8_t litlen[WALK_LITLEN_SYMBOLS], dist[WALK_DIST_SYMBOLS];
+};
+
 /*
  * The same in parts, with text: walker_begin() reads a block's header, and passes a stored block whole, as walker_next()
  * does.  In others walker_text() decodes symbols, until there is no room for the longest match, or the block has ended
- * (*ended_ret; then end_bit and out_end of block are set, else they tell how far it is).  reach may be NULL (faster).
- * Errors: as walker_next().
+ * (*ended_ret; then end_bit and out_end of block are set, else they tell how far it is).  Appends to tokens, unless that is
+ * NULL (faster), what it has decoded.  Errors: as walker_next().
  */
 enum blockz_status walker_begin(struct walker *walker, struct walk_block *block_ret, struct blockz_fault *fault);
 enum blockz_status walker_text(struct walker *walker, struct walk_block *block, struct walk_text *text,
-			       struct walk_reach *reach, bool *ended_ret, struct blockz_fault *fault);
+			       struct walk_tokens *tokens, bool *ended_ret, struct blockz_fault *fault);
 /* Where a walk of a source with text stands, for another walk to go on there. */
 struct walk_place {
 	uint64_t bit;        /* of the input: the first one that was not taken */
@@ -96,8 +114,8 @@ struct walk_place {
  */
 enum blockz_status walker_resume(struct walker *walker, const struct walk_place *place, struct walk_block *block_ret,
 				 struct blockz_fault *fault);
-/* The code that ends a block which is none of stored bytes and was begun last: *len_ret bits, the first one lowest. */
-unsigned walker_end_code(const struct walker *walker, const struct walk_block *block, unsigned *len_ret);
+/* The code of a block which is none of stored bytes and was begun last. */
+struct walk_lens walker_lens(const struct walker *walker, const struct walk_block *block);
 
 /* True when the walk stands at the end of its input, with fewer than 8 bits left. */
 bool walker_at_end(const struct walker *walker);

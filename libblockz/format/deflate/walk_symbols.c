@@ -187,9 +187,17 @@ static inline bool is_literal(uint32_t entry)
 	return (entry & (WALK_DIST | WALK_SPECIAL)) == 0;
 }
 
-static inline void put_literal(struct cursor *c, const struct walk_codes *codes, uint32_t *entry, uint8_t **to)
+static inline void note_token(struct walk_tokens *tokens, uint32_t len, uint32_t distance)
+{
+	if (tokens != NULL)
+		tokens->list[tokens->count++] = (struct walk_token){ (uint16_t)len, (uint16_t)distance };
+}
+
+static inline void put_literal(struct cursor *c, const struct walk_codes *codes, uint32_t *entry, uint8_t **to,
+			       struct walk_tokens *tokens)
 {
 	*(*to)++ = walk_entry_literal(*entry);
+	note_token(tokens, 1, 0);
 	drop_bits(c, *entry & WALK_BITS_MASK);
 	*entry = lookup(codes, 0, c->bits);
 }
@@ -200,7 +208,7 @@ static inline void put_literal(struct cursor *c, const struct walk_codes *codes,
  */
 static inline __attribute__((always_inline)) enum walk_stop decode(struct walk_input *in, uint64_t *out,
 								   const struct walk_codes *codes, uint64_t history_start,
-								   struct walk_text *text, struct walk_reach *reach)
+								   struct walk_text *text, struct walk_tokens *tokens)
 {
 	const uint8_t *window = in->window;
 	const size_t load_end = in->load_end;
@@ -223,11 +231,11 @@ static inline __attribute__((always_inline)) enum walk_stop decode(struct walk_i
 		}
 		walk_input_load(window, &c.next, &c.bits, &c.count);
 		if (is_literal(e)) {
-			put_literal(&c, codes, &e, &to);
+			put_literal(&c, codes, &e, &to, tokens);
 			if (is_literal(e)) {
-				put_literal(&c, codes, &e, &to);
+				put_literal(&c, codes, &e, &to, tokens);
 				if (is_literal(e)) {
-					put_literal(&c, codes, &e, &to);
+					put_literal(&c, codes, &e, &to, tokens);
 					continue;
 				}
 			}
@@ -239,7 +247,7 @@ static inline __attribute__((always_inline)) enum walk_stop decode(struct walk_i
 				break;
 			}
 			if (is_literal(e)) {
-				put_literal(&c, codes, &e, &to);
+				put_literal(&c, codes, &e, &to, tokens);
 				continue;
 			}
 		}
@@ -262,8 +270,7 @@ static inline __attribute__((always_inline)) enum walk_stop decode(struct walk_i
 			break;
 		}
 		e = lookup(codes, 0, c.bits);
-		if (reach != NULL)
-			note_match(reach, out_start + (uint64_t)(to - start), len, distance);
+		note_token(tokens, len, distance);
 		copy_match(to, len, distance);
 		to += len;
 	}
@@ -274,11 +281,11 @@ static inline __attribute__((always_inline)) enum walk_stop decode(struct walk_i
 }
 
 enum walk_stop walk_symbols_text(struct walk_input *in, uint64_t *out, const struct walk_codes *codes,
-				 uint64_t history_start, struct walk_text *text, struct walk_reach *reach)
+				 uint64_t history_start, struct walk_text *text, struct walk_tokens *tokens)
 {
-	/* Two copies, as above. */
-	return reach != NULL ? decode(in, out, codes, history_start, text, reach)
-			     : decode(in, out, codes, history_start, text, NULL);
+	/* Two copies, so that the one without tokens never asks. */
+	return tokens != NULL ? decode(in, out, codes, history_start, text, tokens) :
+				decode(in, out, codes, history_start, text, NULL);
 }
 
 /* ---- Fast --------------------------------------------------------------------------------------------------- */

@@ -31,9 +31,9 @@ enum walk_stop walk_symbols_far(struct walk_input *in, uint64_t *out, const stru
 
 /*
  * Follows symbols, checks each distance, and writes what they stand for behind text, which has as much before it as
- * distances can reach.  reach may be NULL.
+ * distances can reach; and to tokens, unless that is NULL.
  */
 enum walk_stop walk_symbols_text(struct walk_input *in, uint64_t *out, const struct walk_codes *codes,
-				 uint64_t history_start, struct walk_text *text, struct walk_reach *reach);
+				 uint64_t history_start, struct walk_text *text, struct walk_tokens *tokens);
 
 #endif

@@ -12,6 +12,11 @@ const uint16_t walk_dist_base[WALK_DIST_SYMBOLS] = {
 	193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
 };
 
+/* Section 3.2.7. */
+const uint8_t walk_precode_order[WALK_PRECODE_SYMBOLS] = {
+	16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+};
+
 enum fullness { COMPLETE, COMPLETE_OR_ONE_BIT, COMPLETE_ONE_BIT_OR_NONE };
 
 /* Entry of a symbol whose code has len bits; 0: it has none. */
@@ -160,14 +165,19 @@ const char *walk_codes_build(struct walk_codes *codes, const uint8_t *litlen_len
 	return build_table(codes->entry + WALK_DIST, &dist_kind, &codes->dist, dist_lens, dist_count);
 }
 
+void walk_lens_fixed(struct walk_lens *lens)
+{
+	memset(lens->litlen, 8, sizeof(lens->litlen));
+	memset(lens->litlen + 144, 9, 112);
+	memset(lens->litlen + 256, 7, 24);
+	memset(lens->dist, 5, sizeof(lens->dist));
+}
+
 void walk_codes_build_fixed(struct walk_codes *codes)
 {
-	uint8_t lens[WALK_LITLEN_SYMBOLS], dist_lens[WALK_DIST_SYMBOLS];
-	memset(lens, 8, sizeof(lens));
-	memset(lens + 144, 9, 112);
-	memset(lens + 256, 7, 24);
-	memset(dist_lens, 5, sizeof(dist_lens));
-	walk_codes_build(codes, lens, WALK_LITLEN_SYMBOLS, dist_lens, WALK_DIST_SYMBOLS);
+	struct walk_lens lens;
+	walk_lens_fixed(&lens);
+	walk_codes_build(codes, lens.litlen, WALK_LITLEN_SYMBOLS, lens.dist, WALK_DIST_SYMBOLS);
 }
 
 const char *walk_precode_build(uint32_t table[1 << WALK_PRECODE_BITS], const uint8_t lens[WALK_PRECODE_SYMBOLS])
@@ -202,15 +212,19 @@ uint32_t walk_codes_entry(const struct walk_codes *codes, bool dist, uint32_t bi
 	return e != 0 ? e : WALK_SPECIAL;
 }
 
-unsigned walk_codes_end(const struct walk_codes *codes, unsigned *len_ret)
+/* Codes stand sorted by their lengths, and each length has as many as are below its limit. */
+static void set_lens(const struct walk_code_set *set, uint8_t *lens)
 {
-	const struct walk_code_set *set = &codes->litlen;
 	int place = 0;
-	while (set->sorted[place] != END_OF_BLOCK)
-		place++;
-	unsigned len = 1;
-	while ((place - set->base[len]) << (WALK_CODE_BITS - len) >= set->limit[len])
-		len++;
-	*len_ret = len;
-	return reverse15((uint32_t)(place - set->base[len])) >> (WALK_CODE_BITS - len);
+	for (unsigned len = 1; len <= WALK_CODE_BITS; len++)
+		while ((place - set->base[len]) << (WALK_CODE_BITS - len) < set->limit[len])
+			lens[set->sorted[place++]] = (uint8_t)len;
+}
+
+struct walk_lens walk_codes_lens(const struct walk_codes *codes)
+{
+	struct walk_lens lens = { { 0 }, { 0 } };
+	set_lens(&codes->litlen, lens.litlen);
+	set_lens(&codes->dist, lens.dist);
+	return lens;
 }

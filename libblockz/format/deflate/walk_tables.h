@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "format/deflate/walk.h"
+
 enum {
 	WALK_ROOT = 11,
 	WALK_ROOT_SIZE = 1 << WALK_ROOT,
@@ -40,8 +42,6 @@ enum {
 	WALK_EXTRA_MASK = 15,
 	WALK_OUT_SHIFT = 22,
 
-	WALK_LITLEN_SYMBOLS = 288, /* with the two that only the fixed code has, and nobody may use */
-	WALK_DIST_SYMBOLS = 32,
 	WALK_PRECODE_SYMBOLS = 19,
 	WALK_PRECODE_BITS = 7, /* longest code */
 	WALK_PRECODE_SHIFT = 4,
@@ -87,10 +87,16 @@ static inline uint8_t walk_entry_literal(uint32_t entry)
 	return (uint8_t)(entry >> WALK_SYMBOL_SHIFT);
 }
 
-/* The code of the end of the block: *len_ret bits, the first one lowest. */
-unsigned walk_codes_end(const struct walk_codes *codes, unsigned *len_ret);
+/* Their lengths. */
+void walk_lens_fixed(struct walk_lens *lens);
+
+/* The lengths that codes were built from. */
+struct walk_lens walk_codes_lens(const struct walk_codes *codes);
 
 /* Least distance of distance symbols 0 to 29. */
 extern const uint16_t walk_dist_base[WALK_DIST_SYMBOLS];
+
+/* The order in which a header has the lengths of the code for code lengths. */
+extern const uint8_t walk_precode_order[WALK_PRECODE_SYMBOLS];
 
 #endif

@@ -9,11 +9,12 @@
 
 /* ---- Lengths ---- */
 
+/* Whoever wrote it, and however strongly. */
 START_TEST(small_edits_grow_the_file_little)
 {
 	struct bytes image = image_new(IMAGE_TEXT, 3 * MIB / 2);
-	for (int level = 1; level <= 9; level += 4) {
-		struct bytes file = zlib_pack(image, level, Z_DEFAULT_STRATEGY);
+	for (int level = 1; level <= 12; level += 4) {
+		struct bytes file = _i == 0 ? zlib_pack(image, level, Z_DEFAULT_STRATEGY) : libdeflate_pack(image, level + 3);
 		for (int i = 0; i < 10; i++) {
 			const struct kept *mark = kept_so_far();
 			struct bytes edited = bytes_copy(image);
@@ -32,7 +33,7 @@ END_TEST
 START_TEST(lengths_are_kept_where_there_is_room)
 {
 	struct bytes image = image_new(IMAGE_TEXT, 1 * MIB);
-	struct bytes file = zlib_pack(image, 1, Z_DEFAULT_STRATEGY), tight = zlib_pack(image, 9, Z_DEFAULT_STRATEGY);
+	struct bytes file = zlib_pack(image, 1, Z_DEFAULT_STRATEGY), tight = libdeflate_pack(image, 12);
 	unsigned left = 0;
 	for (int i = 0; i < 12; i++) {
 		const struct kept *mark = kept_so_far();
@@ -93,8 +94,8 @@ START_TEST(so_much_filler_is_taken_in)
 }
 END_TEST
 
-/* Behind each block of it a run could end, if it were short enough. */
-START_TEST(so_many_ends_are_tried)
+/* Behind each block of it a run can end, once it is short enough. */
+START_TEST(filler_behind_an_edit_is_room)
 {
 	static const uint8_t four_fixed[5] = { 0x02, 0x08, 0x20, 0x80, 0 };
 	struct bytes image = image_new(IMAGE_TEXT, 200000);
@@ -103,7 +104,7 @@ START_TEST(so_many_ends_are_tried)
 		struct bytes edited = bytes_copy(image);
 		const struct blockz_range range = { 50000, i == 0 ? 50500 : 150000 };
 		rnd_fill(edited.data + range.start, range.end - range.start);
-		ck_assert_int_eq(deflate_splice_ranges(file, image, edited, &range, 1, true).done, i == 0);
+		ck_assert(deflate_splice_ranges(file, image, edited, &range, 1, true).done);
 	}
 }
 END_TEST
@@ -198,11 +199,11 @@ END_TEST
 int main(void)
 {
 	TCase *tcase = case_new("deflate_splice_limits");
-	tcase_add_test(tcase, small_edits_grow_the_file_little);
+	tcase_add_loop_test(tcase, small_edits_grow_the_file_little, 0, 2);
 	tcase_add_test(tcase, lengths_are_kept_where_there_is_room);
 	tcase_add_test(tcase, stored_blocks_stay);
 	tcase_add_test(tcase, so_much_filler_is_taken_in);
-	tcase_add_test(tcase, so_many_ends_are_tried);
+	tcase_add_test(tcase, filler_behind_an_edit_is_room);
 	tcase_add_test(tcase, errors_of_callbacks_are_passed_on);
 	tcase_add_test(tcase, reads_that_fail_are_reported);
 	tcase_add_test(tcase, streams_that_end_early_or_late_are_damaged);

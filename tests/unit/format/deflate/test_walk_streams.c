@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "format/deflate/huffman.h"
 #include "memory.h"
 #include "random.h"
 #include "walked.h"
@@ -16,22 +17,56 @@ static int bit_at(const uint8_t *in, uint64_t bit)
 	return in[bit / 8] >> bit % 8 & 1;
 }
 
-/* Goes through a block in parts of text; text holds that of the blocks before it. */
+static bool token_is_right(const struct walk_token *token, const uint8_t *data, size_t pos, size_t len)
+{
+	if (token->len > len - pos || (token->dist > 0 ? token->len < 3 : token->len != 1))
+		return false;
+	for (size_t end = pos + token->len; pos < end; pos++)
+		if (data[pos] != data[(ptrdiff_t)pos - token->dist])
+			return false;
+	return true;
+}
+
+/* What tokens stand for is the text from that byte on. */
+static void assert_tokens(const struct walk_tokens *tokens, const uint8_t *data, size_t len)
+{
+	size_t pos = 0, i = 0;
+	for (; i < tokens->count && token_is_right(&tokens->list[i], data, pos, len); i++)
+		pos += tokens->list[i].len;
+	ck_assert_uint_eq(i, tokens->count);
+	ck_assert_uint_eq(pos, len);
+}
+
+/* The block ends with the code that its lengths give the end. */
+static void assert_end_code(const uint8_t *in, const struct walk_block *b, const struct walk_lens *lens)
+{
+	uint16_t codes[WALK_LITLEN_SYMBOLS];
+	huffman_codes(lens->litlen, WALK_LITLEN_SYMBOLS, codes);
+	bool same = true;
+	for (unsigned i = 0; i < lens->litlen[256]; i++)
+		same = same && (codes[256] >> i & 1) == bit_at(in, b->end_bit - lens->litlen[256] + i);
+	ck_assert(same);
+}
+
+/* Goes through a block in parts of text, with tokens or without; text holds that of the blocks before it. */
 static void walk_text(const uint8_t *in, struct walk_block *b, struct walk_text *text, const uint8_t *data)
 {
-	struct walk_reach reach = { .watch_end = 0 };
-	unsigned end_len, end_code = walker_end_code(walker, b, &end_len);
+	static struct walk_token list[100000];
+	const struct walk_lens lens = walker_lens(walker, b);
 	bool ended = false;
 	while (!ended) {
+		struct walk_tokens tokens = { list, 0 };
+		bool wanted = rnd() % 2;
 		size_t before = text->len;
-		text->room = before + WALK_TEXT_SLACK + rnd() % (rnd() % 2 ? 100000 : 100);
-		ck_assert_int_eq(walker_text(walker, b, text, &reach, &ended, NULL), BLOCKZ_OK);
+		text->room = before + WALK_TEXT_SLACK + rnd() % (rnd() % 2 ? 90000 : 100);
+		ck_assert_int_eq(walker_text(walker, b, text, wanted ? &tokens : NULL, &ended, NULL), BLOCKZ_OK);
 		ck_assert_uint_eq(text->len, b->out_end);
 		ck_assert(ended || text->len + WALK_TEXT_SLACK > text->room);
 		ck_assert_mem_eq(text->bytes + before, data + before, text->len - before);
+		if (wanted)
+			assert_tokens(&tokens, data + before, text->len - before);
 	}
-	for (unsigned i = 0; i < end_len; i++)
-		ck_assert_uint_eq(end_code >> i & 1, bit_at(in, b->end_bit - end_len + i));
+	assert_end_code(in, b, &lens);
 }
 
 /* The same blocks come out part by part, and their text is the data. */
