@@ -89,11 +89,12 @@ def partition(image, name):
 
 
 @contextlib.contextmanager
-def mounted(path, place):
+def mounted(path, place, *options):
     """Yields the folder where the file system of this partition is mounted.  Needs root."""
     folder = Path("mnt")
     folder.mkdir(exist_ok=True)
-    command("mount", "-o", f"loop,offset={place.start},sizelimit={place.end - place.start}", path, folder)
+    where = ["loop", f"offset={place.start}", f"sizelimit={place.end - place.start}"]
+    command("mount", "-o", ",".join([*where, *options]), path, folder)
     try:
         yield folder
     finally:
