@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Editing inside a frame: guess, and prove.
+ * Editing inside a frame: predict, encode, and prove.
  *
  * A block may use the text before it, as far as the window reaches, and the tables and last offsets that earlier blocks have
- * left.  Which blocks behind an edit do so is not looked for.  Two decoders go through the frame side by side: one decodes
- * what is there, the other what there will be.  A run of blocks that hold edited bytes is encoded again, so that it needs
- * nothing of earlier blocks but their text (format/zstd/block_encoder.h), and given to the second decoder; then it gets the
- * blocks that stand behind.  As long as one decodes to the text that it has to have, it stays as it is.  One that does not is
- * encoded again as well, and the second decoder begins anew behind a window of raw blocks.
+ * left.  So behind an edit the sequences of blocks are read, and tell which blocks do not mean the same any more.  Such a one
+ * is encoded again from its sequences (format/zstd/recode.h): those that still give the new text stay, the others are cut, and
+ * what it leaves to the blocks behind is what the old one has left.  Thus a block that only repeats tables, or copies text that
+ * is still there, stays as it is.
  *
  *     old     [ A ][ B ][ C ][ D ][ E ]     the edit is in B; D copies from there, E from D
- *     new     [ A ][ B'][ C ][ D'][ E ]     D does not decode to its text any more; behind D', E does
+ *     new     [ A ][ B'][ C ][ D'][ E ]     D' has D's text, part of it as literals
  *
- * So the frame is decoded once, and from the first edit to its end a second time, and every byte of its new text was
- * compared with what a decoder makes of the new blocks.  Nothing but the window, a run and its encodings is kept.
+ * Two decoders go through the frame side by side: one decodes what is there, the other what there will be, from the first new
+ * block on, behind a window of raw blocks, until nothing differs any more that a block could refer to.  So every byte that
+ * could have become another was compared with what libzstd makes of the new blocks.  Nothing but the window, and a block or a
+ * run of blocks, is kept.
+ *
+ * Where much of a block has changed, or lengths are to be kept, runs of blocks are encoded again as text, which can find new
+ * matches (format/zstd/block_encoder.h).  These use nothing of earlier blocks but text, and leave a state that is not known.
+ * Where lengths are to be kept, and in a frame whose sequences could not be read, which blocks behind a run are still right is
+ * guessed, and found out by the second decoder: a wrong one is encoded again as well, and the decoder begins anew.
  *
  * Guessing costs time when it fails often: a wrong block right behind a run makes a run of twice the length, and after
  * many others a run is never shorter than a part of the window, which is what it costs to begin anew.
@@ -30,20 +36,17 @@
 #include "format/zstd/block_encoder.h"
 #include "format/zstd/fill.h"
 #include "format/zstd/frame_blocks.h"
+#include "format/zstd/history.h"
+#include "format/zstd/matches.h"
+#include "format/zstd/recode.h"
 
 enum {
 	RUN_MAX = 4 << 20, /* and a block more */
 	WRONG_MANY = 32, /* from so many wrong blocks behind an edit on */
 	WRONG_RUN_SHARE = 32, /* a run has at least such a part of the window */
+	RECODE_CHANGED_MAX = 1024, /* more is better encoded as text, which can have matches */
+	RECODED_LONGER_BY = 2048,
 	LONGER_BY = 128, /* what a run may grow by without a stronger level being tried, beside what has changed */
-};
-
-/* The text of a block of the old frame, as it will be. */
-struct block_text {
-	uint64_t start; /* in the image */
-	const uint8_t *bytes;
-	size_t len;
-	size_t changed; /* so much of it, at most */
 };
 
 /* Blocks that are to be encoded again. */
@@ -66,6 +69,11 @@ struct splice {
 	struct buffer edited; /* room for the text of a block */
 	struct block_decoder *new;
 	bool proving;         /* it has followed up to here */
+	bool differs;         /* what blocks refer to, or may */
+	struct blockz_range differing; /* of the image, within the reach of a block: what is not as it was */
+	struct history *history;  /* of the old frame */
+	struct recoder *recoder;  /* NULL: lengths are to be kept, which sequences can hardly do */
+	struct sequence *repaired;
 	struct text_window window;
 	struct run run;
 	size_t wrong; /* how many blocks were, since an edit */
@@ -80,6 +88,15 @@ struct splice {
 
 /* ---- The edit */
 
+static void note_difference(struct splice *splice, uint64_t start, size_t len)
+{
+	struct blockz_range *differing = &splice->differing;
+	if (!splice->differs)
+		differing->start = start;
+	splice->differs = true;
+	differing->end = start + len;
+}
+
 /* Tells what of a part of a block has changed. */
 static enum blockz_status tell_changed(struct splice *splice, struct block_text *text, uint64_t start, size_t len,
 				       struct blockz_fault *fault)
@@ -92,6 +109,7 @@ static enum blockz_status tell_changed(struct splice *splice, struct block_text 
 	len -= first + behind;
 	text->changed += len;
 	splice->changed = true;
+	note_difference(splice, start + first, len);
 	return splice->edit->changed(splice->edit->ctx, start + first, old + first, new + first, len, fault);
 }
 
@@ -198,11 +216,11 @@ static enum blockz_status follow(struct splice *splice, const uint8_t *bytes, si
 	return BLOCKZ_OK;
 }
 
-/* Has the new blocks decoded; the last of them ends the frame if it is to be the last. */
-static enum blockz_status prove_run(struct splice *splice, bool last, struct blockz_fault *fault)
+/* Has the new blocks decoded to this text; the last of them ends the frame if it is to be the last. */
+static enum blockz_status prove(struct splice *splice, uint64_t old_off, const uint8_t *text, size_t text_len, bool last,
+				struct blockz_fault *fault)
 {
 	const struct encoding *best = &splice->best;
-	const struct run *run = &splice->run;
 	size_t pos = 0, text_pos = 0;
 	bool right = true;
 	enum blockz_status status =
@@ -215,11 +233,11 @@ static enum blockz_status prove_run(struct splice *splice, bool last, struct blo
 		header.last = last && pos == best->len;
 		block_header_store(bytes, &header);
 		if (pos <= best->len)
-			status = follow(splice, bytes, len, run->text.bytes + text_pos, run->len - text_pos, &right, fault);
+			status = follow(splice, bytes, len, text + text_pos, text_len - text_pos, &right, fault);
 		text_pos += right ? splice->new->len : 0;
 	}
-	if (status == BLOCKZ_OK && (!right || pos != best->len || text_pos != run->len))
-		return fault_set(fault, BLOCKZ_FAILED, run->old.start, "what libzstd makes of a block does not decode to it");
+	if (status == BLOCKZ_OK && (!right || pos != best->len || text_pos != text_len))
+		return fault_set(fault, BLOCKZ_FAILED, old_off, "what was made of a block does not decode to it");
 	splice->proving = true;
 	return status;
 }
@@ -236,9 +254,11 @@ static enum blockz_status end_run(struct splice *splice, bool last, bool *ended_
 	if (splice->edit->keep_length)
 		status = fill_run(splice, fault);
 	if (status == BLOCKZ_OK)
-		status = prove_run(splice, last, fault);
+		status = prove(splice, run->old.start, run->text.bytes, run->len, last, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	if (splice->recoder != NULL)
+		splice->recoder->state = block_state_unknown();
 	text_window_add(&splice->window, run->text.bytes, run->len);
 	run->open = false;
 	return splice->edit->replace(splice->edit->ctx, run->old, splice->best.out.bytes, splice->best.len, fault);
@@ -295,20 +315,162 @@ static enum blockz_status leave_run(struct splice *splice, const struct frame_bl
 	return BLOCKZ_OK;
 }
 
+/* ---- Blocks by their sequences */
+
+static bool states_equal(const struct block_state *a, const struct block_state *b)
+{
+	for (int field = 0; field < FIELD_COUNT; field++)
+		if (!descriptions_equal(&a->tables[field], &b->tables[field]))
+			return false;
+	return descriptions_equal(&a->tree, &b->tree) && reps_known(a->reps) && memcmp(a->reps, b->reps, sizeof(a->reps)) == 0;
+}
+
+/* Whether blocks are judged by their sequences, and not by what they decode to. */
+static bool has_sequences(const struct splice *splice)
+{
+	return splice->recoder != NULL && !splice->history->lost;
+}
+
+/* True if neither text that differs nor another state can reach a block from here on. */
+static bool is_past_differences(const struct splice *splice, uint64_t start)
+{
+	return !splice->run.open && !splice->history->lost && start >= splice->differing.end + splice->reach &&
+	       states_equal(&splice->history->state, &splice->recoder->state);
+}
+
+/* Follows the old blocks, as closely as is needed. */
+static enum blockz_status follow_old(struct splice *splice, const struct frame_block *block, const struct block_text *text,
+				     struct blockz_fault *fault)
+{
+	struct history *history = splice->history;
+	bool begins = text->changed > 0 && splice->differing.start >= text->start;
+	enum blockz_status status = BLOCKZ_OK;
+	if (splice->recoder == NULL)
+		return BLOCKZ_OK;
+	if (begins) {
+		status = history_find_reps(history, splice->edit->file, fault);
+		/* The second decoder will have seen nothing but raw blocks. */
+		splice->recoder->state = block_state_unknown();
+	} else if (splice->differs && is_past_differences(splice, text->start)) {
+		splice->differs = splice->proving = false;
+	}
+	if (splice->differs)
+		history_read(history, block);
+	else
+		history_skip(history, block);
+	return status;
+}
+
+/* True if the block repeats no table that is another now; the state goes on to those that it leaves. */
+static bool tables_hold(const struct history *history, struct block_state *state)
+{
+	const struct block_head *head = &history->head;
+	const struct block_state *left = &history->state;
+	if (head->literals == LITERALS_TREELESS && !descriptions_equal(&state->tree, &left->tree))
+		return false;
+	if (head->literals == LITERALS_PACKED)
+		state->tree = left->tree;
+	for (int field = 0; field < FIELD_COUNT && head->count > 0; field++) {
+		if (head->repeats[field] && !descriptions_equal(&state->tables[field], &left->tables[field]))
+			return false;
+		state->tables[field] = left->tables[field];
+	}
+	return true;
+}
+
+/* True if the block's offsets are what they were behind other last ones; the state goes on. */
+static bool offsets_hold(const struct history *history, struct block_state *state)
+{
+	const struct sequence *sequences = history->sequences;
+	if (memcmp(state->reps, history->reps, sizeof(state->reps)) == 0) {
+		memcpy(state->reps, history->state.reps, sizeof(state->reps));
+		return true;
+	}
+	for (size_t i = 0; i < history->head.count; i++)
+		if (reps_take(state->reps, sequences[i].value, sequences[i].literals == 0) != sequences[i].offset)
+			return false;
+	return true;
+}
+
+static struct text_place place_of(const struct splice *splice, const struct block_text *text)
+{
+	return (struct text_place){ &splice->window, *text, splice->differing };
+}
+
+/* True if a block whose text has not changed means the same behind the new blocks; the new state goes on if it does. */
+static bool means_the_same(struct splice *splice, const struct block_text *text)
+{
+	const struct history *history = splice->history;
+	const struct text_place place = place_of(splice, text);
+	struct block_state state = splice->recoder->state;
+	if (!tables_hold(history, &state) || !offsets_hold(history, &state) ||
+	    !matches_hold(&place, history->sequences, history->head.count))
+		return false;
+	splice->recoder->state = state;
+	return true;
+}
+
+/* *right_ret: the block can stay. */
+static enum blockz_status judge(struct splice *splice, const struct frame_block *block, const struct block_text *text,
+				bool *right_ret, struct blockz_fault *fault)
+{
+	*right_ret = text->changed == 0 && (!splice->differs || !has_sequences(splice) || means_the_same(splice, text));
+	if (!*right_ret || !splice->proving)
+		return BLOCKZ_OK;
+	enum blockz_status status = follow(splice, block->bytes, block->len, text->bytes, text->len, right_ret, fault);
+	*right_ret = *right_ret && splice->new->len == text->len;
+	splice->proving = *right_ret;
+	if (!*right_ret && splice->recoder != NULL)
+		splice->history->lost = true;
+	return status;
+}
+
+/* Encodes the block from its sequences: *done_ret, if that is worth it. */
+static enum blockz_status recode_block(struct splice *splice, const struct frame_block *block, const struct block_text *text,
+				       bool *done_ret, struct blockz_fault *fault)
+{
+	const struct history *history = splice->history;
+	*done_ret = false;
+	if (!has_sequences(splice) || text->changed > RECODE_CHANGED_MAX)
+		return BLOCKZ_OK;
+	const struct text_place place = place_of(splice, text);
+	const struct recoding recoding = {
+		.head = &history->head,
+		.left = &history->state,
+		.sequences = splice->repaired,
+		.count = matches_repair(&place, history->sequences, history->head.count, splice->repaired),
+		.text = text->bytes,
+		.text_len = text->len,
+		.block_max = (size_t)min(splice->old.header.window, BLOCK_MAX),
+	};
+	bool done = false;
+	enum blockz_status status = recode(splice->recoder, &recoding, &splice->best, &done, fault);
+	if (status != BLOCKZ_OK || !done || splice->best.len > block->len + text->changed + RECODED_LONGER_BY)
+		return status;
+	status = prove(splice, block->off, text->bytes, text->len, block->last, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	*done_ret = true;
+	struct blockz_range old = { block->off, block->off + block->len };
+	return splice->edit->replace(splice->edit->ctx, old, splice->best.out.bytes, splice->best.len, fault);
+}
+
 static enum blockz_status take_block(struct splice *splice, const struct frame_block *block, const struct block_text *text,
 				     struct blockz_fault *fault)
 {
-	bool added = false, right = text->changed == 0;
-	enum blockz_status status = splice->run.open ? leave_run(splice, block, text, &added, fault) : BLOCKZ_OK;
+	bool added = false, right = false, done = false;
+	enum blockz_status status = follow_old(splice, block, text, fault);
+	if (status == BLOCKZ_OK && splice->run.open)
+		status = leave_run(splice, block, text, &added, fault);
 	if (status != BLOCKZ_OK || added)
 		return status;
-	if (right && splice->proving) {
-		status = follow(splice, block->bytes, block->len, text->bytes, text->len, &right, fault);
-		right = right && splice->new->len == text->len;
-		splice->proving = right;
-	}
-	if (status != BLOCKZ_OK || !right)
-		return status != BLOCKZ_OK ? status : begin_run(splice, block, text, fault);
+	status = judge(splice, block, text, &right, fault);
+	if (status == BLOCKZ_OK && !right)
+		status = recode_block(splice, block, text, &done, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!right && !done)
+		return begin_run(splice, block, text, fault);
 	text_window_add(&splice->window, text->bytes, text->len);
 	return BLOCKZ_OK;
 }
@@ -373,6 +535,14 @@ static enum blockz_status finish(struct splice *splice, uint64_t image_pos, stru
 	return edit->replace(edit->ctx, (struct blockz_range){ end - CHECKSUM_LEN, end }, field, CHECKSUM_LEN, fault);
 }
 
+static bool begin_recoding(struct splice *splice)
+{
+	splice->history = history_new();
+	splice->recoder = calloc(1, sizeof(*splice->recoder));
+	splice->repaired = malloc(SEQUENCES_MAX * sizeof(splice->repaired[0]));
+	return splice->history != NULL && splice->recoder != NULL && splice->repaired != NULL;
+}
+
 static enum blockz_status begin(struct splice *splice, struct blockz_fault *fault)
 {
 	const struct piece_edit *edit = splice->edit;
@@ -385,8 +555,9 @@ static enum blockz_status begin(struct splice *splice, struct blockz_fault *faul
 	splice->new = block_decoder_new();
 	splice->summing = check_sum_start(&splice->sum, CHECK_XXH64_LOW32);
 	splice->summing_old = piece->has_crc && check_sum_start(&splice->old_sum, CHECK_XXH64_LOW32);
-	if (splice->new == NULL || !splice->summing || splice->summing_old != piece->has_crc ||
-	    !block_encoder_begin(&splice->encoder) || !buffer_reserve(&splice->edited, sizeof(splice->new->text)) ||
+	if (splice->new == NULL || (!edit->keep_length && !begin_recoding(splice)) || !splice->summing ||
+	    splice->summing_old != piece->has_crc || !block_encoder_begin(&splice->encoder) ||
+	    !buffer_reserve(&splice->edited, sizeof(splice->new->text)) ||
 	    !text_window_begin(&splice->window, (size_t)splice->reach))
 		return fault_nomem(fault);
 	return BLOCKZ_OK;
@@ -397,6 +568,9 @@ static void end(struct splice *splice)
 	frame_blocks_end(&splice->old);
 	block_decoder_free(splice->new);
 	block_encoder_end(&splice->encoder);
+	history_free(splice->history);
+	free(splice->recoder);
+	free(splice->repaired);
 	if (splice->summing)
 		check_sum_finish(&splice->sum, NULL);
 	if (splice->summing_old)

@@ -174,17 +174,15 @@ END_TEST
 
 START_TEST(growth)
 {
-	static const struct {
-		int level, most;
-	} rows[] = { { 1, KIB }, { 3, KIB }, { 6, KIB }, { 9, KIB }, { 12, 10 * KIB }, { 19, 10 * KIB } };
-	const struct zst_parameter parameters[] = { { ZSTD_c_compressionLevel, rows[_i].level }, { ZSTD_c_checksumFlag, 1 } };
+	static const int by_test[] = { 1, 3, 6, 9, 12, 19, 22 };
+	const struct zst_parameter parameters[] = { { ZSTD_c_compressionLevel, by_test[_i] }, { ZSTD_c_checksumFlag, 1 } };
 	struct bytes image = tempting_image(MIB), file = zst_compress(image, false, parameters, 2);
 	for (int round = 0; round < 4; round++) {
 		struct bytes edited = bytes_copy(image);
 		uint64_t start = rnd_below(image.len - 64);
 		scribble(edited, (struct blockz_range){ start, start + 64 });
 		struct bytes out = splice_ranges(file, image, edited, &(struct blockz_range){ start, start + 64 }, 1);
-		ck_assert_msg(out.len <= file.len + (size_t)rows[_i].most, "%zu bytes have become %zu", file.len, out.len);
+		ck_assert_msg(out.len <= file.len + KIB, "%zu bytes have become %zu", file.len, out.len);
 	}
 }
 END_TEST
@@ -370,7 +368,7 @@ int main(void)
 	tcase_add_test(tcase, short_frames);
 	tcase_add_test(tcase, several_ranges);
 	tcase_add_test(tcase, what_is_there_already);
-	tcase_add_loop_test(tcase, growth, 0, 6);
+	tcase_add_loop_test(tcase, growth, 0, 7);
 	tcase_add_test(tcase, kept_lengths);
 	tcase_add_loop_test(tcase, blocks_of_all_types, 0, 2);
 	tcase_add_test(tcase, checksum_of_a_seek_table);
