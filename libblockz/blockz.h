@@ -526,6 +526,12 @@ struct blockz_anywhere {
 	 * called, by one thread at a time, and the size is not looked at: writes append.
 	 */
 	const struct blockz_store *scratch;
+	/*
+	 * NULL, or is told, before the first piece is encoded, that there will be a new file of about so many bytes.  What it returns,
+	 * but for BLOCKZ_OK, ends the planning.
+	 */
+	enum blockz_status (*reserve)(void *ctx, uint64_t file_bytes, struct blockz_fault *fault);
+	void *reserve_ctx;
 	struct blockz_work work;
 };
 

@@ -165,6 +165,10 @@ static enum blockz_status plan_anywhere(struct call *call, const struct blockz_w
 		.way = options->way, .resize = options->resize, .image_size = options->image_size, .scratch = &call->scratch.store,
 		.work = *work,
 	};
+	if (!is_copy && !options->dry_run) {
+		how.reserve = scratch_store_hold;
+		how.reserve_ctx = &call->scratch;
+	}
 	if (is_copy && how.way == BLOCKZ_WAY_AUTO)
 		how.way = BLOCKZ_WAY_SPLICE;
 	enum blockz_status status = scratch_store_open(&call->scratch, is_copy ? -1 : call->file.dirfd, &call->fault);
@@ -380,6 +384,7 @@ static enum blockz_status report_change(struct call *call, const struct carry_ou
 static enum blockz_status carry_out(struct call *call)
 {
 	struct carry_out work = { CARRY_OUT_INIT, .path = call->options.file, .file = &call->file, .plan = call->plan };
+	scratch_store_release(&call->scratch);
 	enum blockz_status status = change_file(call, &work);
 	bool in_place = !blockz_plan_info(call->plan).is_splice;
 	if (status == BLOCKZ_OK && in_place && signals_noted() != 0)

@@ -72,18 +72,32 @@ static enum blockz_status refuse_misfit(const struct anywhere *self)
 			 self->misfit, by);
 }
 
+/* A new file is about as long as the old one; what a cut leaves of it is not known. */
+static enum blockz_status ask_for_room(const struct anywhere *self)
+{
+	const struct planner *planner = self->planner;
+	const struct blockz_anywhere *how = self->how;
+	if (self->in_place || how->reserve == NULL || planner->image_size < planner->map->image_size)
+		return BLOCKZ_OK;
+	return how->reserve(how->reserve_ctx, planner->map->file_size, planner->fault);
+}
+
 static enum blockz_status encode_by_a_way(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
 	self->in_place = choose_in_place(self);
-	enum blockz_status status = renew_pieces(self);
+	enum blockz_status status = ask_for_room(self);
+	if (status == BLOCKZ_OK)
+		status = renew_pieces(self);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (self->misfit != BLOCKZ_UNKNOWN && self->how->way == BLOCKZ_WAY_IN_PLACE)
 		return refuse_misfit(self);
 	if (self->misfit != BLOCKZ_UNKNOWN) {
 		self->in_place = false;
-		status = renew_pieces(self);
+		status = ask_for_room(self);
+		if (status == BLOCKZ_OK)
+			status = renew_pieces(self);
 	}
 	planner->plan->is_splice = !self->in_place;
 	return status;

@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 #include "cli/signals.h"
 #include "cli/stream.h"
 #include "files/compressed.h"
+#include "files/room.h"
 #include "files/scratch.h"
 
 /* ---- Streams */
@@ -130,11 +130,7 @@ enum blockz_status output_open_whole(struct output *output, const char *path, bo
 
 enum blockz_status output_reserve(struct output *output, uint64_t len, struct blockz_fault *fault)
 {
-	if (output->is_stream || fallocate(output->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) == 0)
-		return BLOCKZ_OK;
-	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG
-		       ? tool_fault_errno(fault, errno, "room for %" PRIu64 " bytes beside it", len)
-		       : BLOCKZ_OK;
+	return output->is_stream ? BLOCKZ_OK : room_take(output->fd, len, fault);
 }
 
 enum blockz_status output_sync(struct output *output, struct blockz_fault *fault)

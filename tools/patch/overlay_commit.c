@@ -16,7 +16,10 @@
 
 static enum blockz_status make_plan(struct overlay_commit *self, struct blockz_fault *fault)
 {
-	struct blockz_anywhere how = { .way = BLOCKZ_WAY_AUTO, .scratch = &self->scratch.store, .work = self->work_options };
+	struct blockz_anywhere how = {
+		.way = BLOCKZ_WAY_AUTO, .scratch = &self->scratch.store, .work = self->work_options,
+		.reserve = scratch_store_hold, .reserve_ctx = &self->scratch,
+	};
 	enum blockz_status status = blockz_map_read(&self->file->source, &self->map_options, &self->map, fault);
 	if (status == BLOCKZ_OK)
 		status = blockz_overlay_edits(self->overlay, &self->edits, &self->count, fault);
@@ -65,6 +68,7 @@ static void say_missing(const struct overlay_commit *self, struct blockz_fault *
 
 static enum blockz_status change_file(struct overlay_commit *self, struct blockz_fault *fault)
 {
+	scratch_store_release(&self->scratch);
 	enum blockz_status status = carry_out_prepare(&self->work, fault);
 	if (status == BLOCKZ_OK)
 		status = blockz_overlay_announce(self->overlay, self->plan, &self->file->source, fault);
@@ -91,7 +95,8 @@ enum blockz_status overlay_commit_run(struct overlay_commit *self, struct blockz
 	enum blockz_status status = commit(self, &why);
 	if (status == BLOCKZ_OK)
 		return status;
-	carry_out_close(&self->work); /* what it has taken is free again */
+	carry_out_close(&self->work); /* what it has taken is free again, */
+	scratch_store_release(&self->scratch); /* and what was held for it */
 	if (why.error == ENOSPC || why.error == EDQUOT)
 		say_missing(self, &why);
 	if (why.state != BLOCKZ_IMAGE_NEEDS_RECOVERY) {
