@@ -457,6 +457,7 @@ struct blockz_plan_renewed {
 	uint64_t image_bytes; /* that they hold */
 	uint64_t file_bytes;  /* of the file that are replaced: of a long piece not all that it has */
 	uint64_t unverified;  /* of the pieces: those of which no check could tell that they were not damaged before */
+	uint64_t raw_bytes;   /* of image_bytes: those that could be patched until now, and are encoded with what stands around them */
 	/* What was estimated before they were encoded, in nanoseconds; both 0 where nothing had to be. */
 	uint64_t in_place_ns, splice_ns;
 };

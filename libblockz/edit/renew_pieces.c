@@ -50,6 +50,19 @@ static enum blockz_status insert_renewed(struct planner *planner, const struct r
 	return BLOCKZ_OK;
 }
 
+/* Bytes of a piece that is encoded again, but for one that is raw as a whole and stays so. */
+static uint64_t raw_bytes(const struct blockz_map *map, size_t piece, const struct touched_place *place)
+{
+	uint64_t bytes = 0;
+	if (map->pieces[piece].kind == BLOCKZ_RAW)
+		return 0;
+	for (size_t i = map_find_span(map, place->start); i < map->span_count && map->spans[i].start < place->end; i++)
+		if (map->spans[i].patchable)
+			bytes += min(map->spans[i].end, place->end) -
+				 (map->spans[i].start > place->start ? map->spans[i].start : place->start);
+	return bytes;
+}
+
 static enum blockz_status note_renewed(struct planner *planner, const struct renewed_piece *renewed, struct blockz_fault *fault)
 {
 	const struct touched touched = { .piece = renewed->piece, .copy = renewed->copy };
@@ -58,6 +71,7 @@ static enum blockz_status note_renewed(struct planner *planner, const struct ren
 	sum->pieces++;
 	sum->image_bytes += place.end - place.start;
 	sum->file_bytes += place.file_len;
+	sum->raw_bytes += raw_bytes(planner->map, renewed->piece, &place);
 	if (piece_is_unverified(&planner->map->pieces[renewed->piece], planner->map->format))
 		sum->unverified++;
 	return insert_renewed(planner, renewed, fault);
@@ -335,6 +349,7 @@ enum blockz_status renew_pieces(struct anywhere *self)
 	plan->change_count = planner->piece_count = 0;
 	plan->scratch_len = 0;
 	plan->renewed.pieces = plan->renewed.image_bytes = plan->renewed.file_bytes = plan->renewed.unverified = 0;
+	plan->renewed.raw_bytes = 0;
 	self->need_count = 0;
 	self->misfit = BLOCKZ_UNKNOWN;
 	enum blockz_status status = splice_pieces(self);

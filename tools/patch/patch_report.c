@@ -63,6 +63,9 @@ static void say_renewed(const struct patch_report *report, FILE *out, const char
 	else
 		cli_say(report->cli, out, path, "%s in %" PRIu64 " piece%s encoded again in place", size, info.renewed.pieces,
 			plural(info.renewed.pieces));
+	if (info.renewed.raw_bytes > 0)
+		cli_say(report->cli, out, path, "%" PRIu64 " byte%s in these were raw, and are encoded with the others",
+			info.renewed.raw_bytes, plural(info.renewed.raw_bytes));
 }
 
 static bool is_resized(const struct patch_report *report)
@@ -197,10 +200,10 @@ static void add_renewed(json_t *object, const struct blockz_plan *plan)
 	if (renewed->pieces == 0)
 		return;
 	json_object_set_new(object, "anywhere",
-			    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:f, s:f}", "way", info.is_splice ? "splice" : "in-place",
+			    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f}", "way", info.is_splice ? "splice" : "in-place",
 				      "pieces", json_bytes(renewed->pieces), "image_bytes", json_bytes(renewed->image_bytes),
 				      "file_bytes", json_bytes(renewed->file_bytes), "unverified_pieces",
-				      json_bytes(renewed->unverified), "file_size", json_bytes(info.file_size),
+				      json_bytes(renewed->unverified), "raw_bytes", json_bytes(renewed->raw_bytes), "file_size", json_bytes(info.file_size),
 				      "estimate_in_place", (double)renewed->in_place_ns / 1e9, "estimate_splice",
 				      (double)renewed->splice_ns / 1e9));
 }
