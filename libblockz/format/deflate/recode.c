@@ -273,7 +273,7 @@ static struct division find_tokens(struct recoder *recoder, const struct recodin
 	return best;
 }
 
-void recode(struct recoder *recoder, const struct recoding *recoding, bool *open, struct bits *bits)
+void deflate_recode(struct recoder *recoder, const struct recoding *recoding, bool *open, struct bits *bits)
 {
 	struct division division = find_tokens(recoder, recoding, *open);
 	for (size_t i = 0; i < division.count; i++)

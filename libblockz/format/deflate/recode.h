@@ -30,7 +30,7 @@ struct recoding {
 };
 
 /* *open: the bits end among symbols of the own block; and whether they do so then. */
-void recode(struct recoder *recoder, const struct recoding *recoding, bool *open, struct bits *bits);
+void deflate_recode(struct recoder *recoder, const struct recoding *recoding, bool *open, struct bits *bits);
 
 /* Appends its header, of a final block or of one that is not. */
 void own_block_put_header(const struct own_block *own, bool final, struct bits *bits);

@@ -116,7 +116,7 @@ static enum blockz_status encode(struct runs *runs, const struct stretch *stretc
 	const struct recoding recoding = {
 		.text = text, .own = stored ? NULL : &runs->own, .ends = stretch->ends, .shortest = runs->edit->keep_length,
 	};
-	recode(runs->recoder, &recoding, &runs->in_block, &runs->bits);
+	deflate_recode(runs->recoder, &recoding, &runs->in_block, &runs->bits);
 	return runs->bits.nomem ? fault_nomem(fault) : BLOCKZ_OK;
 }
 

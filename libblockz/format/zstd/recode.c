@@ -330,7 +330,7 @@ static bool prepare(struct recoder *recoder, const struct recoding *recoding)
 	return huffman_read(&recoder->tree, tree->bytes, tree->len);
 }
 
-enum blockz_status recode(struct recoder *recoder, const struct recoding *recoding, struct encoding *encoding, bool *done_ret,
+enum blockz_status zstd_recode(struct recoder *recoder, const struct recoding *recoding, struct encoding *encoding, bool *done_ret,
 			  struct blockz_fault *fault)
 {
 	struct segment segment = { .recoder = recoder, .recoding = recoding, .room = 2 * BLOCK_MAX + SEQUENCES_MAX * SEQUENCE_LEN_MAX };

@@ -32,7 +32,7 @@ struct recoding {
  * that they leave: if it can be, the same as the old block has left.  *done_ret: false where the block is not one for this:
  * the state is then lost.  Errors: BLOCKZ_FAILED.
  */
-enum blockz_status recode(struct recoder *recoder, const struct recoding *recoding, struct encoding *encoding, bool *done_ret,
+enum blockz_status zstd_recode(struct recoder *recoder, const struct recoding *recoding, struct encoding *encoding, bool *done_ret,
 			  struct blockz_fault *fault);
 
 #endif

@@ -444,7 +444,7 @@ static enum blockz_status recode_block(struct splice *splice, const struct frame
 		.block_max = (size_t)min(splice->old.header.window, BLOCK_MAX),
 	};
 	bool done = false;
-	enum blockz_status status = recode(splice->recoder, &recoding, &splice->best, &done, fault);
+	enum blockz_status status = zstd_recode(splice->recoder, &recoding, &splice->best, &done, fault);
 	if (status != BLOCKZ_OK || !done || splice->best.len > block->len + text->changed + RECODED_LONGER_BY)
 		return status;
 	status = prove(splice, block->off, text->bytes, text->len, block->last, fault);

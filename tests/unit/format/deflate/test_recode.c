@@ -57,7 +57,7 @@ static uint64_t recoded_bits(struct recoder *recoder, struct bytes edited, bool 
 	struct bits bits = { 0 };
 	static uint8_t out[LEN];
 	bool open = false;
-	recode(recoder, &recoding, &open, &bits);
+	deflate_recode(recoder, &recoding, &open, &bits);
 	ck_assert(!open && !bits.nomem);
 	uint64_t count = bits.count;
 	bits_put(&bits, 3, 10); /* the end of the stream */

@@ -135,7 +135,7 @@ static void put_recoded(struct walk *walk, struct recoder *recoder, struct bytes
 		.text = image.data + walk->pos - text_len, .text_len = text_len, .block_max = BLOCK_MAX,
 	};
 	bool done = false;
-	ck_assert_int_eq(recode(recoder, &recoding, &encoding, &done, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(zstd_recode(recoder, &recoding, &encoding, &done, NULL), BLOCKZ_OK);
 	ck_assert(done);
 	zst_put(out, encoding.out.bytes, encoding.len);
 	buffer_free(&encoding.out);
@@ -235,7 +235,7 @@ START_TEST(without_codes)
 		.block_max = BLOCK_MAX,
 	};
 	recoder->state = block_state_first();
-	ck_assert_int_eq(recode(recoder, &recoding, &encoding, &done, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(zstd_recode(recoder, &recoding, &encoding, &done, NULL), BLOCKZ_OK);
 	ck_assert(done);
 	zst_put(&out, file.data, walk.blocks.header.len);
 	zst_put(&out, encoding.out.bytes, encoding.len);
