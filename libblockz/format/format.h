@@ -202,7 +202,6 @@ struct format {
 	 */
 	enum blockz_status (*map)(const struct blockz_source *file, bool scan, struct blockz_map *map,
 				  struct blockz_fault *fault);
-	bool scan_is_strict; /* a scan has refused what a strict decoder would */
 
 	/* Read. */
 	/* window_max: bytes of history, more of which are refused with BLOCKZ_LIMIT. */

@@ -52,7 +52,7 @@ static void *thread_new(void *ctx)
 	const struct verify *verify = ctx;
 	struct piece_reader *reader = piece_reader_new(verify->file, verify->map);
 	if (reader != NULL)
-		reader->strict = verify->map->index != BLOCKZ_INDEX_NONE || !verify->map->format->scan_is_strict;
+		reader->strict = true;
 	return reader;
 }
 

@@ -65,7 +65,6 @@ const struct format format_gzip = {
 	.encoder_free = deflate_encoder_free,
 	.encode = deflate_encode,
 	.map = gzip_map,
-	.scan_is_strict = true,
 	.decoder_new = deflate_decoder_new,
 	.decoder_free = deflate_decoder_free,
 	.decode = deflate_decode,
