@@ -494,8 +494,8 @@ static struct bytes strong_file(const struct blockz_format *format, struct bytes
 START_TEST(a_strong_piece_grows_by_little)
 {
 	const struct blockz_format *format = format_of(_i);
-	struct bytes image = image_new(IMAGE_DISK, MIB), edited = bytes_copy(image), file = strong_file(format, image);
-	const struct blockz_range ranges[] = { { 1000, 1001 }, { MIB - 1000, MIB - 999 } };
+	struct bytes image = image_new(IMAGE_DISK, 2 * MIB), edited = bytes_copy(image), file = strong_file(format, image);
+	const struct blockz_range ranges[] = { { 1000, 1001 }, { 2 * MIB - 1000, 2 * MIB - 999 } };
 	struct blockz_edit edits[2];
 	struct outcome outcome;
 	for (size_t i = 0; i < 2; i++)
