@@ -43,6 +43,6 @@ EXPORT struct blockz_map_info blockz_map_info(const struct blockz_map *map)
 		.appended_bytes = map->appended_bytes,
 	};
 	for (size_t i = 0; i < map->piece_count; i++)
-		info.pieces += map->pieces[i].copies;
+		info.pieces += map_pieces_of(map, i);
 	return info;
 }

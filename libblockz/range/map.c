@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/export.h"
 #include "base/bisect.h"
+#include "base/checked.h"
 #include "base/fault.h"
 
 struct blockz_map *map_new(const struct format *format, uint64_t file_size)
@@ -38,7 +39,7 @@ void map_clear(struct blockz_map *map)
 	map->checks = NULL;
 	map->piece_count = map->span_count = map->check_count = 0;
 	map->end_off = map->file_size;
-	map->appended_bytes = 0;
+	map->appended_bytes = map->group_cut = 0;
 }
 
 /* Room for one more item, in an array that its owner then points to. */
@@ -115,6 +116,19 @@ uint64_t map_piece_end(const struct blockz_map *map, size_t index)
 	return index + 1 < map->piece_count ? map->pieces[index + 1].start : map->image_size;
 }
 
+uint64_t map_pieces_of(const struct blockz_map *map, size_t index)
+{
+	const struct piece *piece = &map->pieces[index];
+	if (piece->kind != BLOCKZ_COMPRESSED || map->group_cut == 0)
+		return piece->copies;
+	return (map_piece_end(map, index) - 1) / map->group_cut - piece->start / map->group_cut + 1;
+}
+
+bool map_is_group(const struct blockz_map *map, size_t index)
+{
+	return map->pieces[index].kind == BLOCKZ_COMPRESSED && map_pieces_of(map, index) > 1;
+}
+
 static bool piece_starts_at_or_before(const void *map, uint64_t i, uint64_t off)
 {
 	return ((const struct blockz_map *)map)->pieces[i].start <= off;
@@ -139,6 +153,16 @@ uint64_t map_file_off(const struct blockz_map *map, uint64_t off)
 {
 	const struct piece *piece = &map->pieces[map_find_piece(map, off)];
 	return off == piece->start ? piece->file_off : map_file_end(map, off);
+}
+
+uint64_t map_edge_behind(const struct blockz_map *map, uint64_t off)
+{
+	size_t index = map_find_piece(map, off);
+	const struct piece *piece = &map->pieces[index];
+	uint64_t end = map_piece_end(map, index), copy_image_len = (end - piece->start) / piece->copies;
+	if (map_is_group(map, index))
+		return min(end, (off / map->group_cut + 1) * map->group_cut);
+	return piece->start + ((off - piece->start) / copy_image_len + 1) * copy_image_len;
 }
 
 static int compare_checks(const void *a, const void *b)

@@ -64,6 +64,11 @@ struct blockz_map {
 	uint64_t file_size, image_size;
 	uint64_t end_off;        /* file offset behind the stream: file_size, unless the format has found another */
 	uint64_t appended_bytes; /* from there on; 0: nothing, or padding */
+	/*
+	 * Compressed items are groups of pieces, which end at the image's multiples of this, and with the item; where in the file they
+	 * do is not known yet.  0: there are no groups.
+	 */
+	uint64_t group_cut;
 	uint64_t window_max; /* what a decoder may keep of bytes before; for format->decoder_new() */
 	enum blockz_index index;
 	struct blockz_fault index_fault; /* why an index that is there was not used; status BLOCKZ_OK: no such thing */
@@ -92,6 +97,13 @@ void map_clear(struct blockz_map *map);
 
 /* The image offset behind a piece. */
 uint64_t map_piece_end(const struct blockz_map *map, size_t index);
+
+/* How many pieces an item is, be they copies or a group; and whether it is a group of more than one. */
+uint64_t map_pieces_of(const struct blockz_map *map, size_t index);
+bool map_is_group(const struct blockz_map *map, size_t index);
+
+/* The image offset behind the piece, the copy of one, or the piece of a group that contains image offset off. */
+uint64_t map_edge_behind(const struct blockz_map *map, uint64_t off);
 
 /* The piece that contains image offset off, which must be within the image. */
 size_t map_find_piece(const struct blockz_map *map, uint64_t off);

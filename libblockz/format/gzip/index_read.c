@@ -16,7 +16,8 @@ struct input {
 	const uint8_t *bytes;
 	size_t pos, end;
 	uint64_t index_off; /* file offset of bytes[0] */
-	uint64_t piece_size, image_size;
+	uint64_t image_size;
+	struct index_cuts cuts;
 	uint64_t image_pos, file_pos; /* behind the pieces read so far */
 	struct blockz_map *map;
 	struct blockz_fault *fault;
@@ -63,13 +64,13 @@ static enum blockz_status add_zeros(struct input *in, uint64_t copy_len, uint64_
 	enum blockz_status status = BLOCKZ_OK;
 	while (copies > 0 && status == BLOCKZ_OK) {
 		uint64_t part = copies < PIECE_COPIES_MAX ? copies : PIECE_COPIES_MAX;
-		status = add_piece(in, BLOCKZ_ZERO, part * in->piece_size, part * copy_len, part);
+		status = add_piece(in, BLOCKZ_ZERO, part * in->cuts.piece, part * copy_len, part);
 		copies -= part;
 	}
 	return status;
 }
 
-/* Adds a raw range as a span, and as pieces cut at multiples of the piece size. */
+/* Adds a raw range as a span, and as pieces. */
 static enum blockz_status add_raw(struct input *in, uint64_t image_len)
 {
 	uint64_t end = in->image_pos + image_len;
@@ -79,7 +80,7 @@ static enum blockz_status add_raw(struct input *in, uint64_t image_len)
 	};
 	enum blockz_status status = map_add_span(in->map, &span, in->fault);
 	while (status == BLOCKZ_OK && in->image_pos < end) {
-		uint64_t len = in->piece_size - in->image_pos % in->piece_size;
+		uint64_t len = in->cuts.raw - in->image_pos % in->cuts.raw;
 		if (len > end - in->image_pos)
 			len = end - in->image_pos;
 		status = add_piece(in, BLOCKZ_RAW, len, stored_len(in->image_pos, in->image_pos + len), 1);
@@ -91,7 +92,7 @@ static enum blockz_status add_raw(struct input *in, uint64_t image_len)
 static enum blockz_status entry_length(struct input *in, enum index_type type, uint64_t *len_ret, uint64_t *copies_ret)
 {
 	uint64_t left = in->image_size - in->image_pos, len;
-	uint64_t to_edge = in->piece_size - in->image_pos % in->piece_size, copies = 1;
+	uint64_t to_edge = in->cuts.group - in->image_pos % in->cuts.group, copies = 1;
 	if (type == INDEX_DATA) {
 		len = to_edge < left ? to_edge : left;
 	} else {
@@ -101,7 +102,7 @@ static enum blockz_status entry_length(struct input *in, enum index_type type, u
 	}
 	if (type == INDEX_ZERO) {
 		copies = len;
-		if (to_edge != in->piece_size || !checked_mul(copies, in->piece_size, &len))
+		if (in->image_pos % in->cuts.piece != 0 || !checked_mul(copies, in->cuts.piece, &len))
 			return damaged(in, "a run of zero pieces that does not start at a piece, or is too long");
 	}
 	if (len == 0 || len > left || (type == INDEX_SHORT && len >= to_edge))
@@ -159,6 +160,34 @@ static enum blockz_status read_crcs(struct input *in, bool data_crcs)
 	return status;
 }
 
+struct index_cuts index_cuts_of(const uint8_t *bytes)
+{
+	const uint64_t one = 1;
+	struct index_cuts cuts = { .piece = one << bytes[INDEX_PIECE_LOG_OFF] };
+	bool groups = bytes[INDEX_VERSION_OFF] == INDEX_VERSION_GROUPS;
+	cuts.group = groups ? one << bytes[INDEX_GROUP_LOG_OFF] : cuts.piece;
+	cuts.raw = groups ? one << bytes[INDEX_RAW_LOG_OFF] : cuts.piece;
+	return cuts;
+}
+
+/* Whether the image can be cut by sizes of which these are the logarithms. */
+static bool cuts_are_right(const uint8_t *bytes)
+{
+	uint8_t piece = bytes[INDEX_PIECE_LOG_OFF], group = bytes[INDEX_GROUP_LOG_OFF], raw = bytes[INDEX_RAW_LOG_OFF];
+	if (piece < INDEX_PIECE_LOG_MIN || piece > INDEX_PIECE_LOG_MAX)
+		return false;
+	return bytes[INDEX_VERSION_OFF] == INDEX_VERSION_PIECES ||
+	       (group >= piece && group <= INDEX_GROUP_LOG_MAX && raw >= piece && raw <= INDEX_PIECE_LOG_MAX);
+}
+
+/* Whether there is such a version, with such flags. */
+static bool is_known(const uint8_t *bytes)
+{
+	uint8_t version = bytes[INDEX_VERSION_OFF], flags = bytes[INDEX_FLAGS_OFF];
+	return version == INDEX_VERSION_GROUPS ? flags == 0
+					       : version == INDEX_VERSION_PIECES && (flags & ~INDEX_FLAG_DATA_CRCS) == 0;
+}
+
 static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t *trailer)
 {
 	const uint8_t *bytes = in->bytes;
@@ -166,7 +195,7 @@ static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t
 	if (crc != stored)
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + len - INDEX_CRC_LEN,
 				 "index: CRC-32 is %08" PRIx32 ", expected %08" PRIx32, stored, crc);
-	if (bytes[INDEX_VERSION_OFF] != INDEX_VERSION || (bytes[INDEX_FLAGS_OFF] & ~INDEX_FLAG_DATA_CRCS) != 0)
+	if (!is_known(bytes))
 		return fault_set(in->fault, BLOCKZ_UNSUPPORTED, in->index_off, "index: version %u, flags %02x",
 				 bytes[INDEX_VERSION_OFF], bytes[INDEX_FLAGS_OFF]);
 	uint64_t file_size = load_le64(bytes + INDEX_FILE_SIZE_OFF);
@@ -178,14 +207,20 @@ static enum blockz_status read_facts(struct input *in, size_t len, const uint8_t
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_TRAILER_OFF,
 				 "index: its copy of the trailer differs from the trailer");
 	uint64_t image_size = load_le64(bytes + INDEX_IMAGE_SIZE_OFF);
-	unsigned piece_log = bytes[INDEX_PIECE_LOG_OFF];
-	if (image_size > INT64_MAX || (uint32_t)image_size != load_le32(trailer + 4) ||
-	    piece_log < INDEX_PIECE_LOG_MIN || piece_log > INDEX_PIECE_LOG_MAX)
+	if (image_size > INT64_MAX || (uint32_t)image_size != load_le32(trailer + 4) || !cuts_are_right(bytes))
 		return fault_set(in->fault, BLOCKZ_DAMAGED, in->index_off + INDEX_IMAGE_SIZE_OFF,
 				 "index: image size or piece size cannot be right");
 	in->image_size = in->map->image_size = image_size;
-	in->piece_size = (uint64_t)1 << piece_log;
+	in->cuts = index_cuts_of(bytes);
 	return BLOCKZ_OK;
+}
+
+static enum blockz_status read_count(struct input *in, uint64_t *count_ret)
+{
+	bool groups = in->bytes[INDEX_VERSION_OFF] == INDEX_VERSION_GROUPS;
+	in->map->group_cut = groups ? in->cuts.piece : 0;
+	in->pos = groups ? INDEX_GROUPS_COUNT_OFF : INDEX_COUNT_OFF;
+	return in->pos < in->end ? read_varint(in, count_ret) : damaged(in, "ends before its entries");
 }
 
 /* The checks that a patch has to keep beside those of pieces, in the order in which they are computed. */
@@ -218,13 +253,13 @@ enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_o
 	if (len < INDEX_LEN_MIN || len > INDEX_LEN_MAX)
 		return fault_set(fault, BLOCKZ_DAMAGED, index_off, "index: %zu byte%s long", len, plural(len));
 	struct input in = {
-		.bytes = bytes, .pos = INDEX_COUNT_OFF, .end = len - INDEX_CRC_LEN, .index_off = index_off,
+		.bytes = bytes, .end = len - INDEX_CRC_LEN, .index_off = index_off,
 		.file_pos = body_off, .map = map, .fault = fault,
 	};
 	uint64_t count = 0;
 	enum blockz_status status = read_facts(&in, len, trailer);
 	if (status == BLOCKZ_OK)
-		status = read_varint(&in, &count);
+		status = read_count(&in, &count);
 	for (uint64_t i = 0; i < count && status == BLOCKZ_OK; i++)
 		status = read_entry(&in);
 	if (status != BLOCKZ_OK)

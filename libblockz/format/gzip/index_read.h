@@ -20,4 +20,7 @@ bool index_is_own(const uint8_t *bytes, size_t len, uint64_t file_size, const ui
 enum blockz_status index_read(const uint8_t *bytes, size_t len, uint64_t index_off, uint64_t body_off,
 			      const uint8_t *trailer, struct blockz_map *map, struct blockz_fault *fault);
 
+/* The sizes in an index of which a map was made. */
+struct index_cuts index_cuts_of(const uint8_t *bytes);
+
 #endif

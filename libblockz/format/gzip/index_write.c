@@ -25,17 +25,17 @@ struct entry {
 };
 
 struct index_builder {
-	uint64_t piece_size;
+	struct index_cuts cuts;
 	struct entry *entries;
 	size_t count;
 	bool given_up;
 };
 
-struct index_builder *index_builder_new(uint64_t piece_size)
+struct index_builder *index_builder_new(struct index_cuts cuts)
 {
 	struct index_builder *builder = calloc(1, sizeof(*builder));
 	if (builder != NULL)
-		builder->piece_size = piece_size;
+		builder->cuts = cuts;
 	return builder;
 }
 
@@ -57,19 +57,25 @@ size_t index_room(const struct pack_params *params)
 	return len < INDEX_LEN_MAX ? (size_t)len : INDEX_LEN_MAX;
 }
 
-/* True if b, which follows a, is better kept as one entry with it in an index of this piece size. */
-static bool unites(const struct entry *a, const struct entry *b, uint64_t piece_size)
+/* True if b, which follows a, is better kept as one entry with it in an index of these cuts. */
+static bool unites(const struct entry *a, const struct entry *b, const struct index_cuts *cuts)
 {
-	if (a->kind == BLOCKZ_ZERO && b->kind == BLOCKZ_ZERO)
-		return a->file_len / ((a->end - a->start) / piece_size) == b->file_len / ((b->end - b->start) / piece_size);
-	return a->kind == b->kind && a->kind != BLOCKZ_ZERO && a->start / piece_size == (b->end - 1) / piece_size;
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == BLOCKZ_ZERO)
+		return a->file_len / ((a->end - a->start) / cuts->piece) == b->file_len / ((b->end - b->start) / cuts->piece);
+	/* Where the pieces of a group end in the image has to follow from its place. */
+	if (a->kind == BLOCKZ_COMPRESSED && a->end % cuts->piece != 0)
+		return false;
+	uint64_t cut = a->kind == BLOCKZ_RAW ? cuts->raw : cuts->group;
+	return a->start / cut == (b->end - 1) / cut;
 }
 
 /* Appends to entries that have room for it, or unites with the last. */
-static void put_entry(struct entry *entries, size_t *count, const struct entry *entry, uint64_t piece_size)
+static void put_entry(struct entry *entries, size_t *count, const struct entry *entry, const struct index_cuts *cuts)
 {
 	struct entry *last = *count > 0 ? &entries[*count - 1] : NULL;
-	if (last == NULL || !unites(last, entry, piece_size)) {
+	if (last == NULL || !unites(last, entry, cuts)) {
 		entries[(*count)++] = *entry;
 		return;
 	}
@@ -79,15 +85,14 @@ static void put_entry(struct entry *entries, size_t *count, const struct entry *
 }
 
 /*
- * Appends a run of zeros that was written as copies of copy_size bytes each, at most three entries: whole pieces stay zero pieces,
+ * Appends a run of zeros that was written as copies of copy_size bytes each, at most three entries: whole groups stay zero pieces,
  * what sticks out at either end is data.
  */
 static void put_zeros(struct entry *entries, size_t *count, const struct entry *run, uint64_t copy_size,
-		      uint64_t piece_size)
+		      const struct index_cuts *cuts)
 {
-	uint64_t copy_len = run->file_len / ((run->end - run->start) / copy_size);
-	uint64_t edges[] = { run->start, (run->start + piece_size - 1) / piece_size * piece_size,
-			     run->end / piece_size * piece_size, run->end };
+	uint64_t copy_len = run->file_len / ((run->end - run->start) / copy_size), size = cuts->group;
+	uint64_t edges[] = { run->start, (run->start + size - 1) / size * size, run->end / size * size, run->end };
 	if (edges[1] > edges[2])
 		edges[1] = edges[2] = run->end;
 	for (int part = 0; part < 3; part++) {
@@ -98,16 +103,40 @@ static void put_zeros(struct entry *entries, size_t *count, const struct entry *
 			.start = edges[part], .end = edges[part + 1], .file_len = len / copy_size * copy_len,
 			.crc = (uint32_t)crc_zeros(&crc32_poly, len), .kind = part == 1 ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED,
 		};
-		put_entry(entries, count, &cut, piece_size);
+		put_entry(entries, count, &cut, cuts);
 	}
 }
 
-/* Doubles the piece size and unites what then falls into one piece. */
-static enum blockz_status double_pieces(struct index_builder *builder, bool *fits_ret, struct blockz_fault *fault)
+static size_t count_raw(const struct index_builder *builder)
 {
-	uint64_t old_size = builder->piece_size, size = 2 * old_size;
-	*fits_ret = false;
-	if (size > (uint64_t)1 << INDEX_PIECE_LOG_MAX)
+	size_t count = 0;
+	for (size_t i = 0; i < builder->count; i++)
+		count += builder->entries[i].kind == BLOCKZ_RAW;
+	return count;
+}
+
+/* Doubles a size that makes fewer entries: of raw pieces if their CRCs take much room, else of groups.  False: there is none. */
+static bool widen(const struct index_builder *builder, struct index_cuts *cuts)
+{
+	uint64_t image_len = builder->count > 0 ? builder->entries[builder->count - 1].end : 0;
+	bool groups_grow = cuts->group < image_len && cuts->group < (uint64_t)1 << INDEX_GROUP_LOG_MAX;
+	bool raw_grows = cuts->raw < (uint64_t)1 << INDEX_PIECE_LOG_MAX;
+	bool many_raw = count_raw(builder) * INDEX_CRC_LEN > INDEX_LEN_MAX / 4;
+	if (groups_grow && !(raw_grows && many_raw))
+		cuts->group *= 2;
+	else if (raw_grows)
+		cuts->raw *= 2;
+	else
+		return false;
+	return true;
+}
+
+/* Unites what falls into one when a size is doubled; gives the index up where nothing can be. */
+static enum blockz_status make_fewer(struct index_builder *builder, struct blockz_fault *fault)
+{
+	struct index_cuts cuts = builder->cuts;
+	builder->given_up = !widen(builder, &cuts);
+	if (builder->given_up)
 		return BLOCKZ_OK;
 	struct entry *entries = calloc(3 * (builder->count > ENTRIES_MAX ? builder->count : ENTRIES_MAX) + 3,
 				       sizeof(*entries));
@@ -117,15 +146,14 @@ static enum blockz_status double_pieces(struct index_builder *builder, bool *fit
 	for (size_t i = 0; i < builder->count; i++) {
 		const struct entry *entry = &builder->entries[i];
 		if (entry->kind == BLOCKZ_ZERO)
-			put_zeros(entries, &count, entry, old_size, size);
+			put_zeros(entries, &count, entry, cuts.piece, &cuts);
 		else
-			put_entry(entries, &count, entry, size);
+			put_entry(entries, &count, entry, &cuts);
 	}
 	free(builder->entries);
 	builder->entries = entries;
 	builder->count = count;
-	builder->piece_size = size;
-	*fits_ret = count < ENTRIES_MAX;
+	builder->cuts = cuts;
 	return BLOCKZ_OK;
 }
 
@@ -139,20 +167,18 @@ enum blockz_status index_add(struct index_builder *builder, const struct written
 		if (builder->entries == NULL)
 			return fault_nomem(fault);
 	}
-	if (builder->count >= ENTRIES_MAX) {
-		bool fits = false;
-		enum blockz_status status = double_pieces(builder, &fits, fault);
-		builder->given_up = !fits;
-		if (status != BLOCKZ_OK || !fits)
+	while (builder->count >= ENTRIES_MAX) {
+		enum blockz_status status = make_fewer(builder, fault);
+		if (status != BLOCKZ_OK || builder->given_up)
 			return status;
 	}
 	struct entry entry = { piece->start, piece->end, piece->file_len, (uint32_t)piece->tag,
 			       (uint8_t)piece->kind };
 	if (entry.kind == BLOCKZ_ZERO)
 		put_zeros(builder->entries, &builder->count, &entry, (entry.end - entry.start) / piece->copies,
-			  builder->piece_size);
+			  &builder->cuts);
 	else
-		put_entry(builder->entries, &builder->count, &entry, builder->piece_size);
+		put_entry(builder->entries, &builder->count, &entry, &builder->cuts);
 	return BLOCKZ_OK;
 }
 
@@ -201,13 +227,13 @@ static void out_entry(struct output *out, const struct index_builder *builder, s
 		out_varint(out, image_end - entry->start);
 		break;
 	case BLOCKZ_ZERO: {
-		uint64_t copies = (entry->end - entry->start) / builder->piece_size;
+		uint64_t copies = (entry->end - entry->start) / builder->cuts.piece;
 		out_varint(out, entry->file_len / copies << 2 | INDEX_ZERO);
 		out_varint(out, copies);
 		break;
 	}
 	default:
-		if (entry->end % builder->piece_size == 0 || entry->end == image_size) {
+		if (entry->end % builder->cuts.group == 0 || entry->end == image_size) {
 			out_varint(out, entry->file_len << 2 | INDEX_DATA);
 		} else {
 			out_varint(out, entry->file_len << 2 | INDEX_SHORT);
@@ -235,20 +261,35 @@ static bool out_pieces(struct output *out, const struct index_builder *builder, 
 	return out->len <= out->room;
 }
 
+static uint8_t log2_of(uint64_t power)
+{
+	return (uint8_t)__builtin_ctzll(power);
+}
+
+static bool has_groups(const struct index_cuts *cuts)
+{
+	return cuts->group > cuts->piece || cuts->raw > cuts->piece;
+}
+
 static bool try_write(const struct index_builder *builder, const struct index_facts *facts, bool data_crcs,
 		      uint8_t *bytes, size_t len)
 {
+	const struct index_cuts *cuts = &builder->cuts;
+	bool groups = has_groups(cuts);
 	memset(bytes, 0, len);
-	bytes[INDEX_VERSION_OFF] = INDEX_VERSION;
+	bytes[INDEX_VERSION_OFF] = groups ? INDEX_VERSION_GROUPS : INDEX_VERSION_PIECES;
 	bytes[INDEX_FLAGS_OFF] = data_crcs ? INDEX_FLAG_DATA_CRCS : 0;
 	bytes[INDEX_ENCODER_OFF] = (uint8_t)facts->encoder;
 	bytes[INDEX_LEVEL_OFF] = (uint8_t)facts->level;
 	store_le64(bytes + INDEX_IMAGE_SIZE_OFF, facts->image_size);
 	store_le64(bytes + INDEX_FILE_SIZE_OFF, facts->file_size);
 	memcpy(bytes + INDEX_TRAILER_OFF, facts->trailer, GZIP_TRAILER_LEN);
-	while ((uint64_t)1 << bytes[INDEX_PIECE_LOG_OFF] < builder->piece_size)
-		bytes[INDEX_PIECE_LOG_OFF]++;
-	struct output out = { bytes, INDEX_COUNT_OFF, len - INDEX_CRC_LEN };
+	bytes[INDEX_PIECE_LOG_OFF] = log2_of(cuts->piece);
+	if (groups) {
+		bytes[INDEX_GROUP_LOG_OFF] = log2_of(cuts->group);
+		bytes[INDEX_RAW_LOG_OFF] = log2_of(cuts->raw);
+	}
+	struct output out = { bytes, groups ? INDEX_GROUPS_COUNT_OFF : INDEX_COUNT_OFF, len - INDEX_CRC_LEN };
 	return out_pieces(&out, builder, facts->image_size, data_crcs);
 }
 
@@ -267,12 +308,12 @@ enum blockz_status index_write(struct index_builder *builder, const struct index
 			       size_t len, uint64_t *piece_size_ret, struct blockz_fault *fault)
 {
 	enum blockz_status status = BLOCKZ_OK;
-	bool fits = false, smaller = !builder->given_up;
-	while (!fits && smaller && status == BLOCKZ_OK) {
-		fits = (facts->data_crcs && try_write(builder, facts, true, bytes, len)) ||
+	bool fits = false;
+	while (!fits && !builder->given_up && status == BLOCKZ_OK) {
+		fits = (facts->data_crcs && !has_groups(&builder->cuts) && try_write(builder, facts, true, bytes, len)) ||
 		       try_write(builder, facts, false, bytes, len);
 		if (!fits)
-			status = double_pieces(builder, &smaller, fault);
+			status = make_fewer(builder, fault);
 	}
 	if (status != BLOCKZ_OK)
 		return status;
@@ -280,6 +321,6 @@ enum blockz_status index_write(struct index_builder *builder, const struct index
 		put_crc(bytes, len);
 	else
 		index_write_none(bytes, len);
-	*piece_size_ret = fits ? builder->piece_size : 0;
+	*piece_size_ret = fits ? builder->cuts.piece : 0;
 	return BLOCKZ_OK;
 }

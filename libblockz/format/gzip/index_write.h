@@ -9,13 +9,12 @@
 
 struct index_builder;
 
-/* An index of pieces that are cut at multiples of piece_size, a power of two. */
-struct index_builder *index_builder_new(uint64_t piece_size);
+struct index_builder *index_builder_new(struct index_cuts cuts);
 void index_builder_free(struct index_builder *builder);
 
 /*
- * Adds the next piece.  Memory stays bounded: neighbours are united to larger pieces when there are too many, and
- * when even that is not enough the index is given up.  Errors: BLOCKZ_FAILED.
+ * Adds the next piece, or group.  Memory stays bounded: neighbours are united to larger groups when there are too many; where
+ * raw ranges are too many, the index is given up.  Errors: BLOCKZ_FAILED.
  */
 enum blockz_status index_add(struct index_builder *builder, const struct written_piece *piece,
 			     struct blockz_fault *fault);
@@ -33,7 +32,7 @@ struct index_facts {
 };
 
 /*
- * Writes the index into len bytes: with the CRCs of data if they are known and fit, else without, else with larger pieces.
+ * Writes the index into len bytes: with the CRCs of data if they are known and fit, else without, else with larger groups.
  * *piece_size_ret is its piece size; 0, and bytes are zeros but for the CRC, where none fits.  Errors: BLOCKZ_FAILED.
  */
 enum blockz_status index_write(struct index_builder *builder, const struct index_facts *facts, uint8_t *bytes,

@@ -3,6 +3,8 @@
 #ifndef FORMAT_GZIP_LAYOUT_H
 #define FORMAT_GZIP_LAYOUT_H
 
+#include <stdint.h>
+
 /* RFC 1952, section 2.3: the member header. */
 enum {
 	GZIP_ID1 = 0x1f,
@@ -24,7 +26,7 @@ enum {
  * The index: subfield "BZ" of FEXTRA; blockz-index(5) has an example.  Little-endian; a varint is 7 bits a byte, low ones
  * first, the highest bit set on all but the last byte.
  *
- *    0  version u8: 1; 0 says that the room is there and no index in it
+ *    0  version u8: 1, or 2, below; 0 says that the room is there and no index in it
  *    1  flags u8: bit 0: there are CRCs of data pieces too
  *    2  encoder u8 (enum deflate_encoder), 3  level u8: who wrote the pieces
  *    4  image size u64
@@ -42,6 +44,15 @@ enum {
  *       zeros
  *   -4  CRC-32 u32 of all that stands before it in the subfield's data
  *
+ * Version 2 is for what does not fit.  Pieces are still cut at multiples of the piece size, but an entry of data is a group of
+ * them: all that follow each other up to a multiple of the group size.  Where they end within the group is shown by the file
+ * (format/deflate/flushes.h).  Raw pieces may be longer than others, and there are no CRCs of data.  What differs:
+ *
+ *   28  log2 of the piece size u8, 29  of the group size u8, 30  of the size of raw pieces u8
+ *   31  count of entries, varint
+ *       entries: 0 and 3 end at, and before, the next multiple of the group size
+ *       raw entries are cut at multiples of the size of raw pieces
+ *
  * Another program may use the same two letters.  A subfield is an index if its CRC-32 is right; it is a damaged one if
  * it is not, but the file size or the copy of the trailer, 8 bytes each, is that of the file: no damage in one place
  * changes both, and no other program has either.  Any other subfield, and all in a header with a CRC of its own (FHCRC),
@@ -52,7 +63,8 @@ enum {
 	INDEX_SI1 = 'B',
 	INDEX_SI2 = 'Z',
 	INDEX_VERSION_NONE = 0,
-	INDEX_VERSION = 1,
+	INDEX_VERSION_PIECES = 1,
+	INDEX_VERSION_GROUPS = 2,
 	INDEX_FLAG_DATA_CRCS = 1 << 0,
 	INDEX_VERSION_OFF = 0,
 	INDEX_FLAGS_OFF = 1,
@@ -63,14 +75,23 @@ enum {
 	INDEX_TRAILER_OFF = 20,
 	INDEX_PIECE_LOG_OFF = 28,
 	INDEX_COUNT_OFF = 29,
+	INDEX_GROUP_LOG_OFF = 29, /* here and below of version 2 */
+	INDEX_RAW_LOG_OFF = 30,
+	INDEX_GROUPS_COUNT_OFF = 31,
 	INDEX_CRC_LEN = 4,
 	INDEX_LEN_MIN = INDEX_COUNT_OFF + 1 + INDEX_CRC_LEN,
 	INDEX_XLEN_MAX = 16384, /* BusyBox 1.35 reads no longer FEXTRA */
 	INDEX_LEN_MAX = INDEX_XLEN_MAX - GZIP_SUBFIELD_LEN,
 	INDEX_PIECE_LOG_MIN = 16,
 	INDEX_PIECE_LOG_MAX = 23,
+	INDEX_GROUP_LOG_MAX = 62, /* an image is shorter than 2^63 bytes */
 };
 
 enum index_type { INDEX_DATA = 0, INDEX_RAW = 1, INDEX_ZERO = 2, INDEX_SHORT = 3 };
+
+/* The powers of two at whose multiples an index has the image cut; all are the same in version 1. */
+struct index_cuts {
+	uint64_t piece, group, raw;
+};
 
 #endif

@@ -8,6 +8,7 @@
 #include "format/deflate/layout.h"
 #include "format/gzip/ending.h"
 #include "format/gzip/head.h"
+#include "format/gzip/index_read.h"
 #include "format/gzip/index_write.h"
 #include "format/gzip/renew_heads.h"
 #include "format/gzip/scan.h"
@@ -48,17 +49,23 @@ static bool changes_entry(const struct blockz_map *map, const struct renewed_pie
 	return piece->kind == BLOCKZ_ZERO || renewed->file_len != piece->file_len;
 }
 
+/* An index that is made anew: the pieces are those of map, which may have some of a group; `old` has their CRCs. */
+struct making {
+	struct index_builder *builder;
+	const struct blockz_map *map, *old;
+};
+
 /* Adds copies [first, end) of an item, or one that is now what renewed tells, unless that is NULL. */
-static enum blockz_status add_copies(struct index_builder *builder, const struct blockz_map *map, size_t item,
-				     uint64_t first, uint64_t end, const struct renewed_piece *renewed,
-				     struct blockz_fault *fault)
+static enum blockz_status add_copies(const struct making *making, size_t item, uint64_t first, uint64_t end,
+				     const struct renewed_piece *renewed, struct blockz_fault *fault)
 {
+	const struct blockz_map *map = making->map, *old = making->old;
 	const struct piece *piece = &map->pieces[item];
 	uint64_t image_len = copy_image_len(map, item), count = end - first;
 	struct written_piece written = {
 		.kind = (enum blockz_kind)piece->kind, .start = piece->start + first * image_len,
 		.end = piece->start + end * image_len, .file_len = piece->file_len / piece->copies * count,
-		.copies = count, .tag = piece->crc,
+		.copies = count, .tag = old->pieces[map_find_piece(old, piece->start)].crc,
 	};
 	if (renewed != NULL)
 		written.file_len = renewed->file_len;
@@ -66,37 +73,36 @@ static enum blockz_status add_copies(struct index_builder *builder, const struct
 		written.kind = BLOCKZ_COMPRESSED;
 		written.tag = renewed->check;
 	}
-	return count > 0 ? index_add(builder, &written, fault) : BLOCKZ_OK;
+	return count > 0 ? index_add(making->builder, &written, fault) : BLOCKZ_OK;
 }
 
 /* Adds the first copies of an item, of which renewed ones are at *next; leaves the first behind them there. */
-static enum blockz_status add_item(struct index_builder *builder, const struct blockz_map *map, size_t item, uint64_t copies,
-				   const struct renewed_piece **next, const struct renewed_piece *end,
-				   struct blockz_fault *fault)
+static enum blockz_status add_item(const struct making *making, size_t item, uint64_t copies, const struct renewed_piece **next,
+				   const struct renewed_piece *end, struct blockz_fault *fault)
 {
 	uint64_t copy = 0;
 	for (; *next < end && (*next)->piece == item; ++*next) {
 		const struct renewed_piece *renewed = *next;
-		enum blockz_status status = add_copies(builder, map, item, copy, renewed->copy, NULL, fault);
+		enum blockz_status status = add_copies(making, item, copy, renewed->copy, NULL, fault);
 		if (status == BLOCKZ_OK)
-			status = add_copies(builder, map, item, renewed->copy, renewed->copy + 1, renewed, fault);
+			status = add_copies(making, item, renewed->copy, renewed->copy + 1, renewed, fault);
 		if (status != BLOCKZ_OK)
 			return status;
 		copy = renewed->copy + 1;
 	}
-	return add_copies(builder, map, item, copy, copies, NULL, fault);
+	return add_copies(making, item, copy, copies, NULL, fault);
 }
 
 /* Adds the pieces that stay: of the item in which the image is cut only those copies before that. */
-static enum blockz_status add_items(struct index_builder *builder, const struct renewal *renewal, const struct blockz_map *map,
-				    struct blockz_fault *fault)
+static enum blockz_status add_items(const struct making *making, const struct renewal *renewal, struct blockz_fault *fault)
 {
+	const struct blockz_map *map = making->map;
 	const struct renewed_piece *next = renewal->pieces, *end = next + renewal->count;
 	const uint64_t kept = renewal->end != NULL ? renewal->end->kept : map->image_size;
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i < map->piece_count && map->pieces[i].start < kept && status == BLOCKZ_OK; i++) {
 		uint64_t copies = (kept - map->pieces[i].start) / copy_image_len(map, i);
-		status = add_item(builder, map, i, copies < map->pieces[i].copies ? copies : map->pieces[i].copies, &next, end, fault);
+		status = add_item(making, i, copies < map->pieces[i].copies ? copies : map->pieces[i].copies, &next, end, fault);
 	}
 	return status;
 }
@@ -121,11 +127,12 @@ static enum blockz_status make_index(const struct renewal *renewal, const struct
 		.file_size = renewal->file_size + end_len - appended,
 	};
 	memcpy(facts.trailer, new_end != NULL ? new_end->bytes + END_LEN : bytes + INDEX_TRAILER_OFF, GZIP_TRAILER_LEN);
-	struct index_builder *builder = index_builder_new((uint64_t)1 << bytes[INDEX_PIECE_LOG_OFF]);
+	struct index_builder *builder = index_builder_new(index_cuts_of(bytes));
 	if (builder == NULL)
 		return fault_nomem(fault);
 	uint64_t piece_size;
-	enum blockz_status status = add_items(builder, renewal, map, fault);
+	const struct making making = { builder, renewal->map, map };
+	enum blockz_status status = add_items(&making, renewal, fault);
 	if (status == BLOCKZ_OK)
 		status = add_new(builder, renewal->end, fault);
 	if (status == BLOCKZ_OK)

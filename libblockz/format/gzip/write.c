@@ -37,7 +37,8 @@ void *gzip_writer_new(const struct pack_params *params)
 	writer->facts.data_crcs = true;
 	if (params->rewritable && !params->no_index) {
 		writer->index_len = index_room(params);
-		writer->index = index_builder_new(params->piece_size);
+		const struct index_cuts cuts = { params->piece_size, params->piece_size, params->piece_size };
+		writer->index = index_builder_new(cuts);
 		if (writer->index == NULL) {
 			free(writer);
 			return NULL;

@@ -123,7 +123,7 @@ struct bytes gzip_indexed(struct bytes deflate, struct bytes image, const struct
 	struct bytes plain = gzip_member(deflate, image);
 	struct deflate_data index = { .room = 0 };
 	uint8_t head[16] = { 0x1f, 0x8b, 8, GZIP_FEXTRA, [9] = 255, [12] = 'B', [13] = 'Z' };
-	uint8_t facts[INDEX_COUNT_OFF] = { INDEX_VERSION, [INDEX_PIECE_LOG_OFF] = INDEX_PIECE_LOG_MIN };
+	uint8_t facts[INDEX_COUNT_OFF] = { INDEX_VERSION_PIECES, [INDEX_PIECE_LOG_OFF] = INDEX_PIECE_LOG_MIN };
 	deflate_append(&index, facts, sizeof(facts));
 	append_varint(&index, count);
 	for (size_t i = 0; i < count; i++) {

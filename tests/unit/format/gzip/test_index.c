@@ -485,7 +485,7 @@ START_TEST(a_subfield_of_others_is_no_index)
 		for (int kind = 0; kind < IMAGE_DISK; kind++) {
 			struct bytes content = image_new((enum image_kind)kind, lengths[i]), empty = { NULL, 0 };
 			if (content.len > 0 && kind == IMAGE_NOISE)
-				content.data[INDEX_VERSION_OFF] = INDEX_VERSION;
+				content.data[INDEX_VERSION_OFF] = INDEX_VERSION_PIECES;
 			struct bytes file = with_subfield(image, content);
 			assert_reads(format_named("gzip"), file, image);
 			ck_assert(!index_is_used(file));

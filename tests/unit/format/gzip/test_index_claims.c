@@ -43,7 +43,7 @@ static void reseal(struct claim *claim)
 static void begin(struct claim *claim, uint64_t entries)
 {
 	memset(claim, 0, sizeof(*claim));
-	claim->bytes[INDEX_VERSION_OFF] = INDEX_VERSION;
+	claim->bytes[INDEX_VERSION_OFF] = INDEX_VERSION_PIECES;
 	claim->bytes[INDEX_PIECE_LOG_OFF] = PIECE_LOG;
 	claim->pos = INDEX_COUNT_OFF;
 	put_varint(claim, entries);
@@ -212,7 +212,7 @@ START_TEST(lies_about_the_file)
 			assert_refused(&claim, "another piece size");
 	}
 	honest(&claim);
-	claim.bytes[INDEX_VERSION_OFF] = INDEX_VERSION + 1;
+	claim.bytes[INDEX_VERSION_OFF] = INDEX_VERSION_GROUPS + 1;
 	reseal(&claim);
 	ck_assert_int_eq(read_claim(&claim, INDEX_LEN, &map), BLOCKZ_UNSUPPORTED);
 	blockz_map_free(map);

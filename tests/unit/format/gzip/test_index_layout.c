@@ -118,7 +118,8 @@ static uint64_t write_index(void)
 		.level = 6, .piece_size = layout.piece_size, .image_size = layout.image_size,
 		.raw_count = layout.raw_count, .rewritable = true,
 	};
-	struct index_builder *builder = index_builder_new(layout.piece_size);
+	const struct index_cuts cuts = { layout.piece_size, layout.piece_size, layout.piece_size };
+	struct index_builder *builder = index_builder_new(cuts);
 	enum blockz_status status = BLOCKZ_OK;
 	for (size_t i = 0; i < layout.count && status == BLOCKZ_OK; i++)
 		status = index_add(builder, &layout.pieces[i], NULL);
@@ -143,6 +144,11 @@ static enum blockz_status read_index(void)
 	blockz_map_free(map);
 	map = map_new(NULL, layout.facts.file_size);
 	return index_read(index_bytes, index_len, INDEX_OFF, layout.body_off, layout.facts.trailer, map, NULL);
+}
+
+static bool has_groups(void)
+{
+	return index_bytes[INDEX_VERSION_OFF] == INDEX_VERSION_GROUPS;
 }
 
 static bool has_data_crcs(void)
@@ -171,11 +177,12 @@ static size_t written_at(uint64_t off, uint64_t *file_off_ret)
 	return low;
 }
 
-/* The CRC of what was written in [start, end), and a bit for each kind that is in it. */
-static uint32_t crc_of(uint64_t start, uint64_t end, unsigned *kinds_ret)
+/* The CRC of what was written in [start, end), in how many pieces, and a bit for each kind that is in it. */
+static uint32_t crc_of(uint64_t start, uint64_t end, uint64_t *count_ret, unsigned *kinds_ret)
 {
 	uint64_t file_off;
 	uint32_t crc = 0;
+	*count_ret = 0;
 	*kinds_ret = 0;
 	for (size_t i = written_at(start, &file_off); i < layout.count && layout.pieces[i].start < end; i++) {
 		const struct written_piece *written = &layout.pieces[i];
@@ -184,26 +191,30 @@ static uint32_t crc_of(uint64_t start, uint64_t end, unsigned *kinds_ret)
 		uint32_t part = written->kind == BLOCKZ_ZERO ? crc32_of_zeros(to - from) : (uint32_t)written->tag;
 		crc = crc32_join(crc, part, to - from);
 		*kinds_ret |= 1U << written->kind;
+		*count_ret += (to - from + layout.piece_size - 1) / layout.piece_size;
 	}
 	return crc;
 }
 
-static bool piece_is_right(size_t i, uint64_t index_piece_size)
+static bool piece_is_right(size_t i, const struct index_cuts *cuts)
 {
 	const struct piece *piece = &map->pieces[i];
-	uint64_t start = piece->start, end = map_piece_end(map, i), file_off;
+	uint64_t start = piece->start, end = map_piece_end(map, i), file_off, count;
 	unsigned kinds, raw = 1U << BLOCKZ_RAW, zero = 1U << BLOCKZ_ZERO;
-	uint32_t crc = crc_of(start, end, &kinds);
+	uint32_t crc = crc_of(start, end, &count, &kinds);
 	written_at(start, &file_off);
-	/* Raw bytes stay among themselves, as zeros do in zero pieces; pieces of the same size are as they were. */
+	/* Raw bytes stay among themselves, as zeros do in zero pieces; pieces are as they were, or make groups. */
 	if (piece->file_off != file_off || ((kinds & raw) != 0 && kinds != raw) ||
 	    (kinds == raw) != (piece->kind == BLOCKZ_RAW) || (piece->kind == BLOCKZ_ZERO && kinds != zero) ||
-	    (index_piece_size == layout.piece_size && kinds != 1U << piece->kind))
+	    (!has_groups() && kinds != 1U << piece->kind))
+		return false;
+	if (piece->kind != BLOCKZ_RAW && map_pieces_of(map, i) != count)
 		return false;
 	if (piece->kind == BLOCKZ_ZERO)
-		return piece->copies * index_piece_size == end - start && piece->file_len % piece->copies == 0 &&
+		return piece->copies * cuts->piece == end - start && piece->file_len % piece->copies == 0 &&
 		       !piece->has_crc;
-	return piece->copies == 1 && start / index_piece_size == (end - 1) / index_piece_size &&
+	uint64_t cut = piece->kind == BLOCKZ_RAW ? cuts->raw : cuts->group;
+	return piece->copies == 1 && start / cut == (end - 1) / cut &&
 	       piece->has_crc == (piece->kind == BLOCKZ_RAW || has_data_crcs()) &&
 	       (!piece->has_crc || piece->crc == crc);
 }
@@ -249,12 +260,15 @@ static void check_checks(void)
 	ck_assert(self->end == self->field_off && self->end == INDEX_OFF + index_len - INDEX_CRC_LEN);
 }
 
-static void check_map(uint64_t index_piece_size)
+static void check_map(void)
 {
+	const struct index_cuts cuts = index_cuts_of(index_bytes);
 	uint64_t file_pos = layout.body_off;
+	ck_assert_uint_eq(cuts.piece, layout.piece_size);
+	ck_assert_uint_eq(map->group_cut, has_groups() ? layout.piece_size : 0);
 	ck_assert_uint_eq(map->image_size, layout.image_size);
 	for (size_t i = 0; i < map->piece_count; i++) {
-		bool right = map->pieces[i].file_off == file_pos && piece_is_right(i, index_piece_size);
+		bool right = map->pieces[i].file_off == file_pos && piece_is_right(i, &cuts);
 		ck_assert_msg(right, "piece %zu", i);
 		file_pos += map->pieces[i].file_len;
 	}
@@ -269,7 +283,7 @@ static uint64_t round_trip(void)
 	uint64_t size = write_index();
 	ck_assert_int_eq(read_index(), size != 0 ? BLOCKZ_OK : BLOCKZ_UNSUPPORTED);
 	if (size != 0)
-		check_map(size);
+		check_map();
 	return size;
 }
 
@@ -288,7 +302,7 @@ START_TEST(random_layouts_come_back)
 		uint64_t piece_size = (uint64_t)1 << (INDEX_PIECE_LOG_MIN + rnd_below(8));
 		random_layout(piece_size, (size_t)(1 + rnd_below(40)));
 		ck_assert_uint_eq(round_trip(), piece_size);
-		ck_assert(has_data_crcs());
+		ck_assert(has_data_crcs() && !has_groups());
 		ck_assert_uint_eq(index_bytes[INDEX_ENCODER_OFF], DEFLATE_BY_LIBDEFLATE);
 		ck_assert_uint_eq(index_bytes[INDEX_LEVEL_OFF], 6);
 	}
@@ -303,41 +317,78 @@ START_TEST(an_empty_image_has_an_index)
 }
 END_TEST
 
-/* More and more pieces: first the CRCs of data are dropped, then pieces double, and at last raw ranges are too many. */
+/* More and more pieces: first the CRCs of data are dropped, then there are groups, and at last raw ranges are too many. */
 START_TEST(an_index_shrinks_until_it_fits)
 {
-	bool dropped = false;
-	uint64_t largest = 0;
+	bool dropped = false, groups = false;
 	for (size_t steps = 100, size = 1; size != 0; steps += steps / 2) {
 		ck_assert_uint_lt(steps, 1000000);
 		random_layout(1 << 16, steps);
 		size = round_trip();
-		dropped |= size == 1 << 16 && !has_data_crcs();
-		largest = size > largest ? size : largest;
+		dropped |= size != 0 && !has_groups() && !has_data_crcs();
+		groups |= size != 0 && has_groups();
 	}
 	ck_assert(dropped);
-	ck_assert_uint_gt(largest, 1 << 16);
+	ck_assert(groups);
 }
 END_TEST
 
-START_TEST(pieces_double_up_to_8_mib)
+/* However many pieces there are; groups are no longer than they have to be. */
+START_TEST(groups_grow_with_the_image)
 {
-	unsigned sizes = 0;
-	uint64_t size = 1;
-	for (size_t count = 1000; size != 0; count *= 2) {
-		ck_assert_uint_lt(count, 4000000);
+	uint64_t before = 1 << 16;
+	for (size_t count = 1000; count < 1 << 20; count *= 2) {
 		begin_layout(1 << 16);
 		while (layout.count < count)
 			add_data(false);
-		size = write_index();
-		ck_assert_int_eq(read_index(), size != 0 ? BLOCKZ_OK : BLOCKZ_UNSUPPORTED);
-		if (size == 0)
-			break;
-		ck_assert((size & (size - 1)) == 0 && size <= 8 << 20);
-		ck_assert_uint_eq(map->piece_count, (layout.image_size + size - 1) / size);
-		sizes |= (unsigned)(size >> 16);
+		ck_assert_uint_eq(round_trip(), 1 << 16);
+		uint64_t group = index_cuts_of(index_bytes).group;
+		ck_assert(group == before || group == 2 * before);
+		ck_assert_uint_eq(map->piece_count, (layout.image_size + group - 1) / group);
+		before = group;
 	}
-	ck_assert_uint_eq(sizes, 0xff); /* each size from 64 KiB to 8 MiB */
+	ck_assert_uint_eq(before, 256 << 16);
+}
+END_TEST
+
+/* A disk that has something everywhere, between zeros. */
+START_TEST(zeros_join_groups)
+{
+	begin_layout(1 << 16);
+	for (int i = 0; i < 100000; i++) {
+		add_data(false);
+		add_zeros(1 + rnd_below(3));
+	}
+	ck_assert_uint_eq(round_trip(), 1 << 16);
+	ck_assert(has_groups());
+}
+END_TEST
+
+/* More CRCs than there is room for; pieces of data are hardly longer for that. */
+START_TEST(raw_pieces_grow_by_themselves)
+{
+	begin_layout(1 << 16);
+	for (int i = 0; i < 10; i++) {
+		add_data(false);
+		add_raw(1000 << 16);
+	}
+	ck_assert_uint_eq(round_trip(), 1 << 16);
+	const struct index_cuts cuts = index_cuts_of(index_bytes);
+	ck_assert_uint_gt(cuts.raw, 1 << 16);
+	ck_assert_uint_le(cuts.raw, 1 << INDEX_PIECE_LOG_MAX);
+	ck_assert_uint_eq(cuts.group, 1 << 16);
+}
+END_TEST
+
+/* Two pieces that end in one place where one does elsewhere, as after an image was enlarged, are in no group together. */
+START_TEST(groups_end_where_pieces_are_cut)
+{
+	begin_layout(1 << 16);
+	for (int i = 0; i < 10000; i++)
+		add_data(i == 5000);
+	add_data(false);
+	ck_assert_uint_eq(round_trip(), 1 << 16);
+	ck_assert(has_groups());
 }
 END_TEST
 
@@ -380,7 +431,10 @@ int main(void)
 	tcase_add_test(c, random_layouts_come_back);
 	tcase_add_test(c, an_empty_image_has_an_index);
 	tcase_add_test(c, an_index_shrinks_until_it_fits);
-	tcase_add_test(c, pieces_double_up_to_8_mib);
+	tcase_add_test(c, groups_grow_with_the_image);
+	tcase_add_test(c, zeros_join_groups);
+	tcase_add_test(c, raw_pieces_grow_by_themselves);
+	tcase_add_test(c, groups_end_where_pieces_are_cut);
 	tcase_add_test(c, zeros_cost_nothing_however_many);
 	tcase_add_test(c, where_nothing_fits_there_is_no_index);
 	return case_run("index_layout", c);
