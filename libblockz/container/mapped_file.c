@@ -10,6 +10,7 @@
 #include "codec/codec.h"
 #include "container/container.h"
 #include "format/formats.h"
+#include "mapped/groups.h"
 
 static bool matches(const uint8_t *head, size_t len)
 {
@@ -77,12 +78,25 @@ static void note_missing(const struct blockz_map *map, struct blocks *blocks)
 			 compressed - blocks->count, compressed, CODEC_BLOCK_MAX >> 20, format->is_one_stream ? ", or end a stream" : "");
 }
 
+/* Replaces a map by one of all pieces, or frees it. */
+static enum blockz_status open_groups(const struct blockz_source *file, struct blockz_map **map, struct blockz_fault *fault)
+{
+	const struct blockz_range image = { 0, (*map)->image_size };
+	struct blockz_map *groups = *map;
+	*map = NULL;
+	enum blockz_status status = groups_open(file, groups, &image, 1, map, fault);
+	blockz_map_free(groups);
+	return status;
+}
+
 static enum blockz_status read_pieces(const struct blockz_source *file, const struct codec_env *env,
 				      struct blocks *blocks, struct blockz_fault *fault)
 {
 	struct blockz_map *map = NULL;
 	(void)env;
 	enum blockz_status status = blockz_map_read(file, NULL, &map, fault);
+	if (status == BLOCKZ_OK)
+		status = open_groups(file, &map, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	unsigned codec = codec_of_format(map->format);

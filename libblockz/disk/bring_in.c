@@ -26,7 +26,8 @@ static bool add_run(struct sum *sum, size_t index, uint64_t pos, uint64_t end)
 {
 	const struct blockz_map *map = sum->map;
 	const struct piece *piece = &map->pieces[index];
-	uint64_t image_len = piece_image_len(map, index) / piece->copies, file_len = piece->file_len / piece->copies;
+	const uint64_t pieces = map_pieces_of(map, index);
+	uint64_t image_len = piece_image_len(map, index) / pieces, file_len = piece->file_len / pieces;
 	if (piece->kind == BLOCKZ_RAW || map_is_patchable(map, pos, end)) {
 		sum->estimate.file_bytes += end - pos;
 		return true;
@@ -46,7 +47,7 @@ static bool add_run(struct sum *sum, size_t index, uint64_t pos, uint64_t end)
 static bool has_long_pieces(const struct blockz_map *map)
 {
 	for (size_t i = 0; i < map->piece_count; i++)
-		if (piece_is_long(map, i))
+		if (piece_is_long(map, i) && !map_is_group(map, i))
 			return true;
 	return false;
 }

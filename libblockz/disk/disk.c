@@ -71,16 +71,19 @@ static void wake_thread(struct blockz_disk *disk)
 }
 
 /* A read has ended in a compressed piece: what follows is wanted soon, as far as it takes half of the cache. */
-static void ask_ahead(struct blockz_disk *disk, size_t piece)
+static void ask_ahead(struct blockz_disk *disk, uint64_t off)
 {
-	uint64_t len = 0;
-	for (size_t i = piece + 1; i <= piece + AHEAD && i < disk->image.map->piece_count; i++) {
-		len += piece_image_len(disk->image.map, i);
-		struct segment segment = disk_image_segment(&disk->image, disk->image.map->pieces[i].start, UINT64_MAX);
-		if (segment.kind != BLOCKZ_COMPRESSED || segment.is_long || len > disk->options.cache / 2)
+	const struct blockz_map *map = disk->image.map;
+	const uint64_t first = map_edge_behind(map, off);
+	uint64_t start = first;
+	for (size_t i = 0; i < AHEAD && start < map->image_size; i++) {
+		uint64_t end = map_edge_behind(map, start);
+		struct segment segment = disk_image_segment(&disk->image, start, end);
+		if (segment.kind != BLOCKZ_COMPRESSED || segment.is_long || end - first > disk->options.cache / 2)
 			break;
-		if (!piece_cache_has(disk->image.cache, i) && ahead_push(&disk->ahead, disk->image.map->pieces[i].start))
+		if (!piece_cache_has(disk->image.cache, start) && ahead_push(&disk->ahead, start))
 			wake_thread(disk);
+		start = end;
 	}
 }
 
@@ -91,16 +94,15 @@ static void note_read(struct blockz_disk *disk, uint64_t off, uint64_t end)
 		return;
 	pthread_mutex_lock(&disk->lock);
 	if (ahead_is_sequential(&disk->ahead, off, end))
-		ask_ahead(disk, last.piece);
+		ask_ahead(disk, end - 1);
 	pthread_mutex_unlock(&disk->lock);
 }
 
 static void prefetch(struct blockz_disk *disk, uint64_t off)
 {
 	gate_enter(&disk->reading);
-	struct segment segment = disk_image_segment(&disk->image, off, UINT64_MAX);
-	if (segment.kind == BLOCKZ_COMPRESSED && !segment.is_long && !disk->broken)
-		piece_cache_prefetch(disk->image.cache, segment.piece);
+	if (!disk->broken)
+		disk_image_prefetch(&disk->image, off);
 	gate_leave(&disk->reading);
 }
 

@@ -16,6 +16,12 @@ static bool is_long(const struct disk_image *image, size_t index)
 	return piece_is_long(image->map, index) || piece_image_len(image->map, index) > image->piece_max;
 }
 
+/* True for a group whose pieces are kept, if they can be told from each other. */
+static bool is_apart(const struct disk_image *image, size_t index)
+{
+	return map_is_group(image->map, index) && image->map->group_cut <= image->piece_max;
+}
+
 struct segment disk_image_segment(const struct disk_image *image, uint64_t pos, uint64_t end)
 {
 	const struct blockz_map *map = image->map;
@@ -29,7 +35,7 @@ struct segment disk_image_segment(const struct disk_image *image, uint64_t pos, 
 		return segment;
 	}
 	segment.kind = map->pieces[segment.piece].kind == BLOCKZ_ZERO ? BLOCKZ_ZERO : BLOCKZ_COMPRESSED;
-	segment.is_long = segment.kind == BLOCKZ_COMPRESSED && is_long(image, segment.piece);
+	segment.is_long = segment.kind == BLOCKZ_COMPRESSED && is_long(image, segment.piece) && !is_apart(image, segment.piece);
 	segment.end = min(end, map_piece_end(map, segment.piece));
 	if (span != NULL)
 		segment.end = min(segment.end, span->start);
@@ -67,11 +73,52 @@ static enum blockz_status read_long(const struct disk_image *image, const struct
 				      long_reader_read(image->longs, segment->piece, start, segment->end, out, fault);
 }
 
+/* Reads of [start, end), which lies in an item of the map, what is in the piece there; *end_ret: the image offset behind that. */
+static enum blockz_status read_piece(const struct disk_image *image, const struct segment *segment, uint8_t *out, uint64_t start,
+				     uint64_t *end_ret, struct blockz_fault *fault)
+{
+	struct group_piece piece;
+	struct cached *cached = NULL;
+	*end_ret = segment->end;
+	if (segment->is_long)
+		return read_long(image, segment, out, start, fault);
+	enum blockz_status status = groups_piece(image->groups, start, &piece, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	if (!piece.is_apart && is_long(image, segment->piece))
+		return read_long(image, segment, out, start, fault);
+	status = piece_cache_get(image->cache, &piece, &cached, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	*end_ret = min(segment->end, piece.end);
+	memcpy(out, cached->bytes + (start - piece.piece.start), (size_t)(*end_ret - start));
+	piece_cache_put(image->cache, cached);
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status read_pieces(const struct disk_image *image, const struct segment *segment, uint8_t *out,
+				      uint64_t start, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	for (uint64_t end; start < segment->end && status == BLOCKZ_OK; start = end) {
+		status = read_piece(image, segment, out, start, &end, fault);
+		out += end - start;
+	}
+	return status;
+}
+
+void disk_image_prefetch(const struct disk_image *image, uint64_t off)
+{
+	struct group_piece piece;
+	struct segment segment = disk_image_segment(image, off, off + 1);
+	if (segment.kind == BLOCKZ_COMPRESSED && !segment.is_long && groups_piece(image->groups, off, &piece, NULL) == BLOCKZ_OK &&
+	    (piece.is_apart || !is_long(image, segment.piece)))
+		piece_cache_prefetch(image->cache, &piece);
+}
+
 static enum blockz_status read_segment(const struct disk_image *image, const struct segment *segment, uint8_t *out,
 				       uint64_t start, struct blockz_fault *fault)
 {
-	size_t len = (size_t)(segment->end - start);
-	struct cached *cached = NULL;
 	enum blockz_status status;
 	switch (segment->kind) {
 	case BLOCKZ_RAW:
@@ -79,17 +126,10 @@ static enum blockz_status read_segment(const struct disk_image *image, const str
 	case BLOCKZ_ZERO:
 		status = prove_zeros(image, segment->piece, start, segment->end, fault);
 		if (status == BLOCKZ_OK)
-			memset(out, 0, len);
+			memset(out, 0, (size_t)(segment->end - start));
 		return status;
 	default:
-		if (segment->is_long)
-			return read_long(image, segment, out, start, fault);
-		status = piece_cache_get(image->cache, segment->piece, &cached, fault);
-		if (status != BLOCKZ_OK)
-			return status;
-		memcpy(out, cached->bytes + (start - image->map->pieces[segment->piece].start), len);
-		piece_cache_put(image->cache, cached);
-		return status;
+		return read_pieces(image, segment, out, start, fault);
 	}
 }
 
@@ -221,12 +261,14 @@ enum blockz_status disk_image_init(struct disk_image *image, const struct blockz
 		status = open_long(image, spool, fault);
 	if (status != BLOCKZ_OK)
 		return status;
+	image->groups = groups_new(file, map);
 	image->cache = piece_cache_new(file, map, image->piece_max);
-	return image->cache != NULL ? BLOCKZ_OK : fault_nomem(fault);
+	return image->groups != NULL && image->cache != NULL ? BLOCKZ_OK : fault_nomem(fault);
 }
 
 void disk_image_free(struct disk_image *image)
 {
+	groups_free(image->groups);
 	piece_cache_free(image->cache);
 	long_reader_free(image->longs);
 	spool_free(image->spool);

@@ -13,6 +13,7 @@
 struct disk_image {
 	const struct blockz_source *file;
 	struct blockz_map *map;
+	struct groups *groups;
 	struct piece_cache *cache;
 	uint64_t cache_limit; /* of all that is kept decoded */
 	uint64_t piece_max;   /* compressed pieces of which more is decoded are long ones: */
@@ -34,7 +35,7 @@ struct segment {
 	enum blockz_kind kind;
 	uint64_t end;
 	size_t piece;
-	bool is_long; /* BLOCKZ_COMPRESSED: its piece is not kept as a whole */
+	bool is_long; /* BLOCKZ_COMPRESSED: its piece, which is not of a group, is not kept as a whole */
 	const struct span *span; /* BLOCKZ_RAW: it contains the segment */
 };
 
@@ -42,6 +43,9 @@ struct segment {
 
 /* The segment from image offset pos on, up to `end` at the latest. */
 struct segment disk_image_segment(const struct disk_image *image, uint64_t pos, uint64_t end);
+
+/* Decodes the piece that contains image offset off, which is a compressed one, for later. */
+void disk_image_prefetch(const struct disk_image *image, uint64_t off);
 
 /* As blockz_disk_read(). */
 enum blockz_status disk_image_read(const struct disk_image *image, uint8_t *out, size_t len, uint64_t off,

@@ -85,27 +85,36 @@ static void give_reader(struct piece_cache *cache, struct idle_reader *reader)
 
 /* ---- Pieces ---- */
 
+/* A piece that is wanted, by where it begins. */
+struct want {
+	struct cache_want base;
+	struct piece_cache *cache;
+	const struct group_piece *piece;
+};
+
 static enum blockz_status decode_piece(const struct cache_want *want, uint8_t *bytes, struct blockz_fault *fault)
 {
-	struct piece_cache *cache = want->ctx;
-	struct idle_reader *reader = take_reader(cache);
+	const struct want *self = want->ctx;
+	struct idle_reader *reader = take_reader(self->cache);
 	if (reader == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = piece_decode(&reader->reader, (size_t)want->key, bytes, NULL, fault);
-	give_reader(cache, reader);
+	enum blockz_status status = piece_decode(&reader->reader, &self->piece->piece, want->len, bytes, NULL, fault);
+	give_reader(self->cache, reader);
 	return status;
 }
 
-static struct cache_want want_of(struct piece_cache *cache, size_t piece)
+static void want_init(struct want *want, struct piece_cache *cache, const struct group_piece *piece)
 {
-	return (struct cache_want){ piece, (size_t)piece_image_len(cache->map, piece), decode_piece, cache };
+	uint64_t start = piece->piece.start;
+	*want = (struct want){ { start, (size_t)(piece->end - start), decode_piece, want }, cache, piece };
 }
 
-enum blockz_status piece_cache_get(struct piece_cache *cache, size_t piece, struct cached **cached_ret,
+enum blockz_status piece_cache_get(struct piece_cache *cache, const struct group_piece *piece, struct cached **cached_ret,
 				   struct blockz_fault *fault)
 {
-	const struct cache_want want = want_of(cache, piece);
-	return cache_get(cache->decoded, &want, cached_ret, fault);
+	struct want want;
+	want_init(&want, cache, piece);
+	return cache_get(cache->decoded, &want.base, cached_ret, fault);
 }
 
 void piece_cache_put(struct piece_cache *cache, struct cached *cached)
@@ -113,15 +122,16 @@ void piece_cache_put(struct piece_cache *cache, struct cached *cached)
 	cache_put(cache->decoded, cached);
 }
 
-void piece_cache_prefetch(struct piece_cache *cache, size_t piece)
+void piece_cache_prefetch(struct piece_cache *cache, const struct group_piece *piece)
 {
-	const struct cache_want want = want_of(cache, piece);
-	cache_prefetch(cache->decoded, &want);
+	struct want want;
+	want_init(&want, cache, piece);
+	cache_prefetch(cache->decoded, &want.base);
 }
 
-bool piece_cache_has(struct piece_cache *cache, size_t piece)
+bool piece_cache_has(struct piece_cache *cache, uint64_t start)
 {
-	return cache_state_of(cache->decoded, piece) != CACHE_ABSENT;
+	return cache_state_of(cache->decoded, start) != CACHE_ABSENT;
 }
 
 /* ---- Zeros ---- */

@@ -34,7 +34,23 @@ enum blockz_status may_patch_refuse(const struct blockz_map *map, uint64_t off, 
 			 where);
 }
 
-/* The decoded bytes behind a raw span cannot depend on it: the pieces there decode alone. */
+/* As much as could still depend on what stands before a group. */
+static bool count_reach(void *ctx, const uint8_t *bytes, size_t len)
+{
+	uint64_t *left = ctx;
+	(void)bytes;
+	*left -= min(*left, len);
+	return *left > 0;
+}
+
+static enum blockz_status decode_reach(struct piece_reader *reader, size_t index, struct blockz_fault *fault)
+{
+	const struct blockz_map *map = reader->map;
+	uint64_t left = map->format->reach;
+	return piece_decode_long(reader, &map->pieces[index], piece_image_len(map, index), count_reach, &left, fault);
+}
+
+/* The decoded bytes behind a raw span cannot depend on it: the pieces there decode alone, and groups as far as that matters. */
 static enum blockz_status check_behind(struct piece_reader *reader, uint64_t end, struct buffer *scratch,
 				       struct blockz_fault *fault)
 {
@@ -48,10 +64,12 @@ static enum blockz_status check_behind(struct piece_reader *reader, uint64_t end
 			status = piece_prove_zeros(reader, index, copy, 1, fault);
 		else if (piece->kind == BLOCKZ_RAW)
 			status = piece_check_layout(reader, index, fault);
+		else if (map_is_group(map, index))
+			status = decode_reach(reader, index, fault);
 		else if (!buffer_reserve(scratch, (size_t)len + DECODE_SLACK))
 			status = fault_nomem(fault);
 		else
-			status = piece_decode(reader, index, scratch->bytes, NULL, fault);
+			status = piece_decode(reader, piece, len, scratch->bytes, NULL, fault);
 		end = piece->start + (copy + 1) * len;
 	}
 	return status;

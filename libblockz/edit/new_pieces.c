@@ -143,7 +143,7 @@ static enum blockz_status read_old(struct new_pieces *self)
 	self->old_at = (size_t)(self->start - piece->start);
 	return piece->kind == BLOCKZ_RAW
 		       ? piece_read_raw_checked(&planner->reader, index, self->old.bytes, NULL, planner->fault)
-		       : piece_decode(&planner->reader, index, self->old.bytes, NULL, planner->fault);
+		       : piece_decode(&planner->reader, piece, piece_image_len(map, index), self->old.bytes, NULL, planner->fault);
 }
 
 /* ---- The feed ---- */

@@ -72,7 +72,7 @@ static enum blockz_status renew_values(struct planner *planner, const struct che
 	uint8_t *bytes = planner->old.bytes;
 	enum blockz_status status = map->pieces[index].kind == BLOCKZ_RAW
 					    ? piece_read_raw_checked(&planner->reader, index, bytes, NULL, planner->fault)
-					    : piece_decode(&planner->reader, index, bytes, NULL, planner->fault);
+					    : piece_decode(&planner->reader, &map->pieces[index], len, bytes, NULL, planner->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	renewed->end = 0; /* until both are there */

@@ -137,7 +137,7 @@ static enum blockz_status decode_old(struct piece_reader *reader, const struct t
 				     struct blockz_fault *fault)
 {
 	if (reader->map->pieces[touched->piece].kind != BLOCKZ_ZERO)
-		return piece_decode(reader, touched->piece, out, NULL, fault);
+		return piece_decode(reader, &reader->map->pieces[touched->piece], len, out, NULL, fault);
 	memset(out, 0, len);
 	return piece_prove_zeros(reader, touched->piece, touched->copy, 1, fault);
 }

@@ -215,6 +215,12 @@ struct format {
 	enum blockz_status (*decode)(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);
 	/*
+	 * NULL in a format whose maps have no groups, or: finds where the pieces of one, which is these bytes of the file, end in it.
+	 * *found_ret false: that cannot be told, and ends mean nothing.  Errors: BLOCKZ_DAMAGED (the file is shorter), BLOCKZ_FAILED.
+	 */
+	enum blockz_status (*find_ends)(const struct blockz_source *file, struct blockz_range bytes, uint64_t *ends, size_t count,
+					bool *found_ret, struct blockz_fault *fault);
+	/*
 	 * Cursors decode pieces too large for memory, in parts, with bounded memory, each for one thread at a time.  NULL: no
 	 * memory.  The file must live as long; window_max as above.
 	 */

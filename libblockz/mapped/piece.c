@@ -68,15 +68,14 @@ static enum blockz_status read_in(struct piece_reader *reader, uint64_t off, uin
 }
 
 /* The linear check of a piece's bytes, for whoever wants it; and the map's check of them is compared, if it has one. */
-static enum blockz_status check_crc(const struct piece_reader *reader, size_t index, const uint8_t *bytes,
-				    uint64_t *crc_ret, struct blockz_fault *fault)
+static enum blockz_status check_crc(const struct piece *piece, uint64_t image_len, const uint8_t *bytes, uint64_t *crc_ret,
+				    struct blockz_fault *fault)
 {
-	const struct piece *piece = &reader->map->pieces[index];
 	const struct check_facts *facts = &check_methods[piece->method];
 	uint8_t field[CHECK_LEN_MAX] = { 0 };
 	if (!piece->has_crc && (facts->poly == NULL || crc_ret == NULL))
 		return BLOCKZ_OK;
-	if (!check_sum(piece->method, bytes, (size_t)piece_image_len(reader->map, index), field))
+	if (!check_sum(piece->method, bytes, (size_t)image_len, field))
 		return fault_nomem(fault);
 	if (crc_ret != NULL)
 		*crc_ret = load_le64(field);
@@ -92,10 +91,9 @@ enum blockz_status piece_compare_crc(const struct piece *piece, const uint8_t *f
 			 check_methods[piece->method].name, piece->start, load_le32(field), piece->crc);
 }
 
-enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint64_t *crc_ret,
-				struct blockz_fault *fault)
+enum blockz_status piece_decode(struct piece_reader *reader, const struct piece *piece, uint64_t image_len, uint8_t *out,
+				uint64_t *crc_ret, struct blockz_fault *fault)
 {
-	const struct piece *piece = &reader->map->pieces[index];
 	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
 	if (status != BLOCKZ_OK)
 		return status;
@@ -103,9 +101,8 @@ enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8
 		reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->method, piece->ends_stream,
 		piece->padding, reader->strict,
 	};
-	status = reader->map->format->decode(reader->decoder, &encoded, out, (size_t)piece_image_len(reader->map, index),
-					     fault);
-	return status == BLOCKZ_OK ? check_crc(reader, index, out, crc_ret, fault) : status;
+	status = reader->map->format->decode(reader->decoder, &encoded, out, (size_t)image_len, fault);
+	return status == BLOCKZ_OK ? check_crc(piece, image_len, out, crc_ret, fault) : status;
 }
 
 enum blockz_status piece_decode_long(struct piece_reader *reader, const struct piece *piece, uint64_t image_len,
@@ -274,5 +271,5 @@ enum blockz_status piece_read_raw_checked(struct piece_reader *reader, size_t in
 	}
 	if (status != BLOCKZ_OK || (reader->written && check_methods[piece->method].poly == NULL))
 		return status;
-	return check_crc(reader, index, out, crc_ret, fault);
+	return check_crc(&reader->map->pieces[index], piece_image_len(reader->map, index), out, crc_ret, fault);
 }

@@ -50,8 +50,8 @@ bool piece_is_long(const struct blockz_map *map, size_t index);
  * its CRC if the map has one.  crc_ret: the check of what was decoded by the piece's
  * method, if that is linear; may be NULL.
  */
-enum blockz_status piece_decode(struct piece_reader *reader, size_t index, uint8_t *out, uint64_t *crc_ret,
-				struct blockz_fault *fault);
+enum blockz_status piece_decode(struct piece_reader *reader, const struct piece *piece, uint64_t image_len, uint8_t *out,
+				uint64_t *crc_ret, struct blockz_fault *fault);
 
 /* Gets image bytes in order; returns false to have no more. */
 typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);

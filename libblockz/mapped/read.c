@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/plural.h"
 #include "io/access.h"
+#include "mapped/groups.h"
 #include "mapped/long_reader.h"
 #include "mapped/piece.h"
 #include "parallel/pool.h"
@@ -22,11 +23,12 @@ struct segment {
 	enum segment_kind kind;
 	uint64_t start, end;
 	size_t piece;
+	struct group_piece part; /* SEGMENT_DECODE: what is decoded */
 	bool whole; /* SEGMENT_RAW: a whole raw piece, which can be checked */
 };
 
-/* The segment at image offset pos, which ends at `end` at the latest. */
-static struct segment segment_at(const struct blockz_map *map, uint64_t pos, uint64_t end)
+/* As below, but for what has to be known of a piece that is decoded. */
+static struct segment find_segment(const struct blockz_map *map, uint64_t pos, uint64_t end)
 {
 	struct segment segment = { .start = pos, .piece = map_find_piece(map, pos) };
 	const struct piece *piece = &map->pieces[segment.piece];
@@ -48,9 +50,26 @@ static struct segment segment_at(const struct blockz_map *map, uint64_t pos, uin
 		if (copies < piece->copies - first)
 			segment.end = min(segment.end, piece->start + (first + copies) * copy_len);
 	} else {
-		segment.kind = piece_is_long(map, segment.piece) ? SEGMENT_LONG : SEGMENT_DECODE;
+		segment.kind = SEGMENT_DECODE;
 	}
 	return segment;
+}
+
+/* The segment at image offset pos, which ends at `end` at the latest. */
+static enum blockz_status segment_at(const struct blockz_map *map, struct groups *groups, uint64_t pos, uint64_t end,
+				     struct segment *segment_ret, struct blockz_fault *fault)
+{
+	struct segment segment = find_segment(map, pos, end);
+	if (segment.kind == SEGMENT_DECODE) {
+		enum blockz_status status = groups_piece(groups, pos, &segment.part, fault);
+		if (status != BLOCKZ_OK)
+			return status;
+		segment.end = min(segment.end, segment.part.end);
+		if (!segment.part.is_apart && piece_is_long(map, segment.piece))
+			segment.kind = SEGMENT_LONG;
+	}
+	*segment_ret = segment;
+	return BLOCKZ_OK;
 }
 
 static enum blockz_status prove_zeros(struct piece_reader *reader, const struct segment *segment,
@@ -106,6 +125,7 @@ static enum blockz_status read_long(struct piece_reader *reader, const struct se
 struct extract {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
+	struct groups *groups;
 	const struct blockz_sink *sink;
 	const struct blockz_work *work;
 	uint64_t start, pos, end;
@@ -134,16 +154,17 @@ static enum blockz_status take_segment(const struct pool_call *call, bool *done_
 	struct extract *extract = call->ctx;
 	struct extract_job *job = call->job;
 	*done_ret = extract->pos >= extract->end;
-	if (!*done_ret) {
-		job->segment = segment_at(extract->map, extract->pos, extract->end);
+	if (*done_ret)
+		return BLOCKZ_OK;
+	enum blockz_status status =
+		segment_at(extract->map, extract->groups, extract->pos, extract->end, &job->segment, call->fault);
+	if (status == BLOCKZ_OK)
 		extract->pos = job->segment.end;
-	}
-	return BLOCKZ_OK;
+	return status;
 }
 
 static enum blockz_status fill_segment(const struct pool_call *call)
 {
-	const struct extract *extract = call->ctx;
 	struct extract_job *job = call->job;
 	const struct segment *segment = &job->segment;
 	job->bytes = NULL;
@@ -152,11 +173,11 @@ static enum blockz_status fill_segment(const struct pool_call *call)
 	if (segment->kind == SEGMENT_ZERO)
 		return prove_zeros(call->thread, segment, call->fault);
 	bool whole = segment->kind == SEGMENT_DECODE;
-	uint64_t len = whole ? piece_image_len(extract->map, segment->piece) : segment->end - segment->start;
+	uint64_t len = whole ? segment->part.end - segment->part.piece.start : segment->end - segment->start;
 	if (!buffer_reserve(&job->out, (size_t)len + DECODE_SLACK))
 		return fault_nomem(call->fault);
-	job->bytes = job->out.bytes + (whole ? segment->start - extract->map->pieces[segment->piece].start : 0);
-	return whole ? piece_decode(call->thread, segment->piece, job->out.bytes, NULL, call->fault)
+	job->bytes = job->out.bytes + (whole ? segment->start - segment->part.piece.start : 0);
+	return whole ? piece_decode(call->thread, &segment->part.piece, len, job->out.bytes, NULL, call->fault)
 		     : read_raw(call->thread, segment, job->out.bytes, call->fault);
 }
 
@@ -193,7 +214,7 @@ EXPORT enum blockz_status blockz_extract(const struct blockz_source *file, const
 					 const struct blockz_work *options, struct blockz_fault *fault)
 {
 	struct extract extract = {
-		.file = file, .map = map, .sink = sink, .work = options,
+		.file = file, .map = map, .groups = groups_new(file, map), .sink = sink, .work = options,
 		.start = range.start, .pos = range.start, .end = range.end,
 	};
 	const struct pool_jobs jobs = {
@@ -202,27 +223,34 @@ EXPORT enum blockz_status blockz_extract(const struct blockz_source *file, const
 		.take = take_segment, .work = fill_segment, .give = write_segment,
 	};
 	enum blockz_status status = check_range(map, range.start, range.end, fault);
-	return status == BLOCKZ_OK ? pool_run(&jobs, options->threads, fault) : status;
+	if (status == BLOCKZ_OK)
+		status = extract.groups != NULL ? pool_run(&jobs, options->threads, fault) : fault_nomem(fault);
+	groups_free(extract.groups);
+	return status;
 }
 
 /* ---- Readers: any offset, the last piece kept ---- */
 
 struct blockz_reader {
 	struct piece_reader pieces;
+	struct groups *groups;
 	struct long_reader *longs; /* NULL until there is one */
 	struct buffer cache;
-	size_t cached; /* index of the piece in cache; SIZE_MAX: none */
+	uint64_t cached; /* image offset of the piece in cache; BLOCKZ_UNKNOWN: none */
 };
 
 EXPORT enum blockz_status blockz_reader_new(const struct blockz_source *file, const struct blockz_map *map,
 					    struct blockz_reader **reader_ret, struct blockz_fault *fault)
 {
 	struct blockz_reader *reader = calloc(1, sizeof(*reader));
-	if (reader == NULL || !piece_reader_init(&reader->pieces, file, map)) {
+	struct groups *groups = groups_new(file, map);
+	if (reader == NULL || groups == NULL || !piece_reader_init(&reader->pieces, file, map)) {
 		free(reader);
+		groups_free(groups);
 		return fault_nomem(fault);
 	}
-	reader->cached = SIZE_MAX;
+	reader->groups = groups;
+	reader->cached = BLOCKZ_UNKNOWN;
 	*reader_ret = reader;
 	return BLOCKZ_OK;
 }
@@ -231,6 +259,7 @@ EXPORT void blockz_reader_free(struct blockz_reader *reader)
 {
 	if (reader == NULL)
 		return;
+	groups_free(reader->groups);
 	long_reader_free(reader->longs);
 	piece_reader_free(&reader->pieces);
 	buffer_free(&reader->cache);
@@ -240,19 +269,18 @@ EXPORT void blockz_reader_free(struct blockz_reader *reader)
 static enum blockz_status read_piece(struct blockz_reader *reader, const struct segment *segment, uint8_t *out,
 				     struct blockz_fault *fault)
 {
-	const struct blockz_map *map = reader->pieces.map;
-	if (reader->cached != segment->piece) {
-		reader->cached = SIZE_MAX;
-		if (!buffer_reserve(&reader->cache, (size_t)piece_image_len(map, segment->piece) + DECODE_SLACK))
+	const struct piece *piece = &segment->part.piece;
+	uint64_t image_len = segment->part.end - piece->start;
+	if (reader->cached != piece->start) {
+		reader->cached = BLOCKZ_UNKNOWN;
+		if (!buffer_reserve(&reader->cache, (size_t)image_len + DECODE_SLACK))
 			return fault_nomem(fault);
-		enum blockz_status status =
-			piece_decode(&reader->pieces, segment->piece, reader->cache.bytes, NULL, fault);
+		enum blockz_status status = piece_decode(&reader->pieces, piece, image_len, reader->cache.bytes, NULL, fault);
 		if (status != BLOCKZ_OK)
 			return status;
-		reader->cached = segment->piece;
+		reader->cached = piece->start;
 	}
-	memcpy(out, reader->cache.bytes + (segment->start - map->pieces[segment->piece].start),
-	       (size_t)(segment->end - segment->start));
+	memcpy(out, reader->cache.bytes + (segment->start - piece->start), (size_t)(segment->end - segment->start));
 	return BLOCKZ_OK;
 }
 
@@ -291,8 +319,10 @@ EXPORT enum blockz_status blockz_reader_read(struct blockz_reader *reader, void 
 	enum blockz_status status = check_range(reader->pieces.map, off, end, fault);
 	uint8_t *out = buf;
 	while (off < end && status == BLOCKZ_OK) {
-		struct segment segment = segment_at(reader->pieces.map, off, end);
-		status = read_segment(reader, &segment, out, fault);
+		struct segment segment = { .end = off };
+		status = segment_at(reader->pieces.map, reader->groups, off, end, &segment, fault);
+		if (status == BLOCKZ_OK)
+			status = read_segment(reader, &segment, out, fault);
 		out += segment.end - off;
 		off = segment.end;
 	}

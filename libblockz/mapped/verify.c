@@ -15,6 +15,7 @@
 #include "base/plural.h"
 #include "base/zeros.h"
 #include "io/access.h"
+#include "mapped/groups.h"
 #include "mapped/piece.h"
 #include "parallel/pool.h"
 
@@ -24,6 +25,7 @@ struct verify {
 	const struct blockz_source *file;
 	const struct blockz_map *map;
 	const struct blockz_verify_options *options;
+	struct groups *groups;
 	size_t piece;  /* the next job */
 	uint64_t copy; /* of a zero piece */
 	/* Where checks have to be joined of several pieces: what is known of each, by its method. */
@@ -179,6 +181,39 @@ static enum blockz_status verify_zeros(const struct verify *verify, struct verif
 	return compare_zeros(verify, job, start, start + job->copies * copy_len, fault);
 }
 
+/* A piece of a group. */
+static enum blockz_status verify_part(const struct verify *verify, struct verify_job *job, struct piece_reader *reader,
+				      const struct group_piece *part, struct blockz_fault *fault)
+{
+	uint64_t crc = 0, len = part->end - part->piece.start;
+	if (!buffer_reserve(&job->out, (size_t)len + DECODE_SLACK))
+		return fault_nomem(fault);
+	enum blockz_status status = piece_decode(reader, &part->piece, len, job->out.bytes, verify->joins ? &crc : NULL, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	job->crc = crc_shift(check_methods[part->piece.method].poly, job->crc, len) ^ crc;
+	return compare_bytes(verify, job, job->out.bytes, (size_t)len, part->piece.start, fault);
+}
+
+/* The pieces of a group, one after the other; *done_ret false: they cannot be told from each other. */
+static enum blockz_status verify_group(const struct verify *verify, struct verify_job *job, struct piece_reader *reader,
+				       bool *done_ret, struct blockz_fault *fault)
+{
+	uint64_t end = map_piece_end(verify->map, job->piece);
+	struct group_piece part = { .end = verify->map->pieces[job->piece].start };
+	enum blockz_status status = BLOCKZ_OK;
+	job->crc = 0;
+	while (part.end < end && status == BLOCKZ_OK) {
+		status = groups_piece(verify->groups, part.end, &part, fault);
+		if (status == BLOCKZ_OK && !part.is_apart)
+			return BLOCKZ_OK;
+		if (status == BLOCKZ_OK)
+			status = verify_part(verify, job, reader, &part, fault);
+	}
+	job->known = *done_ret = status == BLOCKZ_OK;
+	return status;
+}
+
 static enum blockz_status verify_piece(const struct pool_call *call)
 {
 	const struct verify *verify = call->ctx;
@@ -191,6 +226,12 @@ static enum blockz_status verify_piece(const struct pool_call *call)
 		job->known = piece->has_crc;
 		return BLOCKZ_OK;
 	}
+	bool done = false;
+	if (map_is_group(verify->map, job->piece)) {
+		enum blockz_status status = verify_group(verify, job, call->thread, &done, call->fault);
+		if (status != BLOCKZ_OK || done)
+			return status;
+	}
 	if (piece_is_long(verify->map, job->piece))
 		return verify_long(verify, job, call->thread, call->fault);
 	size_t len = (size_t)piece_image_len(verify->map, job->piece);
@@ -199,7 +240,7 @@ static enum blockz_status verify_piece(const struct pool_call *call)
 	uint64_t *crc = verify->joins ? &job->crc : NULL;
 	enum blockz_status status = piece->kind == BLOCKZ_RAW
 					    ? piece_read_raw_checked(call->thread, job->piece, job->out.bytes, crc, call->fault)
-					    : piece_decode(call->thread, job->piece, job->out.bytes, crc, call->fault);
+					    : piece_decode(call->thread, piece, len, job->out.bytes, crc, call->fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	job->known = true;
@@ -338,9 +379,12 @@ EXPORT enum blockz_status blockz_verify(const struct blockz_source *file, const 
 		verify.joins = is_joined(map, &map->checks[i]);
 	verify.crcs = calloc(map->piece_count + 1, sizeof(*verify.crcs));
 	verify.known = calloc(map->piece_count + 1, sizeof(*verify.known));
-	status = verify.crcs == NULL || verify.known == NULL ? fault_nomem(fault) : verify_all(&verify, fault);
+	verify.groups = groups_new(file, map);
+	status = verify.crcs == NULL || verify.known == NULL || verify.groups == NULL ? fault_nomem(fault)
+										    : verify_all(&verify, fault);
 	if (status == BLOCKZ_OK)
 		*result_ret = summary(map);
+	groups_free(verify.groups);
 	free(verify.crcs);
 	free(verify.known);
 	blockz_map_free(map);

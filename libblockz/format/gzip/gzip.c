@@ -5,6 +5,7 @@
 #include "format/deflate/edge.h"
 #include "format/deflate/encode.h"
 #include "format/deflate/fill.h"
+#include "format/deflate/flushes.h"
 #include "format/deflate/splice.h"
 #include "format/deflate/walk.h"
 #include "format/format.h"
@@ -68,6 +69,7 @@ const struct format format_gzip = {
 	.decoder_new = deflate_decoder_new,
 	.decoder_free = deflate_decoder_free,
 	.decode = deflate_decode,
+	.find_ends = deflate_find_ends,
 	.cursor_new = deflate_cursor_new,
 	.cursor_free = deflate_cursor_free,
 	.cursor_start = deflate_cursor_start,

@@ -6,14 +6,15 @@
 #include <string.h>
 
 #include "files.h"
+#include "grouped.h"
 
 const struct blockz_range served_raw[SERVED_RAWS] = {
 	{ 0, 5000 }, { 70 * KIB + 11, 3 * MIB + 77 }, { SERVED_LEN - 12000, SERVED_LEN },
 };
 
 const struct served_variant served_variants[SERVED_VARIANTS] = {
-	{ "gzip", NULL, false }, { "gzip", NULL, true }, { "xz", "crc32", false },  { "xz", "crc64", false },
-	{ "xz", "sha256", false }, { "xz", "none", false }, { "zstd", NULL, false },
+	{ "gzip", NULL, false, 0 }, { "gzip", NULL, true, 0 }, { "xz", "crc32", false, 0 },  { "xz", "crc64", false, 0 },
+	{ "xz", "sha256", false, 0 }, { "xz", "none", false, 0 }, { "zstd", NULL, false, 0 }, { "gzip", NULL, false, 2 * MIB },
 };
 
 struct bytes served_image(void)
@@ -36,7 +37,8 @@ void served_pack(struct served *self, const struct served_variant *variant, stru
 		.check = variant->check, .piece_size = SERVED_PIECE, .raw = served_raw, .raw_count = SERVED_RAWS,
 		.no_index = variant->no_index,
 	};
-	served_prepare(self, variant->format, image, pack_image(format_named(variant->format), image, options, NULL));
+	struct bytes file = pack_image(format_named(variant->format), image, options, NULL);
+	served_prepare(self, variant->format, image, variant->group != 0 ? gzip_grouped(file, variant->group) : file);
 }
 
 void served_prepare_variant(struct served *self, const struct served_variant *variant)

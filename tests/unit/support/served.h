@@ -7,13 +7,14 @@
 #include "images.h"
 #include "scratch.h"
 
-enum { SERVED_LEN = 5 * MIB + 12345, SERVED_PIECE = 256 * KIB, SERVED_CACHE = MIB, SERVED_RAWS = 3, SERVED_VARIANTS = 7 };
+enum { SERVED_LEN = 5 * MIB + 12345, SERVED_PIECE = 256 * KIB, SERVED_CACHE = MIB, SERVED_RAWS = 3, SERVED_VARIANTS = 8 };
 
 extern const struct blockz_range served_raw[SERVED_RAWS];
 
 extern const struct served_variant {
 	const char *format, *check;
 	bool no_index;
+	uint64_t group; /* 0: the index has none */
 } served_variants[SERVED_VARIANTS];
 
 struct served {
