@@ -77,11 +77,12 @@ void estimate_ways(struct estimate *estimate, const struct blockz_map *map, unsi
 
 /* ---- An edit of a range ---- */
 
-/* Of one piece, or of one copy of a zero piece. */
+/* Of one piece: of a copy of a zero piece, or one of a group, which are taken for equally long. */
 static struct blockz_edit_cost piece_cost(const struct blockz_map *map, size_t index)
 {
 	const struct piece *piece = &map->pieces[index];
-	uint64_t image_len = piece_image_len(map, index) / piece->copies, file_len = piece->file_len / piece->copies;
+	const uint64_t pieces = map_pieces_of(map, index);
+	uint64_t image_len = piece_image_len(map, index) / pieces, file_len = piece->file_len / pieces;
 	enum blockz_edit_how how = estimate_how(map->format, piece->kind, image_len, file_len);
 	struct estimate estimate = { 0 };
 	if (how == BLOCKZ_EDIT_NONE)

@@ -20,6 +20,7 @@
 #include "base/plural.h"
 #include "edit/estimate.h"
 #include "edit/plan_anywhere.h"
+#include "mapped/groups.h"
 #include "parallel/pool.h"
 
 /* ---- The way ---- */
@@ -209,14 +210,11 @@ struct anywhere_planner {
 	const struct blockz_anywhere *how;
 };
 
-static enum blockz_status plan_all(struct planner *planner)
+static enum blockz_status plan_in_map(struct planner *planner)
 {
 	const struct anywhere_planner *outer = (const struct anywhere_planner *)planner;
 	struct anywhere self = { .planner = planner, .how = outer->how, .misfit = BLOCKZ_UNKNOWN };
 	planner->plan->scratch = outer->how->scratch;
-	if (planner->map->format->renew_index == NULL)
-		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "%s files cannot be encoded again",
-				 planner->map->format->public.name);
 	enum blockz_status status = resize_begin(&self.resize, planner, planner->image_size);
 	if (status == BLOCKZ_OK && self.resize.is_wanted && self.how->way == BLOCKZ_WAY_IN_PLACE)
 		status = fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "an image of another size takes a new file");
@@ -228,6 +226,48 @@ static enum blockz_status plan_all(struct planner *planner)
 	free(self.touched);
 	free(self.needs);
 	free(planner->pieces);
+	return status;
+}
+
+/* What of the image is edited, and where it is to end; ranges has room for one more than there are parts. */
+static size_t list_edited(const struct planner *planner, struct blockz_range *ranges)
+{
+	const uint64_t end = min(planner->map->image_size, planner->image_size);
+	bool has_end = end == 0 || planner->image_size == planner->map->image_size;
+	size_t count = 0;
+	for (size_t i = 0; i < planner->part_count; i++) {
+		const struct edit_part *part = &planner->parts[i];
+		if (!has_end && part->start >= end)
+			ranges[count++] = (struct blockz_range){ end - 1, end };
+		has_end |= part->end >= end;
+		ranges[count++] = (struct blockz_range){ part->start, part->end };
+	}
+	if (!has_end)
+		ranges[count++] = (struct blockz_range){ end - 1, end };
+	return count;
+}
+
+/* Planning sees the pieces of groups that are edited. */
+static enum blockz_status plan_all(struct planner *planner)
+{
+	const struct blockz_map *map = planner->map;
+	struct blockz_map *opened = NULL;
+	if (map->format->renew_index == NULL)
+		return fault_set(planner->fault, BLOCKZ_UNSUPPORTED, BLOCKZ_UNKNOWN, "%s files cannot be encoded again",
+				 map->format->public.name);
+	if (map->group_cut == 0)
+		return plan_in_map(planner);
+	struct blockz_range *ranges = calloc(planner->part_count + 1, sizeof(*ranges));
+	if (ranges == NULL)
+		return fault_nomem(planner->fault);
+	enum blockz_status status = groups_open(planner->file, map, ranges, list_edited(planner, ranges), &opened, planner->fault);
+	if (status == BLOCKZ_OK) {
+		planner->map = planner->reader.map = opened;
+		status = plan_in_map(planner);
+		planner->map = planner->reader.map = map;
+	}
+	blockz_map_free(opened);
+	free(ranges);
 	return status;
 }
 

@@ -7,6 +7,7 @@
 #include "foreign_xz.h"
 #include "foreign_zst.h"
 #include "growing_store.h"
+#include "grouped.h"
 #include "images.h"
 #include "range/map.h"
 #include "verbatim.h"
@@ -29,7 +30,8 @@ static struct bytes pack_it(const struct blockz_format *format, struct bytes ima
 	struct blockz_pack_options options = {
 		.level = 1, .piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = has_raw ? 2 : 0,
 	};
-	return pack_image(format, image, options, NULL);
+	struct bytes file = pack_image(format, image, options, NULL);
+	return format == format_named("gzip") && rnd_below(2) == 0 ? gzip_grouped(file, options.piece_size << (1 + rnd_below(5))) : file;
 }
 
 /* ---- Planning and carrying out ---- */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "growing_store.h"
+#include "grouped.h"
 #include "range/map.h"
 #include "resized.h"
 
@@ -26,7 +27,8 @@ static struct bytes pack_it(const struct blockz_format *format, struct bytes ima
 	const struct blockz_pack_options options = {
 		.level = 1, .piece_size = PIECE, .no_index = no_index, .raw = raw, .raw_count = raw_count,
 	};
-	return pack_image(format, image, options, NULL);
+	struct bytes file = pack_image(format, image, options, NULL);
+	return format == format_named("gzip") && rnd_below(2) == 0 ? gzip_grouped(file, (uint64_t)PIECE << (1 + rnd_below(4))) : file;
 }
 
 /* Every decoder takes the new file, and so does verify, by an index of the same kind. */
