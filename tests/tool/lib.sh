@@ -212,6 +212,19 @@ small_disk() {
 	head -c 1M /dev/urandom | dd of="$1" bs=1M seek=15 conv=notrunc status=none
 }
 
+# scattered_disk FILE: 362 MiB with a line and some text in every second piece of 64 KiB, so that no two are one entry of an index.
+scattered_disk() {
+	python3 - "$1" <<-'END'
+		import random, sys
+		rand = random.Random(1)
+		with open(sys.argv[1], "wb") as image:
+		    for i in range(2900):
+		        image.seek(i << 17)
+		        image.write(b"piece %06d\n" % i + rand.randbytes(6000).hex().encode())
+		    image.truncate(2900 << 17)
+	END
+}
+
 # partition IMAGE LABEL: start and length in bytes of a partition of a plain image, from its own table.
 partition() {
 	sfdisk -J "$1" 2>/dev/null | python3 -c '
