@@ -199,7 +199,10 @@ matrix: all
 	@tests/prepare guestfish linux-image-amd64 qemu-system-x86
 	@tests/run "$(abspath $(BUILD))" matrix
 
-bench: all
+$(BUILD)/spread: $(BUILD)/tests/bench/spread.o $(BUILD)/libblockz.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(LIB_LIBS)
+
+bench: all $(BUILD)/spread
 	@test -n "$(IMAGE)" || { echo "make bench IMAGE=path: the image to measure on" >&2; exit 2; }
 	@tests/bench/bench "$(abspath $(BUILD))" "$(IMAGE)"
 
