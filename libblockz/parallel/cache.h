@@ -22,7 +22,7 @@ struct cached {
 	struct cached *next;          /* in its bucket */
 	unsigned users;
 	bool ready;
-	uint8_t bytes[]; /* len of them, and the slack */
+	_Alignas(uint64_t) uint8_t bytes[]; /* len of them, and the slack */
 };
 
 struct cache_limits {
