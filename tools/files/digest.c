@@ -7,21 +7,46 @@
 
 #include "cli/fault.h"
 #include "cli/hex.h"
+#include "files/hasher.h"
 #include "files/holes.h"
 
-enum { CHUNK = 1024 * 1024 };
+enum {
+	CHUNK = 1024 * 1024,
+	ALONE = 2 * CHUNK, /* a thread takes longer to start than to hash less */
+};
 
 enum blockz_status digest_start(struct digest *digest, struct blockz_fault *fault)
 {
-	*digest = (struct digest){ .context = EVP_MD_CTX_new() };
+	*digest = (struct digest){ .context = EVP_MD_CTX_new(), .alone = ALONE };
 	if (digest->context != NULL && EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL) == 1)
 		return BLOCKZ_OK;
 	digest_free(digest);
 	return tool_fault(fault, BLOCKZ_FAILED, "SHA-256 is not available");
 }
 
+/* Once, where so much was hashed that there will be more. */
+static void start_hasher(struct digest *digest)
+{
+	digest->hasher = hasher_start(digest->context);
+	digest->alone = SIZE_MAX;
+}
+
+static void end_hasher(struct digest *digest)
+{
+	if (digest->hasher != NULL && !hasher_end(digest->hasher))
+		digest->failed = true;
+	digest->hasher = NULL;
+}
+
 void digest_update(struct digest *digest, const void *buf, size_t len)
 {
+	if (digest->hasher == NULL && digest->alone < len)
+		start_hasher(digest);
+	if (digest->hasher != NULL) {
+		hasher_update(digest->hasher, buf, len);
+		return;
+	}
+	digest->alone -= len;
 	if (EVP_DigestUpdate(digest->context, buf, len) != 1)
 		digest->failed = true;
 }
@@ -40,6 +65,7 @@ enum blockz_status digest_finish(struct digest *digest, char hex_ret[DIGEST_HEX]
 {
 	unsigned char bytes[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
+	end_hasher(digest);
 	if (digest->failed || EVP_DigestFinal_ex(digest->context, bytes, &len) != 1 || 2 * len + 1 != DIGEST_HEX)
 		return tool_fault(fault, BLOCKZ_FAILED, "SHA-256 failed");
 	hex_write(hex_ret, bytes, len);
@@ -48,6 +74,7 @@ enum blockz_status digest_finish(struct digest *digest, char hex_ret[DIGEST_HEX]
 
 void digest_free(struct digest *digest)
 {
+	end_hasher(digest);
 	EVP_MD_CTX_free(digest->context);
 	*digest = (struct digest){ 0 };
 }

@@ -7,10 +7,15 @@
 
 #include "blockz.h"
 
+struct hasher;
+
 enum { DIGEST_HEX = 65 };
 
+/* What is long is hashed by a thread of its own, while the caller goes on. */
 struct digest {
 	EVP_MD_CTX *context;
+	struct hasher *hasher; /* NULL: the caller hashes */
+	size_t alone;          /* bytes that the caller is still to hash before there is one */
 	bool failed;
 };
 
