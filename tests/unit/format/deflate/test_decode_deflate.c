@@ -123,7 +123,8 @@ START_TEST(pieces_end_with_their_blocks)
 	ck_assert(decodes(stream, len, false, out, out_len));
 	ck_assert_mem_eq(out, data, out_len);
 	ck_assert(!decodes(stream, len, true, out, out_len));
-	for (size_t less = 1; less < 10; less++)
+	/* The flush ends in four bytes; what is before them may be the end of a block. */
+	for (size_t less = 1; less < 5; less++)
 		ck_assert(!decodes(stream, len - less, false, out, out_len));
 	memcpy(stream + len, "\3\0", 2);
 	ck_assert(!decodes(stream, len + 2, false, out, out_len));
