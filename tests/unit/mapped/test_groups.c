@@ -181,7 +181,7 @@ START_TEST(damage_is_found)
 {
 	struct bytes image = new_image(), file = gzip_grouped(pack_it(image), GROUP);
 	struct bytes room = bytes_new(image.len + 1);
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < 60; round++) {
 		const struct kept *kept = kept_so_far();
 		size_t len;
 		struct bytes damaged = bytes_flipped(file, rnd_below(8 * file.len));
