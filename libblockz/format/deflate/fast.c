@@ -1,22 +1,64 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The fastest level, by ISA-L where that is built in. */
+/*
+ * The fastest level, by ISA-L where that is built in.
+ *
+ * ISA-L 2.30 takes the third byte's hash of a piece from a register in which its stream's address is left, so that what it
+ * makes of one piece in a thousand depends on where that stream lies.  Here all of them lie where this hash is the same.
+ */
 #include "format/deflate/fast.h"
 
 #if BLOCKZ_WITH_ISAL
 
 #include <isa-l/igzip_lib.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 const bool fast_deflate_built_in = true;
 
 struct fast_deflate {
-	struct isal_zstream stream;
+	struct isal_zstream stream; /* first */
 	uint8_t level_buf[ISAL_DEF_LVL1_DEFAULT];
 };
 
+enum {
+	SLOT_SHIFT = 16,   /* bits of an address that are not hashed */
+	BUCKETS = 8192,    /* of the hash table of level 1 */
+	BUCKET = 0,        /* that of all streams: any will do, but for ever */
+	SLOTS_MAX = 1 << 20, /* that are looked at: each 8192nd is of the bucket, and nearly all are free */
+};
+
+/* As the instruction of SSE 4.2 does it: CRC-32C, without inversions. */
+static unsigned bucket_of(uintptr_t slot)
+{
+	uint32_t crc = (uint32_t)slot;
+	for (int i = 0; i < 32; i++)
+		crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78U : 0);
+	return crc % BUCKETS;
+}
+
+/* Memory at that address, or NULL if something is there. */
+static void *map_at(void *address)
+{
+	void *mapped = mmap(address, sizeof(struct fast_deflate), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (mapped == address)
+		return mapped;
+	if (mapped != MAP_FAILED)
+		munmap(mapped, sizeof(struct fast_deflate)); /* a kernel before 4.17 */
+	return NULL;
+}
+
+/* Slots below the place that the kernel would take. */
 struct fast_deflate *fast_deflate_new(void)
 {
-	struct fast_deflate *fast = malloc(sizeof(*fast));
+	struct fast_deflate *fast = NULL;
+	void *anywhere = mmap(NULL, sizeof(*fast), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (anywhere == MAP_FAILED)
+		return NULL;
+	uintptr_t slot = (uintptr_t)anywhere >> SLOT_SHIFT;
+	for (int i = 0; i < SLOTS_MAX && fast == NULL; i++)
+		if (bucket_of(--slot) == BUCKET)
+			fast = map_at((void *)(slot << SLOT_SHIFT));
+	munmap(anywhere, sizeof(*fast));
 	if (fast != NULL)
 		isal_deflate_init(&fast->stream);
 	return fast;
@@ -24,7 +66,8 @@ struct fast_deflate *fast_deflate_new(void)
 
 void fast_deflate_free(struct fast_deflate *fast)
 {
-	free(fast);
+	if (fast != NULL)
+		munmap(fast, sizeof(*fast));
 }
 
 size_t fast_deflate_piece(struct fast_deflate *fast, const uint8_t *bytes, size_t len, uint8_t *out, size_t room)
