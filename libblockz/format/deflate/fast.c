@@ -9,6 +9,7 @@
 
 #if BLOCKZ_WITH_ISAL
 
+#include <errno.h>
 #include <isa-l/igzip_lib.h>
 #include <sys/mman.h>
 
@@ -20,9 +21,9 @@ struct fast_deflate {
 };
 
 enum {
-	SLOT_SHIFT = 16,   /* bits of an address that are not hashed */
-	BUCKETS = 8192,    /* of the hash table of level 1 */
-	BUCKET = 0,        /* that of all streams: any will do, but for ever */
+	SLOT_SHIFT = 16,     /* bits of an address that are not hashed */
+	BUCKETS = 8192,      /* of the hash table of level 1 */
+	BUCKET = 0,          /* that of all streams: any will do, but for ever */
 	SLOTS_MAX = 1 << 20, /* that are looked at: each 8192nd is of the bucket, and nearly all are free */
 };
 
@@ -35,29 +36,40 @@ static unsigned bucket_of(uintptr_t slot)
 	return crc % BUCKETS;
 }
 
-/* Memory at that address, or NULL if something is there. */
+/* Memory at that address; NULL with errno EEXIST: something is there. */
 static void *map_at(void *address)
 {
 	void *mapped = mmap(address, sizeof(struct fast_deflate), PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (mapped == address)
 		return mapped;
-	if (mapped != MAP_FAILED)
-		munmap(mapped, sizeof(struct fast_deflate)); /* a kernel before 4.17 */
+	if (mapped == MAP_FAILED)
+		return NULL;
+	munmap(mapped, sizeof(struct fast_deflate)); /* a kernel before 4.17 */
+	errno = EEXIST;
 	return NULL;
 }
 
-/* Slots below the place that the kernel would take. */
+/* Memory at the first free slot of the bucket, from this one down; NULL: there is none. */
+static void *map_below(uintptr_t slot)
+{
+	for (int i = 0; i < SLOTS_MAX; i++) {
+		if (bucket_of(--slot) != BUCKET)
+			continue;
+		void *mapped = map_at((void *)(slot << SLOT_SHIFT));
+		if (mapped != NULL || errno != EEXIST)
+			return mapped;
+	}
+	return NULL;
+}
+
+/* Near the place that the kernel would take. */
 struct fast_deflate *fast_deflate_new(void)
 {
-	struct fast_deflate *fast = NULL;
-	void *anywhere = mmap(NULL, sizeof(*fast), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *anywhere = mmap(NULL, sizeof(struct fast_deflate), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (anywhere == MAP_FAILED)
 		return NULL;
-	uintptr_t slot = (uintptr_t)anywhere >> SLOT_SHIFT;
-	for (int i = 0; i < SLOTS_MAX && fast == NULL; i++)
-		if (bucket_of(--slot) == BUCKET)
-			fast = map_at((void *)(slot << SLOT_SHIFT));
+	struct fast_deflate *fast = map_below((uintptr_t)anywhere >> SLOT_SHIFT);
 	munmap(anywhere, sizeof(*fast));
 	if (fast != NULL)
 		isal_deflate_init(&fast->stream);
