@@ -68,7 +68,8 @@ static void catch_up(struct finder *finder, const uint8_t *at, uint64_t out, siz
 
 static size_t match_len(const uint8_t *at, uint32_t dist, size_t best, size_t max)
 {
-	return at[best] == at[best - (ptrdiff_t)dist] ? equal_ahead(at, at - dist, max) : 0;
+	const uint8_t *end = at + best;
+	return *end == *(end - dist) ? equal_ahead(at, at - dist, max) : 0;
 }
 
 static size_t find_short(const struct finder *finder, const uint8_t *at, uint64_t out, size_t reach, struct walk_token *found)
