@@ -28,9 +28,20 @@ static inline bool checked_grow(uint64_t *sum, uint64_t b)
 	return checked_add(*sum, b, sum);
 }
 
+static inline uint64_t max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static inline uint64_t min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+/* Which bit of a number, which is not 0, is its highest: 0 is the lowest. */
+static inline unsigned highest_bit(uint32_t number)
+{
+	return 31 - (unsigned)__builtin_clz(number);
 }
 
 #endif

@@ -261,7 +261,7 @@ enum blockz_status planner_lay_over(const struct planner *planner, size_t part, 
 	for (; part < count && planner->parts[part].start < start + len && status == BLOCKZ_OK; part++) {
 		const struct edit_part *over = &planner->parts[part];
 		const struct blockz_edit *edit = &planner->edits[over->edit];
-		uint64_t from = over->start > start ? over->start : start, to = min(over->end, start + len);
+		uint64_t from = max(over->start, start), to = min(over->end, start + len);
 		if (from < to)
 			status = read_data(&edit->data, bytes + (from - start), (size_t)(to - from),
 					   edit->data_off + (from - edit->range.start), BLOCKZ_ABOUT_EDIT, fault);

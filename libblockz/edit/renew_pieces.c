@@ -58,8 +58,7 @@ static uint64_t raw_bytes(const struct blockz_map *map, size_t piece, const stru
 		return 0;
 	for (size_t i = map_find_span(map, place->start); i < map->span_count && map->spans[i].start < place->end; i++)
 		if (map->spans[i].patchable)
-			bytes += min(map->spans[i].end, place->end) -
-				 (map->spans[i].start > place->start ? map->spans[i].start : place->start);
+			bytes += min(map->spans[i].end, place->end) - max(map->spans[i].start, place->start);
 	return bytes;
 }
 
@@ -154,7 +153,7 @@ static enum blockz_status ranges_in(const struct planner *planner, const struct 
 	if (ranges == NULL)
 		return fault_nomem(fault);
 	for (size_t i = first; i < end; i++) {
-		uint64_t start = planner->parts[i].start > place.start ? planner->parts[i].start : place.start;
+		uint64_t start = max(planner->parts[i].start, place.start);
 		ranges[i - first] = (struct blockz_range){ start, min(planner->parts[i].end, place.end) };
 	}
 	*count_ret = blockz_ranges_unite(ranges, end - first);

@@ -44,7 +44,7 @@ static uint64_t unedited_end(const struct planner *planner, uint64_t start, uint
 {
 	for (size_t i = 0; i < planner->part_count; i++)
 		if (planner->parts[i].end > start && planner->parts[i].start < end)
-			return planner->parts[i].start > start ? planner->parts[i].start : start;
+			return max(planner->parts[i].start, start);
 	return end;
 }
 

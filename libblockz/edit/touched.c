@@ -254,7 +254,7 @@ static enum blockz_status long_differs(struct planner *planner, const struct tou
 	*differs_ret = false;
 	for (size_t i = touched->part; i < planner->part_count && planner->parts[i].start < place.end && !*differs_ret; i++) {
 		const struct edit_part *part = &planner->parts[i];
-		uint64_t off = BLOCKZ_UNKNOWN, start = part->start > place.start ? part->start : place.start;
+		uint64_t off = BLOCKZ_UNKNOWN, start = max(part->start, place.start);
 		*differs_ret = !planner->edits[part->edit].same_elsewhere;
 		if (*differs_ret)
 			break;

@@ -17,11 +17,6 @@ enum {
 
 /* ---- Symbols ----------------------------------------------------------------------------------------------- */
 
-static unsigned log2_of(unsigned v)
-{
-	return 31 - (unsigned)__builtin_clz(v);
-}
-
 struct extra_symbol length_symbol(unsigned len)
 {
 	unsigned v = len - MATCH_LEN_MIN;
@@ -29,7 +24,7 @@ struct extra_symbol length_symbol(unsigned len)
 		return (struct extra_symbol){ 285, 0, 0 };
 	if (v < 8)
 		return (struct extra_symbol){ 257 + v, 0, 0 };
-	unsigned extra_len = log2_of(v) - 2; /* four symbols have as many extra bits */
+	unsigned extra_len = highest_bit(v) - 2; /* four symbols have as many extra bits */
 	return (struct extra_symbol){ 257 + 4 * extra_len + (v >> extra_len), extra_len, v & ((1U << extra_len) - 1) };
 }
 
@@ -38,7 +33,7 @@ struct extra_symbol dist_symbol(unsigned dist)
 	unsigned v = dist - 1;
 	if (v < 4)
 		return (struct extra_symbol){ v, 0, 0 };
-	unsigned extra_len = log2_of(v) - 1; /* two symbols */
+	unsigned extra_len = highest_bit(v) - 1; /* two symbols */
 	return (struct extra_symbol){ 2 * extra_len + (v >> extra_len), extra_len, v & ((1U << extra_len) - 1) };
 }
 

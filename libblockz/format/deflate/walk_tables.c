@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/checked.h"
+
 enum { END_OF_BLOCK = 256, FIRST_LENGTH = 257, LAST_LENGTH = 285, LAST_DIST = 29 };
 
 /* RFC 1951, section 3.2.5. */
@@ -73,7 +75,7 @@ static inline unsigned next_code(unsigned code, unsigned len)
 	unsigned zeros = ~code & ((1U << len) - 1);
 	if (zeros == 0)
 		return 0;
-	unsigned top = 31 - (unsigned)__builtin_clz(zeros);
+	unsigned top = highest_bit(zeros);
 	return (code & ((1U << top) - 1)) | 1U << top;
 }
 

@@ -2,6 +2,8 @@
 /* The range encoder, and what LZMA has it encode: the counterpart of format/xz/token_decode.c. */
 #include "format/xz/token_encode.h"
 
+#include "base/checked.h"
+
 /* ---- Bits */
 
 /* Writes the highest byte of low, as soon as no carry can reach it. */
@@ -126,14 +128,6 @@ static void encode_length(struct token_encoder *encoder, struct length_probs *pr
 		encode_tree(encoder, probs->mid[pos_state], 3, value);
 	else
 		encode_tree(encoder, probs->high, 8, value - MATCH_LOW);
-}
-
-static unsigned highest_bit(uint32_t value)
-{
-	unsigned bit = 0;
-	while (value >> bit > 1)
-		bit++;
-	return bit;
 }
 
 static void encode_distance(struct token_encoder *encoder, uint32_t dist, uint32_t len)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/bytes.h"
+#include "base/checked.h"
 
 /* The n bits from bit `first` of len bytes on, n <= 56; what is behind the bytes is zeros. */
 static inline uint64_t bits_at(const uint8_t *bytes, size_t len, size_t first, unsigned n)
@@ -19,11 +20,6 @@ static inline uint64_t bits_at(const uint8_t *bytes, size_t len, size_t first, u
 		for (size_t i = pos; i < len; i++)
 			word |= (uint64_t)bytes[i] << 8 * (i - pos);
 	return word >> first % 8 & (((uint64_t)1 << n) - 1);
-}
-
-static inline unsigned highest_bit(uint32_t value)
-{
-	return 31 - (unsigned)__builtin_clz(value);
 }
 
 /* A stream that is read from its end. */

@@ -30,6 +30,14 @@ bool reps_known(const uint32_t reps[REP_COUNT])
 	return reps[0] != 0 && reps[1] != 0 && reps[2] != 0;
 }
 
+bool block_states_equal(const struct block_state *a, const struct block_state *b)
+{
+	for (int field = 0; field < FIELD_COUNT; field++)
+		if (!descriptions_equal(&a->tables[field], &b->tables[field]))
+			return false;
+	return descriptions_equal(&a->tree, &b->tree) && reps_known(a->reps) && memcmp(a->reps, b->reps, sizeof(a->reps)) == 0;
+}
+
 uint32_t reps_take(uint32_t reps[REP_COUNT], uint32_t value, bool no_literals)
 {
 	uint32_t offset, which = value - 1 + no_literals;

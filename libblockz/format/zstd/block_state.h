@@ -34,6 +34,8 @@ struct block_state block_state_unknown(void);
 
 bool descriptions_equal(const struct description *a, const struct description *b);
 bool reps_known(const uint32_t reps[REP_COUNT]);
+/* True if both are known, and leave the same. */
+bool block_states_equal(const struct block_state *a, const struct block_state *b);
 /* Returns the offset that a sequence's value stands for, and makes it the last one; 0: it is not known, or none. */
 uint32_t reps_take(uint32_t reps[REP_COUNT], uint32_t value, bool no_literals);
 

@@ -98,3 +98,41 @@ enum blockz_status history_find_reps(struct history *history, const struct block
 	}
 	return BLOCKZ_OK;
 }
+
+/* ---- Behind another state */
+
+/* True if the block repeats no table that is another now; the state goes on to those that it leaves. */
+static bool tables_hold(const struct history *history, struct block_state *state)
+{
+	const struct block_head *head = &history->head;
+	const struct block_state *left = &history->state;
+	if (head->literals == LITERALS_TREELESS && !descriptions_equal(&state->tree, &left->tree))
+		return false;
+	if (head->literals == LITERALS_PACKED)
+		state->tree = left->tree;
+	for (int field = 0; field < FIELD_COUNT && head->count > 0; field++) {
+		if (head->repeats[field] && !descriptions_equal(&state->tables[field], &left->tables[field]))
+			return false;
+		state->tables[field] = left->tables[field];
+	}
+	return true;
+}
+
+/* True if the block's offsets are what they were behind other last ones; the state goes on. */
+static bool offsets_hold(const struct history *history, struct block_state *state)
+{
+	const struct sequence *sequences = history->sequences;
+	if (memcmp(state->reps, history->reps, sizeof(state->reps)) == 0) {
+		memcpy(state->reps, history->state.reps, sizeof(state->reps));
+		return true;
+	}
+	for (size_t i = 0; i < history->head.count; i++)
+		if (reps_take(state->reps, sequences[i].value, sequences[i].literals == 0) != sequences[i].offset)
+			return false;
+	return true;
+}
+
+bool history_holds(const struct history *history, struct block_state *state)
+{
+	return tables_hold(history, state) && offsets_hold(history, state);
+}

@@ -37,4 +37,10 @@ void history_read(struct history *history, const struct frame_block *block);
 /* Finds the last offsets, from the sequences of some blocks before, or else loses track.  Errors: BLOCKZ_FAILED. */
 enum blockz_status history_find_reps(struct history *history, const struct blockz_source *file, struct blockz_fault *fault);
 
+/*
+ * True if the last block has the tables and the offsets that it had, where another state is before it.  That becomes what the
+ * block leaves then; else it is spoilt.
+ */
+bool history_holds(const struct history *history, struct block_state *state);
+
 #endif

@@ -122,7 +122,7 @@ static enum blockz_status lay_over(struct splice *splice, struct block_text *tex
 	enum blockz_status status = BLOCKZ_OK;
 	while (splice->next_range < edit->count && status == BLOCKZ_OK) {
 		const struct blockz_range *range = &edit->ranges[splice->next_range];
-		uint64_t start = range->start > text->start ? range->start : text->start, end = min(range->end, text_end);
+		uint64_t start = max(range->start, text->start), end = min(range->end, text_end);
 		if (start >= end)
 			break;
 		if (text->bytes != bytes)
@@ -317,14 +317,6 @@ static enum blockz_status leave_run(struct splice *splice, const struct frame_bl
 
 /* ---- Blocks by their sequences */
 
-static bool states_equal(const struct block_state *a, const struct block_state *b)
-{
-	for (int field = 0; field < FIELD_COUNT; field++)
-		if (!descriptions_equal(&a->tables[field], &b->tables[field]))
-			return false;
-	return descriptions_equal(&a->tree, &b->tree) && reps_known(a->reps) && memcmp(a->reps, b->reps, sizeof(a->reps)) == 0;
-}
-
 /* Whether blocks are judged by their sequences, and not by what they decode to. */
 static bool has_sequences(const struct splice *splice)
 {
@@ -335,7 +327,7 @@ static bool has_sequences(const struct splice *splice)
 static bool is_past_differences(const struct splice *splice, uint64_t start)
 {
 	return !splice->run.open && !splice->history->lost && start >= splice->differing.end + splice->reach &&
-	       states_equal(&splice->history->state, &splice->recoder->state);
+	       block_states_equal(&splice->history->state, &splice->recoder->state);
 }
 
 /* Follows the old blocks, as closely as is needed. */
@@ -361,37 +353,6 @@ static enum blockz_status follow_old(struct splice *splice, const struct frame_b
 	return status;
 }
 
-/* True if the block repeats no table that is another now; the state goes on to those that it leaves. */
-static bool tables_hold(const struct history *history, struct block_state *state)
-{
-	const struct block_head *head = &history->head;
-	const struct block_state *left = &history->state;
-	if (head->literals == LITERALS_TREELESS && !descriptions_equal(&state->tree, &left->tree))
-		return false;
-	if (head->literals == LITERALS_PACKED)
-		state->tree = left->tree;
-	for (int field = 0; field < FIELD_COUNT && head->count > 0; field++) {
-		if (head->repeats[field] && !descriptions_equal(&state->tables[field], &left->tables[field]))
-			return false;
-		state->tables[field] = left->tables[field];
-	}
-	return true;
-}
-
-/* True if the block's offsets are what they were behind other last ones; the state goes on. */
-static bool offsets_hold(const struct history *history, struct block_state *state)
-{
-	const struct sequence *sequences = history->sequences;
-	if (memcmp(state->reps, history->reps, sizeof(state->reps)) == 0) {
-		memcpy(state->reps, history->state.reps, sizeof(state->reps));
-		return true;
-	}
-	for (size_t i = 0; i < history->head.count; i++)
-		if (reps_take(state->reps, sequences[i].value, sequences[i].literals == 0) != sequences[i].offset)
-			return false;
-	return true;
-}
-
 static struct text_place place_of(const struct splice *splice, const struct block_text *text)
 {
 	return (struct text_place){ &splice->window, *text, splice->differing };
@@ -403,8 +364,7 @@ static bool means_the_same(struct splice *splice, const struct block_text *text)
 	const struct history *history = splice->history;
 	const struct text_place place = place_of(splice, text);
 	struct block_state state = splice->recoder->state;
-	if (!tables_hold(history, &state) || !offsets_hold(history, &state) ||
-	    !matches_hold(&place, history->sequences, history->head.count))
+	if (!history_holds(history, &state) || !matches_hold(&place, history->sequences, history->head.count))
 		return false;
 	splice->recoder->state = state;
 	return true;
