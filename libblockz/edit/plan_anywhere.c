@@ -83,22 +83,25 @@ static enum blockz_status ask_for_room(const struct anywhere *self)
 	return how->reserve(how->reserve_ctx, planner->map->file_size, planner->fault);
 }
 
+/* By the way that was chosen. */
+static enum blockz_status encode(struct anywhere *self)
+{
+	enum blockz_status status = ask_for_room(self);
+	return status == BLOCKZ_OK ? renew_pieces(self) : status;
+}
+
 static enum blockz_status encode_by_a_way(struct anywhere *self)
 {
 	struct planner *planner = self->planner;
 	self->in_place = choose_in_place(self);
-	enum blockz_status status = ask_for_room(self);
-	if (status == BLOCKZ_OK)
-		status = renew_pieces(self);
+	enum blockz_status status = encode(self);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (self->misfit != BLOCKZ_UNKNOWN && self->how->way == BLOCKZ_WAY_IN_PLACE)
 		return refuse_misfit(self);
 	if (self->misfit != BLOCKZ_UNKNOWN) {
 		self->in_place = false;
-		status = ask_for_room(self);
-		if (status == BLOCKZ_OK)
-			status = renew_pieces(self);
+		status = encode(self);
 	}
 	planner->plan->is_splice = !self->in_place;
 	return status;

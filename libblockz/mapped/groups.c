@@ -167,7 +167,6 @@ enum blockz_status groups_open(const struct blockz_source *file, const struct bl
 {
 	struct blockz_map *out = malloc(sizeof(*out));
 	uint64_t *ends = malloc(PIECES_MAX * sizeof(*ends));
-	enum blockz_status status = BLOCKZ_OK;
 	if (out != NULL) {
 		*out = *map;
 		out->pieces = NULL;
@@ -175,7 +174,7 @@ enum blockz_status groups_open(const struct blockz_source *file, const struct bl
 		out->checks = NULL;
 		out->piece_count = out->span_count = out->check_count = 0;
 	}
-	status = out != NULL && ends != NULL ? add_all(file, map, ranges, count, out, ends, fault) : fault_nomem(fault);
+	enum blockz_status status = out != NULL && ends != NULL ? add_all(file, map, ranges, count, out, ends, fault) : fault_nomem(fault);
 	free(ends);
 	if (status == BLOCKZ_OK)
 		*map_ret = out;

@@ -38,7 +38,7 @@ static bool zlib_decodes(const uint8_t *bytes, size_t len, uint8_t *out, size_t 
 static bool decodes(const uint8_t *bytes, size_t len, bool ends_stream, uint8_t *out, size_t out_len)
 {
 	struct blockz_fault fault = { .status = BLOCKZ_OK };
-	const struct encoded_piece encoded = { .bytes = bytes, .len = len, .ends_stream = ends_stream, .strict = true };
+	const struct encoded_piece encoded = { .bytes = bytes, .len = len, .ends_stream = ends_stream };
 	enum blockz_status status = deflate_decode(decoder, &encoded, out, out_len, &fault);
 	ck_assert_int_eq(fault.status, status);
 	if (status != BLOCKZ_OK) {
