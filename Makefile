@@ -185,14 +185,17 @@ $(NOMEM_BIN): ALL_LDFLAGS += $(WRAPPED:%=-Wl$(comma)--wrap=%)
 prepare:
 	@tests/prepare
 
+# What they need is built by all CPUs, if make was not told by how many.
+BUILD_IT = $(MAKE) --no-print-directory -s $(if $(findstring -j,$(MAKEFLAGS)),,-j"$$(nproc)")
+
 demo: prepare
-	@$(MAKE) --no-print-directory -s all
+	@$(BUILD_IT) all
 	@tests/demo "$(abspath $(BUILD))"
 
 # Unit tests of an area are those of its folder; other tests say themselves of which areas they are.
 AREA ?=
 check: prepare
-	@$(MAKE) --no-print-directory -s all $(if $(AREA),$(filter $(AREA:%=$(BUILD)/unit/%/test_%),$(UNIT_BIN)) $(TOOL_TEST_BIN),unit) examples
+	@$(BUILD_IT) all $(if $(AREA),$(filter $(AREA:%=$(BUILD)/unit/%/test_%),$(UNIT_BIN)) $(TOOL_TEST_BIN),unit) examples
 	@tests/run "$(abspath $(BUILD))" $(AREA:%=area:%)
 
 matrix: all
