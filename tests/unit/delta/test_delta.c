@@ -61,7 +61,7 @@ static struct bytes compress(const struct blockz_format *format, struct bytes im
 	struct growing_sink sink = { 0 };
 	struct blockz_sink out = growing_sink_rewritable(&sink);
 	struct blockz_source source = bytes_source(image);
-	struct blockz_pack_options options = { .format = format->name, .piece_size = 256 * KIB };
+	struct blockz_pack_options options = { .level = 2, .format = format->name, .piece_size = 256 * KIB };
 	struct blockz_pack_result result;
 	struct blockz_fault fault = { 0 };
 	if (format->piece_size_min > options.piece_size)

@@ -52,7 +52,7 @@ static struct bytes squashfs_of(const char *codec, struct bytes content)
 
 static struct bytes image_of(const struct kind *kind, struct bytes content)
 {
-	const struct blockz_pack_options options = { .piece_size = PIECE };
+	const struct blockz_pack_options options = { .level = 2, .piece_size = PIECE };
 	if (kind->is_squashfs)
 		return squashfs_of(kind->name, content);
 	return strcmp(kind->name, "plain") == 0 ? content
@@ -83,7 +83,7 @@ static void make_pairs(void)
 	remember_ways();
 	for (size_t i = 0; i < KINDS; i++) {
 		/* Pieces have a least size. */
-		struct bytes content = image_new(IMAGE_TEXT, kinds[i].is_squashfs ? LEN : 2 * PIECE);
+		struct bytes content = kinds[i].is_squashfs ? image_new(IMAGE_TEXT, LEN) : image_new(IMAGE_LINES, 2 * PIECE);
 		pairs[i] = (struct pair){ image_of(&kinds[i], content), image_of(&kinds[i], edited(content)), { 0 } };
 		use(&pairs[i]);
 		ck_assert_msg(run_delta(&fault) == BLOCKZ_OK, "%s", fault.text);

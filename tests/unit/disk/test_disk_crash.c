@@ -62,7 +62,7 @@ static void setup(void)
 static void choose(int i)
 {
 	struct blockz_pack_options options = {
-		.check = variants[i].check, .piece_size = PIECE, .raw = raw, .raw_count = sizeof(raw) / sizeof(raw[0]),
+		.level = 2, .check = variants[i].check, .piece_size = PIECE, .raw = raw, .raw_count = sizeof(raw) / sizeof(raw[0]),
 	};
 	size_t format = 0;
 	variant = &variants[i];

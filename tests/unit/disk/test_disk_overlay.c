@@ -250,7 +250,7 @@ START_TEST(an_overlay_of_another_file_is_refused)
 	write_range(&served, 5, 6, 7);
 	served_leave(&served);
 	served_write_file(&served, pack_image(format_named("gzip"), image_new(IMAGE_TEXT, SERVED_LEN),
-					      (struct blockz_pack_options){ .piece_size = SERVED_PIECE }, NULL));
+					      (struct blockz_pack_options){ .level = 2, .piece_size = SERVED_PIECE }, NULL));
 	ck_assert_int_eq(served_open_anywhere(&served, BLOCKZ_COMMIT_CLOSE), BLOCKZ_NEEDS_RECOVERY);
 	ck_assert_int_eq(served.fault.remedy, BLOCKZ_REMEDY_COMMIT);
 	ck_assert(served_has_overlay(&served));

@@ -44,7 +44,7 @@ static void make_file(int index)
 		.level = 1, .piece_size = format->piece_size_min > 4 * PAGE ? format->piece_size_min : 4 * PAGE,
 		.raw = raw, .raw_count = 1,
 	};
-	image = image_new(IMAGE_TEXT, IMAGE_LEN);
+	image = image_new(IMAGE_LINES, IMAGE_LEN);
 	file = pack_image(format, image, options, NULL);
 	beside_init(&beside, file);
 	beside.digest = overlay_identity_pieces;

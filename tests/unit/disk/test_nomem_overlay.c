@@ -112,7 +112,7 @@ static void set_up(void)
 	const struct blockz_pack_options options = { .piece_size = 64 * KIB, .level = 1, .raw = raw, .raw_count = 1 };
 	libdeflate_set_memory_allocator(malloc, free);
 	use_one_cpu();
-	image = image_new(IMAGE_TEXT, LEN);
+	image = image_new(IMAGE_LINES, LEN);
 	edited = bytes_copy(image);
 	for (size_t i = 0; i < 3; i++)
 		memcpy(edited.data + edits[i].start, image.data + edits[i].start + 20, (size_t)(edits[i].end - edits[i].start));

@@ -145,7 +145,7 @@ START_TEST(small_edits_fit)
 	const struct blockz_format *format = format_of(_i);
 	enum blockz_way way = strcmp(format->name, "xz") == 0 ? BLOCKZ_WAY_AUTO : BLOCKZ_WAY_IN_PLACE;
 	struct bytes image = image_new(IMAGE_TEXT, MIB / 2);
-	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ 0 }, NULL);
+	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ .level = 2 }, NULL);
 	struct outcome outcome = { 0 };
 	struct blockz_fault fault;
 	for (int round = 0; round < 4; round++) {
@@ -167,7 +167,7 @@ START_TEST(long_zeros_are_edited)
 {
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = image_new(IMAGE_ZEROS, 17 * MIB);
-	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ .piece_size = 8 * MIB }, NULL);
+	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ .level = 2, .piece_size = 8 * MIB }, NULL);
 	struct bytes edited = bytes_copy(image);
 	struct outcome outcome = { 0 };
 	struct blockz_fault fault;
@@ -323,7 +323,7 @@ static struct bytes tiles_pack(const struct blockz_format *format, const struct 
 		if (tiles->letters[i] == 'r')
 			ranges[count++] = (struct blockz_range){ i * tiles->piece_size, (i + 1) * tiles->piece_size };
 	const struct blockz_pack_options options = {
-		.piece_size = tiles->piece_size, .no_index = no_index, .raw = ranges, .raw_count = count,
+		.level = 2, .piece_size = tiles->piece_size, .no_index = no_index, .raw = ranges, .raw_count = count,
 	};
 	return pack_image(format, tiles->image, options, NULL);
 }

@@ -56,7 +56,7 @@ static void compare_with_plan(const struct blockz_edit_cost *cost, const struct 
 START_TEST(costs_are_those_that_plans_have)
 {
 	const struct blockz_format *format = format_of(_i);
-	const struct blockz_pack_options options = { .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
+	const struct blockz_pack_options options = { .level = 2, .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
 	struct bytes image = new_image(), file = pack_image(format, image, options, NULL);
 	struct blockz_source source = bytes_source(file);
 	struct blockz_map *map = map_of(source, false);
@@ -109,7 +109,7 @@ END_TEST
 START_TEST(a_range_costs_what_its_worst_piece_does)
 {
 	const struct blockz_format *format = format_of(_i);
-	const struct blockz_pack_options options = { .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
+	const struct blockz_pack_options options = { .level = 2, .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
 	struct bytes image = new_image(), file = pack_image(format, image, options, NULL);
 	struct blockz_map *map = map_of(bytes_source(file), false);
 	uint64_t most = 0;
@@ -164,7 +164,7 @@ END_TEST
 START_TEST(nothing_is_edited_where_an_index_is_unknown)
 {
 	const struct blockz_format *format = format_of(_i);
-	const struct blockz_pack_options options = { .raw = raw, .raw_count = 2 };
+	const struct blockz_pack_options options = { .level = 2, .raw = raw, .raw_count = 2 };
 	struct blockz_map *map = map_of(bytes_source(pack_image(format, new_image(), options, NULL)), false);
 	map->index_fault.status = BLOCKZ_UNSUPPORTED;
 	const struct blockz_edit_cost cost = blockz_map_edit_cost(map, raw[0]);

@@ -40,7 +40,7 @@ static void make_file(int format)
 		.level = 1, .piece_size = model.format->piece_size_min > 4 * PAGE ? model.format->piece_size_min : 4 * PAGE,
 		.raw = raw, .raw_count = 1,
 	};
-	model.image = image_new(IMAGE_TEXT, IMAGE_LEN);
+	model.image = image_new(IMAGE_LINES, IMAGE_LEN);
 	model.file = pack_image(model.format, model.image, options, NULL);
 	model.other = pack_image(model.format, image_new(IMAGE_NOISE, IMAGE_LEN), options, NULL);
 	beside_init(&model.beside, model.file);
@@ -368,7 +368,7 @@ static struct bytes variant_of(struct bytes file, uint64_t off)
 START_TEST(a_variant_is_another_file)
 {
 	static const struct blockz_range middle[] = { { 300 * KIB, 400 * KIB } };
-	const struct blockz_pack_options options = { .piece_size = 64 * KIB, .raw = middle, .raw_count = 1 };
+	const struct blockz_pack_options options = { .level = 2, .piece_size = 64 * KIB, .raw = middle, .raw_count = 1 };
 	model.format = format_of(_i);
 	struct bytes image = image_new(IMAGE_NOISE, MIB);
 	fill_text(image.data + 500 * KIB, 100 * KIB);

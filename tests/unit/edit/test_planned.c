@@ -15,7 +15,7 @@ static void plan_and_compare(const struct blockz_format *format, enum blockz_way
 {
 	struct bytes image = image_new(IMAGE_DISK, LEN), edited = bytes_copy(image);
 	const struct blockz_pack_options options = {
-		.piece_size = format->piece_size_min > PIECE ? format->piece_size_min : PIECE, .raw = raw, .raw_count = 1,
+		.level = 2, .piece_size = format->piece_size_min > PIECE ? format->piece_size_min : PIECE, .raw = raw, .raw_count = 1,
 		.no_index = no_index,
 	};
 	struct bytes file = pack_image(format, image, options, NULL);

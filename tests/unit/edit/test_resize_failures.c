@@ -26,7 +26,8 @@ static struct bytes make_file(const struct blockz_format *format, struct bytes i
 {
 	const struct blockz_range raw = { PIECE + 20, PIECE + 30000 };
 	if (own)
-		return pack_image(format, image, (struct blockz_pack_options){ .piece_size = PIECE, .raw = &raw, .raw_count = 1 }, NULL);
+		return pack_image(format, image,
+				  (struct blockz_pack_options){ .level = 2, .piece_size = PIECE, .raw = &raw, .raw_count = 1 }, NULL);
 	if (strcmp(format->name, "gzip") == 0)
 		return zlib_pack(image, 6, Z_DEFAULT_STRATEGY);
 	return strcmp(format->name, "xz") == 0 ? xz_easy(image, 0, LZMA_CHECK_CRC64) : zst_compress(image, true, NULL, 0);

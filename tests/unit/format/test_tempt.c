@@ -57,6 +57,7 @@ static struct blockz_pack_options options_at(const struct blockz_format *format,
 		.level = level == 0 ? BLOCKZ_LEVEL_0 : level,
 		.extreme = strcmp(format->name, "xz") == 0 && turn / 4 % 2 != 0,
 		.check = format->checks[turn % checks],
+		.work.threads = 1, /* a moment's work: with two, memory is given back by one while the other waits */
 	};
 }
 
@@ -68,7 +69,7 @@ static void tempt(const struct blockz_format *format, const struct tempting *tem
 	size_t unbound = pack_image(format, tempting->image, options, NULL).len;
 	options.raw = &tempting->raw;
 	options.raw_count = 1;
-	for (int no_index = 0; no_index < 2; no_index++) {
+	for (int no_index = 0; no_index < (has_own_index(format) ? 2 : 1); no_index++) {
 		options.no_index = no_index;
 		struct bytes file = pack_image(format, tempting->image, options, NULL);
 		/* The fastest level is not tempted by all of them. */

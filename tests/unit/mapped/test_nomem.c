@@ -68,7 +68,7 @@ static void free_long_pieces(void)
 
 static void set_up(void)
 {
-	const struct blockz_pack_options options = { .piece_size = 64 * KIB, .raw = raw, .raw_count = 2 };
+	const struct blockz_pack_options options = { .level = 2, .piece_size = 64 * KIB, .raw = raw, .raw_count = 2 };
 	libdeflate_set_memory_allocator(malloc, free);
 	image = image_new(IMAGE_TEXT, LEN);
 	memset(image.data + 2 * 64 * KIB, 0, 128 * KIB);
@@ -400,7 +400,7 @@ static enum blockz_status run_verify_long(struct blockz_fault *fault)
 
 static enum blockz_status run_pack_nothing(struct blockz_fault *fault)
 {
-	const struct blockz_pack_options options = { .format = format->name, .piece_size = 64 * KIB, .work = serial };
+	const struct blockz_pack_options options = { .level = 2, .format = format->name, .piece_size = 64 * KIB, .work = serial };
 	struct blockz_pack_result result;
 	struct blockz_sink out = fixed_sink(&sink);
 	return blockz_pack(&no_source, &out, &options, &result, fault);

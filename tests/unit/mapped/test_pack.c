@@ -264,7 +264,7 @@ START_TEST(sizes_and_kinds_of_data)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		for (enum image_kind kind = 0; kind < IMAGE_KINDS; kind++) {
 			struct bytes image = image_new(kind, sizes[i]);
-			struct blockz_pack_options options = { .piece_size = piece, .no_index = rnd() % 2 };
+			struct blockz_pack_options options = { .level = 2, .piece_size = piece, .no_index = rnd() % 2 };
 			check_packed(format, image, options);
 			/* All of it raw, all but the first byte, and all but the last. */
 			for (size_t cut = 0; cut < 3 && sizes[i] >= 2; cut++) {
@@ -302,7 +302,7 @@ START_TEST(raw_ranges_at_every_edge)
 	struct bytes disk = image_new(IMAGE_DISK, len), zeros = image_new(IMAGE_ZEROS, len);
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
 		for (uint64_t piece = p; piece <= 4 * p; piece *= 4) {
-			struct blockz_pack_options options = { .piece_size = piece, .raw = sets[i], .raw_count = 4 };
+			struct blockz_pack_options options = { .level = 2, .piece_size = piece, .raw = sets[i], .raw_count = 4 };
 			check_packed(format, disk, options);
 			check_packed(format, zeros, options);
 		}

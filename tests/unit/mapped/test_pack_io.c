@@ -56,7 +56,7 @@ static struct bytes pack_sparse(const struct blockz_format *format, struct spars
 {
 	const struct blockz_range raw[] = { { 1000000, 1200001 }, { 2 * MIB, 2 * MIB + 4096 } };
 	struct blockz_pack_options options = {
-		.format = format->name, .piece_size = piece_size, .raw = raw, .raw_count = 2, .work.threads = threads,
+		.level = 2, .format = format->name, .piece_size = piece_size, .raw = raw, .raw_count = 2, .work.threads = threads,
 	};
 	struct growing_sink sink = { .calls = 0 };
 	struct blockz_source source = sparse_source(image, knows_holes);
@@ -120,7 +120,7 @@ START_TEST(streams_are_packed_like_images_without_an_index)
 		/* A range may end where the stream does, or say so. */
 		struct blockz_range raw = { input.bytes.len / 2, i % 4 / 2 ? BLOCKZ_UNKNOWN : input.bytes.len };
 		struct blockz_pack_options options = {
-			.format = format->name, .piece_size = piece, .no_index = true, .raw = &raw, .raw_count = 1,
+			.level = 2, .format = format->name, .piece_size = piece, .no_index = true, .raw = &raw, .raw_count = 1,
 		};
 		/* An index at the end needs nothing that a pipe has not. */
 		options.no_index = has_own_index(format);
@@ -155,7 +155,7 @@ START_TEST(ranges_beyond_the_end_of_a_stream_are_refused)
 	const struct blockz_range bad[] = { { 0, 100001 }, { 99999, 500000 }, { 100001, BLOCKZ_UNKNOWN }, { 1, 1ULL << 62 } };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const struct blockz_range raw[] = { { 10, 20 }, bad[i], { 30, 40 } };
-		struct blockz_pack_options options = { .format = format->name, .raw = raw, .raw_count = 3 };
+		struct blockz_pack_options options = { .level = 2, .format = format->name, .raw = raw, .raw_count = 3 };
 		struct growing_sink sink = { .calls = 0 };
 		struct blockz_source source = input_source(&input, BLOCKZ_UNKNOWN);
 		struct blockz_pack_result result;
@@ -178,7 +178,7 @@ START_TEST(images_that_shrink_or_cannot_be_read_fail)
 	struct blockz_fault fault;
 	for (unsigned threads = 1; threads <= 3; threads++) {
 		struct blockz_pack_options options = {
-			.format = format->name, .piece_size = format->piece_size_min, .raw = &raw, .raw_count = 1,
+			.level = 2, .format = format->name, .piece_size = format->piece_size_min, .raw = &raw, .raw_count = 1,
 			.work.threads = threads,
 		};
 		struct blockz_source longer = input_source(&input, input.bytes.len + 1);
@@ -215,7 +215,7 @@ START_TEST(holes_that_cannot_be_found_fail)
 	const struct blockz_format *format = format_of(_i);
 	struct input input = { .bytes = image_new(IMAGE_TEXT, 500000) };
 	struct blockz_source source = { &ops, &input, input.bytes.len };
-	struct blockz_pack_options options = { .format = format->name, .piece_size = format->piece_size_min };
+	struct blockz_pack_options options = { .level = 2, .format = format->name, .piece_size = format->piece_size_min };
 	enum blockz_status status = BLOCKZ_FAILED;
 	for (input.fail_at = 1; status != BLOCKZ_OK; input.fail_at++) {
 		struct growing_sink sink = { .calls = 0 };
@@ -237,7 +237,7 @@ START_TEST(sinks_that_fail_at_any_write_fail)
 	struct blockz_range raw = { 200000, 400000 };
 	for (unsigned threads = 1; threads <= 3; threads++) {
 		struct blockz_pack_options options = {
-			.format = format->name, .piece_size = format->piece_size_min, .raw = &raw, .raw_count = 1,
+			.level = 2, .format = format->name, .piece_size = format->piece_size_min, .raw = &raw, .raw_count = 1,
 			.work.threads = threads,
 		};
 		enum blockz_status status = BLOCKZ_FAILED;
@@ -268,7 +268,7 @@ START_TEST(progress_is_told_and_may_interrupt)
 		for (unsigned stop_at = 1; status != BLOCKZ_OK; stop_at++) {
 			watch = (struct watch){ .stop_at = stop_at };
 			struct blockz_pack_options options = {
-				.format = format->name, .piece_size = format->piece_size_min,
+				.level = 2, .format = format->name, .piece_size = format->piece_size_min,
 				.work = watched_work(&watch, threads),
 			};
 			struct growing_sink sink = { .calls = 0 };

@@ -84,13 +84,13 @@ START_TEST(any_part_of_the_image)
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = mixed_image();
 	for (uint64_t piece = format->piece_size_min; piece <= 16 * format->piece_size_min; piece *= 4) {
-		struct blockz_pack_options options = { .piece_size = piece, .raw = mixed_raw, .raw_count = 3 };
+		struct blockz_pack_options options = { .level = 2, .piece_size = piece, .raw = mixed_raw, .raw_count = 3 };
 		struct bytes file = pack_image(format, image, options, NULL);
 		check_reads(file, false, image, few_rounds ? 20 : 100);
 		check_reads(file, true, image, few_rounds ? 20 : 100);
 	}
 	for (size_t len = 0; len <= 2; len++) {
-		struct bytes file = pack_image(format, image_new(IMAGE_TEXT, len), (struct blockz_pack_options){ 0 }, NULL);
+		struct bytes file = pack_image(format, image_new(IMAGE_TEXT, len), (struct blockz_pack_options){ .level = 2 }, NULL);
 		struct bytes room = bytes_new(len);
 		ck_assert(judge(format->name, file, room, &room.len));
 		check_reads(file, false, room, 3);
@@ -103,7 +103,7 @@ START_TEST(nothing_beyond_the_image)
 {
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = image_new(IMAGE_TEXT, 100000);
-	struct blockz_source file = bytes_source(pack_image(format, image, (struct blockz_pack_options){ 0 }, NULL));
+	struct blockz_source file = bytes_source(pack_image(format, image, (struct blockz_pack_options){ .level = 2 }, NULL));
 	struct blockz_map *map = map_of(file, false);
 	struct blockz_reader *reader = reader_of(&file, map);
 	const struct blockz_range bad[] = { { 0, 100001 }, { 99999, 100001 }, { 100001, 100002 }, { UINT64_MAX - 3, UINT64_MAX } };
@@ -153,7 +153,7 @@ START_TEST(zero_pieces_become_holes)
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = mixed_image();
 	struct blockz_pack_options options = {
-		.piece_size = format->piece_size_min, .raw = mixed_raw, .raw_count = 3,
+		.level = 2, .piece_size = format->piece_size_min, .raw = mixed_raw, .raw_count = 3,
 	};
 	struct blockz_pack_result result;
 	struct blockz_source file = bytes_source(pack_image(format, image, options, &result));
@@ -178,7 +178,7 @@ START_TEST(extracting_fails_with_its_sink)
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = mixed_image();
 	struct blockz_pack_options options = {
-		.piece_size = format->piece_size_min, .raw = mixed_raw, .raw_count = 3,
+		.level = 2, .piece_size = format->piece_size_min, .raw = mixed_raw, .raw_count = 3,
 	};
 	struct blockz_source file = bytes_source(pack_image(format, image, options, NULL));
 	struct blockz_map *map = map_of(file, false);
@@ -203,7 +203,7 @@ START_TEST(extracting_can_be_interrupted)
 {
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = mixed_image();
-	struct blockz_pack_options options = { .piece_size = format->piece_size_min };
+	struct blockz_pack_options options = { .level = 2, .piece_size = format->piece_size_min };
 	struct blockz_source file = bytes_source(pack_image(format, image, options, NULL));
 	struct blockz_map *map = map_of(file, false);
 	enum blockz_status status = BLOCKZ_FAILED;
@@ -316,7 +316,7 @@ START_TEST(damage_is_found_where_it_is)
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = image_new(IMAGE_TEXT, 60000);
 	const struct blockz_range raw[] = { { 0, 20000 }, { 40000, 60000 } };
-	struct blockz_pack_options options = { .raw = raw, .raw_count = 2 };
+	struct blockz_pack_options options = { .level = 2, .raw = raw, .raw_count = 2 };
 	struct bytes file = pack_image(format, image, options, NULL);
 	struct blockz_map *map = map_of(bytes_source(file), false);
 	struct blockz_map_range part;
@@ -334,7 +334,7 @@ START_TEST(files_that_shrink_are_damaged)
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = image_new(IMAGE_DISK, 300000);
 	struct blockz_range raw = { 200000, 300000 };
-	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ .raw = &raw, .raw_count = 1 }, NULL);
+	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ .level = 2, .raw = &raw, .raw_count = 1 }, NULL);
 	struct blockz_source source = bytes_source(file);
 	struct blockz_map *map = map_of(source, false);
 	for (size_t len = file.len / 2; len > 0; len /= 3) {

@@ -113,7 +113,7 @@ START_TEST(a_sparse_image_beyond_memory)
 	image.parts[2].off = image.size - 100;
 	image.parts[2].bytes = image_new(IMAGE_NOISE, 77);
 	struct blockz_range raw = { image.parts[1].off - 4000, image.parts[1].off + 4192 };
-	struct blockz_pack_options options = { .format = format->name, .raw = &raw, .raw_count = 1 };
+	struct blockz_pack_options options = { .level = 2, .format = format->name, .raw = &raw, .raw_count = 1 };
 	struct folded file = { .size = 0 };
 	struct blockz_source source = sparse_source(&image, true);
 	struct blockz_sink sink = folded_sink(&file);

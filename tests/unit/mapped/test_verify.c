@@ -38,7 +38,7 @@ START_TEST(good_files_and_their_numbers)
 	struct bytes image = new_image();
 	for (int no_index = 0; no_index < 2; no_index++) {
 		struct blockz_pack_options options = {
-			.piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = 2,
+			.level = 2, .piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = 2,
 		};
 		struct blockz_pack_result packed;
 		struct bytes file = pack_image(format, image, options, &packed);
@@ -124,7 +124,7 @@ START_TEST(images_to_compare_with)
 	struct bytes image = new_image();
 	for (int no_index = 0; no_index < 2; no_index++) {
 		struct blockz_pack_options options = {
-			.piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = 2,
+			.level = 2, .piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = 2,
 		};
 		check_against(pack_image(format, image, options, NULL), image);
 	}
@@ -154,7 +154,7 @@ START_TEST(images_with_holes_to_compare_with)
 	struct blockz_source source = sparse_source(&image, true);
 	struct growing_sink sink = { .calls = 0 };
 	struct blockz_sink out = growing_sink_rewritable(&sink);
-	struct blockz_pack_options options = { .format = format->name, .piece_size = piece };
+	struct blockz_pack_options options = { .level = 2, .format = format->name, .piece_size = piece };
 	struct blockz_pack_result packed;
 	struct blockz_verify_result result;
 	struct blockz_fault fault;
@@ -181,7 +181,7 @@ START_TEST(verifying_can_be_interrupted)
 {
 	const struct blockz_format *format = format_of(_i);
 	struct bytes image = new_image();
-	struct blockz_pack_options options = { .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
+	struct blockz_pack_options options = { .level = 2, .piece_size = format->piece_size_min, .raw = raw, .raw_count = 2 };
 	struct blockz_source file = bytes_source(pack_image(format, image, options, NULL));
 	enum blockz_status status = BLOCKZ_FAILED;
 	struct watch watch = { .calls = 0 };
@@ -205,7 +205,7 @@ START_TEST(files_that_cannot_be_read_fail)
 	struct bytes image = new_image();
 	for (int no_index = 0; no_index < 2; no_index++) {
 		struct blockz_pack_options options = {
-			.piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = 2,
+			.level = 2, .piece_size = format->piece_size_min, .no_index = no_index, .raw = raw, .raw_count = 2,
 		};
 		struct flaky_source self = { .bytes = pack_image(format, image, options, NULL) };
 		struct blockz_source file = flaky_source(&self);

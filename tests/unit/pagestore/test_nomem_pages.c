@@ -51,7 +51,7 @@ static void set_up(void)
 			memcpy(new_image.data + steps[i].off, other.data + steps[i].off, steps[i].len);
 	}
 	base = bytes_source((struct bytes){ old_image.data, 12 * PAGE });
-	const struct blockz_pack_options options = { .piece_size = 64 * KIB };
+	const struct blockz_pack_options options = { .level = 2, .piece_size = 64 * KIB };
 	file = bytes_source(pack_image(format_named("zstd"), old_image, options, NULL));
 	map = map_of(file, false);
 	scratch = (struct growing_store){ .bytes = bytes_new(2 * LEN).data, .len = 2 * LEN };

@@ -30,6 +30,12 @@ void fill_text(uint8_t *data, size_t len)
 	}
 }
 
+static void fill_lines(uint8_t *data, size_t len)
+{
+	for (size_t pos = 0; pos < len; pos += 4 * KIB)
+		fill_text(data + pos, len - pos < 200 ? len - pos : 200);
+}
+
 static void fill_disk(uint8_t *data, size_t len)
 {
 	for (size_t pos = 0; pos < len;) {
@@ -60,6 +66,8 @@ struct bytes image_new(enum image_kind kind, size_t len)
 		rnd_fill(image.data, len);
 	else if (kind == IMAGE_TEXT)
 		fill_text(image.data, len);
+	else if (kind == IMAGE_LINES)
+		fill_lines(image.data, len);
 	else if (kind == IMAGE_DISK)
 		fill_disk(image.data, len);
 	return image;

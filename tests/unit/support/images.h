@@ -15,6 +15,7 @@ enum image_kind {
 	IMAGE_ZEROS,
 	IMAGE_NOISE, /* does not compress */
 	IMAGE_TEXT,
+	IMAGE_LINES, /* some text in each 4 KiB, and zeros behind it, which no encoder spends time on */
 	IMAGE_DISK, /* runs of all of them, some of them repeated */
 	IMAGE_KINDS,
 };

@@ -34,7 +34,7 @@ void served_prepare(struct served *self, const char *format, struct bytes image,
 void served_pack(struct served *self, const struct served_variant *variant, struct bytes image)
 {
 	struct blockz_pack_options options = {
-		.check = variant->check, .piece_size = SERVED_PIECE, .raw = served_raw, .raw_count = SERVED_RAWS,
+		.level = 2, .check = variant->check, .piece_size = SERVED_PIECE, .raw = served_raw, .raw_count = SERVED_RAWS,
 		.no_index = variant->no_index,
 	};
 	struct bytes file = pack_image(format_named(variant->format), image, options, NULL);
