@@ -178,9 +178,9 @@ START_TEST(what_does_not_fit_stays)
 	served_pack(&served, &served_variants[_i], image);
 	struct bytes before = served_file(&served);
 	served_start_anywhere(&served, BLOCKZ_COMMIT_FLUSH);
-	rnd_fill(image.data + 3 * MIB + 200 * KIB, MIB);
-	ck_assert_int_eq(blockz_disk_write(served.disk, image.data + 3 * MIB + 200 * KIB, MIB, 3 * MIB + 200 * KIB, NULL),
-			 BLOCKZ_OK);
+	const uint64_t start = 3 * MIB + 200 * KIB;
+	rnd_fill(image.data + start, 256 * KIB);
+	ck_assert_int_eq(blockz_disk_write(served.disk, image.data + start, 256 * KIB, start, NULL), BLOCKZ_OK);
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(blockz_disk_flush(served.disk, &served.fault), BLOCKZ_OK);
 		ck_assert(served_has_overlay(&served) && !served_has_journal(&served));

@@ -17,7 +17,7 @@
 enum { LEN = 3 * 64 * KIB + 1000, ROOM = 2 * MIB, FORMATS = 3 };
 
 static const struct blockz_range raw[] = { { 150000, 180000 } };
-static const struct blockz_range edits[] = { { 1000, 1010 }, { 70000, 80000 }, { 160000, 160010 } };
+static const struct blockz_range edits[] = { { 50, 60 }, { 70000, 80000 }, { 159800, 159810 } };
 
 static const struct blockz_format *format;
 static struct bytes image, edited, file;

@@ -16,10 +16,11 @@ enum { IMAGE_LEN = 3 * MIB + 70001 };
 
 static const struct blockz_range raw[] = { { 300000, 500000 }, { 2 * MIB, 2 * MIB + 4096 } };
 
-/* Text, zeros and what does not compress, with raw ranges in two of them. */
+/* Text, lines, zeros and what does not compress, with raw ranges in three of them. */
 static struct bytes new_image(void)
 {
-	struct bytes image = image_new(IMAGE_TEXT, IMAGE_LEN);
+	struct bytes image = image_new(IMAGE_LINES, IMAGE_LEN);
+	fill_text(image.data, MIB / 2);
 	memset(image.data + MIB, 0, MIB / 2 + 12345);
 	rnd_fill(image.data + 2 * MIB - 100000, 200000);
 	return image;

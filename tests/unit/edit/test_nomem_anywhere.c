@@ -120,9 +120,9 @@ enum { OPERATIONS = sizeof(operations) / sizeof(operations[0]), FORMATS = 3 };
 static void set_up(void)
 {
 	const struct blockz_pack_options options = { .piece_size = 64 * KIB, .level = 1, .raw = raw, .raw_count = 1 };
-	const uint64_t places[EDITS] = { 1000, 140000, 310000 };
+	const uint64_t places[EDITS] = { 50, 34 * 4 * KIB + 50, 75 * 4 * KIB + 50 };
 	libdeflate_set_memory_allocator(malloc, free);
-	image = image_new(IMAGE_TEXT, LEN);
+	image = image_new(IMAGE_LINES, LEN);
 	edited = bytes_copy(image);
 	for (size_t i = 0; i < EDITS; i++) {
 		struct blockz_range range = { places[i], places[i] + 10 };
