@@ -208,6 +208,7 @@ $(BUILD)/spread: $(BUILD)/tests/bench/spread.o $(BUILD)/libblockz.a
 bench: all $(BUILD)/spread
 	@test -n "$(IMAGE)" || { echo "make bench IMAGE=path: the image to measure on" >&2; exit 2; }
 	@tests/bench/bench "$(abspath $(BUILD))" "$(IMAGE)"
+	@tests/bench/sizes "$(abspath $(BUILD))" "$(IMAGE)"
 
 $(BUILD)/tests/bench/%.o: PKG_CFLAGS += -Itools
 
