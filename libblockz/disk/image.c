@@ -178,7 +178,7 @@ static bool is_too_long(const struct disk_image *image, size_t index, bool has_p
 {
 	const struct piece *piece = &image->map->pieces[index];
 	if (piece->kind == BLOCKZ_ZERO)
-		return piece->file_len / piece->copies > PIECE_MEMORY_MAX;
+		return piece->file_len / piece->copies > PIECE_FILE_MAX;
 	return piece->kind == BLOCKZ_COMPRESSED && is_long(image, index) && !has_place;
 }
 

@@ -81,7 +81,7 @@ static bool may_move(const struct anywhere *self, const struct touched *at)
 	const struct planner *planner = self->planner;
 	const struct touched_place place = touched_place(planner->map, at);
 	if (planner->map->pieces[at->piece].kind == BLOCKZ_RAW || map_is_group(planner->map, at->piece) ||
-	    place.end - place.start > PIECE_MEMORY_MAX || place.file_len > PIECE_MEMORY_MAX)
+	    place.end - place.start > PIECE_MEMORY_MAX || place.file_len > PIECE_FILE_MAX)
 		return false;
 	return as_touched(self, at).fate == TOUCHED_RENEW && !is_written_to(planner, &place);
 }

@@ -58,7 +58,7 @@ static enum blockz_status find_ends(const struct blockz_source *file, const stru
 	bool found = false;
 	enum blockz_status status = map->format->find_ends(file, bytes, ends, count, &found, fault);
 	for (size_t i = 0; i < count && found; i++)
-		found = ends[i] - (i > 0 ? ends[i - 1] : piece->file_off) <= PIECE_MEMORY_MAX;
+		found = ends[i] - (i > 0 ? ends[i - 1] : piece->file_off) <= PIECE_FILE_MAX;
 	if (!found)
 		ends[0] = 0;
 	return status;

@@ -57,7 +57,7 @@ bool piece_is_long(const struct blockz_map *map, size_t index)
 {
 	const struct piece *piece = &map->pieces[index];
 	return piece_image_len(map, index) / piece->copies > PIECE_MEMORY_MAX ||
-	       piece->file_len / piece->copies > PIECE_MEMORY_MAX;
+	       piece->file_len / piece->copies > PIECE_FILE_MAX;
 }
 
 static enum blockz_status read_in(struct piece_reader *reader, uint64_t off, uint64_t len, struct blockz_fault *fault)

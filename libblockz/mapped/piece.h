@@ -11,7 +11,8 @@
 #include "format/format.h"
 
 enum {
-	PIECE_MEMORY_MAX = 32 << 20, /* pieces larger than this, in image or file, are decoded in parts */
+	PIECE_MEMORY_MAX = 32 << 20, /* pieces larger than this are decoded in parts, */
+	PIECE_FILE_MAX = PIECE_MEMORY_MAX + (PIECE_MEMORY_MAX >> 10), /* or than this in the file: what does not compress has headers */
 	RAW_PART_MAX = 1 << 20,      /* raw bytes and zeros are handled in parts of about this size */
 };
 

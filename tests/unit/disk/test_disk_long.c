@@ -187,6 +187,22 @@ START_TEST(long_pieces_among_others)
 }
 END_TEST
 
+/* The longest piece that is kept as a whole is a little longer in the file if it does not compress. */
+START_TEST(noise_is_no_longer_than_text)
+{
+	const struct blockz_format *format = format_named("zstd");
+	struct bytes image = image_new(IMAGE_NOISE, 32 * MIB);
+	struct bytes file = pack_image(format, image, (struct blockz_pack_options){ .level = 1, .piece_size = image.len }, NULL);
+	struct use *use = use_new(file, image);
+	ck_assert_uint_gt(file.len, image.len);
+	use->options.cache = image.len;
+	ck_assert_msg(use_open(use) == BLOCKZ_OK, "%s", use->fault.text);
+	ck_assert_uint_eq(use->spools, 0);
+	assert_range(use, 31 * MIB, 10000);
+	use_end(use);
+}
+END_TEST
+
 struct thread {
 	pthread_t id;
 	struct use *use;
@@ -317,6 +333,7 @@ int main(void)
 	tcase_add_loop_test(c, all_of_it_is_served, GZIP, ZSTD + 1);
 	tcase_add_loop_test(c, the_file_is_read_once, GZIP, ZSTD + 1);
 	tcase_add_loop_test(c, long_pieces_among_others, GZIP, ZSTD + 1);
+	tcase_add_test(c, noise_is_no_longer_than_text);
 	tcase_add_loop_test(c, threads_read_at_once, GZIP, ZSTD + 1);
 	tcase_add_loop_test(c, without_a_spool_others_than_gzip_are_refused, GZIP, ZSTD + 1);
 	tcase_add_loop_test(c, there_may_be_no_spool, XZ, ZSTD + 1);
