@@ -195,7 +195,9 @@ static enum blockz_status make_plan(struct call *call)
 	enum blockz_status status = open_bmap(call);
 	if (status != BLOCKZ_OK)
 		return status;
+	call->cli.map.raw_only = !call->options.anywhere;
 	status = reading_map(&call->cli, call->options.file, &call->file.source, &call->map, &call->fault);
+	call->cli.map.raw_only = false; /* what was written is read by all that there is to know */
 	if (status != BLOCKZ_OK)
 		return status;
 	find_backup(call);

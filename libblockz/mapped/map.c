@@ -23,6 +23,7 @@ EXPORT enum blockz_status blockz_map_read(const struct blockz_source *file,
 	if (map == NULL)
 		return fault_nomem(fault);
 	map->window_max = options != NULL && options->window_max > 0 ? options->window_max : BLOCKZ_WINDOW_MAX;
+	map->raw_only = options != NULL && options->raw_only;
 	enum blockz_status status = format->map(file, options != NULL && options->scan, map, fault);
 	if (status != BLOCKZ_OK) {
 		blockz_map_free(map);

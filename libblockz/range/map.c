@@ -73,11 +73,11 @@ enum blockz_status map_add_zero(struct blockz_map *map, const struct piece *piec
 				struct blockz_fault *fault)
 {
 	struct piece *last = map->piece_count > 0 ? &map->pieces[map->piece_count - 1] : NULL;
-	if (last != NULL && last->kind == BLOCKZ_ZERO && last->copies < PIECE_COPIES_MAX &&
+	if (last != NULL && last->kind == BLOCKZ_ZERO && last->copies <= PIECE_COPIES_MAX - piece->copies &&
 	    last->method == piece->method && last->padding == piece->padding && last->file_off + last->file_len == piece->file_off &&
-	    last->file_len / last->copies == piece->file_len && (piece->start - last->start) / last->copies == image_len) {
+	    last->file_len / last->copies == piece->file_len / piece->copies && (piece->start - last->start) / last->copies == image_len) {
 		last->file_len += piece->file_len;
-		last->copies++;
+		last->copies += piece->copies;
 		return BLOCKZ_OK;
 	}
 	struct piece zero = *piece;

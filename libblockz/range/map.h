@@ -70,6 +70,7 @@ struct blockz_map {
 	 */
 	uint64_t group_cut;
 	uint64_t window_max; /* what a decoder may keep of bytes before; for format->decoder_new() */
+	bool raw_only; /* of what is compressed, a format may leave more to whoever decodes it */
 	enum blockz_index index;
 	struct blockz_fault index_fault; /* why an index that is there was not used; status BLOCKZ_OK: no such thing */
 	struct piece *pieces;
@@ -84,8 +85,8 @@ struct blockz_map *map_new(const struct format *format, uint64_t file_size);
 /* These append; the order of the arrays is asserted in them and nowhere else.  Errors: BLOCKZ_LIMIT, BLOCKZ_FAILED. */
 enum blockz_status map_add_piece(struct blockz_map *map, const struct piece *piece, struct blockz_fault *fault);
 /*
- * Appends a piece of image_len zeros; those that are alike and stand side by side become one item.  Whoever serves or
- * verifies it as zeros proves it.
+ * Appends a piece of image_len zeros, or several copies in file_len bytes; those that are alike and stand side by side become
+ * one item.  Whoever serves or verifies it as zeros proves it.
  */
 enum blockz_status map_add_zero(struct blockz_map *map, const struct piece *piece, uint64_t image_len,
 				struct blockz_fault *fault);

@@ -2,6 +2,10 @@
 /*
  * The seek table (zstd seekable format 0.1.0).  Its entries say how long each frame is, in file and image; whether a frame
  * is one of raw blocks shows in the frame's own header and the first of its blocks.
+ *
+ * For a patch of raw bytes of a large image, reading all headers would take longer than all else.  Then frames are passed over
+ * that are as long, in the image, as the one before, and stand at multiples of that: an entry that is wrong breaks the
+ * pattern, and has the header of its frame read.
  */
 #include "format/zstd/index.h"
 
@@ -24,6 +28,7 @@ struct reader {
 	struct seek_table table;
 	struct blockz_map *map;
 	uint64_t off, image_pos; /* of the next frame */
+	uint64_t pattern; /* image bytes of frames that may be passed over; 0: none may */
 	/* The frame before: whether its own checksum still has to be compared with the table's. */
 	bool pending;
 	uint32_t pending_checksum;
@@ -123,6 +128,8 @@ static enum blockz_status read_data_frame(struct reader *reader, const struct se
 		return status;
 	if (header.content_size != BLOCKZ_UNKNOWN && header.content_size != entry->image_len)
 		return disagree(reader, "a frame's content size is not what its entry says", fault);
+	if (entry->image_len > 0)
+		reader->pattern = reader->image_pos % entry->image_len == 0 ? entry->image_len : 0;
 	reader->pending = reader->table.checksums && header.checksum;
 	reader->pending_checksum = entry->checksum;
 	if (entry->file_len < header.len + BLOCK_HEADER_LEN + (header.checksum ? CHECKSUM_LEN : 0))
@@ -133,27 +140,70 @@ static enum blockz_status read_data_frame(struct reader *reader, const struct se
 					  &reader->cursor, fault);
 }
 
-static enum blockz_status read_frame(struct reader *reader, struct blockz_fault *fault)
+static enum blockz_status read_frame(struct reader *reader, const struct seek_entry *entry, struct blockz_fault *fault)
 {
 	uint8_t bytes[FRAME_HEADER_LEN_MAX + BLOCK_HEADER_LEN];
-	struct seek_entry entry;
 	size_t len = 0;
-	enum blockz_status status = seek_table_next(&reader->table, &entry, fault);
+	enum blockz_status status = read_edge(reader, bytes, &len, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	/* What holds no bytes of the image may be a frame that decoders pass over. */
+	if (entry->image_len == 0 && len >= SKIPPABLE_HEAD_LEN && (load_le32(bytes) & ~UINT32_C(15)) == SKIPPABLE_MAGIC)
+		return entry->file_len == SKIPPABLE_HEAD_LEN + (uint64_t)load_le32(bytes + 4)
+			       ? BLOCKZ_OK
+			       : disagree(reader, "a skippable frame's length is not what its entry says", fault);
+	return read_data_frame(reader, entry, bytes, len, fault);
+}
+
+/* A frame of the pattern, of which the table has the checksum, and that is no raw one by its length. */
+static bool may_pass(const struct reader *reader, const struct seek_entry *entry)
+{
+	const uint64_t start = reader->image_pos, end = start + entry->image_len;
+	return reader->map->raw_only && reader->table.checksums && entry->image_len > 0 && entry->image_len == reader->pattern &&
+	       entry->file_len >= FRAME_HEADER_LEN_MAX + BLOCK_HEADER_LEN + CHECKSUM_LEN &&
+	       entry->file_len != raw_frame_len(start, end, false) && entry->file_len != raw_frame_len(start, end, true);
+}
+
+/* Adds zero frames behind one, whose entries are like that one's. */
+static enum blockz_status pass_zeros(struct reader *reader, const struct seek_entry *entry, struct blockz_fault *fault)
+{
+	const uint64_t copies = seek_table_pass_alike(&reader->table);
+	const struct piece zeros = {
+		.start = reader->image_pos + entry->image_len, .file_off = reader->off + entry->file_len,
+		.file_len = copies * entry->file_len, .copies = (uint32_t)copies, .method = CHECK_XXH64_LOW32,
+	};
+	if (copies == 0)
+		return BLOCKZ_OK;
+	if (zeros.file_len > reader->table.off - zeros.file_off)
+		return disagree(reader, "frames lie beyond the table", fault);
+	reader->off += zeros.file_len;
+	reader->image_pos += copies * entry->image_len;
+	return map_add_zero(reader->map, &zeros, entry->image_len, fault);
+}
+
+/* Whoever decodes it compares the table's checksum, as if it had none of its own. */
+static enum blockz_status pass_frame(struct reader *reader, const struct seek_entry *entry, struct blockz_fault *fault)
+{
+	static const struct frame_header unknown = { 0 };
+	uint8_t bytes[FRAME_HEADER_LEN_MAX + BLOCK_HEADER_LEN];
+	size_t len;
+	enum blockz_status status = reader->pending ? read_edge(reader, bytes, &len, fault) : BLOCKZ_OK;
 	if (status == BLOCKZ_OK)
-		status = read_edge(reader, bytes, &len, fault);
+		status = add_frame(reader, &unknown, entry, NULL, 0, fault);
+	if (status != BLOCKZ_OK || reader->map->pieces[reader->map->piece_count - 1].kind != BLOCKZ_ZERO)
+		return status;
+	return pass_zeros(reader, entry, fault);
+}
+
+static enum blockz_status read_entry(struct reader *reader, struct blockz_fault *fault)
+{
+	struct seek_entry entry;
+	enum blockz_status status = seek_table_next(&reader->table, &entry, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (entry.file_len > reader->table.off - reader->off)
 		return disagree(reader, "frames lie beyond the table", fault);
-	/* What holds no bytes of the image may be a frame that decoders pass over. */
-	if (entry.image_len == 0 && len >= SKIPPABLE_HEAD_LEN && (load_le32(bytes) & ~UINT32_C(15)) == SKIPPABLE_MAGIC)
-		status = entry.file_len == SKIPPABLE_HEAD_LEN + (uint64_t)load_le32(bytes + 4)
-				 ? BLOCKZ_OK
-				 : disagree(reader, "a skippable frame's length is not what its entry says", fault);
-	else
-		status = read_data_frame(reader, &entry, bytes, len, fault);
-	if (status != BLOCKZ_OK)
-		return status;
+	status = may_pass(reader, &entry) ? pass_frame(reader, &entry, fault) : read_frame(reader, &entry, fault);
 	reader->off += entry.file_len;
 	reader->image_pos += entry.image_len;
 	return status;
@@ -170,8 +220,8 @@ enum blockz_status seek_table_read(const struct blockz_source *file, struct bloc
 	reader->map = map;
 	reader->peek.file = file;
 	enum blockz_status status = seek_table_open(&reader->table, file, found_ret, fault);
-	for (uint64_t i = 0; *found_ret && status == BLOCKZ_OK && i < reader->table.count; i++)
-		status = read_frame(reader, fault);
+	while (*found_ret && status == BLOCKZ_OK && reader->table.next < reader->table.count)
+		status = read_entry(reader, fault);
 	if (status == BLOCKZ_OK && *found_ret && reader->off != reader->table.off)
 		status = disagree(reader, "its frames do not add up to the file", fault);
 	if (status == BLOCKZ_OK && *found_ret)

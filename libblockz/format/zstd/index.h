@@ -8,7 +8,7 @@
 
 /*
  * Fills an empty map by the seek table at the end of the file.  *found_ret: there is one.  Each frame's header is read, and
- * compared with its entry; no block is.
+ * compared with its entry; no block is.  If map->raw_only, most headers of frames that are not raw are not.
  * Errors: BLOCKZ_DAMAGED: table and frames do not agree; BLOCKZ_UNSUPPORTED (a dictionary); BLOCKZ_LIMIT,
  * BLOCKZ_FAILED.
  */

@@ -2,7 +2,10 @@
 /* The entries of a seek table. */
 #include "format/zstd/seek_table.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
+#include "base/checked.h"
 #include "base/fault.h"
 #include "io/access.h"
 
@@ -51,4 +54,15 @@ enum blockz_status seek_table_next(struct seek_table *table, struct seek_entry *
 	};
 	table->next++;
 	return BLOCKZ_OK;
+}
+
+uint64_t seek_table_pass_alike(struct seek_table *table)
+{
+	const uint64_t part = (table->next - 1) % ENTRIES_A_READ, left = min(ENTRIES_A_READ - 1 - part, table->count - table->next);
+	const uint8_t *last = table->bytes + part * table->entry_len, *p = last;
+	uint64_t alike = 0;
+	while (alike < left && memcmp(p += table->entry_len, last, table->entry_len) == 0)
+		alike++;
+	table->next += alike;
+	return alike;
 }

@@ -32,5 +32,7 @@ enum blockz_status seek_table_open(struct seek_table *table, const struct blockz
 				   struct blockz_fault *fault);
 /* The next entry; to be called count times.  Errors: BLOCKZ_FAILED. */
 enum blockz_status seek_table_next(struct seek_table *table, struct seek_entry *entry_ret, struct blockz_fault *fault);
+/* Passes over entries that are as the last one was, as far as they were read with it; returns how many. */
+uint64_t seek_table_pass_alike(struct seek_table *table);
 
 #endif
