@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * spread OUT SIZE DATA: packs an image of SIZE bytes to OUT, a .gz of level 1, with DATA bytes of something in it, spread over all
- * of it in 64 extents, and 16 MiB from a quarter of it on raw.
+ * spread FORMAT OUT SIZE DATA: packs an image of SIZE bytes to OUT, at level 1, with DATA bytes of something in it, spread over
+ * all of it in 64 extents, and 16 MiB from a quarter of it on raw.
  *
  * The image is made as it is read, so that it takes no room.  A third of each page of it is noise, which does not compress.
  */
@@ -68,25 +68,25 @@ static int read_image(void *ctx, void *buf, size_t len, uint64_t off, size_t *go
 
 int main(int argc, char **argv)
 {
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
-	const uint64_t size = strtoull(argv[2], NULL, 0), data = strtoull(argv[3], NULL, 0);
+	const uint64_t size = strtoull(argv[3], NULL, 0), data = strtoull(argv[4], NULL, 0);
 	struct image image = { size, size / EXTENTS, data / EXTENTS };
 	const struct blockz_source_ops ops = { .read = read_image, .next_data = next_data };
 	const struct blockz_source source = { &ops, &image, size };
 	const struct blockz_range raw = { size / 4, size / 4 + RAW_LEN };
-	const struct blockz_pack_options options = { .format = "gzip", .level = 1, .raw = &raw, .raw_count = 1 };
+	const struct blockz_pack_options options = { .format = argv[1], .level = 1, .raw = &raw, .raw_count = 1 };
 	struct blockz_pack_result result;
 	struct blockz_fault fault;
 	struct blockz_fd_sink out;
-	int fd = open(argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int fd = open(argv[2], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0 || image.stride % PAGE != 0 || image.extent % PAGE != 0 || image.extent < RAW_LEN) {
-		fprintf(stderr, "spread: %s cannot be written, or sizes that do not fit each other\n", argv[1]);
+		fprintf(stderr, "spread: %s cannot be written, or sizes that do not fit each other\n", argv[2]);
 		return 2;
 	}
 	const struct blockz_sink sink = blockz_sink_fd(&out, fd);
 	if (blockz_pack(&source, &sink, &options, &result, &fault) != BLOCKZ_OK || fsync(fd) != 0) {
-		fprintf(stderr, "spread: %s: %s\n", argv[1], fault.text);
+		fprintf(stderr, "spread: %s: %s\n", argv[2], fault.text);
 		return 1;
 	}
 	return 0;
