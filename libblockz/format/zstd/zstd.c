@@ -28,10 +28,13 @@ static bool matches(const uint8_t *head, size_t len)
 	return magic == FRAME_MAGIC || (magic & ~UINT32_C(15)) == SKIPPABLE_MAGIC;
 }
 
-/* Frames cost what matches over their edges would save: 0.7 % at level 3 with 4 MiB; windows grow with levels. */
+/*
+ * Frames cost what matches over their edges would save, which is more where a level finds more: with 4 MiB 0.8 % up to level 7, but
+ * 11 % at level 9.  No frame is longer than what is decoded to memory as a whole.
+ */
 static uint64_t default_piece_size(const struct pack_params *params)
 {
-	return (uint64_t)(params->level < 10 ? 4 : params->level < 17 ? 8 : 16) << 20;
+	return (uint64_t)(params->level < 8 ? 4 : 32) << 20;
 }
 
 static const int renew_levels[] = { 4, 5, 9, 12, 16, 19, 0 };
