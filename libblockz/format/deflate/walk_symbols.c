@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/copy.h"
+
 /*
  * The second lane starts AHEAD bytes in front of the first, more each time they meet, and leaves a trace over its first
  * TRACE_BITS bits: nine of ten times they meet within 512.  Meanwhile a round of lane_advance() takes 2 bits or more
@@ -157,30 +159,6 @@ enum walk_stop walk_symbols_near(struct walk_input *in, uint64_t *out, const str
 }
 
 /* ---- With text ---------------------------------------------------------------------------------------------- */
-
-/* Writes a match of len bytes at `to`, and up to 31 bytes more behind it. */
-static inline void copy_match(uint8_t *to, uint32_t len, uint32_t distance)
-{
-	const uint8_t *from = to - distance, *end = to + len;
-	if (__builtin_expect(distance >= 16, 1)) {
-		do {
-			memcpy(to, from, 16);
-			memcpy(to + 16, from + 16, 16);
-			to += 32;
-			from += 32;
-		} while (to < end);
-	} else if (distance == 1) {
-		memset(to, *from, len);
-	} else {
-		/* Of eight bytes as many are right as they are away. */
-		const uint32_t step = distance < 8 ? distance : 8;
-		do {
-			memcpy(to, from, 8);
-			to += step;
-			from += step;
-		} while (to < end);
-	}
-}
 
 static inline bool is_literal(uint32_t entry)
 {

@@ -2,9 +2,12 @@
 /* Block Headers, and the Blocks of raw chunks that blockz writes. */
 #include "format/xz/block.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
+#include "format/xz/index.h"
 
 static const struct {
 	enum check_method method;
@@ -65,6 +68,41 @@ enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_m
 	}
 	block->lzma2_only = block->filters[0].id == LZMA_FILTER_LZMA2;
 	return BLOCKZ_OK;
+}
+
+lzma_options_lzma *xz_block_lzma2(const struct xz_block *block)
+{
+	for (const lzma_filter *filter = block->filters; filter->id != LZMA_VLI_UNKNOWN; filter++)
+		if (filter->id == LZMA_FILTER_LZMA2)
+			return filter->options;
+	return NULL;
+}
+
+enum blockz_status xz_block_dictionary(const struct xz_block *block, uint64_t image_len, uint64_t window_max, uint64_t file_off,
+				       uint32_t *len_ret, struct blockz_fault *fault)
+{
+	const lzma_options_lzma *options = xz_block_lzma2(block);
+	if (options == NULL)
+		return fault_set(fault, BLOCKZ_UNSUPPORTED, file_off, "a Block with filters that are not supported");
+	uint32_t len = options->dict_size;
+	if (len > image_len)
+		len = (uint32_t)(image_len < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : image_len);
+	if (len > window_max)
+		return fault_set(fault, BLOCKZ_LIMIT, file_off, "a dictionary of %" PRIu32 " bytes, at most %" PRIu64 " are allowed",
+				 len, window_max);
+	*len_ret = len;
+	return BLOCKZ_OK;
+}
+
+size_t xz_block_tail(uint64_t chunks_len, enum check_method method, const uint8_t *field, uint8_t tail[BLOCK_TAIL_MAX],
+		     unsigned *padding_ret)
+{
+	unsigned padding = (unsigned)(xz_padded(chunks_len) - chunks_len);
+	size_t field_len = check_methods[method].len;
+	memset(tail, 0, CHUNK_END_LEN + padding);
+	memcpy(tail + CHUNK_END_LEN + padding, field, field_len);
+	*padding_ret = padding;
+	return CHUNK_END_LEN + padding + field_len;
 }
 
 uint64_t raw_chunk_end(uint64_t pos, uint64_t end)

@@ -28,6 +28,22 @@ enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_m
 /* Frees what a Block Header that was parsed holds; not the struct. */
 void xz_block_free(struct xz_block *block);
 
+/* The options of its LZMA2, which every Block that can be decoded has as its last filter; NULL: it has none. */
+lzma_options_lzma *xz_block_lzma2(const struct xz_block *block);
+
+/*
+ * The dictionary of a Block that stands at file_off, which need not be larger than what it holds.  Errors: BLOCKZ_LIMIT (it is
+ * longer than window_max), BLOCKZ_UNSUPPORTED.
+ */
+enum blockz_status xz_block_dictionary(const struct xz_block *block, uint64_t image_len, uint64_t window_max, uint64_t file_off,
+				       uint32_t *len_ret, struct blockz_fault *fault);
+
+enum { BLOCK_TAIL_MAX = CHUNK_END_LEN + ALIGNMENT - 1 + CHECK_LEN_MAX };
+
+/* What stands at the end of chunks of so many bytes, with the mark behind the last: this mark, padding, and the Check.  Returns how long it is. */
+size_t xz_block_tail(uint64_t chunks_len, enum check_method method, const uint8_t *field, uint8_t tail[BLOCK_TAIL_MAX],
+		     unsigned *padding_ret);
+
 /* How many bytes the image range [start, end), not empty, has as raw chunks with their end. */
 uint64_t raw_chunks_len(uint64_t start, uint64_t end);
 /* Where the raw chunk of image offset pos ends, in a range that ends at `end`. */

@@ -92,6 +92,18 @@ void xz_chunk_parse(const uint8_t *bytes, struct xz_chunk *chunk)
 	chunk->payload_len = ((uint32_t)bytes[3] << 8 | bytes[4]) + 1 + (chunk->control >= CHUNK_LZMA_PROPS);
 }
 
+/* A Block begins with a reset of the dictionary, and behind one LZMA has to have properties. */
+bool xz_chunk_may_follow(struct xz_chunk_order *order, uint8_t control)
+{
+	if (order->needs_reset && !xz_chunk_resets(control))
+		return false;
+	if (control >= CHUNK_LZMA && control < CHUNK_LZMA_PROPS && order->needs_properties)
+		return false;
+	order->needs_reset = false;
+	order->needs_properties = control == CHUNK_RAW_RESET || (control < CHUNK_LZMA_PROPS && order->needs_properties);
+	return control <= CHUNK_RAW || control >= CHUNK_LZMA;
+}
+
 static enum blockz_status read_chunk(struct peek *peek, uint64_t off, struct xz_chunk *chunk,
 				     struct blockz_fault *fault)
 {
@@ -137,9 +149,8 @@ enum blockz_status xz_find_properties(struct peek *peek, uint64_t off, uint64_t 
 static enum blockz_status pass_chunk(struct chunks *chunks, const struct xz_chunk *chunk, uint64_t off, uint64_t start,
 				     struct blockz_fault *fault)
 {
-	bool reset = chunk->control == CHUNK_RAW_RESET || chunk->control >= CHUNK_LZMA_RESET;
 	enum blockz_status status = BLOCKZ_OK;
-	if (reset)
+	if (xz_chunk_resets(chunk->control))
 		status = settle_raws(chunks, true, fault);
 	else if (chunk->control >= CHUNK_LZMA)
 		status = settle_raws(chunks, false, fault);

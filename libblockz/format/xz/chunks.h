@@ -16,6 +16,21 @@ struct xz_chunk {
 /* Parses the header of a chunk, all of which is there; its control byte is one that can be. */
 void xz_chunk_parse(const uint8_t *bytes, struct xz_chunk *chunk_ret);
 
+/* What a Block still needs before chunks of some kinds can stand in it. */
+struct xz_chunk_order {
+	bool needs_reset, needs_properties;
+};
+
+#define XZ_CHUNK_ORDER_INIT { true, true }
+
+static inline bool xz_chunk_resets(uint8_t control)
+{
+	return control == CHUNK_RAW_RESET || control >= CHUNK_LZMA_RESET;
+}
+
+/* Goes on behind a chunk of this kind, which is none of the end.  False: none can stand here. */
+bool xz_chunk_may_follow(struct xz_chunk_order *order, uint8_t control);
+
 /*
  * Adds a span for each run of raw chunks of a Block whose only filter is LZMA2: file bytes [off, end) from its first chunk
  * on hold image bytes [start, image_end).  Errors: BLOCKZ_DAMAGED, BLOCKZ_LIMIT, BLOCKZ_FAILED.

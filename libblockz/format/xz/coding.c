@@ -38,15 +38,6 @@ static enum blockz_status make_chain(const struct pack_params *params, struct xz
 	return block->filters[0].options != NULL ? BLOCKZ_OK : fault_nomem(fault);
 }
 
-/* NULL: the last filter is another one. */
-static lzma_options_lzma *lzma2_options(const struct xz_block *block)
-{
-	const lzma_filter *filter = block->filters;
-	while (filter[1].id != LZMA_VLI_UNKNOWN)
-		filter++;
-	return filter->id == LZMA_FILTER_LZMA2 ? filter->options : NULL;
-}
-
 /* A dictionary larger than what it is for would cost memory, for nothing. */
 static uint32_t bounded_dictionary(uint32_t dict_size, uint64_t piece_size)
 {
@@ -85,7 +76,7 @@ enum blockz_status xz_coding_chain(const struct pack_params *params, struct xz_b
 	enum blockz_status status = make_chain(params, block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	lzma_options_lzma *options = lzma2_options(block);
+	lzma_options_lzma *options = xz_block_lzma2(block);
 	if (options != NULL && xz_coding_options(params, options))
 		return BLOCKZ_OK;
 	xz_block_free(block);

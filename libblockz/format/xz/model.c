@@ -7,9 +7,9 @@ _Static_assert(sizeof(struct xz_probs) % sizeof(uint16_t) == 0, "it is nothing b
 void xz_model_reset(struct xz_model *model)
 {
 	uint16_t *probs = (uint16_t *)&model->probs;
-	model->state = 0;
+	model->last.state = 0;
 	for (size_t i = 0; i < REP_COUNT; i++)
-		model->reps[i] = 1;
+		model->last.reps[i] = 1;
 	for (size_t i = 0; i < sizeof(model->probs) / sizeof(*probs); i++)
 		probs[i] = PROB_START;
 }

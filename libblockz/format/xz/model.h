@@ -54,10 +54,15 @@ struct xz_probs {
 	uint16_t literal[LITERAL_TREES][LITERAL_TREE];
 };
 
-struct xz_model {
-	unsigned lc, lp, pb;
+/* What the last tokens were. */
+struct xz_last {
 	unsigned state;
 	uint32_t reps[REP_COUNT]; /* the last distances; that of the byte before is 1 */
+};
+
+struct xz_model {
+	unsigned lc, lp, pb;
+	struct xz_last last;
 	struct xz_probs probs;
 };
 
@@ -114,31 +119,31 @@ static inline uint16_t *xz_slot_probs(struct xz_model *model, uint32_t len)
 
 /* ---- What follows a token */
 
-static inline void xz_after_literal(struct xz_model *model)
+static inline void xz_after_literal(struct xz_last *last)
 {
-	unsigned state = model->state;
-	model->state = state < 4 ? 0 : state < 10 ? state - 3 : state - 6;
+	unsigned state = last->state;
+	last->state = state < 4 ? 0 : state < 10 ? state - 3 : state - 6;
 }
 
-static inline void xz_after_match(struct xz_model *model, uint32_t dist)
+static inline void xz_after_match(struct xz_last *last, uint32_t dist)
 {
 	for (unsigned i = REP_COUNT - 1; i > 0; i--)
-		model->reps[i] = model->reps[i - 1];
-	model->reps[0] = dist;
-	model->state = model->state < STATE_MATCHED ? 7 : 10;
+		last->reps[i] = last->reps[i - 1];
+	last->reps[0] = dist;
+	last->state = last->state < STATE_MATCHED ? 7 : 10;
 }
 
 /* A match at the last distance of that index, of one byte or more. */
-static inline void xz_after_rep(struct xz_model *model, unsigned rep, uint32_t len)
+static inline void xz_after_rep(struct xz_last *last, unsigned rep, uint32_t len)
 {
-	uint32_t dist = model->reps[rep];
+	uint32_t dist = last->reps[rep];
 	for (; rep > 0; rep--)
-		model->reps[rep] = model->reps[rep - 1];
-	model->reps[0] = dist;
+		last->reps[rep] = last->reps[rep - 1];
+	last->reps[0] = dist;
 	if (len == 1)
-		model->state = model->state < STATE_MATCHED ? 9 : 11;
+		last->state = last->state < STATE_MATCHED ? 9 : 11;
 	else
-		model->state = model->state < STATE_MATCHED ? 8 : 11;
+		last->state = last->state < STATE_MATCHED ? 8 : 11;
 }
 
 #endif

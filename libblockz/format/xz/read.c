@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Decoding one Block.  liblzma verifies its Check, and that it has the sizes that its header says. */
+/*
+ * Decoding one Block.  Where it has other filters than LZMA2, liblzma does, which verifies its Check, and that it has the sizes that
+ * its header says.
+ */
 #include "format/xz/read.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/fault.h"
 #include "format/xz/block.h"
+#include "format/xz/unpack.h"
 
 struct decoder {
 	lzma_stream stream; /* keeps its memory from Block to Block */
 	uint64_t window_max;
+	struct xz_unpacked unpacked;
 };
 
 void *xz_decoder_new(uint64_t window_max)
 {
 	struct decoder *decoder = malloc(sizeof(*decoder));
-	if (decoder != NULL)
-		*decoder = (struct decoder){ LZMA_STREAM_INIT, window_max };
+	if (decoder == NULL)
+		return NULL;
+	decoder->stream = (lzma_stream)LZMA_STREAM_INIT;
+	decoder->window_max = window_max;
 	return decoder;
 }
 
@@ -45,17 +51,11 @@ enum blockz_status xz_refuse_block(lzma_ret result, uint64_t file_off, struct bl
 enum blockz_status xz_block_start(lzma_stream *stream, struct xz_block *block, uint64_t image_len, uint64_t window_max,
 				  uint64_t file_off, struct blockz_fault *fault)
 {
-	for (size_t i = 0; block->filters[i].id != LZMA_VLI_UNKNOWN; i++) {
-		lzma_options_lzma *options = block->filters[i].options;
-		if (block->filters[i].id != LZMA_FILTER_LZMA2)
-			continue;
-		if (options->dict_size > image_len)
-			options->dict_size = image_len < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : (uint32_t)image_len;
-		if (options->dict_size > window_max)
-			return fault_set(fault, BLOCKZ_LIMIT, file_off,
-					 "a dictionary of %" PRIu32 " bytes, at most %" PRIu64 " are allowed",
-					 options->dict_size, window_max);
-	}
+	uint32_t dictionary;
+	enum blockz_status status = xz_block_dictionary(block, image_len, window_max, file_off, &dictionary, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	xz_block_lzma2(block)->dict_size = dictionary;
 	lzma_ret result = lzma_block_decoder(stream, &block->block);
 	return result == LZMA_OK ? BLOCKZ_OK : xz_refuse_block(result, file_off, fault);
 }
@@ -88,15 +88,29 @@ static enum blockz_status decode_block(struct decoder *decoder, const struct enc
 	return xz_block_check_length(block, encoded->len, encoded->padding, encoded->file_off, fault);
 }
 
-enum blockz_status xz_decode(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
-			     struct blockz_fault *fault)
+enum blockz_status xz_decode_step(void *memory, const struct encoded_piece *encoded, void *step, uint8_t *out, size_t out_len,
+				  size_t wanted, size_t *made_ret, struct blockz_fault *fault)
 {
+	struct decoder *decoder = memory;
+	struct xz_unpacked *unpacked = step;
 	struct xz_block block;
 	enum blockz_status status = xz_block_parse(encoded->bytes, encoded->len, encoded->method, encoded->file_off,
 						    &block, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	status = decode_block(decoder, encoded, &block, out, out_len, fault);
+	status = block.lzma2_only ?
+		xz_unpack(unpacked, encoded, &block, decoder->window_max, out, out_len, wanted, fault) :
+		decode_block(decoder, encoded, &block, out, out_len, fault);
+	*made_ret = block.lzma2_only ? unpacked->out_pos : out_len;
 	xz_block_free(&block);
 	return status;
+}
+
+enum blockz_status xz_decode(void *memory, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
+			     struct blockz_fault *fault)
+{
+	struct decoder *decoder = memory;
+	size_t made;
+	decoder->unpacked.begun = false;
+	return xz_decode_step(decoder, encoded, &decoder->unpacked, out, out_len, out_len, &made, fault);
 }

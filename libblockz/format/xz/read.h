@@ -10,6 +10,8 @@ void *xz_decoder_new(uint64_t window_max);
 void xz_decoder_free(void *decoder);
 enum blockz_status xz_decode(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 			     struct blockz_fault *fault);
+enum blockz_status xz_decode_step(void *decoder, const struct encoded_piece *encoded, void *step, uint8_t *out, size_t out_len,
+				  size_t wanted, size_t *made_ret, struct blockz_fault *fault);
 
 /* For who decodes Blocks otherwise: says why liblzma has refused one, at file_off, by what it has returned. */
 enum blockz_status xz_refuse_block(lzma_ret result, uint64_t file_off, struct blockz_fault *fault);

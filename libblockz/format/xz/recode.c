@@ -170,9 +170,9 @@ static struct xz_token find_match(struct xz_recoder *recoder)
 	struct xz_token best = { 0 };
 	size_t max = (size_t)min(MATCH_MAX, (uint64_t)(recoder->end - recoder->place.at));
 	for (unsigned i = 0; i < REP_COUNT; i++) {
-		size_t len = match_len(recoder, recoder->model.reps[i], max);
+		size_t len = match_len(recoder, recoder->model.last.reps[i], max);
 		if (len >= MATCH_MIN && len > best.len)
-			best = (struct xz_token){ recoder->model.reps[i], (uint32_t)len };
+			best = (struct xz_token){ recoder->model.last.reps[i], (uint32_t)len };
 	}
 	if (max < PLACE_LEN)
 		return best;
@@ -186,7 +186,7 @@ static struct xz_token choose(struct xz_recoder *recoder, const struct xz_token 
 {
 	const struct xz_token literal = { 0 };
 	size_t len = token->len > 0 ? match_len(recoder, token->dist, left) : 0;
-	if (token->len == 1 && len == 1 && token->dist == recoder->model.reps[0])
+	if (token->len == 1 && len == 1 && token->dist == recoder->model.last.reps[0])
 		return *token;
 	if (len >= MATCH_MIN && (len == token->len || is_worth(recoder, token->dist, len)))
 		return (struct xz_token){ token->dist, (uint32_t)len };

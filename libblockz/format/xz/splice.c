@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/copy.h"
 #include "base/equal.h"
 #include "base/fault.h"
 #include "format/xz/block.h"
@@ -58,7 +59,7 @@ struct splice {
 	uint64_t changed_end; /* behind the last byte that differs; 0: none does, so far */
 	struct check_sum old_sum, new_sum;
 	/* The chunks. */
-	bool needs_reset, needs_properties;
+	struct xz_chunk_order order;
 	struct xz_model model; /* of what is there */
 	uint8_t properties;
 	struct xz_token *tokens;
@@ -190,20 +191,6 @@ static void pass_text(struct splice *splice, size_t len)
 
 /* ---- Chunks */
 
-/* A Block begins with a reset of the dictionary, and behind one LZMA has to have properties. */
-static bool may_follow(struct splice *splice, uint8_t control)
-{
-	bool resets = control == CHUNK_RAW_RESET || control >= CHUNK_LZMA_RESET;
-	if (splice->needs_reset && !resets)
-		return false;
-	if (control >= CHUNK_LZMA && control < CHUNK_LZMA_PROPS && splice->needs_properties)
-		return false;
-	splice->needs_reset = false;
-	splice->needs_properties = control == CHUNK_RAW_RESET || (control < CHUNK_LZMA_PROPS && splice->needs_properties);
-	splice->since_reset = resets ? 0 : splice->since_reset;
-	return control <= CHUNK_RAW || control >= CHUNK_LZMA;
-}
-
 /* A raw chunk has other bytes in place of those that it has.  Resets of the dictionary end what has to be encoded again. */
 static enum blockz_status pass_raw(struct splice *splice, const struct xz_chunk *chunk, const uint8_t *bytes,
 				   struct blockz_fault *fault)
@@ -251,17 +238,9 @@ static enum blockz_status decode_chunk(struct splice *splice, struct xz_decoded 
 				       struct blockz_fault *fault)
 {
 	const struct xz_chunk *chunk = &decoded->chunk;
-	size_t len = chunk->payload_len;
-	bool good = true;
-	if (chunk->control >= CHUNK_LZMA_PROPS) {
-		splice->properties = *payload++;
-		len--;
-		good = xz_model_set(&splice->model, splice->properties);
-	} else if ((chunk->control & CHUNK_LZMA_RESET) > CHUNK_LZMA) {
-		xz_model_reset(&splice->model);
-	}
-	if (!good || !xz_tokens_decode(&splice->model, payload, len, place_in(splice, splice->old), chunk->image_len,
-				       splice->tokens, &decoded->count))
+	if (chunk->control >= CHUNK_LZMA_PROPS)
+		splice->properties = *payload;
+	if (!xz_chunk_decode(&splice->model, chunk, payload, place_in(splice, splice->old), splice->tokens, &decoded->count))
 		return damaged(splice, fault);
 	return lay_over(splice, chunk->image_len, fault);
 }
@@ -298,8 +277,10 @@ static enum blockz_status pass_chunk(struct splice *splice, bool *ended_ret, str
 	if (status != BLOCKZ_OK)
 		return status;
 	*ended_ret = *bytes == CHUNK_END;
-	if (!*ended_ret && !may_follow(splice, *bytes))
+	if (!*ended_ret && !xz_chunk_may_follow(&splice->order, *bytes))
 		return damaged(splice, fault);
+	if (!*ended_ret && xz_chunk_resets(*bytes))
+		splice->since_reset = 0;
 	if (!*ended_ret)
 		status = fetch(splice, splice->off, *bytes <= CHUNK_RAW ? CHUNK_RAW_HEADER_LEN : CHUNK_LZMA_HEADER_LEN, &bytes, fault);
 	if (status != BLOCKZ_OK)
@@ -319,28 +300,18 @@ static enum blockz_status pass_chunk(struct splice *splice, bool *ended_ret, str
 
 /* ---- The Block around them */
 
-/* What stands at the end, by the length of all chunks: the mark behind the last, padding, and the Check. */
-static size_t make_tail(uint64_t chunks_len, const uint8_t *field, size_t field_len, uint8_t *tail, unsigned *padding_ret)
-{
-	unsigned padding = (unsigned)(xz_padded(chunks_len) - chunks_len);
-	memset(tail, 0, CHUNK_END_LEN + padding);
-	memcpy(tail + CHUNK_END_LEN + padding, field, field_len);
-	*padding_ret = padding;
-	return CHUNK_END_LEN + padding + field_len;
-}
-
 static enum blockz_status pass_tail(struct splice *splice, uint64_t chunks_len, struct blockz_fault *fault)
 {
 	uint8_t old_field[CHECK_LEN_MAX] = { 0 }, new_field[CHECK_LEN_MAX] = { 0 };
-	uint8_t expected[ALIGNMENT + CHECK_LEN_MAX], tail[ALIGNMENT + CHECK_LEN_MAX];
-	const size_t field_len = check_methods[splice->piece->method].len;
+	uint8_t expected[BLOCK_TAIL_MAX], tail[BLOCK_TAIL_MAX];
+	const enum check_method method = splice->piece->method;
 	const uint64_t tail_off = splice->off - CHUNK_END_LEN;
 	const uint8_t *bytes = NULL;
 	unsigned padding = 0;
 	check_sum_finish(&splice->old_sum, old_field);
 	check_sum_finish(&splice->new_sum, new_field);
 	splice->old_sum.method = splice->new_sum.method = CHECK_NONE;
-	size_t len = make_tail(chunks_len, old_field, field_len, expected, &padding);
+	size_t len = xz_block_tail(chunks_len, method, old_field, expected, &padding);
 	if (padding != splice->piece->padding || splice->end - tail_off != len)
 		return other_sizes(splice, fault);
 	enum blockz_status status = fetch(splice, tail_off, len, &bytes, fault);
@@ -348,7 +319,7 @@ static enum blockz_status pass_tail(struct splice *splice, uint64_t chunks_len, 
 		return damaged(splice, fault);
 	if (status == BLOCKZ_OK)
 		status = give(splice, fault);
-	size_t new_len = make_tail(chunks_len + splice->growth, new_field, field_len, tail, &padding);
+	size_t new_len = xz_block_tail(chunks_len + splice->growth, method, new_field, tail, &padding);
 	*splice->edit->tag_ret = padding;
 	if (status == BLOCKZ_OK && (new_len != len || memcmp(tail, expected, len) != 0))
 		status = splice->edit->replace(splice->edit->ctx, (struct blockz_range){ tail_off, splice->end }, tail, new_len,
@@ -398,24 +369,10 @@ static enum blockz_status pass_block(struct splice *splice, struct blockz_fault 
 
 /* ---- The whole */
 
-/* A dictionary need not be larger than what the Block holds. */
-static enum blockz_status choose_dictionary(struct splice *splice, struct blockz_fault *fault)
-{
-	const lzma_options_lzma *options = splice->block.filters[0].options;
-	uint64_t window_max = splice->edit->map->window_max;
-	splice->dict_size = options->dict_size;
-	if (splice->dict_size > splice->image_len)
-		splice->dict_size = splice->image_len < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : (uint32_t)splice->image_len;
-	if (splice->dict_size > window_max)
-		return fault_set(fault, BLOCKZ_LIMIT, splice->piece->file_off,
-				 "a dictionary of %" PRIu32 " bytes, at most %" PRIu64 " are allowed", splice->dict_size, window_max);
-	return BLOCKZ_OK;
-}
-
 static bool make_room(struct splice *splice)
 {
 	splice->room = splice->dict_size + splice->dict_size / WINDOW_SHARE + CHUNK_TEXT_MAX;
-	splice->old = malloc(splice->room);
+	splice->old = malloc(splice->room + COPY_SLACK);
 	splice->new = malloc(splice->room);
 	splice->tokens = malloc(CHUNK_TEXT_MAX * sizeof(*splice->tokens));
 	splice->out.bytes = malloc(OUT_MAX + RECODED_MAX);
@@ -427,7 +384,8 @@ static bool make_room(struct splice *splice)
 static enum blockz_status start(struct splice *splice, struct blockz_fault *fault)
 {
 	enum check_method method = splice->piece->method;
-	enum blockz_status status = choose_dictionary(splice, fault);
+	enum blockz_status status = xz_block_dictionary(&splice->block, splice->image_len, splice->edit->map->window_max,
+							splice->piece->file_off, &splice->dict_size, fault);
 	if (status != BLOCKZ_OK)
 		return status;
 	if (!make_room(splice) || !check_sum_start(&splice->old_sum, method) || !check_sum_start(&splice->new_sum, method))
@@ -470,7 +428,7 @@ enum blockz_status xz_splice(const struct piece_edit *edit, bool *done_ret, stru
 	splice->edit = edit;
 	splice->end = piece->file_off + piece->file_len;
 	splice->image_len = map_piece_end(edit->map, edit->piece) - piece->start;
-	splice->needs_reset = splice->needs_properties = true;
+	splice->order = (struct xz_chunk_order)XZ_CHUNK_ORDER_INIT;
 	enum blockz_status status = parse_header(splice, fault);
 	if (status == BLOCKZ_OK) {
 		*done_ret = splice->block.lzma2_only && !edit->keep_length;

@@ -97,14 +97,14 @@ void token_encoder_literal(struct token_encoder *encoder, const struct xz_place 
 {
 	struct xz_model *model = encoder->model;
 	uint16_t *probs = xz_literal_probs(model, place);
-	unsigned state = model->state;
+	unsigned state = model->last.state;
 	encode_bit(encoder, &model->probs.is_match[state][xz_pos_state(model, place)], 0);
-	xz_after_literal(model);
+	xz_after_literal(&model->last);
 	if (state < STATE_MATCHED) {
 		encode_tree(encoder, probs, 8, *place->at);
 		return;
 	}
-	unsigned other = *(place->at - model->reps[0]), same = 0x100, node = 1;
+	unsigned other = *(place->at - model->last.reps[0]), same = 0x100, node = 1;
 	for (unsigned i = 8; i > 0; i--) {
 		other <<= 1;
 		unsigned guess = other & same, bit = *place->at >> (i - 1) & 1U;
@@ -153,7 +153,7 @@ static void encode_distance(struct token_encoder *encoder, uint32_t dist, uint32
 unsigned xz_find_rep(const struct xz_model *model, uint32_t dist)
 {
 	unsigned rep = 0;
-	while (rep < REP_COUNT && model->reps[rep] != dist)
+	while (rep < REP_COUNT && model->last.reps[rep] != dist)
 		rep++;
 	return rep;
 }
@@ -161,7 +161,7 @@ unsigned xz_find_rep(const struct xz_model *model, uint32_t dist)
 static void encode_rep(struct token_encoder *encoder, unsigned pos_state, unsigned rep, uint32_t len)
 {
 	struct xz_probs *probs = &encoder->model->probs;
-	unsigned state = encoder->model->state;
+	unsigned state = encoder->model->last.state;
 	encode_bit(encoder, &probs->is_not_rep0[state], rep > 0);
 	if (rep == 0)
 		encode_bit(encoder, &probs->is_long_rep0[state][pos_state], len > 1);
@@ -171,13 +171,13 @@ static void encode_rep(struct token_encoder *encoder, unsigned pos_state, unsign
 		encode_bit(encoder, &probs->is_not_rep2[state], rep > 2);
 	if (len > 1)
 		encode_length(encoder, &probs->rep_len, pos_state, len);
-	xz_after_rep(encoder->model, rep, len);
+	xz_after_rep(&encoder->model->last, rep, len);
 }
 
 void token_encoder_match(struct token_encoder *encoder, const struct xz_place *place, uint32_t dist, uint32_t len)
 {
 	struct xz_model *model = encoder->model;
-	unsigned state = model->state, pos_state = xz_pos_state(model, place), rep = xz_find_rep(model, dist);
+	unsigned state = model->last.state, pos_state = xz_pos_state(model, place), rep = xz_find_rep(model, dist);
 	encode_bit(encoder, &model->probs.is_match[state][pos_state], 1);
 	encode_bit(encoder, &model->probs.is_rep[state], rep < REP_COUNT);
 	if (rep < REP_COUNT) {
@@ -186,5 +186,5 @@ void token_encoder_match(struct token_encoder *encoder, const struct xz_place *p
 	}
 	encode_length(encoder, &model->probs.match_len, pos_state, len);
 	encode_distance(encoder, dist, len);
-	xz_after_match(model, dist);
+	xz_after_match(&model->last, dist);
 }

@@ -13,6 +13,7 @@
 #include "format/xz/renew.h"
 #include "format/xz/scan.h"
 #include "format/xz/splice.h"
+#include "format/xz/unpack.h"
 #include "format/xz/write.h"
 
 enum {
@@ -68,6 +69,8 @@ const struct format format_xz = {
 	.decoder_new = xz_decoder_new,
 	.decoder_free = xz_decoder_free,
 	.decode = xz_decode,
+	.decode_step = xz_decode_step,
+	.step_len = sizeof(struct xz_unpacked),
 	.cursor_new = xz_cursor_new,
 	.cursor_free = xz_cursor_free,
 	.cursor_start = xz_cursor_start,
