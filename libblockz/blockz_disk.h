@@ -187,7 +187,10 @@ bool blockz_disk_is_writable(const struct blockz_disk *disk);
 
 /* These five may be called by any thread at any time between open and close. */
 
-/* Errors: BLOCKZ_USAGE (beyond the image), BLOCKZ_DAMAGED, BLOCKZ_FAILED. */
+/*
+ * What is read was shown to be what was written; but of an xz Block by the ends of its chunks, and its Check is compared by who
+ * reads from the last of them.  Errors: BLOCKZ_USAGE (beyond the image), BLOCKZ_DAMAGED, BLOCKZ_FAILED.
+ */
 enum blockz_status blockz_disk_read(struct blockz_disk *disk, void *buf, size_t len, uint64_t off,
 				    struct blockz_fault *fault);
 

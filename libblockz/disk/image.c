@@ -87,10 +87,10 @@ static enum blockz_status read_piece(const struct disk_image *image, const struc
 		return status;
 	if (!piece.is_apart && is_long(image, segment->piece))
 		return read_long(image, segment, out, start, fault);
-	status = piece_cache_get(image->cache, &piece, &cached, fault);
+	*end_ret = min(segment->end, piece.end);
+	status = piece_cache_get(image->cache, &piece, (size_t)(*end_ret - piece.piece.start), &cached, fault);
 	if (status != BLOCKZ_OK)
 		return status;
-	*end_ret = min(segment->end, piece.end);
 	memcpy(out, cached->bytes + (start - piece.piece.start), (size_t)(*end_ret - start));
 	piece_cache_put(image->cache, cached);
 	return BLOCKZ_OK;

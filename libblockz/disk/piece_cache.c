@@ -3,9 +3,16 @@
 #include "disk/piece_cache.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
+
+enum {
+	STEP_ALIGN = _Alignof(max_align_t),
+	STEP_SHARE = 8, /* pieces of which less is so long as what a step has to know are decoded as a whole */
+};
 
 struct idle_reader {
 	struct piece_reader reader;
@@ -103,17 +110,45 @@ static enum blockz_status decode_piece(const struct cache_want *want, uint8_t *b
 	return status;
 }
 
-static void want_init(struct want *want, struct piece_cache *cache, const struct group_piece *piece)
+/* What the next step has to know stands behind the piece, and the slack. */
+static void *step_of(const struct cache_want *want, uint8_t *bytes)
 {
-	uint64_t start = piece->piece.start;
-	*want = (struct want){ { start, (size_t)(piece->end - start), decode_piece, want }, cache, piece };
+	uintptr_t at = (uintptr_t)(bytes + want->len + DECODE_SLACK);
+	return (void *)(at + -at % STEP_ALIGN);
 }
 
-enum blockz_status piece_cache_get(struct piece_cache *cache, const struct group_piece *piece, struct cached **cached_ret,
-				   struct blockz_fault *fault)
+static enum blockz_status decode_step(const struct cache_want *want, uint8_t *bytes, size_t *made, struct blockz_fault *fault)
+{
+	const struct want *self = want->ctx;
+	struct idle_reader *reader = take_reader(self->cache);
+	void *step = step_of(want, bytes);
+	if (reader == NULL)
+		return fault_nomem(fault);
+	if (*made == 0)
+		memset(step, 0, want->step_len - STEP_ALIGN);
+	enum blockz_status status = piece_decode_step(&reader->reader, &self->piece->piece, want->len, step, bytes, want->wanted, made,
+						      fault);
+	give_reader(self->cache, reader);
+	return status;
+}
+
+static void want_init(struct want *want, struct piece_cache *cache, const struct group_piece *piece, size_t wanted)
+{
+	uint64_t start = piece->piece.start;
+	size_t len = (size_t)(piece->end - start), step_len = cache->map->format->step_len;
+	*want = (struct want){ { .key = start, .len = len, .decode = decode_piece, .ctx = want }, cache, piece };
+	if (step_len == 0 || len / STEP_SHARE < step_len)
+		return;
+	want->base.step = decode_step;
+	want->base.step_len = step_len + STEP_ALIGN;
+	want->base.wanted = wanted;
+}
+
+enum blockz_status piece_cache_get(struct piece_cache *cache, const struct group_piece *piece, size_t wanted,
+				   struct cached **cached_ret, struct blockz_fault *fault)
 {
 	struct want want;
-	want_init(&want, cache, piece);
+	want_init(&want, cache, piece, wanted);
 	return cache_get(cache->decoded, &want.base, cached_ret, fault);
 }
 
@@ -125,7 +160,7 @@ void piece_cache_put(struct piece_cache *cache, struct cached *cached)
 void piece_cache_prefetch(struct piece_cache *cache, const struct group_piece *piece)
 {
 	struct want want;
-	want_init(&want, cache, piece);
+	want_init(&want, cache, piece, (size_t)(piece->end - piece->piece.start));
 	cache_prefetch(cache->decoded, &want.base);
 }
 

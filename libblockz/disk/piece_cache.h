@@ -15,9 +15,12 @@ void piece_cache_free(struct piece_cache *cache);
 
 /* All of these may be called by any thread. */
 
-/* The bytes of a piece that is not long, of one copy, as cache_get() has it; they stay until piece_cache_put(). */
-enum blockz_status piece_cache_get(struct piece_cache *cache, const struct group_piece *piece, struct cached **cached_ret,
-				   struct blockz_fault *fault);
+/*
+ * The bytes of a piece that is not long, of one copy, as cache_get() has it; they stay until piece_cache_put().  The first `wanted`
+ * of them are there, and others need not be.
+ */
+enum blockz_status piece_cache_get(struct piece_cache *cache, const struct group_piece *piece, size_t wanted,
+				   struct cached **cached_ret, struct blockz_fault *fault);
 void piece_cache_put(struct piece_cache *cache, struct cached *cached);
 
 /* Decodes a piece for later, if there is room for it without waiting.  What fails fails again when it is needed. */

@@ -215,10 +215,11 @@ struct format {
 	enum blockz_status (*decode)(void *decoder, const struct encoded_piece *encoded, uint8_t *out, size_t out_len,
 				     struct blockz_fault *fault);
 	/*
-	 * NULL, or the same in steps, for who wants the first bytes alone.  Decodes at least `wanted` of them, and as many more as
-	 * it takes to show that they are right, which need not be by the check behind all: *made_ret, from the beginning of the piece.
-	 * Where that is out_len, all that decode() verifies was verified.  out has what the steps before have made.  step: step_len
-	 * bytes in which the next step finds how far this one came, on any decoder; zeros at first, and after an error.
+	 * NULL, or the same in steps, for who wants the first bytes alone.  Decodes at least `wanted` of them, and as many more
+	 * as it takes to show that they are right, which need not be by the check behind all: *made_ret, from the beginning of
+	 * the piece.  Where that is out_len, all that decode() verifies was verified.  out has what the steps before have made.
+	 * step: step_len bytes in which the next step finds how far this one came, on any decoder; zeros at first, and after an
+	 * error.
 	 */
 	enum blockz_status (*decode_step)(void *decoder, const struct encoded_piece *encoded, void *step, uint8_t *out,
 					  size_t out_len, size_t wanted, size_t *made_ret, struct blockz_fault *fault);

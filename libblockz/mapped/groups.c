@@ -103,7 +103,7 @@ enum blockz_status groups_piece(struct groups *groups, uint64_t off, struct grou
 	if (!has_pieces(map, index))
 		return BLOCKZ_OK;
 	const struct cache_want want = {
-		index, (size_t)map_pieces_of(map, index) * sizeof(uint64_t), decode_ends, groups,
+		.key = index, .len = (size_t)map_pieces_of(map, index) * sizeof(uint64_t), .decode = decode_ends, .ctx = groups,
 	};
 	enum blockz_status status = cache_get(groups->ends, &want, &cached, fault);
 	if (status != BLOCKZ_OK)

@@ -287,7 +287,9 @@ static struct cache_want want_of(struct long_reader *reader, size_t piece, uint6
 {
 	uint64_t start = reader->map->pieces[piece].start + part * LONG_PART;
 	size_t len = (size_t)min(map_piece_end(reader->map, piece) - start, LONG_PART);
-	return (struct cache_want){ part * reader->map->piece_count + piece, len, decode_part, reader };
+	return (struct cache_want){
+		.key = part * reader->map->piece_count + piece, .len = len, .decode = decode_part, .ctx = reader,
+	};
 }
 
 enum blockz_status long_reader_read(struct long_reader *reader, size_t piece, uint64_t start, uint64_t end, uint8_t *out,

@@ -91,18 +91,37 @@ enum blockz_status piece_compare_crc(const struct piece *piece, const uint8_t *f
 			 check_methods[piece->method].name, piece->start, load_le32(field), piece->crc);
 }
 
-enum blockz_status piece_decode(struct piece_reader *reader, const struct piece *piece, uint64_t image_len, uint8_t *out,
-				uint64_t *crc_ret, struct blockz_fault *fault)
+/* Reads the bytes of a piece, of one copy. */
+static enum blockz_status read_encoded(struct piece_reader *reader, const struct piece *piece, struct encoded_piece *encoded_ret,
+				       struct blockz_fault *fault)
 {
 	enum blockz_status status = read_in(reader, piece->file_off, piece->file_len, fault);
-	if (status != BLOCKZ_OK)
-		return status;
-	const struct encoded_piece encoded = {
+	*encoded_ret = (struct encoded_piece){
 		reader->in.bytes, (size_t)piece->file_len, piece->file_off, piece->method, piece->ends_stream,
 		piece->padding, reader->strict,
 	};
-	status = reader->map->format->decode(reader->decoder, &encoded, out, (size_t)image_len, fault);
+	return status;
+}
+
+enum blockz_status piece_decode(struct piece_reader *reader, const struct piece *piece, uint64_t image_len, uint8_t *out,
+				uint64_t *crc_ret, struct blockz_fault *fault)
+{
+	struct encoded_piece encoded;
+	enum blockz_status status = read_encoded(reader, piece, &encoded, fault);
+	if (status == BLOCKZ_OK)
+		status = reader->map->format->decode(reader->decoder, &encoded, out, (size_t)image_len, fault);
 	return status == BLOCKZ_OK ? check_crc(piece, image_len, out, crc_ret, fault) : status;
+}
+
+enum blockz_status piece_decode_step(struct piece_reader *reader, const struct piece *piece, uint64_t image_len, void *step,
+				     uint8_t *out, size_t wanted, size_t *made_ret, struct blockz_fault *fault)
+{
+	struct encoded_piece encoded;
+	enum blockz_status status = read_encoded(reader, piece, &encoded, fault);
+	if (status == BLOCKZ_OK)
+		status = reader->map->format->decode_step(reader->decoder, &encoded, step, out, (size_t)image_len, wanted, made_ret,
+							  fault);
+	return status == BLOCKZ_OK && *made_ret == image_len ? check_crc(piece, image_len, out, NULL, fault) : status;
 }
 
 enum blockz_status piece_decode_long(struct piece_reader *reader, const struct piece *piece, uint64_t image_len,

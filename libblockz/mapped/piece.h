@@ -54,6 +54,13 @@ bool piece_is_long(const struct blockz_map *map, size_t index);
 enum blockz_status piece_decode(struct piece_reader *reader, const struct piece *piece, uint64_t image_len, uint8_t *out,
 				uint64_t *crc_ret, struct blockz_fault *fault);
 
+/*
+ * The same in steps, if the format has such: as decode_step() of struct format has it, with its `step`.  A piece that is there to
+ * its end was compared as above.
+ */
+enum blockz_status piece_decode_step(struct piece_reader *reader, const struct piece *piece, uint64_t image_len, void *step,
+				     uint8_t *out, size_t wanted, size_t *made_ret, struct blockz_fault *fault);
+
 /* Gets image bytes in order; returns false to have no more. */
 typedef bool (*decode_emit)(void *ctx, const uint8_t *bytes, size_t len);
 

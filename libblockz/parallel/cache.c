@@ -155,40 +155,70 @@ static bool make_room(struct cache *cache, size_t len)
 }
 
 /* Memory for a thing of this length; the spare one, or new memory in its place. */
-static struct cached *new_cached(struct cache *cache, size_t len)
+static struct cached *new_cached(struct cache *cache, const struct cache_want *want)
 {
 	struct cached *cached = cache->spare;
 	cache->spare = NULL;
-	if (cached != NULL && cached->len == len)
+	if (cached != NULL && cached->len == want->len)
 		return cached;
 	free(cached);
-	return malloc(sizeof(*cached) + len + cache->limits.slack);
+	return malloc(sizeof(*cached) + want->len + cache->limits.slack + want->step_len);
 }
 
 /* ---- Things ---- */
 
-/* Makes a thing for which there is room, and holds it; the lock is released for it. */
-static enum blockz_status decode_cached(struct cache *cache, const struct cache_want *want, struct cached **cached_ret,
-					struct blockz_fault *fault)
+static enum blockz_status make(const struct cache_want *want, uint8_t *bytes, size_t *made, struct blockz_fault *fault)
 {
-	struct cached *cached = new_cached(cache, want->len);
-	if (cached == NULL)
-		return fault_nomem(fault);
-	*cached = (struct cached){ .key = want->key, .len = want->len, .users = 1 };
-	add_cached(cache, cached);
+	if (want->step != NULL)
+		return want->step(want, bytes, made, fault);
+	*made = want->len;
+	return want->decode(want, bytes, fault);
+}
+
+static void let_go(struct cache *cache, struct cached *cached)
+{
+	if (--cached->users > 0)
+		return;
+	if (cached->lost)
+		free(cached);
+	else
+		pthread_cond_broadcast(&cache->changed);
+}
+
+/* Makes as much of a thing as is wanted, which is not in the list, and holds it; the lock is released for it. */
+static enum blockz_status make_more(struct cache *cache, const struct cache_want *want, struct cached *cached,
+				    struct cached **cached_ret, struct blockz_fault *fault)
+{
+	size_t made = cached->made;
+	cached->ready = false;
+	cached->users++;
 	pthread_mutex_unlock(&cache->lock);
-	enum blockz_status status = want->decode(want, cached->bytes, fault);
+	enum blockz_status status = make(want, cached->bytes, &made, fault);
 	pthread_mutex_lock(&cache->lock);
 	pthread_cond_broadcast(&cache->changed);
 	if (status != BLOCKZ_OK) {
 		remove_cached(cache, cached);
-		free(cached);
+		cached->lost = true;
+		let_go(cache, cached);
 		return status;
 	}
+	cached->made = made;
 	cached->ready = true;
 	append_cached(cache, cached);
 	*cached_ret = cached;
 	return BLOCKZ_OK;
+}
+
+/* Makes a new thing, for which there is room. */
+static enum blockz_status make_new(struct cache *cache, const struct cache_want *want, struct cached **cached_ret,
+				   struct blockz_fault *fault)
+{
+	struct cached *cached = new_cached(cache, want);
+	if (cached == NULL)
+		return fault_nomem(fault);
+	*cached = (struct cached){ .key = want->key, .len = want->len };
+	add_cached(cache, cached);
+	return make_more(cache, want, cached, cached_ret, fault);
 }
 
 /* Holds what is wanted; the lock is held, but not while this waits or decodes. */
@@ -198,22 +228,18 @@ static enum blockz_status hold_cached(struct cache *cache, const struct cache_wa
 	for (;;) {
 		struct cached *cached = find_cached(cache, want->key);
 		if (cached != NULL && cached->ready) {
-			cached->users++;
 			unlink_cached(cache, cached);
+			if (cached->made < want->wanted)
+				return make_more(cache, want, cached, cached_ret, fault);
+			cached->users++;
 			append_cached(cache, cached);
 			*cached_ret = cached;
 			return BLOCKZ_OK;
 		}
 		if (cached == NULL && make_room(cache, want->len))
-			return decode_cached(cache, want, cached_ret, fault);
+			return make_new(cache, want, cached_ret, fault);
 		pthread_cond_wait(&cache->changed, &cache->lock);
 	}
-}
-
-static void let_go(struct cache *cache, struct cached *cached)
-{
-	if (--cached->users == 0)
-		pthread_cond_broadcast(&cache->changed);
 }
 
 enum blockz_status cache_get(struct cache *cache, const struct cache_want *want, struct cached **cached_ret,
@@ -237,7 +263,7 @@ void cache_prefetch(struct cache *cache, const struct cache_want *want)
 	struct cached *cached = NULL;
 	pthread_mutex_lock(&cache->lock);
 	if (find_cached(cache, want->key) == NULL && make_room(cache, want->len) &&
-	    decode_cached(cache, want, &cached, NULL) == BLOCKZ_OK)
+	    make_new(cache, want, &cached, NULL) == BLOCKZ_OK)
 		let_go(cache, cached);
 	pthread_mutex_unlock(&cache->lock);
 }

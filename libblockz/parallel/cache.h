@@ -3,7 +3,8 @@
  * A cache of what was decoded, for any number of threads: of a served disk its pieces, of a delta the blocks of OLD.  It knows
  * keys and lengths; what decodes is the caller's, and runs without the cache's lock.
  *
- * A thing is decoded by one thread, and others that want it wait.  Where that fails, whoever waited decodes it itself.  What was
+ * A thing is decoded by one thread, and others that want it wait.  Where that fails, whoever waited decodes it itself.  A thing can
+ * be made in steps, from its beginning on: then it is there as far as it was wanted, and goes on when more is.  What was
  * not used for longest goes when there is no room; what somebody holds stays, and who wants more waits until it is put back.
  * So a thread holds one thing at a time.
  */
@@ -20,8 +21,10 @@ struct cached {
 	size_t len;
 	struct cached *older, *newer; /* in the list of those that are ready */
 	struct cached *next;          /* in its bucket */
+	size_t made; /* so many of its bytes are there; more only while it is not ready */
 	unsigned users;
 	bool ready;
+	bool lost; /* what is behind `made` cannot be made: its last user frees it */
 	_Alignas(uint64_t) uint8_t bytes[]; /* len of them, and the slack */
 };
 
@@ -38,6 +41,13 @@ struct cache_want {
 	/* Called by any thread, several at once, but one for a key.  Fills bytes, which have room for len and the slack. */
 	enum blockz_status (*decode)(const struct cache_want *want, uint8_t *bytes, struct blockz_fault *fault);
 	void *ctx;
+	/*
+	 * NULL, or called in the place of decode, for a thing that is made in steps, of which the first `wanted` bytes are wanted.
+	 * *made are there, 0 at first; sets it to `wanted` or more.  Behind bytes and slack are step_len more, which stay between the
+	 * steps, and of which each thing of the same length has as many.
+	 */
+	enum blockz_status (*step)(const struct cache_want *want, uint8_t *bytes, size_t *made, struct blockz_fault *fault);
+	size_t wanted, step_len;
 };
 
 enum cache_state {

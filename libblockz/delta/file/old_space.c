@@ -181,7 +181,9 @@ static enum blockz_status use_blocks(struct old *old, struct old_reader *reader,
 	size_t within = 0, block = find_block(old, off, &within);
 	struct wanted wanted = { old, reader };
 	for (; len > 0; block++, within = 0) {
-		const struct cache_want want = { block, old->blocks[block].plain_len, decode_block, &wanted };
+		const struct cache_want want = {
+			.key = block, .len = old->blocks[block].plain_len, .decode = decode_block, .ctx = &wanted,
+		};
 		struct cached *cached = NULL;
 		enum blockz_status status = cache_get(old->decoded, &want, &cached, fault);
 		if (status != BLOCKZ_OK)

@@ -40,7 +40,10 @@ enum blockz_status xz_block_dictionary(const struct xz_block *block, uint64_t im
 
 enum { BLOCK_TAIL_MAX = CHUNK_END_LEN + ALIGNMENT - 1 + CHECK_LEN_MAX };
 
-/* What stands at the end of chunks of so many bytes, with the mark behind the last: this mark, padding, and the Check.  Returns how long it is. */
+/*
+ * What stands at the end of chunks of so many bytes, with the mark behind the last: this mark, padding, and the Check.  Returns
+ * how long it is.
+ */
 size_t xz_block_tail(uint64_t chunks_len, enum check_method method, const uint8_t *field, uint8_t tail[BLOCK_TAIL_MAX],
 		     unsigned *padding_ret);
 

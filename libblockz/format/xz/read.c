@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Decoding one Block.  Where it has other filters than LZMA2, liblzma does, which verifies its Check, and that it has the sizes that
- * its header says.
+ * Decoding one Block.  Where it has other filters than LZMA2, liblzma does, which verifies its Check, and that it has the sizes
+ * that its header says.
  */
 #include "format/xz/read.h"
 

@@ -67,7 +67,7 @@ static enum blockz_status decode(const struct cache_want *want, uint8_t *bytes, 
 
 static struct cache_want want_of(struct decoder *decoder, uint64_t key)
 {
-	return (struct cache_want){ key, len_of(key), decode, decoder };
+	return (struct cache_want){ .key = key, .len = len_of(key), .decode = decode, .ctx = decoder };
 }
 
 static void decoder_new(struct decoder *decoder, uint64_t limit, size_t each)
@@ -380,9 +380,145 @@ START_TEST(what_failed_for_later_fails_again_when_it_is_needed)
 }
 END_TEST
 
+/* ---- Things that are made in steps ---- */
+
+/* What makes them: byte i of a key is that of both, and what is kept between the steps is how many bytes there are. */
+struct stepper {
+	struct cache *cache;
+	int fail_at; /* the call that fails */
+	atomic_int calls, made, wrong;
+};
+
+enum { STEP_KEYS = 8, STEP_THING = 4000, STEP_UNIT = 64 };
+
+static uint8_t step_byte(uint64_t key, size_t i)
+{
+	return (uint8_t)(key * 31 + i);
+}
+
+static bool is_made(const uint8_t *bytes, uint64_t key, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] != step_byte(key, i))
+			return false;
+	return true;
+}
+
+static enum blockz_status step(const struct cache_want *want, uint8_t *bytes, size_t *made, struct blockz_fault *fault)
+{
+	struct stepper *stepper = want->ctx;
+	size_t kept = 0, end = (want->wanted + STEP_UNIT - 1) / STEP_UNIT * STEP_UNIT;
+	memcpy(&kept, bytes + want->len + SLACK, sizeof(kept));
+	stepper->wrong += *made > 0 && (kept != *made || *made >= want->wanted || !is_made(bytes, want->key, *made));
+	if (stepper->calls++ == stepper->fail_at)
+		return fault_set(fault, BLOCKZ_DAMAGED, want->key, "a step");
+	for (kept = *made; kept < end && kept < want->len; kept++)
+		bytes[kept] = step_byte(want->key, kept);
+	stepper->made += (int)(kept - *made);
+	memcpy(bytes + want->len + SLACK, &kept, sizeof(kept));
+	*made = kept;
+	return BLOCKZ_OK;
+}
+
+static enum blockz_status get_first(struct stepper *stepper, uint64_t key, size_t wanted, struct cached **cached_ret)
+{
+	const struct cache_want want = {
+		.key = key, .len = STEP_THING, .ctx = stepper, .step = step, .wanted = wanted, .step_len = sizeof(size_t),
+	};
+	return cache_get(stepper->cache, &want, cached_ret, NULL);
+}
+
+static void stepper_new(struct stepper *stepper, uint64_t limit, int fail_at)
+{
+	const struct cache_limits few = { .bytes = limit, .slack = SLACK };
+	*stepper = (struct stepper){ .cache = cache_new(&few), .fail_at = fail_at };
+	ck_assert_ptr_nonnull(stepper->cache);
+}
+
+/* Each byte is made once, when it or one behind it is wanted first. */
+START_TEST(a_thing_is_made_as_far_as_it_is_wanted)
+{
+	static const size_t wanted[] = { 1, 64, 65, 10, 1000, 999, STEP_THING, 5 };
+	static const int made[] = { 64, 64, 128, 128, 1024, 1024, STEP_THING, STEP_THING };
+	struct stepper stepper;
+	struct cached *cached = NULL;
+	stepper_new(&stepper, STEP_THING, NEVER);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		ck_assert_int_eq(get_first(&stepper, 7, wanted[i], &cached), BLOCKZ_OK);
+		ck_assert(is_made(cached->bytes, 7, wanted[i]));
+		ck_assert_int_eq(stepper.made, made[i]);
+		cache_put(stepper.cache, cached);
+	}
+	ck_assert_int_eq(stepper.calls, 4);
+	ck_assert_int_eq(stepper.wrong, 0);
+	cache_free(stepper.cache);
+}
+END_TEST
+
+/* Who holds a thing keeps what there is of it, and who wants it next has it made from its beginning. */
+START_TEST(a_step_that_fails_loses_the_thing)
+{
+	struct stepper stepper;
+	struct cached *held = NULL, *cached = NULL;
+	bool holds = _i != 0;
+	stepper_new(&stepper, 2 * STEP_THING, 1);
+	ck_assert_int_eq(get_first(&stepper, 3, 10, &held), BLOCKZ_OK);
+	if (!holds)
+		cache_put(stepper.cache, held);
+	ck_assert_int_eq(get_first(&stepper, 3, 100, &cached), BLOCKZ_DAMAGED);
+	ck_assert_ptr_null(cached);
+	ck_assert_int_eq(cache_state_of(stepper.cache, 3), CACHE_ABSENT);
+	ck_assert_int_eq(get_first(&stepper, 3, 100, &cached), BLOCKZ_OK);
+	ck_assert_int_eq(stepper.made, 64 + 128);
+	if (holds) {
+		ck_assert(is_made(held->bytes, 3, 10));
+		cache_put(stepper.cache, held);
+	}
+	cache_put(stepper.cache, cached);
+	ck_assert_int_eq(stepper.wrong, 0);
+	cache_free(stepper.cache);
+}
+END_TEST
+
+static void *want_randomly(void *ctx)
+{
+	struct stepper *stepper = ctx;
+	uint64_t state = (uint64_t)(uintptr_t)&state;
+	for (int i = 0; i < ROUNDS; i++) {
+		struct cached *cached = NULL;
+		state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+		uint64_t key = state >> 33 & (STEP_KEYS - 1);
+		size_t wanted = 1 + (size_t)(state >> 40) % STEP_THING;
+		if (get_first(stepper, key, wanted, &cached) != BLOCKZ_OK)
+			continue;
+		stepper->wrong += !is_made(cached->bytes, key, wanted);
+		cache_put(stepper->cache, cached);
+	}
+	return NULL;
+}
+
+/* With room for all things, or for three. */
+START_TEST(many_threads_want_more)
+{
+	struct stepper stepper;
+	pthread_t threads[THREADS];
+	stepper_new(&stepper, (_i == 0 ? STEP_KEYS : 3) * STEP_THING, _i == 0 ? NEVER : 50);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, want_randomly, &stepper), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(stepper.wrong, 0);
+	ck_assert(_i != 0 || stepper.made <= STEP_KEYS * STEP_THING);
+	cache_free(stepper.cache);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *c = case_new("cache");
+	tcase_add_test(c, a_thing_is_made_as_far_as_it_is_wanted);
+	tcase_add_loop_test(c, a_step_that_fails_loses_the_thing, 0, 2);
+	tcase_add_loop_test(c, many_threads_want_more, 0, 2);
 	tcase_add_loop_test(c, what_was_not_used_for_longest_goes, 0, 2 * LIMITS);
 	tcase_add_loop_test(c, many_threads_share_what_is_decoded_once, 0, THREAD_COUNTS);
 	tcase_add_loop_test(c, many_threads_wait_for_room, 0, THREAD_COUNTS);
