@@ -70,6 +70,12 @@ struct encoded_piece {
 	bool strict; /* refuse what not every decoder takes, which may take longer to find */
 };
 
+/* A group, for who looks for its pieces. */
+struct group {
+	struct blockz_range bytes, image; /* of the file, and of the image */
+	uint64_t cut; /* its pieces end at the image's multiples of it */
+};
+
 /* A piece that was encoded again, for what else in the file speaks of it. */
 struct renewed_piece {
 	size_t piece;      /* its item in the map */
@@ -225,10 +231,10 @@ struct format {
 					  size_t out_len, size_t wanted, size_t *made_ret, struct blockz_fault *fault);
 	size_t step_len;
 	/*
-	 * NULL in a format whose maps have no groups, or: finds where the pieces of one, which is these bytes of the file, end in it.
+	 * NULL in a format whose maps have no groups, or: finds where the `count` pieces of one end in the file.
 	 * *found_ret false: that cannot be told, and ends mean nothing.  Errors: BLOCKZ_DAMAGED (the file is shorter), BLOCKZ_FAILED.
 	 */
-	enum blockz_status (*find_ends)(const struct blockz_source *file, struct blockz_range bytes, uint64_t *ends, size_t count,
+	enum blockz_status (*find_ends)(const struct blockz_source *file, const struct group *group, uint64_t *ends, size_t count,
 					bool *found_ret, struct blockz_fault *fault);
 	/*
 	 * Cursors decode pieces too large for memory, in parts, with bounded memory, each for one thread at a time.  NULL: no

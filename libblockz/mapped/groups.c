@@ -53,10 +53,13 @@ static enum blockz_status find_ends(const struct blockz_source *file, const stru
 				    struct blockz_fault *fault)
 {
 	const struct piece *piece = &map->pieces[index];
-	const struct blockz_range bytes = { piece->file_off, piece->file_off + piece->file_len };
+	const struct group group = {
+		.bytes = { piece->file_off, piece->file_off + piece->file_len },
+		.image = { piece->start, map_piece_end(map, index) }, .cut = map->group_cut,
+	};
 	const size_t count = (size_t)map_pieces_of(map, index);
 	bool found = false;
-	enum blockz_status status = map->format->find_ends(file, bytes, ends, count, &found, fault);
+	enum blockz_status status = map->format->find_ends(file, &group, ends, count, &found, fault);
 	for (size_t i = 0; i < count && found; i++)
 		found = ends[i] - (i > 0 ? ends[i - 1] : piece->file_off) <= PIECE_FILE_MAX;
 	if (!found)

@@ -11,6 +11,7 @@
 #include "base/checked.h"
 #include "base/fault.h"
 #include "format/deflate/layout.h"
+#include "format/deflate/walk.h"
 #include "io/access.h"
 
 enum {
@@ -69,15 +70,78 @@ static enum blockz_status search_all(const struct blockz_source *file, struct bl
 	return BLOCKZ_OK;
 }
 
-enum blockz_status deflate_find_ends(const struct blockz_source *file, struct blockz_range bytes, uint64_t *ends, size_t count,
+static enum blockz_status find_marks(const struct blockz_source *file, const struct group *group, uint64_t *ends, size_t count,
 				     bool *found_ret, struct blockz_fault *fault)
 {
 	struct search search = { .ends = ends, .count = count };
 	uint8_t *buffer = malloc(KEPT + PART);
 	if (buffer == NULL)
 		return fault_nomem(fault);
-	enum blockz_status status = search_all(file, bytes, &search, buffer, fault);
+	enum blockz_status status = search_all(file, group->bytes, &search, buffer, fault);
 	free(buffer);
-	*found_ret = search.found == count && ends[count - 1] == bytes.end;
+	*found_ret = search.found == count && ends[count - 1] == group->bytes.end;
+	return status;
+}
+
+/* ---- By blocks ---- */
+
+struct walk {
+	const struct group *group;
+	uint64_t *ends;
+	size_t count, at; /* at: the piece that is walked, */
+	bool ended;       /* of which a mark was found behind its text */
+};
+
+/* So much text of the group is before the end of the piece that is walked. */
+static uint64_t text_end(const struct walk *walk)
+{
+	const struct blockz_range *image = &walk->group->image;
+	return min((image->start / walk->group->cut + walk->at + 1) * walk->group->cut, image->end) - image->start;
+}
+
+/* False: the piece does not end where it has to. */
+static bool pass_block(struct walk *walk, const struct walk_block *block)
+{
+	if (block->out_start < block->out_end) {
+		walk->at += walk->ended;
+		walk->ended = false;
+		return walk->at < walk->count && block->out_end <= text_end(walk);
+	}
+	if (block->type == WALK_STORED && block->out_end == text_end(walk)) {
+		walk->ends[walk->at] = walk->group->bytes.start + block->end_bit / 8;
+		walk->ended = true;
+	}
+	return true;
+}
+
+static enum blockz_status walk_blocks(struct walker *walker, struct walk *walk, bool *found_ret, struct blockz_fault *fault)
+{
+	enum blockz_status status = BLOCKZ_OK;
+	struct walk_block block = { 0 };
+	bool good = true;
+	while (status == BLOCKZ_OK && good && !walker_at_end(walker)) {
+		status = walker_next(walker, &block, NULL, fault);
+		good = status == BLOCKZ_OK && !block.final && pass_block(walk, &block);
+		if (walk->ended)
+			walker_forget_history(walker);
+	}
+	*found_ret = good && walk->ended && walk->at == walk->count - 1 && walk->ends[walk->at] == walk->group->bytes.end;
+	return status == BLOCKZ_FAILED ? status : BLOCKZ_OK; /* damage is for who decodes it to tell */
+}
+
+enum blockz_status deflate_find_ends(const struct blockz_source *file, const struct group *group, uint64_t *ends, size_t count,
+				     bool *found_ret, struct blockz_fault *fault)
+{
+	struct walk walk = { .group = group, .ends = ends, .count = count };
+	struct walker *walker;
+	enum blockz_status status = find_marks(file, group, ends, count, found_ret, fault);
+	if (status != BLOCKZ_OK || *found_ret)
+		return status;
+	status = walker_new(&walker, fault);
+	if (status != BLOCKZ_OK)
+		return status;
+	walker_reset_source(walker, file, group->bytes.start, group->bytes.end);
+	status = walk_blocks(walker, &walk, found_ret, fault);
+	walker_free(walker);
 	return status;
 }

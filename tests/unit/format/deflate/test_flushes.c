@@ -28,8 +28,9 @@ static struct bytes no_marks(size_t len)
 static bool finds(struct bytes file, uint64_t *ends, size_t count)
 {
 	struct blockz_source source = bytes_source(file);
+	const struct group group = { .bytes = { BEFORE, file.len }, .image = { 0, count * MIB }, .cut = MIB };
 	bool found = false;
-	ck_assert_int_eq(deflate_find_ends(&source, (struct blockz_range){ BEFORE, file.len }, ends, count, &found, NULL), BLOCKZ_OK);
+	ck_assert_int_eq(deflate_find_ends(&source, &group, ends, count, &found, NULL), BLOCKZ_OK);
 	return found;
 }
 
@@ -116,10 +117,10 @@ START_TEST(a_file_that_became_shorter)
 	struct bytes file = no_marks(BEFORE + 1000);
 	struct blockz_source source = bytes_source(file);
 	uint64_t ends[2];
+	const struct group group = { .bytes = { BEFORE, file.len + 1 }, .image = { 0, 2 * MIB }, .cut = MIB };
 	bool found = false;
 	struct blockz_fault fault;
-	ck_assert_int_eq(deflate_find_ends(&source, (struct blockz_range){ BEFORE, file.len + 1 }, ends, 2, &found, &fault),
-			 BLOCKZ_DAMAGED);
+	ck_assert_int_eq(deflate_find_ends(&source, &group, ends, 2, &found, &fault), BLOCKZ_DAMAGED);
 	ck_assert(!found);
 }
 END_TEST
