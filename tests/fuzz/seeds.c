@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 
 #include "delta/file/write.h"
+#include "format/gzip/index_read.h"
+#include "format/gzip/index_write.h"
 #include "reseal.h"
 
 static const char *dir;
@@ -89,6 +91,47 @@ static void seed_with_header_crc(const struct bytes *file)
 	free(longer.data);
 }
 
+/* The same pieces in an index of groups, as that of a large image has them. */
+static void write_groups(const struct blockz_map *map, struct bytes *index)
+{
+	struct index_cuts cuts = index_cuts_of(index->data);
+	struct index_facts facts = {
+		.encoder = (enum deflate_encoder)index->data[INDEX_ENCODER_OFF], .level = index->data[INDEX_LEVEL_OFF],
+		.image_size = map->image_size, .file_size = map->end_off,
+	};
+	uint64_t size;
+	memcpy(facts.trailer, index->data + INDEX_TRAILER_OFF, GZIP_TRAILER_LEN);
+	cuts.group = 16 * cuts.piece;
+	struct index_builder *builder = index_builder_new(cuts);
+	assert(builder != NULL);
+	for (size_t i = 0; i < map->piece_count; i++) {
+		const struct piece *piece = &map->pieces[i];
+		const struct written_piece written = {
+			.kind = (enum blockz_kind)piece->kind, .start = piece->start, .end = map_piece_end(map, i),
+			.file_len = piece->file_len, .copies = piece->copies, .tag = piece->crc,
+		};
+		assert(index_add(builder, &written, NULL) == BLOCKZ_OK);
+	}
+	assert(index_write(builder, &facts, index->data, index->len, &size, NULL) == BLOCKZ_OK);
+	index_builder_free(builder);
+}
+
+static void seed_grouped(struct bytes *file)
+{
+	struct blockz_memory memory = bytes_memory(file);
+	struct blockz_source source = blockz_source_memory(&memory);
+	struct blockz_map *map = NULL;
+	struct gzip_head head;
+	if (!find_index(file->data, file->len, &head))
+		return;
+	struct bytes index = { .data = file->data + head.index_off, .len = head.index_len };
+	assert(blockz_map_read(&source, NULL, &map, NULL) == BLOCKZ_OK);
+	write_groups(map, &index);
+	assert(index.data[INDEX_VERSION_OFF] == INDEX_VERSION_GROUPS);
+	seed_file(file);
+	blockz_map_free(map);
+}
+
 static void seed_packed(struct bytes image, uint64_t raw_start, uint64_t raw_end, int level, bool no_index)
 {
 	struct bytes file = { 0 };
@@ -104,6 +147,7 @@ static void seed_packed(struct bytes image, uint64_t raw_start, uint64_t raw_end
 	assert(blockz_pack(&source, &sink, &options, &result, NULL) == BLOCKZ_OK);
 	seed_file(&file);
 	seed_with_header_crc(&file);
+	seed_grouped(&file);
 	free(file.data);
 	free(image.data);
 }
