@@ -14,8 +14,9 @@ mkdir .log
 # shellcheck disable=SC2034  # of those who source this
 suffixes=(.gz .xz .zst) # one a format
 failed=0
-sevenzip_zstd=false # 7z learnt it in version 23
-7z i 2>/dev/null | grep -q ' zstd ' && sevenzip_zstd=true
+# 7z learnt it in version 23.
+: "${sevenzip_zstd:=$(7z i 2>/dev/null | grep -q ' zstd ' && echo true || echo false)}"
+export sevenzip_zstd
 
 # python3 ARGUMENT...: with the modules of this folder, and without those that are installed beside Python's own, which it need
 # not look for.
@@ -56,13 +57,15 @@ status() {
 
 # says NAME REGEX...: stderr of the last command has lines that match each of these.
 says() {
-	local name=$1 regex
+	local name=$1 regex line lines
 	shift
+	mapfile -t lines <.log/err
 	for regex; do
-		grep -qE -- "$regex" .log/err || {
-			not_ok "$name" "no '$regex' in: $(tr '\n' ' ' <.log/err)"
-			return
-		}
+		for line in "${lines[@]}"; do
+			[[ ! $line =~ $regex ]] || continue 2
+		done
+		not_ok "$name" "no '$regex' in: ${lines[*]}"
+		return
 	done
 	ok "$name"
 }
@@ -74,14 +77,15 @@ same() {
 
 # nothing_left NAME ENTRY...: the folder holds these entries and no other.
 nothing_left() {
-	local name=$1 found
+	local name=$1 each found missing=''
 	shift
-	found=$(find . -mindepth 1 -maxdepth 1 ! -name .log -printf '%f\n' | sort | tr '\n' ' ')
-	if [ "$found" = "$(printf '%s\n' "$@" | sort | tr '\n' ' ')" ]; then
-		ok "$name"
-	else
-		not_ok "$name" "there is $found"
-	fi
+	shopt -s dotglob nullglob
+	found=(*)
+	shopt -u dotglob nullglob
+	for each in .log "$@"; do
+		[ -e "$each" ] || [ -L "$each" ] || missing+=" $each"
+	done
+	if [ -z "$missing" ] && [ ${#found[@]} -eq $(($# + 1)) ]; then ok "$name"; else not_ok "$name" "there is ${found[*]}"; fi
 }
 
 # unprivileged COMMAND...: permissions hold for the command even where root runs the tests.
@@ -181,12 +185,13 @@ decode() {
 
 # bounded PEAK COMMAND...: as the command ends, but 99 where it took more than PEAK KiB of memory or half a minute.
 bounded() {
-	local peak=$1 got
+	local peak=$1 got lines
 	shift
 	(ulimit -t 30; exec /usr/bin/time -q -o .log/peak -f %M "$@")
 	got=$?
-	if [ "$(tail -n 1 .log/peak)" -gt "$peak" ]; then
-		echo "$(tail -n 1 .log/peak) KiB" >&2
+	mapfile -t lines <.log/peak
+	if [ "${lines[-1]}" -gt "$peak" ]; then
+		echo "${lines[-1]} KiB" >&2
 		got=99
 	fi
 	return "$got"
@@ -200,16 +205,16 @@ edit_entry() {
 	debugfs -R 'cat /loader/entries/fixture-1.conf' "$1" 2>/dev/null | grep -q "=${2:-qemu}"
 }
 
-# small_disk FILE: 24 MiB with a GPT, an ext4 partition named boot that holds what edit_entry changes, data and noise.
+# small_disk FILE: 12 MiB with a GPT, an ext4 partition named boot that holds what edit_entry changes, data and noise.
 small_disk() {
 	mkdir -p .log/boot/loader/entries
 	echo 'options root=LABEL=root fixture.platform=metal' >.log/boot/loader/entries/fixture-1.conf
-	head -c 2M "$BLOCKZ_BIN/partial-deflate" >.log/boot/vmlinuz
-	truncate -s 24M "$1"
-	printf 'label: gpt\nstart=2048, size=16384, name=boot\nstart=18432, size=28672, name=root\n' | sfdisk -q "$1"
-	mke2fs -q -t ext4 -L boot -d .log/boot -E offset=1048576 "$1" 8M 2>.log/mke2fs || return 1
-	cat "$BLOCKZ_BIN"/blockz-* | head -c 4M | dd of="$1" bs=1M seek=10 conv=notrunc status=none
-	head -c 1M /dev/urandom | dd of="$1" bs=1M seek=15 conv=notrunc status=none
+	head -c 1M "$BLOCKZ_BIN/partial-deflate" >.log/boot/vmlinuz
+	truncate -s 12M "$1"
+	printf 'label: gpt\nstart=2048, size=8192, name=boot\nstart=10240, size=12288, name=root\n' | sfdisk -q "$1"
+	mke2fs -q -t ext4 -L boot -d .log/boot -E offset=1048576 "$1" 4M 2>.log/mke2fs || return 1
+	cat "$BLOCKZ_BIN"/blockz-* | head -c 2M | dd of="$1" bs=1M seek=6 conv=notrunc status=none
+	head -c 512K /dev/urandom | dd of="$1" bs=1M seek=9 conv=notrunc status=none
 }
 
 # scattered_disk FILE: 362 MiB with a line and some text in every second piece of 64 KiB, so that no two are one entry of an index.

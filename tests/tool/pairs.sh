@@ -123,12 +123,12 @@ gensquashfs_pair() {
 make_disks() {
 	[ ! -e .log/disk-old ] || return 0
 	small_disk .log/disk-old
-	truncate -s 11M .log/disk-old
+	truncate -s 7M .log/disk-old
 	cp .log/disk-old .log/disk-new
-	dd if=.log/disk-old of=.log/boot.img bs=1M skip=1 count=8 status=none
+	dd if=.log/disk-old of=.log/boot.img bs=1M skip=1 count=4 status=none
 	edit_entry .log/boot.img
 	dd if=.log/boot.img of=.log/disk-new bs=1M seek=1 conv=notrunc status=none
-	dd if=.log/new/usr/program of=.log/disk-new bs=1000 seek=10900 conv=notrunc status=none
+	dd if=.log/new/usr/program of=.log/disk-new bs=1000 seek=6900 conv=notrunc status=none
 }
 
 # packed_pair COMMAND...: the disk compressed by a filter.
@@ -281,7 +281,7 @@ pair() { # NAME
 	gz-gzip) packed_pair gzip -n ;;
 	gz-pigz) packed_pair pigz -n ;;
 	xz-xz) packed_pair xz -1 ;;
-	xz-threads) packed_pair xz -1 -T2 --block-size=5MiB ;;
+	xz-threads) packed_pair xz -1 -T2 --block-size=3MiB ;;
 	zst-zstd) zstd_pair -T2 ;;
 	zst-single) zstd_pair --single-thread ;;
 	zst-frames) packed_pair pzstd -q ;;
