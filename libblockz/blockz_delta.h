@@ -55,6 +55,16 @@ struct blockz_encoder {
 enum blockz_status blockz_encoders(const struct blockz_lzo *lzo, bool (*each)(void *ctx, const struct blockz_encoder *),
 				   void *ctx, const struct blockz_work *work, struct blockz_fault *fault);
 
+/*
+ * What is found while a delta is made, and spares work when it is applied to see whether it is right: blocks of NEW that an
+ * encoder was seen to make.  They need not be encoded again where the same content comes out.  Some 32 bytes a block.
+ */
+struct blockz_proved_blocks;
+
+/* Returns an empty list, for blockz_proved_blocks_free(), which takes NULL as well; NULL: no memory. */
+struct blockz_proved_blocks *blockz_proved_blocks_new(void);
+void blockz_proved_blocks_free(struct blockz_proved_blocks *proved);
+
 struct blockz_delta_options {
 	const struct blockz_lzo *lzo; /* NULL: LZO blocks are not taken apart */
 	bool portable;                /* have the client encode nothing */
@@ -68,6 +78,7 @@ struct blockz_delta_options {
 	 * Kept, as far as can be told before, by fewer threads and a smaller cache, and by searching OLD in windows.
 	 */
 	uint64_t memory;
+	struct blockz_proved_blocks *proved; /* NULL, or filled by the call; it refers to the new image */
 	struct blockz_work work;
 };
 
@@ -92,7 +103,7 @@ struct blockz_delta_result {
  * Writes a delta that makes new_image of old_image, both of known size.  Where the old one is longer than its container says
  * (a device, a padded file), what is behind counts for nothing.  The delta depends on the images and options alone, not
  * on threads, unless there is an apply_budget_ms; memory makes a difference where it makes other windows.
- * To be believed, a delta has to be applied: blockz_merge() without a sink does that.
+ * To be believed, a delta has to be applied: blockz_merge() without a sink does that, and with options.proved in less time.
  * Errors: BLOCKZ_FAILED, BLOCKZ_USAGE (of unknown size), BLOCKZ_LIMIT (memory is too little for
  * one thread and single blocks; it is about BLOCKZ_ABOUT_MEMORY, and the text tells the least that works).
  */
@@ -102,6 +113,8 @@ enum blockz_status blockz_delta(const struct blockz_source *old_image, const str
 
 struct blockz_merge_options {
 	const struct blockz_lzo *lzo; /* NULL: deltas that need it are refused */
+	/* NULL, or of the delta that is applied: what has such content is read from the new image that it was made with. */
+	const struct blockz_proved_blocks *proved;
 	struct blockz_work work;
 };
 

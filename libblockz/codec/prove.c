@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -44,12 +45,20 @@ struct job {
 	bool tried[CANDIDATES_MAX];
 	uint8_t proof;
 	uint64_t cost_ns;
+	struct proof_digest digest;
 };
 
 struct thread {
 	struct codec_contexts contexts;
 	struct buffer in, plain, out;
 };
+
+struct proof_digest proof_digest(const struct codec_params *params, const uint8_t *plain, size_t plain_len)
+{
+	uint64_t seed = XXH3_64bits_withSeed(params->values, sizeof(params->values), params->codec);
+	XXH128_hash_t hash = XXH3_128bits_withSeed(plain, plain_len, seed);
+	return (struct proof_digest){ hash.low64, hash.high64 };
+}
 
 static const struct block *block_at(const struct prover *prover, size_t index)
 {
@@ -170,6 +179,8 @@ static enum blockz_status try_candidate(const struct prover *prover, const struc
 	if (*made_ret && job->proof == PROVE_NONE) {
 		job->proof = (uint8_t)candidate;
 		job->cost_ns = cost;
+		if (prover->proofs->digest != NULL)
+			job->digest = proof_digest(params, thread->plain.bytes, block->plain_len);
 	}
 	return BLOCKZ_OK;
 }
@@ -218,6 +229,8 @@ static enum blockz_status note_proof(const struct pool_call *call)
 	struct verdict *verdict = &prover->verdicts[block->is_metadata];
 	prover->proofs->proof[job->index] = job->proof;
 	prover->proofs->cost_ns[job->index] = job->cost_ns;
+	if (prover->proofs->digest != NULL)
+		prover->proofs->digest[job->index] = job->digest;
 	for (size_t i = 0; i < prover->candidates && prover->in_sample; i++)
 		verdict->tried[i] = verdict->tried[i] || job->tried[i];
 	if (prover->in_sample && job->proof != PROVE_NONE)

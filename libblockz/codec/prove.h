@@ -7,6 +7,13 @@
 
 enum { PROVE_NONE = UINT8_MAX };
 
+/* Of an encoder's parameters and the content of a block: where it is the same, so is what the encoder makes. */
+struct proof_digest {
+	uint64_t low, high;
+};
+
+struct proof_digest proof_digest(const struct codec_params *params, const uint8_t *plain, size_t plain_len);
+
 /* What is to be proved, and what came out; all memory is the caller's. */
 struct proofs {
 	const struct blockz_source *file;
@@ -16,6 +23,7 @@ struct proofs {
 	size_t count;           /* of them, and room for so many in: */
 	uint8_t *proof;    /* the first candidate with which the decoded block encodes to exactly its bytes, or PROVE_NONE */
 	uint64_t *cost_ns; /* the CPU time that this one encoding took */
+	struct proof_digest *digest; /* NULL, or: of this candidate and the block */
 };
 
 /*

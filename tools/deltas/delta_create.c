@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One call makes the delta, another applies it: what was written is what is proved. */
+/* One call makes the delta, another applies it: what was written is what is proved.  No block is encoded twice for that. */
 #include "deltas/delta_create.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "cli/allowance.h"
+#include "cli/fault.h"
 #include "deltas/delta_proof.h"
 #include "deltas/encoders.h"
 
@@ -44,6 +46,7 @@ static enum blockz_status prove_delta(struct delta_creation *creation, const str
 	struct blockz_source delta;
 	struct blockz_merge_options options = delta_env_start(env, "apply", result->new_size);
 	options.work.threads = result->merge_threads;
+	options.proved = creation->options.proved;
 	enum blockz_status status = blockz_source_fd(out, &delta, fault);
 	if (status == BLOCKZ_OK)
 		status = blockz_delta_info(&delta, &creation->head, fault);
@@ -56,6 +59,14 @@ static enum blockz_status prove_delta(struct delta_creation *creation, const str
 enum blockz_status delta_create(struct delta_creation *creation, const struct delta_env *env, const struct blockz_source *old,
 				const struct blockz_source *new, int out, struct blockz_fault *fault)
 {
+	struct blockz_proved_blocks *proved = blockz_proved_blocks_new();
+	if (proved == NULL)
+		return tool_fault_errno(fault, ENOMEM, "proofs");
+	creation->options.proved = proved;
 	enum blockz_status status = make_delta(creation, env, old, new, out, fault);
-	return status == BLOCKZ_OK ? prove_delta(creation, env, old, new, out, fault) : status;
+	if (status == BLOCKZ_OK)
+		status = prove_delta(creation, env, old, new, out, fault);
+	creation->options.proved = NULL;
+	blockz_proved_blocks_free(proved);
+	return status;
 }

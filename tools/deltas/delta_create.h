@@ -9,7 +9,7 @@
 #include "deltas/delta_env.h"
 
 struct delta_creation {
-	struct blockz_delta_options options; /* what the caller wants; lzo, work and encoders are set by delta_create() */
+	struct blockz_delta_options options; /* what the caller wants; lzo, work, encoders and proved are set by delta_create() */
 	json_t *shared;                      /* the encoders that all clients have; NULL: no client was named */
 	/* What was made. */
 	struct blockz_delta_result result;

@@ -20,7 +20,7 @@ struct delta_env {
 /* Starts a step with a bar of its own, until cli_work_end(). */
 static inline struct blockz_merge_options delta_env_start(const struct delta_env *env, const char *label, uint64_t total)
 {
-	return (struct blockz_merge_options){ env->lzo, cli_work(env->cli, label, total) };
+	return (struct blockz_merge_options){ .lzo = env->lzo, .work = cli_work(env->cli, label, total) };
 }
 
 #endif

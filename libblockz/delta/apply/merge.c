@@ -13,6 +13,7 @@
 #include "check/sha256.h"
 #include "delta/apply/check_client.h"
 #include "delta/apply/parts.h"
+#include "delta/file/proved_blocks.h"
 #include "io/access.h"
 #include "parallel/pool.h"
 
@@ -21,6 +22,7 @@ struct merge {
 	struct codec_env env;
 	const struct delta_head *head;
 	const struct blockz_sink *sink; /* NULL: nowhere */
+	const struct blockz_proved_blocks *proved; /* NULL: none */
 	struct old *old;
 	struct flight flight;
 	struct parts_reader reader; /* of the thread that takes a batch */
@@ -54,14 +56,28 @@ static enum blockz_status take_batch(const struct pool_call *call, bool *done_re
 	return batch_read(&merge->reader, call->job, call->thread, done_ret, call->fault);
 }
 
+/* The same encoder was seen to make the same content into a block that stands there; NULL: it was not. */
+static const struct proved_block *find_proved(const struct merge *merge, const struct part *part)
+{
+	const struct delta_new_block *block = &part->step.block;
+	const struct proved_block *proved = proved_blocks_find(merge->proved, part->new_off);
+	if (proved == NULL || proved->file_len != block->file_len)
+		return NULL;
+	struct proof_digest digest = proof_digest(&merge->head->encoders[block->encoder].params, part->plain.bytes, block->plain_len);
+	return digest.low == proved->digest.low && digest.high == proved->digest.high ? proved : NULL;
+}
+
 /* A block has to come out with the length it has in NEW; whether the bytes are right shows in NEW's digest. */
 static enum blockz_status encode_block(const struct merge *merge, struct part *part, struct codec_contexts *contexts,
 				       struct blockz_fault *fault)
 {
 	const struct delta_new_block *block = &part->step.block;
 	const struct codec_params *params = &merge->head->encoders[block->encoder].params;
+	const struct proved_block *proved = find_proved(merge, part);
 	char name[CODEC_NAME_MAX];
 	size_t len = 0;
+	if (proved != NULL)
+		return proved_blocks_read(merge->proved, proved, &part->encoded, fault);
 	enum blockz_status status = codec_encode(contexts, params, part->plain.bytes, block->plain_len, &part->encoded,
 						 &len, fault);
 	if (status != BLOCKZ_OK || len == block->file_len)
@@ -135,6 +151,7 @@ static enum blockz_status merge_checked(struct delta_reader *delta, const struct
 {
 	struct merge merge = {
 		.work = &options->work, .env = { .lzo = options->lzo }, .head = delta_reader_head(delta), .sink = sink,
+		.proved = options->proved,
 	};
 	unsigned threads = pool_threads(options->work.threads);
 	struct delta_old_blocks blocks = { 0 };

@@ -6,6 +6,7 @@
 #include "base/export.h"
 #include "base/fault.h"
 #include "blockz_delta.h"
+#include "delta/file/proved_blocks.h"
 #include "delta/make/apply_budget.h"
 #include "delta/make/decode_cost.h"
 #include "delta/make/make.h"
@@ -148,6 +149,24 @@ static void fill_result(const struct creation *creation, uint64_t delta_size)
 	selection_count(&creation->selection, &creation->images[1].blocks, creation->result);
 }
 
+/* For the caller, who has the delta applied. */
+static enum blockz_status tell_proved(const struct creation *creation, struct blockz_fault *fault)
+{
+	const struct blocks *blocks = &creation->images[1].blocks;
+	struct blockz_proved_blocks *proved = creation->options->proved;
+	if (proved == NULL)
+		return BLOCKZ_OK;
+	if (!proved_blocks_start(proved, creation->files[1], blocks->count))
+		return fault_nomem(fault);
+	for (size_t i = 0; i < blocks->count; i++) {
+		const struct selected *selected = &creation->selection.blocks[i];
+		const struct proved_block block = { blocks->items[i].file_off, blocks->items[i].file_len, selected->digest };
+		if (selected->fate == FATE_OPEN && selected->candidate != PROVE_NONE)
+			proved_blocks_add(proved, &block);
+	}
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status write_sections(struct creation *creation, struct delta_writer *writer, struct blockz_fault *fault)
 {
 	struct blockz_work work = stages_next(&creation->stages, STAGE_WRITE, creation->images[1].blocks.size);
@@ -166,6 +185,8 @@ static enum blockz_status write_delta(struct creation *creation, struct blockz_f
 	if (status != BLOCKZ_OK)
 		return status;
 	status = write_sections(creation, writer, fault);
+	if (status == BLOCKZ_OK)
+		status = tell_proved(creation, fault);
 	if (status == BLOCKZ_OK)
 		fill_result(creation, delta_writer_len(writer));
 	delta_writer_free(writer);

@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "codec/prove.h"
 #include "delta/differ/differ.h"
+#include "delta/file/proved_blocks.h"
 #include "delta/file/write.h"
 #include "delta/make/coverage.h"
 #include "delta/make/measure.h"
@@ -62,7 +63,7 @@ static uint64_t writing(const struct memory_budget *budget, size_t match_count, 
 
 static uint64_t merging(const struct memory_budget *budget, unsigned threads)
 {
-	return PROCESS + client_memory(&budget->load, threads);
+	return PROCESS + budget->proved + client_memory(&budget->load, threads);
 }
 
 /* With one thread. */
@@ -148,6 +149,7 @@ static struct memory_budget sum_up(const struct image images[2], const struct se
 		.coverage = coverage_memory(old_bounds.len),
 		.reader = unpacker_memory(longest),
 		.prover = prove_memory(new, new_bounds.longest),
+		.proved = proved_blocks_memory(new->count),
 	};
 }
 

@@ -19,6 +19,7 @@ struct memory_budget {
 	struct client_load load;
 	uint64_t coverage;
 	uint64_t reader, prover; /* a thread that reads texts, or proves blocks */
+	uint64_t proved; /* what is kept of proofs until the delta was applied */
 	unsigned look_threads, read_threads, prove_threads;
 	unsigned merge_threads; /* of blockz_merge(), so that it keeps to the limit as well */
 };

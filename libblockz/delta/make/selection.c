@@ -11,7 +11,6 @@
 
 #include "base/fault.h"
 #include "blockz_delta.h"
-#include "codec/prove.h"
 #include "delta/make/block_index.h"
 #include "delta/make/coverage.h"
 #include "delta/make/plain_text.h"
@@ -229,6 +228,7 @@ struct proving {
 	uint64_t len; /* decoded, of all of them */
 	uint8_t *proof;
 	uint64_t *cost_ns;
+	struct proof_digest *digest;
 };
 
 static void proving_free(struct proving *proving)
@@ -237,6 +237,7 @@ static void proving_free(struct proving *proving)
 	free(proving->wanted);
 	free(proving->proof);
 	free(proving->cost_ns);
+	free(proving->digest);
 }
 
 static bool proving_allocate(struct proving *proving, const struct blocks *all)
@@ -248,8 +249,9 @@ static bool proving_allocate(struct proving *proving, const struct blocks *all)
 	proving->wanted = malloc(room * sizeof(*proving->wanted));
 	proving->proof = malloc(room * sizeof(*proving->proof));
 	proving->cost_ns = malloc(room * sizeof(*proving->cost_ns));
+	proving->digest = malloc(room * sizeof(*proving->digest));
 	return proving->blocks.candidates != NULL && proving->wanted != NULL && proving->proof != NULL &&
-	       proving->cost_ns != NULL;
+	       proving->cost_ns != NULL && proving->digest != NULL;
 }
 
 /* What is stored needs no proof. */
@@ -279,6 +281,7 @@ static void keep_proved(struct selection *selection, const struct proving *provi
 		} else {
 			selected->candidate = proving->back[proving->proof[i]];
 			selected->encode_ns = proving->cost_ns[i];
+			selected->digest = proving->digest[i];
 		}
 	}
 }
@@ -295,7 +298,7 @@ static enum blockz_status find_proved(struct selection *selection, const struct 
 	list_unproved(selection, &new->blocks, &proving);
 	struct blockz_work work = stages_next(stages, STAGE_PROVE, proving.len);
 	const struct proofs proofs = { &new->file, &proving.blocks, env, proving.wanted, proving.count,
-				       proving.proof, proving.cost_ns };
+				       proving.proof, proving.cost_ns, proving.digest };
 	enum blockz_status status = prove_blocks(&proofs, &work, fault);
 	if (status == BLOCKZ_OK)
 		keep_proved(selection, &proving);

@@ -7,6 +7,7 @@
 #define DELTA_MAKE_SELECTION_H
 
 #include "blockz_delta.h"
+#include "codec/prove.h"
 #include "delta/make/image.h"
 #include "delta/make/stages.h"
 
@@ -21,7 +22,8 @@ struct selected {
 	uint8_t candidate;  /* open: of NEW's candidates, the one that makes it; PROVE_NONE: stored, no encoding needed */
 	bool unproved;      /* packed, and no encoder is known that makes it */
 	uint32_t old_block; /* equal: which */
-	uint64_t encode_ns; /* open: CPU time of encoding it, as measured here */
+	uint64_t encode_ns; /* open: CPU time of encoding it, as measured here, */
+	struct proof_digest digest; /* and what it was proved for, unless it is stored */
 };
 
 struct selection {

@@ -180,7 +180,7 @@ static enum blockz_status try_candidate(struct choice *choice, size_t candidate,
 	alone.candidates += candidate;
 	alone.candidate_count = 1;
 	const struct proofs proofs = {
-		new->file, &alone, &choice->env, new->wanted, new->wanted_count, choice->proof, choice->cost_ns,
+		new->file, &alone, &choice->env, new->wanted, new->wanted_count, choice->proof, choice->cost_ns, NULL,
 	};
 	enum blockz_status status = prove_blocks(&proofs, choice->work, fault);
 	*bytes_ret = 0;

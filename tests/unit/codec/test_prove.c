@@ -74,7 +74,8 @@ START_TEST(proofs_do_not_depend_on_threads)
 	struct blockz_work work = { .threads = (unsigned)_i };
 	struct blockz_fault fault = { 0 };
 	const struct codec_env env = { 0 };
-	const struct proofs proofs = { &source, &file.blocks, &env, file.wanted, BLOCKS, proof, cost_ns };
+	struct proof_digest digest[BLOCKS];
+	const struct proofs proofs = { &source, &file.blocks, &env, file.wanted, BLOCKS, proof, cost_ns, digest };
 	enum blockz_status status = prove_blocks(&proofs, &work, &fault);
 	ck_assert_msg(status == BLOCKZ_OK, "%s", fault.text);
 	for (size_t i = 0; i < BLOCKS; i++) {
@@ -97,7 +98,7 @@ START_TEST(only_what_is_wanted_is_proved)
 	struct blockz_source source = bytes_source(file.bytes);
 	struct blockz_work work = { .threads = 2 };
 	const struct codec_env env = { 0 };
-	struct proofs proofs = { &source, &file.blocks, &env, wanted, WANTED, proof, cost_ns };
+	struct proofs proofs = { &source, &file.blocks, &env, wanted, WANTED, proof, cost_ns, NULL };
 	ck_assert_int_eq(prove_blocks(&proofs, &work, NULL), BLOCKZ_OK);
 	for (size_t i = 0; i < WANTED; i++)
 		ck_assert_int_eq(proof[i], file.expected[wanted[i]]);
@@ -128,7 +129,7 @@ START_TEST(work_can_fail_or_be_interrupted)
 		.threads = (unsigned)_i,
 	};
 	const struct codec_env env = { 0 };
-	struct proofs proofs = { &source, &file.blocks, &env, file.wanted, BLOCKS, proof, cost_ns };
+	struct proofs proofs = { &source, &file.blocks, &env, file.wanted, BLOCKS, proof, cost_ns, NULL };
 	ck_assert_int_eq(prove_blocks(&proofs, &work, NULL), BLOCKZ_FAILED);
 	ck_assert_uint_eq(calls, 40);
 	proofs.file = &broken;

@@ -54,6 +54,19 @@ static struct bytes round_trip(struct bytes old, struct bytes new, struct blockz
 	return delta;
 }
 
+/* Applies a delta with what was proved as it was made. */
+static enum blockz_status apply_proved(struct bytes old, struct bytes delta, const struct blockz_proved_blocks *proved,
+				       struct bytes *made)
+{
+	struct growing_sink sink = { 0 };
+	struct blockz_sink out = growing_sink(&sink);
+	struct blockz_source sources[2] = { bytes_source(old), bytes_source(delta) };
+	struct blockz_merge_options options = { .proved = proved, .work = { .threads = 2 } };
+	enum blockz_status status = blockz_merge(&sources[0], &sources[1], &out, &options, NULL);
+	*made = sink.bytes;
+	return status;
+}
+
 /* ---- Images ---- */
 
 static struct bytes compress(const struct blockz_format *format, struct bytes image)
@@ -99,6 +112,32 @@ START_TEST(test_compressed)
 	struct bytes portable = round_trip(old, new, options, &result);
 	ck_assert_uint_eq(result.blocks_encoded, 0);
 	ck_assert_msg(delta.len * 4 < portable.len, "%zu bytes, %zu if portable", delta.len, portable.len);
+}
+END_TEST
+
+/* What was proved is read from NEW, and only there where the same content comes out. */
+START_TEST(test_proved)
+{
+	struct bytes image = image_new(IMAGE_TEXT, 1280 * KIB), changed = edited(image), other = bytes_copy(changed), made;
+	other.data[other.len / 2] ^= 1;
+	struct bytes old = compress(format_of(_i), image), new = compress(format_of(_i), changed);
+	struct bytes newer = compress(format_of(_i), other);
+	struct blockz_proved_blocks *proved = blockz_proved_blocks_new();
+	struct blockz_delta_options options = { .proved = proved };
+	struct blockz_delta_result result;
+	struct bytes delta_of_newer = make_delta(old, newer, &options, &result);
+	assert_bytes(make_delta(old, newer, &options, &result), delta_of_newer);
+	struct bytes delta = make_delta(old, new, &options, &result);
+	ck_assert_uint_gt(result.blocks_encoded, 3);
+	ck_assert_int_eq(apply_proved(old, delta, proved, &made), BLOCKZ_OK);
+	assert_bytes(made, new);
+	/* Of another delta, which has one block that is not the same. */
+	ck_assert_int_eq(apply_proved(old, delta_of_newer, proved, &made), BLOCKZ_OK);
+	assert_bytes(made, newer);
+	/* Blocks that have the content are not encoded, but read. */
+	memset(new.data + new.len / 4, 0, new.len / 2);
+	ck_assert_int_eq(apply_proved(old, delta, proved, &made), BLOCKZ_DAMAGED);
+	blockz_proved_blocks_free(proved);
 }
 END_TEST
 
@@ -410,6 +449,7 @@ int main(void)
 {
 	TCase *tcase = case_new("delta");
 	case_add_formats(tcase, test_compressed);
+	case_add_formats(tcase, test_proved);
 	tcase_add_test(tcase, test_clients);
 	tcase_add_test(tcase, test_budget);
 	tcase_add_test(tcase, test_demoted);

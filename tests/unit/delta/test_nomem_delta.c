@@ -32,6 +32,7 @@ static struct pair {
 static struct blockz_source old_source, new_source, delta_source;
 static const struct pair *pair;
 static struct fixed_sink sink;
+static struct blockz_proved_blocks *proved;
 
 /* Some bytes changed, some put in. */
 static struct bytes edited(struct bytes image)
@@ -70,7 +71,7 @@ static void use(const struct pair *chosen)
 
 static enum blockz_status run_delta(struct blockz_fault *fault)
 {
-	const struct blockz_delta_options options = { .apply_budget_ms = 1000000, .work = serial.work };
+	const struct blockz_delta_options options = { .apply_budget_ms = 1000000, .proved = proved, .work = serial.work };
 	struct blockz_delta_result result;
 	struct blockz_sink out = fixed_sink(&sink);
 	return blockz_delta(&old_source, &new_source, &out, &options, &result, fault);
@@ -81,6 +82,8 @@ static void make_pairs(void)
 {
 	struct blockz_fault fault;
 	remember_ways();
+	proved = blockz_proved_blocks_new();
+	ck_assert_ptr_nonnull(proved);
 	for (size_t i = 0; i < KINDS; i++) {
 		/* Pieces have a least size. */
 		struct bytes content = kinds[i].is_squashfs ? image_new(IMAGE_TEXT, LEN) : image_new(IMAGE_LINES, 2 * PIECE);
@@ -89,6 +92,11 @@ static void make_pairs(void)
 		ck_assert_msg(run_delta(&fault) == BLOCKZ_OK, "%s", fault.text);
 		pairs[i].delta = bytes_copy((struct bytes){ sink.room.data, sink.len });
 	}
+}
+
+static void free_proved(void)
+{
+	blockz_proved_blocks_free(proved);
 }
 
 /* ---- Operations, and whether they have done what they say ---- */
@@ -194,7 +202,7 @@ END_TEST
 int main(void)
 {
 	TCase *c = case_new("nomem_delta");
-	tcase_add_unchecked_fixture(c, make_pairs, NULL);
+	tcase_add_unchecked_fixture(c, make_pairs, free_proved);
 	tcase_add_loop_test(c, each_allocation_fails, 0, 2 * OPERATIONS * KINDS);
 	tcase_add_loop_test(c, each_encoder_fails, 0, 2);
 	return case_run("nomem_delta", c);

@@ -56,7 +56,7 @@ static void assert_proved(struct bytes file, size_t count, uint8_t proof[PROVED_
 	const struct blockz_work work = { .threads = 2 };
 	uint64_t cost[PROVED_MAX];
 	ck_assert_uint_eq(apart.blocks.count, count);
-	const struct proofs proofs = { &source, &apart.blocks, &env, wanted, count, proof, cost };
+	const struct proofs proofs = { &source, &apart.blocks, &env, wanted, count, proof, cost, NULL };
 	ck_assert_int_eq(prove_blocks(&proofs, &work, NULL), BLOCKZ_OK);
 	for (size_t block = 0; block < count; block++)
 		ck_assert_msg(proof[block] != PROVE_NONE, "block %zu", block);
