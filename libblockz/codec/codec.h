@@ -74,6 +74,8 @@ struct codec {
 	uint32_t probe_values[CODEC_VALUES_MAX];
 	uint32_t max_values[CODEC_VALUES_MAX]; /* of those that are not free; not all up to there are valid */
 	uint32_t probe_lens[4]; /* the probe's prefixes that are encoded; 0 ends */
+	/* NULL, or: two sets of values are one encoder, under two names.  Both are valid. */
+	bool (*are_same)(const uint32_t *a, const uint32_t *b);
 	/* Values of these ranges only, so that no delta asks for more memory than a known program would. */
 	bool (*are_valid)(const uint32_t *values);
 

@@ -1,13 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* All encoders that there are, with all values that choose between algorithms. */
+/*
+ * All encoders that there are, with all values that choose between algorithms.  Of those that are the same by their values,
+ * such as levels that differ in the size of a dictionary, the first one is probed for all.
+ */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/export.h"
+#include "base/fault.h"
 #include "blockz_delta.h"
 #include "codec/codec.h"
 #include "parallel/pool.h"
 
 _Static_assert((int)BLOCKZ_FINGERPRINT_LEN == (int)CODEC_FINGERPRINT_LEN, "both are one thing");
+
+/* Whose fingerprint is known, if the library has such an encoder. */
+struct probed {
+	struct codec_params params;
+	uint8_t fingerprint[CODEC_FINGERPRINT_LEN];
+	bool exists;
+};
 
 struct listing {
 	struct codec_env env;
@@ -16,11 +29,13 @@ struct listing {
 	void *ctx;
 	struct codec_params next; /* codec CODEC_COUNT: there are no more */
 	bool stopped; /* by each() */
+	struct probed *probed; /* all but those that are the same as one of them */
+	size_t probed_count;
 	uint64_t done;
 };
 
 struct job {
-	struct codec_params params;
+	struct codec_params params, first; /* the first that is the same; or itself */
 	struct blockz_encoder encoder;
 	bool exists;
 };
@@ -56,6 +71,21 @@ static void advance(struct codec_params *params)
 		start_codec(params, params->codec + 1u);
 }
 
+static bool are_same(const struct codec_params *a, const struct codec_params *b)
+{
+	const struct codec *codec = codec_at(a->codec);
+	return codec->are_same != NULL ? codec->are_same(a->values, b->values) : codec_params_are_equal(a, b);
+}
+
+static struct codec_params find_first(const struct codec_params *params)
+{
+	struct codec_params first;
+	start_codec(&first, params->codec);
+	while (!codec_params_are_valid(&first) || !are_same(&first, params))
+		advance(&first);
+	return first;
+}
+
 static enum blockz_status take_params(const struct pool_call *call, bool *done_ret)
 {
 	struct listing *listing = call->ctx;
@@ -64,8 +94,10 @@ static enum blockz_status take_params(const struct pool_call *call, bool *done_r
 		advance(&listing->next);
 	*done_ret = listing->next.codec == CODEC_COUNT;
 	job->params = listing->next;
-	if (!*done_ret)
-		advance(&listing->next);
+	if (*done_ret)
+		return BLOCKZ_OK;
+	job->first = find_first(&job->params);
+	advance(&listing->next);
 	return BLOCKZ_OK;
 }
 
@@ -74,15 +106,41 @@ static enum blockz_status fingerprint_encoder(const struct pool_call *call)
 	const struct listing *listing = call->ctx;
 	struct job *job = call->job;
 	codec_encoder_name(&job->params, job->encoder.name);
+	if (!codec_params_are_equal(&job->params, &job->first))
+		return BLOCKZ_OK;
 	enum blockz_status status = codec_fingerprint(&listing->env, &job->params, job->encoder.fingerprint, call->fault);
 	job->exists = status == BLOCKZ_OK;
 	return status == BLOCKZ_UNSUPPORTED ? BLOCKZ_OK : status;
 }
 
+/* All before have had their turn, and so has the first that is the same. */
+static enum blockz_status remember_or_copy(struct listing *listing, struct job *job, struct blockz_fault *fault)
+{
+	size_t i = 0;
+	while (i < listing->probed_count && !codec_params_are_equal(&listing->probed[i].params, &job->first))
+		i++;
+	if (i < listing->probed_count) {
+		job->exists = listing->probed[i].exists;
+		memcpy(job->encoder.fingerprint, listing->probed[i].fingerprint, CODEC_FINGERPRINT_LEN);
+		return BLOCKZ_OK;
+	}
+	struct probed *probed = array_room(listing->probed, listing->probed_count, sizeof(*probed));
+	if (probed == NULL)
+		return fault_nomem(fault);
+	listing->probed = probed;
+	probed[i] = (struct probed){ .params = job->params, .exists = job->exists };
+	memcpy(probed[i].fingerprint, job->encoder.fingerprint, CODEC_FINGERPRINT_LEN);
+	listing->probed_count++;
+	return BLOCKZ_OK;
+}
+
 static enum blockz_status list_encoder(const struct pool_call *call)
 {
 	struct listing *listing = call->ctx;
-	const struct job *job = call->job;
+	struct job *job = call->job;
+	enum blockz_status status = remember_or_copy(listing, job, call->fault);
+	if (status != BLOCKZ_OK)
+		return status;
 	listing->done++;
 	listing->stopped = job->exists && !listing->each(listing->ctx, &job->encoder);
 	return listing->stopped ? BLOCKZ_FAILED : pool_progress(listing->work, listing->done, listing->done, call->fault);
@@ -99,5 +157,6 @@ EXPORT enum blockz_status blockz_encoders(const struct blockz_lzo *lzo,
 	};
 	start_codec(&listing.next, CODEC_STORED);
 	enum blockz_status status = pool_run(&jobs, work_params->threads, fault);
+	free(listing.probed);
 	return listing.stopped ? BLOCKZ_OK : status;
 }

@@ -81,6 +81,19 @@ static bool choose_options(const uint32_t *values, lzma_options_lzma *options)
 	return true;
 }
 
+bool lzma_options_are_same(const lzma_options_lzma *a, const lzma_options_lzma *b)
+{
+	return a->dict_size == b->dict_size && a->lc == b->lc && a->lp == b->lp && a->pb == b->pb && a->mode == b->mode &&
+	       a->nice_len == b->nice_len && a->mf == b->mf && a->depth == b->depth;
+}
+
+/* Presets differ in their dictionaries alone, some of them. */
+static bool are_same(const uint32_t *a, const uint32_t *b)
+{
+	lzma_options_lzma of_a = { .dict_size = 0 }, of_b = of_a;
+	return a[LZMA_BCJ] == b[LZMA_BCJ] && choose_options(a, &of_a) && choose_options(b, &of_b) && lzma_options_are_same(&of_a, &of_b);
+}
+
 /* Where the byte stands that holds lc, lp and pb; 0 for .lzma, len: nowhere. */
 static size_t find_properties(unsigned codec, const uint8_t *bytes, size_t len)
 {
@@ -190,6 +203,7 @@ const struct codec codec_lzma = {
 	.probe_values = { [LZMA_LC] = 3, [LZMA_PB] = 2, [LZMA_DICT] = 128 << 10 },
 	.max_values = { [LZMA_LEVEL] = 9, [LZMA_EXTREME] = 1 },
 	.probe_lens = { 8 << 10, 128 << 10 },
+	.are_same = are_same,
 	.are_valid = are_valid,
 	.may_make = alone_may_make,
 	.encoder_memory = encoder_memory,
@@ -280,6 +294,7 @@ const struct codec codec_xz = {
 	.probe_values = { [LZMA_LC] = 3, [LZMA_PB] = 2, [LZMA_DICT] = 128 << 10 },
 	.max_values = { [LZMA_LEVEL] = 9, [LZMA_EXTREME] = 1, [LZMA_BCJ] = BCJ_COUNT - 1 },
 	.probe_lens = { 8 << 10, 128 << 10 },
+	.are_same = are_same,
 	.are_valid = are_valid,
 	.may_make = xz_may_make,
 	.encoder_memory = encoder_memory,

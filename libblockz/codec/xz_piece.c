@@ -8,8 +8,10 @@
 #include "base/checked.h"
 #include "codec/codec_faults.h"
 #include "codec/format_piece.h"
+#include "codec/lzma.h"
 #include "format/formats.h"
 #include "format/xz/block.h"
+#include "format/xz/coding.h"
 #include "format/xz/encode.h"
 #include "io/access.h"
 
@@ -95,6 +97,15 @@ static struct pack_params params_of(const uint32_t *values)
 		.level = (int)values[XZ_PIECE_LEVEL], .extreme = values[XZ_PIECE_EXTREME] != 0,
 		.check = values[XZ_PIECE_CHECK], .piece_size = values[XZ_PIECE_SIZE],
 	};
+}
+
+/* Presets differ in their dictionaries alone, some of them, which a piece bounds. */
+static bool are_same(const uint32_t *a, const uint32_t *b)
+{
+	const struct pack_params of_a = params_of(a), of_b = params_of(b);
+	lzma_options_lzma for_a = { .dict_size = 0 }, for_b = for_a;
+	return a[XZ_PIECE_CHECK] == b[XZ_PIECE_CHECK] && a[XZ_PIECE_HEADER] == b[XZ_PIECE_HEADER] &&
+	       xz_coding_options(&of_a, &for_a) && xz_coding_options(&of_b, &for_b) && lzma_options_are_same(&for_a, &for_b);
 }
 
 static uint64_t encoder_memory(const uint32_t *values, uint32_t plain_len)
@@ -294,6 +305,7 @@ const struct codec codec_xz_piece = {
 	.probe_values = { [XZ_PIECE_CHECK] = CHECK_CRC64, [XZ_PIECE_SIZE] = 1 << 20 },
 	.max_values = { [XZ_PIECE_LEVEL] = LEVEL_MAX, [XZ_PIECE_EXTREME] = 1 },
 	.probe_lens = { 8 << 10, 128 << 10 },
+	.are_same = are_same,
 	.are_valid = are_valid,
 	.may_make = may_make,
 	.encoder_memory = encoder_memory,
