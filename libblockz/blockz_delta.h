@@ -168,7 +168,7 @@ enum blockz_status blockz_merge_check(const struct blockz_source *old, const str
  * Applies a delta, which may be a stream, to old, of known size, and appends NEW to the sink; NULL: to nowhere.  All that
  * blockz_merge_check() looks at is looked at before the first byte is written.  NEW's digest is compared at the end: what the
  * sink holds after an error is not NEW.  Memory: 64 MiB, and for each thread an encoder; more where blocks are so long that
- * two of OLD, and two of NEW with what they are encoded from, are not within 36 MiB.
+ * two of OLD, and two of NEW with what they are encoded from, are not within 36 MiB: then 16 MiB for encoded ones beside them.
  * Errors: as above, and BLOCKZ_LIMIT.
  */
 enum blockz_status blockz_merge(const struct blockz_source *old, const struct blockz_source *delta,

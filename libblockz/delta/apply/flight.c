@@ -25,27 +25,37 @@ void flight_destroy(struct flight *flight)
 static uint64_t limit_for(const struct flight *flight, uint64_t cost)
 {
 	uint64_t limit = min(flight->threads * cost, FLIGHT_MAX), least = min(flight->threads, FLIGHT_LONG_AT_ONCE) * cost;
+	least += min(flight->made, FLIGHT_MADE_MAX);
 	limit = limit < FLIGHT_MIN ? FLIGHT_MIN : limit;
 	return limit < least ? least : limit;
 }
 
 bool flight_enter(struct flight *flight, uint64_t cost, bool may_wait)
 {
-	uint64_t limit = limit_for(flight, cost);
 	pthread_mutex_lock(&flight->lock);
-	while (may_wait && !flight->failed && flight->used > 0 && flight->used + cost > limit)
+	while (may_wait && !flight->failed && flight->used > 0 && flight->used + cost > limit_for(flight, cost))
 		pthread_cond_wait(&flight->changed, &flight->lock);
-	bool enters = !flight->failed && (may_wait || flight->used + cost <= limit);
+	bool enters = !flight->failed && (may_wait || flight->used + cost <= limit_for(flight, cost));
 	if (enters)
 		flight->used += cost;
 	pthread_mutex_unlock(&flight->lock);
 	return enters;
 }
 
-void flight_leave(struct flight *flight, uint64_t cost, bool failed)
+void flight_wait(struct flight *flight, uint64_t spare, uint64_t made)
+{
+	pthread_mutex_lock(&flight->lock);
+	flight->used -= spare;
+	flight->made += made;
+	pthread_cond_broadcast(&flight->changed);
+	pthread_mutex_unlock(&flight->lock);
+}
+
+void flight_leave(struct flight *flight, uint64_t cost, uint64_t made, bool failed)
 {
 	pthread_mutex_lock(&flight->lock);
 	flight->used -= cost;
+	flight->made -= made;
 	flight->failed |= failed;
 	pthread_cond_broadcast(&flight->changed);
 	pthread_mutex_unlock(&flight->lock);

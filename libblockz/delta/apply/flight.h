@@ -10,13 +10,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { FLIGHT_LONG_AT_ONCE = 2 }; /* so many threads, if there are, have something long at once, however long that is */
+enum {
+	FLIGHT_LONG_AT_ONCE = 2, /* so many threads, if there are, have something long at once, however long that is */
+	FLIGHT_MADE_MAX = 16 << 20, /* beside that, bytes of what was made of something long and waits for its turn */
+};
 
 struct flight {
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t changed;
 	unsigned threads;
-	uint64_t used; /* bytes */
+	uint64_t used; /* bytes, */
+	uint64_t made; /* and those of them that wait for their turn */
 	bool failed;
 };
 
@@ -29,7 +33,13 @@ void flight_destroy(struct flight *flight);
  */
 bool flight_enter(struct flight *flight, uint64_t cost, bool may_wait);
 
-/* Takes cost bytes away that were added.  failed: nothing more will enter.  Any thread may call it. */
-void flight_leave(struct flight *flight, uint64_t cost, bool failed);
+/*
+ * Takes spare bytes away, of which there is no more need; of the others that were added with them, made bytes now wait for their
+ * turn.  Any thread may call it.
+ */
+void flight_wait(struct flight *flight, uint64_t spare, uint64_t made);
+
+/* Takes cost bytes away that were added, of which made waited.  failed: nothing more will enter.  Any thread may call it. */
+void flight_leave(struct flight *flight, uint64_t cost, uint64_t made, bool failed);
 
 #endif

@@ -98,7 +98,9 @@ static enum blockz_status make_batch(const struct pool_call *call)
 	for (size_t i = 0; i < batch->count && status == BLOCKZ_OK; i++)
 		if (batch->parts[i].step.is_block)
 			status = encode_block(merge, &batch->parts[i], &reader->contexts, call->fault);
-	if (status != BLOCKZ_OK)
+	if (status == BLOCKZ_OK)
+		batch_wait(batch, &merge->flight);
+	else
 		batch_leave(batch, &merge->flight, true);
 	return status;
 }

@@ -58,12 +58,33 @@ static uint64_t room_of(const struct batch *batch)
 	return room;
 }
 
-void batch_leave(struct batch *batch, struct flight *flight, bool failed)
+static bool is_long(const struct batch *batch, const struct flight *flight)
 {
 	size_t batches = pool_jobs_max(flight->threads);
-	if (batch->cost > KEEP / batches || room_of(batch) > KEEP_ROOM / batches)
+	return batch->cost > KEEP / batches || room_of(batch) > KEEP_ROOM / batches;
+}
+
+void batch_wait(struct batch *batch, struct flight *flight)
+{
+	uint64_t spare = 0;
+	if (!is_long(batch, flight))
+		return;
+	for (size_t i = 0; i < batch->count; i++) {
+		if (!batch->parts[i].step.is_block)
+			continue;
+		buffer_free(&batch->parts[i].plain);
+		spare += batch->parts[i].step.len;
+	}
+	batch->cost -= spare;
+	batch->made = batch->cost;
+	flight_wait(flight, spare, batch->made);
+}
+
+void batch_leave(struct batch *batch, struct flight *flight, bool failed)
+{
+	if (is_long(batch, flight))
 		free_buffers(batch);
-	flight_leave(flight, batch->cost, failed);
+	flight_leave(flight, batch->cost, batch->made, failed);
 }
 
 /* ---- What parts take of OLD ---- */
@@ -183,7 +204,7 @@ enum blockz_status batch_read(struct parts_reader *reader, struct batch *batch, 
 	struct blockz_fault *late = &reader->late;
 	size_t good = 0;
 	batch->count = batch->fetch_count = batch->good_fetches = 0;
-	batch->len = batch->cost = 0;
+	batch->len = batch->cost = batch->made = 0;
 	if (late->status == BLOCKZ_OK)
 		late->status = read_parts(reader, batch, old_reader, &good, late);
 	*done_ret = late->status == BLOCKZ_OK && good == 0;

@@ -23,7 +23,8 @@ struct part {
 struct batch {
 	struct part parts[CLIENT_PARTS];
 	size_t count;
-	uint64_t len, cost; /* of the parts, as they are made, and in memory: the latter is in flight */
+	uint64_t len, cost; /* of the parts, as they are made, and in memory: the latter is in flight, */
+	uint64_t made;      /* and so much of it waits to be written */
 	struct fetch *fetches;
 	size_t fetch_count, good_fetches; /* that are to be done: all, and those of parts that are whole */
 };
@@ -54,6 +55,9 @@ enum blockz_status batch_read(struct parts_reader *reader, struct batch *batch, 
 /* Takes of OLD what waits; the plain bytes of all parts are there then.  Errors: those of old_copy(). */
 enum blockz_status batch_fetch(struct batch *batch, struct old *old, struct old_reader *old_reader,
 			       struct blockz_fault *fault);
+
+/* All blocks are encoded, and the batch waits to be written: gives back what long ones were encoded from. */
+void batch_wait(struct batch *batch, struct flight *flight);
 
 /* Ends the flight of a batch that is not needed any more, and gives long memory back. */
 void batch_leave(struct batch *batch, struct flight *flight, bool failed);
