@@ -21,6 +21,7 @@ struct flight {
 	unsigned threads;
 	uint64_t used; /* bytes, */
 	uint64_t made; /* and those of them that wait for their turn */
+	uint64_t longest; /* the most that one has cost so far: there is room for others that are shorter */
 	bool failed;
 };
 

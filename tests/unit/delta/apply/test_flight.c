@@ -36,6 +36,17 @@ START_TEST(long_ones_enter_while_others_wait)
 }
 END_TEST
 
+/* Whatever their order. */
+START_TEST(a_shorter_one_enters_beside_a_long_one)
+{
+	struct flight flight = flight_of(2);
+	ck_assert(enters(&flight, LONG));
+	ck_assert(enters(&flight, LONG - MIB));
+	ck_assert(!enters(&flight, LONG - MIB));
+	flight_destroy(&flight);
+}
+END_TEST
+
 /* What waits is no shorter than what it was made of: there is a limit to that. */
 START_TEST(what_waits_is_limited)
 {
@@ -67,6 +78,7 @@ int main(void)
 {
 	TCase *c = case_new("flight");
 	tcase_add_test(c, long_ones_enter_while_others_wait);
+	tcase_add_test(c, a_shorter_one_enters_beside_a_long_one);
 	tcase_add_test(c, what_waits_is_limited);
 	tcase_add_test(c, nothing_enters_after_a_failure);
 	return case_run("flight", c);
