@@ -369,8 +369,8 @@ struct blockz_map_options {
 	bool scan;           /* ignore an index */
 	uint64_t window_max; /* bytes of an xz dictionary or a zstd window; 0: BLOCKZ_WINDOW_MAX */
 	/*
-	 * Only raw ranges are to be written, by blockz_plan_new(): a seek table is compared with the frames that are raw, and with
-	 * others as far as their lengths are no pattern, not with each of them.  What is read by such a map has its check compared.
+	 * Only raw ranges are to be written, by blockz_plan_new(): a seek table of many frames is compared with those that are raw, and
+	 * with others as far as their lengths are no pattern, not with each of them.  What is read by such a map has its check compared.
 	 */
 	bool raw_only;
 };
