@@ -62,6 +62,8 @@ void estimate_add(struct estimate *estimate, const struct format *format, bool i
 	*sum = min(*sum + ns, NS_MAX);
 	if (!is_long && ns > estimate->longest_ns)
 		estimate->longest_ns = ns;
+	if (is_long)
+		estimate->fitting_ns = min(estimate->fitting_ns + format->fit_ns, NS_MAX);
 	estimate->file_bytes += is_long ? min(file_len, SPLICE_LEN) : file_len;
 }
 
@@ -69,7 +71,7 @@ void estimate_ways(struct estimate *estimate, const struct blockz_map *map, unsi
 {
 	uint64_t encoding = estimate->encoding_ns / threads, copy = copy_ns(map->file_size);
 	encoding = estimate->splicing_ns + (encoding > estimate->longest_ns ? encoding : estimate->longest_ns);
-	estimate->in_place_ns = encoding + copy_ns(estimate->file_bytes);
+	estimate->in_place_ns = encoding + estimate->fitting_ns + copy_ns(estimate->file_bytes);
 	estimate->splice_ns = encoding + copy;
 	estimate->in_place = (estimate->in_place_ns <= IN_PLACE_NS || estimate->in_place_ns <= IN_PLACE_COPIES * copy) &&
 			     estimate->file_bytes <= map->file_size / IN_PLACE_SHARE;

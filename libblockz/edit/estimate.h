@@ -18,7 +18,8 @@ enum blockz_edit_how estimate_how(const struct format *format, enum blockz_kind 
 struct estimate {
 	uint64_t encoding_ns; /* for all pieces that are encoded as a whole, on one thread */
 	uint64_t longest_ns;  /* for one of them, which is the work of one thread */
-	uint64_t splicing_ns; /* for all others, one after the other */
+	uint64_t splicing_ns; /* for all others, one after the other, */
+	uint64_t fitting_ns;  /* and what it takes more to keep their lengths */
 	uint64_t file_bytes;  /* of theirs, that are replaced */
 	/* What both ways take, and whether BLOCKZ_WAY_AUTO tries the one in place. */
 	uint64_t in_place_ns, splice_ns;

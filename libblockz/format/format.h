@@ -326,6 +326,7 @@ struct format {
 	 */
 	enum blockz_status (*splice)(const struct piece_edit *edit, bool *done_ret, struct blockz_fault *fault);
 	unsigned splice_ns; /* what that takes for a short edit, as renew_ns: most of it is the decoding of the whole piece */
+	uint64_t fit_ns;    /* and more with keep_length: nanoseconds for a piece that has several MiB */
 };
 
 #endif

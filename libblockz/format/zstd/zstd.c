@@ -83,4 +83,5 @@ const struct format format_zstd = {
 	.find_edge = zstd_find_edge,
 	.splice = zstd_splice,
 	.splice_ns = 3,
+	.fit_ns = 1500000000, /* medians in a frame of 32 MiB: 0.4 s for 16 bytes, 4.6 s for 4 KiB of text */
 };

@@ -161,6 +161,17 @@ START_TEST(a_piece_that_takes_long_asks_for_a_new_file)
 }
 END_TEST
 
+/* In place only where to copy the file takes as long. */
+START_TEST(a_length_that_is_dear_to_keep_asks_for_a_new_file)
+{
+	const struct format *format = format_by_name(format_of(_i)->name);
+	const struct blockz_edit_cost short_file = cost_of_piece(format, 5 * MIB, 100 * KIB);
+	const struct blockz_edit_cost long_file = cost_of_piece(format, 5 * MIB, 3 * MIB);
+	ck_assert(short_file.how == BLOCKZ_EDIT_PIECE || short_file.new_file == (format->fit_ns > 0));
+	ck_assert(long_file.how == BLOCKZ_EDIT_PIECE || !long_file.new_file);
+}
+END_TEST
+
 START_TEST(nothing_is_edited_where_an_index_is_unknown)
 {
 	const struct blockz_format *format = format_of(_i);
@@ -181,6 +192,7 @@ int main(void)
 	case_add_formats(c, a_range_costs_what_its_worst_piece_does);
 	case_add_formats(c, long_pieces_are_edited_in_part_or_not_at_all);
 	case_add_formats(c, a_piece_that_takes_long_asks_for_a_new_file);
+	case_add_formats(c, a_length_that_is_dear_to_keep_asks_for_a_new_file);
 	case_add_formats(c, nothing_is_edited_where_an_index_is_unknown);
 	return case_run("edit-cost", c);
 }
