@@ -231,8 +231,9 @@ static void check_long(struct bytes file, struct bytes image, unsigned pieces)
 	struct blockz_reader *reader = reader_of(&source, map);
 	ck_assert_uint_le(blockz_map_info(map).pieces, pieces);
 	assert_extracts(&source, map, image, (struct blockz_range){ 0, image.len }, 2);
-	assert_extracts(&source, map, image, (struct blockz_range){ 1000001, image.len - 70000 }, 2);
-	for (int i = 0; i < 3; i++)
+	if (!few_rounds)
+		assert_extracts(&source, map, image, (struct blockz_range){ 1000001, image.len - 70000 }, 2);
+	for (int i = 0; i < (few_rounds ? 1 : 3); i++)
 		assert_read(reader, image, rnd_range(image.len));
 	assert_read(reader, image, (struct blockz_range){ image.len - 1, image.len });
 	assert_read(reader, image, (struct blockz_range){ 0, 1 });
@@ -255,6 +256,8 @@ START_TEST(long_foreign_pieces)
 	zlib_level(file, 1);
 	zlib_put(file, image.data + 2 * half + noise.len, noise.len + 2 * half, Z_NO_FLUSH);
 	check_long(zlib_end(file), image, 4);
+	if (few_rounds)
+		return;
 	/* Long in the file too. */
 	image = image_new(IMAGE_NOISE, 36 * MIB);
 	for (size_t i = 0; i < image.len; i++)
