@@ -93,7 +93,7 @@ END_TEST
 START_TEST(noise)
 {
 	struct bytes file = small_file(_i);
-	for (int round = 0; round < (few_rounds ? 3000 : 15000); round++) {
+	for (int round = 0; round < (few_rounds ? 1000 : 15000); round++) {
 		struct bytes noisy = bytes_copy(file);
 		for (uint64_t n = 1 + rnd_below(4); n > 0; n--) {
 			size_t at = (size_t)rnd_below(rnd() % 2 ? file.len : 30 < file.len ? 30 : file.len);
@@ -218,7 +218,7 @@ START_TEST(damage_is_never_laundered)
 	struct bytes file = pack(image, UNIT, _i % 2 ? "none" : "xxh64", _i / 2, &raw), edited = bytes_copy(image);
 	complement(edited, where);
 	struct blockz_edit edit = edit_from(edited, where);
-	for (int round = 0; round < 400; round++) {
+	for (int round = 0; round < (few_rounds ? 100 : 400); round++) {
 		struct bytes bad;
 		patch_damaged(file, rnd_below(file.len * 8), &edit, &bad);
 	}
