@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the benchmarks of NBD servers share: running commands and servers, and judging figures."""
+"""What benchmarks share: running commands and servers, where an image has data, and judging figures."""
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,16 @@ def running(name, argv, socket):
     finally:
         process.terminate()
         process.wait()
+
+
+def extents_of(file):
+    """Yields where what is no hole starts and ends."""
+    end = 0
+    with contextlib.suppress(OSError):  # ENXIO: nothing but a hole from here on
+        while True:
+            start = file.seek(end, os.SEEK_DATA)
+            end = file.seek(start, os.SEEK_HOLE)
+            yield start, end
 
 
 def verdict(text, value, goal, most=False):
