@@ -27,14 +27,13 @@ static uint64_t limit_for(const struct flight *flight, uint64_t cost)
 	uint64_t limit = min(flight->threads * cost, FLIGHT_MAX);
 	uint64_t least = min(flight->threads, FLIGHT_LONG_AT_ONCE) * flight->longest;
 	least += min(flight->made, FLIGHT_MADE_MAX);
-	limit = limit < FLIGHT_MIN ? FLIGHT_MIN : limit;
-	return limit < least ? least : limit;
+	return max(max(limit, FLIGHT_MIN), least);
 }
 
 bool flight_enter(struct flight *flight, uint64_t cost, bool may_wait)
 {
 	pthread_mutex_lock(&flight->lock);
-	flight->longest = cost > flight->longest ? cost : flight->longest;
+	flight->longest = max(cost, flight->longest);
 	while (may_wait && !flight->failed && flight->used > 0 && flight->used + cost > limit_for(flight, cost))
 		pthread_cond_wait(&flight->changed, &flight->lock);
 	bool enters = !flight->failed && (may_wait || flight->used + cost <= limit_for(flight, cost));

@@ -62,12 +62,27 @@ enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_m
 	case LZMA_MEM_ERROR:
 		return fault_nomem(fault);
 	case LZMA_OPTIONS_ERROR:
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, file_off, "a Block with filters that are not supported");
+		return xz_block_unsupported(file_off, fault);
 	default:
 		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block Header does not match its CRC-32");
 	}
 	block->lzma2_only = block->filters[0].id == LZMA_FILTER_LZMA2;
 	return BLOCKZ_OK;
+}
+
+enum blockz_status xz_block_unsupported(uint64_t file_off, struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_UNSUPPORTED, file_off, "a Block with filters that are not supported");
+}
+
+enum blockz_status xz_block_damaged(uint64_t file_off, struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block does not decode, or does not match its Check");
+}
+
+enum blockz_status xz_block_other_sizes(uint64_t file_off, struct blockz_fault *fault)
+{
+	return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block has other sizes than the Index says");
 }
 
 lzma_options_lzma *xz_block_lzma2(const struct xz_block *block)
@@ -83,7 +98,7 @@ enum blockz_status xz_block_dictionary(const struct xz_block *block, uint64_t im
 {
 	const lzma_options_lzma *options = xz_block_lzma2(block);
 	if (options == NULL)
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, file_off, "a Block with filters that are not supported");
+		return xz_block_unsupported(file_off, fault);
 	uint32_t len = options->dict_size;
 	if (len > image_len)
 		len = (uint32_t)(image_len < LZMA_DICT_SIZE_MIN ? LZMA_DICT_SIZE_MIN : image_len);

@@ -28,6 +28,11 @@ enum blockz_status xz_block_parse(const uint8_t *bytes, size_t len, enum check_m
 /* Frees what a Block Header that was parsed holds; not the struct. */
 void xz_block_free(struct xz_block *block);
 
+/* Refuse a Block, at an offset of the file: with filters that nobody here knows, damaged, or of other sizes than the Index says. */
+enum blockz_status xz_block_unsupported(uint64_t file_off, struct blockz_fault *fault);
+enum blockz_status xz_block_damaged(uint64_t file_off, struct blockz_fault *fault);
+enum blockz_status xz_block_other_sizes(uint64_t file_off, struct blockz_fault *fault);
+
 /* The options of its LZMA2, which every Block that can be decoded has as its last filter; NULL: it has none. */
 lzma_options_lzma *xz_block_lzma2(const struct xz_block *block);
 

@@ -113,7 +113,7 @@ static enum blockz_status decode_part(struct cursor *cursor, size_t *len_ret, st
 	cursor->made += *len_ret;
 	if (cursor->made > cursor->image_len ||
 	    (cursor->over && (!whole || stream->avail_in > 0 || cursor->made < cursor->image_len)))
-		return fault_set(fault, BLOCKZ_DAMAGED, at, "an xz Block has other sizes than the Index says");
+		return xz_block_other_sizes(at, fault);
 	return cursor->over ? xz_block_check_length(&cursor->block, piece->file_len, piece->padding, piece->file_off, fault) :
 			      BLOCKZ_OK;
 }

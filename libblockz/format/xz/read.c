@@ -42,9 +42,9 @@ enum blockz_status xz_refuse_block(lzma_ret result, uint64_t file_off, struct bl
 	case LZMA_MEM_ERROR:
 		return fault_nomem(fault);
 	case LZMA_OPTIONS_ERROR:
-		return fault_set(fault, BLOCKZ_UNSUPPORTED, file_off, "a Block with filters that are not supported");
+		return xz_block_unsupported(file_off, fault);
 	default:
-		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block does not decode, or does not match its Check");
+		return xz_block_damaged(file_off, fault);
 	}
 }
 
@@ -64,7 +64,7 @@ enum blockz_status xz_block_check_length(const struct xz_block *block, uint64_t 
 					 uint64_t file_off, struct blockz_fault *fault)
 {
 	if (lzma_block_unpadded_size(&block->block) != file_len - padding)
-		return fault_set(fault, BLOCKZ_DAMAGED, file_off, "an xz Block has other sizes than the Index says");
+		return xz_block_other_sizes(file_off, fault);
 	return BLOCKZ_OK;
 }
 
@@ -84,7 +84,7 @@ static enum blockz_status decode_block(struct decoder *decoder, const struct enc
 	if (result != LZMA_STREAM_END)
 		return xz_refuse_block(result, result == LZMA_OPTIONS_ERROR ? encoded->file_off : at, fault);
 	if (stream->avail_in != 0 || stream->avail_out != 0)
-		return fault_set(fault, BLOCKZ_DAMAGED, at, "an xz Block has other sizes than the Index says");
+		return xz_block_other_sizes(at, fault);
 	return xz_block_check_length(block, encoded->len, encoded->padding, encoded->file_off, fault);
 }
 

@@ -71,12 +71,12 @@ struct splice {
 
 static enum blockz_status damaged(const struct splice *splice, struct blockz_fault *fault)
 {
-	return fault_set(fault, BLOCKZ_DAMAGED, splice->off, "an xz Block does not decode, or does not match its Check");
+	return xz_block_damaged(splice->off, fault);
 }
 
 static enum blockz_status other_sizes(const struct splice *splice, struct blockz_fault *fault)
 {
-	return fault_set(fault, BLOCKZ_DAMAGED, splice->off, "an xz Block has other sizes than the Index says");
+	return xz_block_other_sizes(splice->off, fault);
 }
 
 /* The bytes of the file from off on, within the piece; valid until the next call. */

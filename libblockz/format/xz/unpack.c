@@ -20,14 +20,12 @@ struct unpacker {
 
 static enum blockz_status damaged(const struct unpacker *unpacker, struct blockz_fault *fault)
 {
-	return fault_set(fault, BLOCKZ_DAMAGED, unpacker->encoded->file_off + unpacker->at->in_pos,
-			 "an xz Block does not decode, or does not match its Check");
+	return xz_block_damaged(unpacker->encoded->file_off + unpacker->at->in_pos, fault);
 }
 
 static enum blockz_status other_sizes(const struct unpacker *unpacker, struct blockz_fault *fault)
 {
-	return fault_set(fault, BLOCKZ_DAMAGED, unpacker->encoded->file_off + unpacker->at->in_pos,
-			 "an xz Block has other sizes than the Index says");
+	return xz_block_other_sizes(unpacker->encoded->file_off + unpacker->at->in_pos, fault);
 }
 
 /* ---- Chunks */
